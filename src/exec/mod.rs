@@ -1,0 +1,32 @@
+//! Running things: process groups, the server's life, one benchmark run. Nothing here knows how results are
+//! stored.
+
+mod benchmark;
+mod http;
+mod interrupt;
+mod keeper;
+mod log;
+mod process;
+mod server;
+
+pub use benchmark::{Benchmark, run_benchmark, run_to_end};
+pub use interrupt::{Interrupt, Interrupter};
+pub use keeper::{Keeper, keep};
+pub use process::{find_program, Output};
+pub use server::{Reset, ResetUnknown, Server, ServerSpec};
+
+use crate::record::Failure;
+
+/// Why something that was started did not end well.
+#[derive(Debug)]
+pub enum Stop {
+    Failed(Failure),
+    /// The user asked to stop.
+    Interrupted,
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}

@@ -1,0 +1,164 @@
+//! A program in a process group of its own: started, watched, and ended with everything it started.
+
+use super::keeper::Keeper;
+use super::log;
+use crate::params::Command;
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::Child;
+
+/// How long after SIGKILL the kernel may take to remove a group.
+const KILL_LIMIT: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(10);
+
+/// Where a program's output goes.
+#[derive(Clone, Debug)]
+pub struct Output {
+    pub log: PathBuf,
+    /// Also to the terminal (`--show-stdout`).
+    pub show: bool,
+}
+
+/// A running program and all its descendants that stayed in its group.
+pub struct Group {
+    child: Child,
+    id: Pid,
+    keeper: Keeper,
+    log: PathBuf,
+    log_start: u64,
+    is_ended: bool,
+}
+
+impl Group {
+    /// Starts the command with its output into the log; `env` is added to its environment.
+    pub fn spawn(command: &Command, output: &Output, env: &[(&str, &str)], keeper: &Keeper) -> std::io::Result<Self> {
+        become_subreaper();
+        let (file, log_start) = log::open(&output.log, &command.redacted().quoted())?;
+        let (stdout, stderr) = match output.show {
+            true => (Stdio::piped(), Stdio::piped()),
+            false => (file.try_clone()?.into(), file.try_clone()?.into()),
+        };
+        let mut process = tokio::process::Command::new(command.program());
+        process
+            .args(&command.words[1..])
+            .envs(env.iter().copied())
+            .envs(command.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(stdout)
+            .stderr(stderr)
+            .process_group(0);
+        // SAFETY: prctl is async-signal-safe and touches nothing but the new process.
+        unsafe {
+            process.pre_exec(|| nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(Into::into));
+        }
+        let mut child = process.spawn()?;
+        let id = Pid::from_raw(child.id().map_or(0, |id| id as i32));
+        keeper.watch(id);
+        if output.show {
+            tokio::spawn(copy_lines(child.stdout.take(), file.try_clone()?));
+            tokio::spawn(copy_lines(child.stderr.take(), file));
+        }
+        Ok(Self { child, id, keeper: keeper.clone(), log: output.log.clone(), log_start, is_ended: false })
+    }
+
+    /// Waits for the program itself; descendants may still run.
+    pub async fn exited(&mut self) -> std::io::Result<ExitStatus> {
+        self.child.wait().await
+    }
+
+    pub fn log_tail(&self) -> Vec<String> {
+        log::tail(&self.log, self.log_start)
+    }
+
+    /// SIGTERM to the group, the grace, then SIGKILL; returns when no process of the group is left.
+    pub async fn stop(mut self, grace: Duration) {
+        let _ = killpg(self.id, Signal::SIGTERM);
+        let ended = tokio::time::timeout(grace, self.child.wait()).await.is_ok();
+        if !ended || !self.wait_until_gone(grace).await {
+            let _ = killpg(self.id, Signal::SIGKILL);
+            let _ = self.child.wait().await;
+            self.wait_until_gone(KILL_LIMIT).await;
+        }
+        self.keeper.forget(self.id);
+        self.is_ended = true;
+    }
+
+    async fn wait_until_gone(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        while !is_gone(self.id) {
+            if Instant::now() > deadline {
+                return false;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        true
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if !self.is_ended {
+            let _ = killpg(self.id, Signal::SIGKILL);
+        }
+    }
+}
+
+/// The program that a command would start: a path, or found on `PATH`.
+pub fn find_program(command: &Command) -> Option<PathBuf> {
+    let program = Path::new(command.program());
+    if program.components().count() > 1 {
+        return is_executable(program).then(|| program.to_owned());
+    }
+    let own_path = command.env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.into());
+    let path = own_path.or_else(|| std::env::var_os("PATH"))?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| is_executable(file))
+}
+
+/// A text for how a program ended.
+pub fn describe_exit(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal().and_then(|number| Signal::try_from(number).ok())) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "an unknown status".into(),
+    }
+}
+
+/// Copies a program's output line by line to its log and to our stderr: stdout is kept for results.
+async fn copy_lines(stream: Option<impl AsyncRead + Unpin>, mut log: File) {
+    let Some(stream) = stream else { return };
+    let mut lines = BufReader::new(stream).split(b'\n');
+    while let Ok(Some(mut line)) = lines.next_segment().await {
+        line.push(b'\n');
+        let _ = log.write_all(&line);
+        let _ = std::io::stderr().write_all(&line);
+    }
+}
+
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+}
+
+/// Orphaned descendants become our children, so that they can be reaped and a group can be seen to be gone.
+fn become_subreaper() {
+    let _ = nix::sys::prctl::set_child_subreaper(true);
+}
+
+/// Reaps what has ended of a group and tells whether anything is left.
+fn is_gone(group: Pid) -> bool {
+    while let Ok(status) = waitpid(Pid::from_raw(-group.as_raw()), Some(WaitPidFlag::WNOHANG)) {
+        if status == WaitStatus::StillAlive {
+            break;
+        }
+    }
+    killpg(group, None) == Err(Errno::ESRCH)
+}

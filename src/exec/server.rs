@@ -1,0 +1,198 @@
+//! The life of one server: refused where its port is taken, started, ready or failed, reset between runs,
+//! stopped, and gone.
+
+use super::http::{accepts_connections, send};
+use super::keeper::Keeper;
+use super::process::{Group, Output, describe_exit};
+use super::{Interrupt, Stop, run_to_end};
+use crate::params::{Address, Command};
+use crate::record::{ErrorKind, Failure, engine_of};
+use hyper::Method;
+use std::time::{Duration, Instant};
+
+const FIRST_POLL: Duration = Duration::from_millis(100);
+const SLOWEST_POLL: Duration = Duration::from_millis(500);
+const PROBE_LIMIT: Duration = Duration::from_secs(2);
+const RESET_LIMIT: Duration = Duration::from_secs(60);
+const STOP_GRACE: Duration = Duration::from_secs(10);
+const PORT_LIMIT: Duration = Duration::from_secs(10);
+
+/// How a server is brought back to a clean state after a run.
+#[derive(Clone, Debug)]
+pub enum Reset {
+    /// `POST` to each; those that are not required may be missing (404).
+    Endpoints(&'static [ResetEndpoint]),
+    /// `--after-bench-cmd`.
+    Command(Command),
+}
+
+#[derive(Debug)]
+pub struct ResetEndpoint {
+    path: &'static str,
+    is_required: bool,
+}
+
+const VLLM_RESETS: &[ResetEndpoint] = &[
+    ResetEndpoint { path: "/reset_prefix_cache", is_required: true },
+    ResetEndpoint { path: "/reset_mm_cache", is_required: false },
+    ResetEndpoint { path: "/reset_encoder_cache", is_required: false },
+];
+const SGLANG_RESETS: &[ResetEndpoint] = &[ResetEndpoint { path: "/flush_cache", is_required: true }];
+
+/// A server whose caches nobody knows how to reset.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "--serve-cmd: don't know how to reset the caches of `{program}` between runs; say how with --after-bench-cmd \
+     (`--after-bench-cmd true` if there is nothing to reset)"
+)]
+pub struct ResetUnknown {
+    program: String,
+}
+
+impl Reset {
+    /// The given command, or what is known of the server's engine.
+    pub fn of(serve_cmd: &Command, after_bench_cmd: Option<Command>) -> Result<Self, ResetUnknown> {
+        match (after_bench_cmd, engine_of(serve_cmd)) {
+            (Some(command), _) => Ok(Self::Command(command)),
+            (None, Some("vllm" | "sweeplake-sim")) => Ok(Self::Endpoints(VLLM_RESETS)),
+            (None, Some("sglang")) => Ok(Self::Endpoints(SGLANG_RESETS)),
+            (None, _) => Err(ResetUnknown { program: serve_cmd.program().into() }),
+        }
+    }
+}
+
+/// How to start a server.
+pub struct ServerSpec<'a> {
+    pub command: &'a Command,
+    pub address: &'a Address,
+    pub output: Output,
+    pub ready_timeout: Duration,
+    pub reset: &'a Reset,
+}
+
+/// A server that is ready.
+pub struct Server {
+    group: Group,
+    address: Address,
+    reset: Reset,
+    output: Output,
+    pub startup_time: Duration,
+    /// What `/version` said.
+    pub version: Option<String>,
+}
+
+impl Server {
+    /// Starts a server and waits until it is ready. A port that is already served is refused: the benchmark
+    /// would measure the wrong server.
+    pub async fn start(spec: ServerSpec<'_>, keeper: &Keeper, interrupt: &mut Interrupt) -> Result<Self, Stop> {
+        if accepts_connections(spec.address).await {
+            let message = format!(
+                "{} is already served by another process; stop it or choose another --port",
+                spec.address
+            );
+            return Err(Failure::new(ErrorKind::PortTaken, message).into());
+        }
+        let started = Instant::now();
+        // vLLM offers its reset endpoints only in this mode.
+        let env = [("VLLM_SERVER_DEV_MODE", "1")];
+        let group = Group::spawn(spec.command, &spec.output, &env, keeper).map_err(|error| {
+            Failure::new(ErrorKind::ServerExited, format!("the server could not be started: {error}"))
+        })?;
+        let mut server = Self {
+            group,
+            address: spec.address.clone(),
+            reset: spec.reset.clone(),
+            output: spec.output,
+            startup_time: Duration::ZERO,
+            version: None,
+        };
+        match server.wait_until_ready(spec.ready_timeout, interrupt).await {
+            Ok(()) => {
+                server.startup_time = started.elapsed();
+                server.version = server.ask_version().await;
+                Ok(server)
+            }
+            Err(stop) => {
+                server.stop().await;
+                Err(stop)
+            }
+        }
+    }
+
+    async fn wait_until_ready(&mut self, limit: Duration, interrupt: &mut Interrupt) -> Result<(), Stop> {
+        let address = self.address.clone();
+        let became_ready = async {
+            let mut pause = FIRST_POLL;
+            while !matches!(send(&address, Method::GET, "/health", PROBE_LIMIT).await, Ok(answer) if answer.status == 200) {
+                tokio::time::sleep(pause).await;
+                pause = pause.mul_f64(1.25).min(SLOWEST_POLL);
+            }
+        };
+        tokio::select! {
+            biased;
+            () = interrupt.asked() => Err(Stop::Interrupted),
+            failure = self.ended("while it was starting") => Err(failure.into()),
+            ready = tokio::time::timeout(limit, became_ready) => ready.map_err(|_| {
+                let message = format!("the server was not ready after {} s", limit.as_secs());
+                Failure::new(ErrorKind::ServerNotReady, message).with_log(None, self.group.log_tail()).into()
+            }),
+        }
+    }
+
+    /// Ends when the server's process does, which it should not.
+    pub async fn ended(&mut self, when: &str) -> Failure {
+        let status = self.group.exited().await;
+        let (how, code) = match &status {
+            Ok(status) => (describe_exit(*status), status.code()),
+            Err(error) => (error.to_string(), None),
+        };
+        Failure::new(ErrorKind::ServerExited, format!("the server ended {when} with {how}"))
+            .with_log(code, self.group.log_tail())
+    }
+
+    /// Empties the caches, so that the next run starts clean.
+    pub async fn reset_caches(&mut self, keeper: &Keeper, interrupt: &mut Interrupt) -> Result<(), Stop> {
+        match &self.reset {
+            Reset::Endpoints(endpoints) => {
+                for endpoint in *endpoints {
+                    reset_endpoint(&self.address, endpoint).await?;
+                }
+                Ok(())
+            }
+            Reset::Command(command) => {
+                let kind = ErrorKind::ResetFailed;
+                run_to_end(command, "--after-bench-cmd", kind, &self.output, None, keeper, interrupt).await
+            }
+        }
+    }
+
+    /// Stops the server and waits until its group is gone and its port is free.
+    pub async fn stop(self) {
+        self.group.stop(STOP_GRACE).await;
+        let deadline = Instant::now() + PORT_LIMIT;
+        while accepts_connections(&self.address).await && Instant::now() < deadline {
+            tokio::time::sleep(FIRST_POLL).await;
+        }
+    }
+
+    async fn ask_version(&self) -> Option<String> {
+        let answer = send(&self.address, Method::GET, "/version", PROBE_LIMIT).await.ok()?;
+        let value: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
+        value.get("version").and_then(|version| version.as_str()).map(str::to_owned)
+    }
+}
+
+async fn reset_endpoint(address: &Address, endpoint: &ResetEndpoint) -> Result<(), Failure> {
+    let path = endpoint.path;
+    let failed = |reason: String| {
+        let message = format!("POST {path} at {address} failed: {reason}; the next run would not start clean");
+        Failure::new(ErrorKind::ResetFailed, message)
+    };
+    let answer = send(address, Method::POST, path, RESET_LIMIT).await.map_err(failed)?;
+    match answer.status {
+        200..300 => Ok(()),
+        404 if !endpoint.is_required => Ok(()),
+        404 => Err(failed("404 Not Found (vLLM offers it with VLLM_SERVER_DEV_MODE=1; or use --after-bench-cmd)".into())),
+        status => Err(failed(format!("HTTP status {status}"))),
+    }
+}

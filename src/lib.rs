@@ -1,0 +1,12 @@
+//! sweeplake: parameter sweeps of LLM servers, run, stored, queried, shown and compared.
+//!
+//! ARCHITECTURE.md says what each module owns and which way they may depend on each other.
+
+pub mod exec;
+pub mod id;
+pub mod metric;
+pub mod params;
+pub mod plan;
+pub mod record;
+pub mod stats;
+pub mod store;

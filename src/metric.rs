@@ -1,0 +1,117 @@
+//! The metrics of a benchmark under vLLM's own keys: what they are called on an axis, their unit, and which
+//! way is better.
+
+/// Which way a metric improves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Better {
+    Higher,
+    Lower,
+}
+
+/// What is known of a metric from its key alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metric {
+    pub label: String,
+    pub unit: Option<&'static str>,
+    pub better: Better,
+}
+
+impl Metric {
+    /// Looks a key up; `None` for parameters and unknown keys.
+    pub fn of(key: &str) -> Option<Self> {
+        named(key).or_else(|| latency(key))
+    }
+}
+
+/// The text for an axis or a column head: `P99 E2E latency (ms)` for `p99_e2el_ms`, `Max concurrency` for a
+/// parameter.
+pub fn label(key: &str) -> String {
+    match Metric::of(key) {
+        Some(Metric { label, unit: Some(unit), .. }) => format!("{label} ({unit})"),
+        Some(Metric { label, unit: None, .. }) => label,
+        None => sentence_case(key),
+    }
+}
+
+/// Counts and settings that a result repeats: numbers, but nothing to optimise.
+pub fn is_measured(key: &str) -> bool {
+    Metric::of(key).is_some()
+}
+
+fn named(key: &str) -> Option<Metric> {
+    use Better::{Higher, Lower};
+    let (label, unit, better) = match key {
+        "request_throughput" => ("Request throughput", Some("req/s"), Higher),
+        "request_goodput" => ("Request goodput", Some("req/s"), Higher),
+        "output_throughput" => ("Output throughput", Some("tok/s"), Higher),
+        "total_token_throughput" => ("Total token throughput", Some("tok/s"), Higher),
+        "max_output_tokens_per_s" => ("Peak output throughput", Some("tok/s"), Higher),
+        "tokens_per_user" => ("Output throughput per user", Some("tok/s/user"), Higher),
+        "tokens_per_gpu" => ("Output throughput per GPU", Some("tok/s/GPU"), Higher),
+        "duration" => ("Benchmark duration", Some("s"), Lower),
+        "completed" => ("Completed requests", None, Higher),
+        "failed" => ("Failed requests", None, Lower),
+        "rtfx" => ("Inverse real-time factor", None, Higher),
+        "startup_time_s" => ("Server start-up time", Some("s"), Lower),
+        "spec_decode_acceptance_rate" => ("Speculative acceptance rate", Some("%"), Higher),
+        "spec_decode_acceptance_length" => ("Speculative acceptance length", Some("tokens"), Higher),
+        _ => return None,
+    };
+    Some(Metric { label: label.into(), unit, better })
+}
+
+fn latency(key: &str) -> Option<Metric> {
+    let (statistic, family) = key.strip_suffix("_ms")?.split_once('_')?;
+    let statistic = match statistic {
+        "mean" => "Mean".to_owned(),
+        "median" => "Median".to_owned(),
+        "std" => "Std. dev. of".to_owned(),
+        "min" => "Min".to_owned(),
+        "max" => "Max".to_owned(),
+        percentile => {
+            let number = percentile.strip_prefix('p')?;
+            number.parse::<f64>().ok()?;
+            format!("P{number}")
+        }
+    };
+    let family = match family {
+        "ttft" => "TTFT",
+        "tpot" => "TPOT",
+        "itl" => "ITL",
+        "e2el" => "E2E latency",
+        "client_queue_time" => "client queue time",
+        "e2el_including_client_queue" => "E2E latency with client queue",
+        _ => return None,
+    };
+    Some(Metric { label: format!("{statistic} {family}"), unit: Some("ms"), better: Better::Lower })
+}
+
+fn sentence_case(key: &str) -> String {
+    let text = key.replace('_', " ");
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => first.to_uppercase().chain(letters).collect(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_become_labels_with_units() {
+        assert_eq!(label("p99_e2el_ms"), "P99 E2E latency (ms)");
+        assert_eq!(label("p99.9_ttft_ms"), "P99.9 TTFT (ms)");
+        assert_eq!(label("output_throughput"), "Output throughput (tok/s)");
+        assert_eq!(label("max_concurrency"), "Max concurrency");
+        assert_eq!(label("px_ttft_ms"), "Px ttft ms");
+    }
+
+    #[test]
+    fn direction_is_known() {
+        assert_eq!(Metric::of("median_ttft_ms").unwrap().better, Better::Lower);
+        assert_eq!(Metric::of("request_goodput").unwrap().better, Better::Higher);
+        assert_eq!(Metric::of("max_num_seqs"), None);
+    }
+}

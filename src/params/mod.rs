@@ -1,0 +1,76 @@
+//! Parameter sets: reading a params file, and turning a set into flags of a command.
+
+mod address;
+mod command;
+mod file;
+mod secret;
+
+pub use address::Address;
+pub use command::{Command, flag_words};
+pub use file::read_params_file;
+pub use secret::{redacted_params, redacted_value};
+
+use crate::id::column_name;
+use serde_json::{Map, Value};
+use std::path::PathBuf;
+
+/// One object of a params file: flag name to value, and maybe a name of its own.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ParamSet {
+    pub name: Option<String>,
+    pub params: Map<String, Value>,
+}
+
+impl ParamSet {
+    /// The set under which a command runs unchanged.
+    pub fn unchanged() -> Self {
+        Self::default()
+    }
+
+    pub fn is_unchanged(&self) -> bool {
+        self.name.is_none() && self.params.is_empty()
+    }
+
+    /// Finds a parameter whatever its `-`/`_` spelling.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        let wanted = column_name(key);
+        self.params.iter().find(|(key, _)| column_name(key) == wanted).map(|(_, value)| value)
+    }
+
+    /// The parameters as vLLM writes them into a record: as typed, with `_benchmark_name` where there is one.
+    pub fn to_record(&self) -> Map<String, Value> {
+        let name = self.name.iter().map(|name| (BENCHMARK_NAME.to_owned(), Value::String(name.clone())));
+        name.chain(redacted_params(&self.params)).collect()
+    }
+
+    /// The set with one parameter replaced or added, under the spelling that is already there.
+    pub fn with(&self, key: &str, value: Value) -> Self {
+        let mut changed = self.clone();
+        let wanted = column_name(key);
+        let spelled = self.params.keys().find(|key| column_name(key) == wanted).cloned();
+        changed.params.insert(spelled.unwrap_or(wanted), value);
+        changed
+    }
+}
+
+/// The key of a params file that names a set instead of setting a flag.
+pub const BENCHMARK_NAME: &str = "_benchmark_name";
+
+/// What can be wrong with a params file or a command.
+#[derive(Debug, thiserror::Error)]
+pub enum ParamsError {
+    #[error("{}: can't be read: {source}", path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("{}: line {line}, column {column}: {reason}", path.display())]
+    Malformed { path: PathBuf, line: usize, column: usize, reason: String },
+    #[error("{}: expected a list of objects or an object of named objects, found {found}", path.display())]
+    WrongShape { path: PathBuf, found: String },
+    #[error("{}: holds no parameter set; leave the flag out to run the command unchanged", path.display())]
+    Empty { path: PathBuf },
+    #[error("{}: `_benchmark_name` {name:?} is used by more than one parameter set; names must be unique", path.display())]
+    DuplicateName { path: PathBuf, name: String },
+    #[error("{}: parameter set {position}: {reason}", path.display())]
+    BadSet { path: PathBuf, position: usize, reason: String },
+    #[error("{flag}: {reason} in {text:?}")]
+    BadCommand { flag: String, text: String, reason: String },
+}

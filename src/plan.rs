@@ -1,0 +1,292 @@
+//! The plan of a sweep: which servers, which combinations, which commands, in which order. Pure, so that a dry
+//! run is the plan printed.
+
+use crate::id::{CombinationId, column_name};
+use crate::params::{Address, Command, ParamSet};
+use std::collections::HashSet;
+use strsim::jaro_winkler;
+
+/// One serve parameter set × one bench parameter set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Combination {
+    pub id: CombinationId,
+    pub serve: ParamSet,
+    pub bench: ParamSet,
+}
+
+impl Combination {
+    pub fn new(serve: ParamSet, bench: ParamSet) -> Self {
+        let id = CombinationId::of(&identity(&serve), &identity(&bench));
+        Self { id, serve, bench }
+    }
+}
+
+/// One benchmark command, to be run `num_runs` times against the server of its [`ServerPlan`].
+#[derive(Clone, Debug)]
+pub struct BenchPlan {
+    pub combination: Combination,
+    pub command: Command,
+}
+
+/// One start of the server, and everything that is measured on it.
+#[derive(Clone, Debug)]
+pub struct ServerPlan {
+    pub serve: ParamSet,
+    pub command: Command,
+    pub address: Address,
+    pub benches: Vec<BenchPlan>,
+}
+
+/// Everything a sweep will do.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub servers: Vec<ServerPlan>,
+    pub num_runs: u32,
+    pub warmup_num_prompts: u32,
+    pub warnings: Vec<String>,
+}
+
+/// What a plan is made of.
+#[derive(Clone, Debug)]
+pub struct PlanRequest {
+    pub serve_cmd: Command,
+    pub bench_cmd: Command,
+    pub serve_params: Vec<ParamSet>,
+    pub bench_params: Vec<ParamSet>,
+    pub link_vars: Vec<Link>,
+    pub num_runs: u32,
+    pub warmup_num_prompts: u32,
+}
+
+/// `--link-vars SERVE=BENCH`: only combinations in which both have the same value are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    pub serve: String,
+    pub bench: String,
+}
+
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum PlanError {
+    #[error("--link-vars: {text:?} is not of the form SERVE_KEY=BENCH_KEY")]
+    BadLink { text: String },
+    #[error("--link-vars: no {side} parameter set has the key {key:?}{}", did_you_mean(nearest))]
+    UnknownLink { side: &'static str, key: String, nearest: Option<String> },
+    #[error("--link-vars: no combination is left: the linked values are never equal")]
+    NothingLinked,
+    #[error("--serve-cmd: {word:?} is no port number in: {command}")]
+    BadPort { word: String, command: String },
+}
+
+impl Link {
+    /// Parses `a=b,c=d`.
+    pub fn parse_list(text: &str) -> Result<Vec<Self>, PlanError> {
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        parts.map(|part| Self::parse(part).ok_or_else(|| PlanError::BadLink { text: part.into() })).collect()
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (serve, bench) = text.split_once('=')?;
+        let (serve, bench) = (serve.trim(), bench.trim());
+        let is_key = |key: &str| !key.is_empty() && !key.contains('=');
+        (is_key(serve) && is_key(bench)).then(|| Self { serve: serve.into(), bench: bench.into() })
+    }
+
+    fn holds(&self, serve: &ParamSet, bench: &ParamSet) -> bool {
+        matches!((serve.get(&self.serve), bench.get(&self.bench)), (Some(left), Some(right)) if left == right)
+    }
+}
+
+impl Plan {
+    /// Lays out the Cartesian product; servers without a combination are not started.
+    pub fn new(request: &PlanRequest) -> Result<Self, PlanError> {
+        check_links(request)?;
+        let mut warnings = Vec::new();
+        let mut seen = HashSet::new();
+        let mut servers = Vec::new();
+        for serve in &request.serve_params {
+            let command = request.serve_cmd.with_params(serve);
+            let address = Address::of_server(&command)
+                .map_err(|word| PlanError::BadPort { word, command: command.redacted().quoted() })?;
+            let mut benches = Vec::new();
+            for bench in &request.bench_params {
+                if !request.link_vars.iter().all(|link| link.holds(serve, bench)) {
+                    continue;
+                }
+                let combination = Combination::new(serve.clone(), bench.clone());
+                if seen.insert(combination.id.clone()) {
+                    benches.push(BenchPlan { command: request.bench_cmd.with_params(bench), combination });
+                } else {
+                    warnings.push(format!("given more than once, run once: {}", describe(serve, bench)));
+                }
+            }
+            if !benches.is_empty() {
+                servers.push(ServerPlan { serve: serve.clone(), command, address, benches });
+            }
+        }
+        if servers.is_empty() {
+            return Err(PlanError::NothingLinked);
+        }
+        warnings.extend(misdirected(&servers));
+        Ok(Self {
+            servers,
+            num_runs: request.num_runs,
+            warmup_num_prompts: request.warmup_num_prompts,
+            warnings,
+        })
+    }
+
+    pub fn num_combinations(&self) -> usize {
+        self.servers.iter().map(|server| server.benches.len()).sum()
+    }
+
+    /// The number of measured runs.
+    pub fn total_runs(&self) -> usize {
+        self.num_combinations() * self.num_runs as usize
+    }
+}
+
+/// A short text for a combination: its names, or its parameters.
+pub fn describe(serve: &ParamSet, bench: &ParamSet) -> String {
+    let parts = [("serve", serve), ("bench", bench)];
+    let parts: Vec<String> = parts
+        .into_iter()
+        .filter(|(_, set)| !set.is_unchanged())
+        .map(|(side, set)| format!("{side} {}", describe_set(set)))
+        .collect();
+    if parts.is_empty() { "the commands unchanged".into() } else { parts.join(" · ") }
+}
+
+/// A parameter set's name, or its parameters as `key=value`.
+pub fn describe_set(set: &ParamSet) -> String {
+    if let Some(name) = &set.name {
+        return name.clone();
+    }
+    let pairs = crate::params::redacted_params(&set.params).map(|(key, value)| match value {
+        serde_json::Value::String(text) => format!("{key}={text}"),
+        other => format!("{key}={other}"),
+    });
+    pairs.collect::<Vec<_>>().join(" ")
+}
+
+/// Names differ, so that a set that is given twice under two names is measured twice.
+fn identity(set: &ParamSet) -> serde_json::Map<String, serde_json::Value> {
+    let mut params = set.params.clone();
+    if let Some(name) = &set.name {
+        params.insert(crate::params::BENCHMARK_NAME.into(), name.clone().into());
+    }
+    params
+}
+
+fn check_links(request: &PlanRequest) -> Result<(), PlanError> {
+    for link in &request.link_vars {
+        check_link("serve", &link.serve, &request.serve_params)?;
+        check_link("bench", &link.bench, &request.bench_params)?;
+    }
+    Ok(())
+}
+
+fn check_link(side: &'static str, key: &str, sets: &[ParamSet]) -> Result<(), PlanError> {
+    if sets.iter().any(|set| set.get(key).is_some()) {
+        return Ok(());
+    }
+    let keys = sets.iter().flat_map(|set| set.params.keys()).map(String::as_str);
+    Err(PlanError::UnknownLink { side, key: key.into(), nearest: nearest_name(key, keys) })
+}
+
+/// The most similar of the names that exist, if one is similar at all.
+pub fn nearest_name<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let wanted = column_name(wanted);
+    names
+        .into_iter()
+        .map(|name| (jaro_winkler(&wanted, &column_name(name)), name))
+        .filter(|(similarity, _)| *similarity >= 0.8)
+        .max_by(|left, right| left.0.total_cmp(&right.0))
+        .map(|(_, name)| name.to_owned())
+}
+
+fn did_you_mean(nearest: &Option<String>) -> String {
+    nearest.as_ref().map(|name| format!("; did you mean {name:?}?")).unwrap_or_default()
+}
+
+/// Benchmarks that send to another place than the server that is started for them.
+fn misdirected(servers: &[ServerPlan]) -> Option<String> {
+    let pairs = servers.iter().flat_map(|server| server.benches.iter().map(move |bench| (server, bench)));
+    for (server, bench) in pairs {
+        match Address::of_benchmark(&bench.command) {
+            Ok(target) if target.is_same_place(&server.address) => {}
+            Ok(target) => {
+                return Some(format!(
+                    "the benchmark sends to {target}, the server listens at {}: is there a router between them?",
+                    server.address
+                ));
+            }
+            Err(word) => return Some(format!("--bench-cmd: {word:?} is no port number")),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn sets(value: Value) -> Vec<ParamSet> {
+        let items = value.as_array().unwrap().clone();
+        items.into_iter().map(|item| ParamSet { name: None, params: item.as_object().unwrap().clone() }).collect()
+    }
+
+    fn request(serve: Value, bench: Value, links: &str) -> PlanRequest {
+        PlanRequest {
+            serve_cmd: Command::parse("--serve-cmd", "vllm serve m").unwrap(),
+            bench_cmd: Command::parse("--bench-cmd", "vllm bench serve").unwrap(),
+            serve_params: sets(serve),
+            bench_params: sets(bench),
+            link_vars: Link::parse_list(links).unwrap(),
+            num_runs: 3,
+            warmup_num_prompts: 0,
+        }
+    }
+
+    #[test]
+    fn the_product_keeps_one_server_for_each_serve_set() {
+        let plan = Plan::new(&request(json!([{"a": 1}, {"a": 2}]), json!([{"b": 1}, {"b": 2}, {"b": 3}]), "")).unwrap();
+        assert_eq!((plan.servers.len(), plan.num_combinations(), plan.total_runs()), (2, 6, 18));
+        assert_eq!(plan.servers[1].benches[2].command.quoted(), "vllm bench serve --b 3");
+        assert_eq!(plan.servers[1].command.quoted(), "vllm serve m --a 2");
+    }
+
+    #[test]
+    fn links_keep_equal_pairs_and_start_no_idle_server() {
+        let bench = json!([{"c": 1}, {"c": 2}]);
+        let plan = Plan::new(&request(json!([{"a": 1}, {"a": 2}, {"a": 3}]), bench.clone(), "a=c")).unwrap();
+        assert_eq!((plan.servers.len(), plan.num_combinations()), (2, 2));
+        let error = Plan::new(&request(json!([{"a": 7}]), bench, "a=c")).unwrap_err();
+        assert_eq!(error, PlanError::NothingLinked);
+    }
+
+    #[test]
+    fn a_link_to_nowhere_names_the_nearest_key() {
+        let error = Plan::new(&request(json!([{"max_num_seqs": 1}]), json!([{"c": 1}]), "max_num_seq=c")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "--link-vars: no serve parameter set has the key \"max_num_seq\"; did you mean \"max_num_seqs\"?"
+        );
+        assert!(Link::parse_list("a=b=c").is_err() && Link::parse_list("a").is_err());
+    }
+
+    #[test]
+    fn what_is_given_twice_runs_once_and_is_said() {
+        let plan = Plan::new(&request(json!([{"a": 1}, {"a": "1"}]), json!([{"b": 1}, {"b": 1}]), "")).unwrap();
+        assert_eq!((plan.servers.len(), plan.num_combinations()), (1, 1));
+        assert_eq!(plan.warnings.len(), 3);
+    }
+
+    #[test]
+    fn a_benchmark_that_sends_elsewhere_is_noticed() {
+        let mut wanted = request(json!([{"port": 8001}]), json!([{}]), "");
+        assert_eq!(Plan::new(&wanted).unwrap().warnings.len(), 1);
+        wanted.bench_cmd = Command::parse("--bench-cmd", "vllm bench serve --port 8001").unwrap();
+        assert!(Plan::new(&wanted).unwrap().warnings.is_empty());
+    }
+}

@@ -1,0 +1,92 @@
+//! One value of a table row, before it has a column type.
+
+use serde_json::Value;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+    /// Microseconds since 1970, UTC.
+    Time(i64),
+    Floats(Vec<f64>),
+}
+
+/// A row by column name, in the order in which the columns should stand.
+pub type Row = Vec<(String, Cell)>;
+
+impl Cell {
+    /// A JSON value as a cell. The texts by which Python and vLLM write numbers that JSON lacks (`inf`, `-inf`,
+    /// `nan`, `Infinity`) become those numbers; lists and objects become their JSON text.
+    pub fn of_json(value: &Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Number(number) => match number.as_i64() {
+                Some(integer) => Self::Int(integer),
+                None => number.as_f64().map_or(Self::Null, Self::Float),
+            },
+            Value::String(text) => non_finite(text).map_or_else(|| Self::Text(text.clone()), Self::Float),
+            compound => Self::Text(compound.to_string()),
+        }
+    }
+
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Self::Int(value) => Some(*value as f64),
+            Self::Float(value) => Some(*value),
+            _ => None,
+        }
+    }
+}
+
+impl From<f64> for Cell {
+    fn from(value: f64) -> Self {
+        Self::Float(value)
+    }
+}
+
+impl From<i64> for Cell {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(value: &str) -> Self {
+        Self::Text(value.to_owned())
+    }
+}
+
+impl<T: Into<Cell>> From<Option<T>> for Cell {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// The number that a text like `inf` stands for.
+fn non_finite(text: &str) -> Option<f64> {
+    match text {
+        "inf" | "Infinity" | "+inf" => Some(f64::INFINITY),
+        "-inf" | "-Infinity" => Some(f64::NEG_INFINITY),
+        "nan" | "NaN" => Some(f64::NAN),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn json_becomes_cells() {
+        assert_eq!(Cell::of_json(&json!(6)), Cell::Int(6));
+        assert_eq!(Cell::of_json(&json!("inf")), Cell::Float(f64::INFINITY));
+        assert_eq!(Cell::of_json(&json!("info")), Cell::Text("info".into()));
+        assert_eq!(Cell::of_json(&json!({"a": [1]})), Cell::Text(r#"{"a":[1]}"#.into()));
+        assert!(matches!(Cell::of_json(&json!("nan")), Cell::Float(value) if value.is_nan()));
+    }
+}

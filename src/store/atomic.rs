@@ -1,0 +1,55 @@
+//! Files that exist completely or not at all.
+
+use super::StoreError;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+/// Writes through `fill` into a temporary file beside `path`, syncs it, and renames it into place.
+pub fn write_atomically<T>(
+    path: &Path,
+    fill: impl FnOnce(&mut File) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let fail = |source| StoreError::Unwritable { path: path.into(), source };
+    let mut file = tempfile::Builder::new()
+        .prefix(".tmp-")
+        .suffix(".part")
+        .permissions(permissions())
+        .tempfile_in(folder)
+        .map_err(fail)?;
+    let value = fill(file.as_file_mut())?;
+    file.as_file().sync_all().map_err(fail)?;
+    file.persist(path).map_err(|error| fail(error.error))?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(fail)?;
+    Ok(value)
+}
+
+pub fn write_text_atomically(path: &Path, text: &str) -> Result<(), StoreError> {
+    write_atomically(path, |file| file.write_all(text.as_bytes()).map_err(StoreError::io(path)))
+}
+
+/// Results are for sharing: readable as any new file, less the umask.
+fn permissions() -> std::fs::Permissions {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::Permissions::from_mode(0o666)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_writer_that_fails_leaves_the_old_file_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.json");
+        write_text_atomically(&path, "old").unwrap();
+        let failed: Result<(), _> = write_atomically(&path, |file| {
+            file.write_all(b"half").unwrap();
+            Err(StoreError::Missing { path: path.clone() })
+        });
+        assert!(failed.is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,143 @@
+//! Finding sweeps: ours by their manifest, vLLM's by their run files.
+
+use super::compact::LooseFiles;
+use super::layout::{LOCK, MANIFEST, REQUESTS, RUNS, SUMMARY, run_number_of};
+use super::manifest::{Manifest, SweepState};
+use super::{StoreError, foreign};
+use crate::record::RunRecord;
+use nix::fcntl::{Flock, FlockArg};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use walkdir::WalkDir;
+
+/// How deep below a lake its sweeps may lie.
+const DEPTH: usize = 8;
+
+/// A sweep on disk.
+#[derive(Clone, Debug)]
+pub struct Sweep {
+    pub folder: PathBuf,
+    pub name: String,
+    /// `None` for a folder that `vllm bench sweep` made.
+    pub manifest: Option<Manifest>,
+}
+
+impl Sweep {
+    /// The compacted table of runs, where there is one.
+    pub fn compacted_runs(&self) -> Option<PathBuf> {
+        self.own_file(RUNS)
+    }
+
+    /// The Parquet files that hold this sweep's requests.
+    pub fn request_files(&self) -> Vec<PathBuf> {
+        // Requests are compacted before runs: only with runs.parquet is requests.parquet known to be whole.
+        match (self.manifest.is_some(), self.own_file(RUNS), self.own_file(REQUESTS)) {
+            (false, ..) => Vec::new(),
+            (true, Some(_), Some(requests)) => vec![requests],
+            (true, Some(_), None) => Vec::new(),
+            (true, None, _) => LooseFiles::of(&self.folder).requests,
+        }
+    }
+
+    /// The Parquet files of single runs: what to read while there is no compacted table.
+    pub fn loose_runs(&self) -> Vec<PathBuf> {
+        match self.manifest {
+            Some(_) => LooseFiles::of(&self.folder).runs,
+            None => Vec::new(),
+        }
+    }
+
+    /// The runs of a folder that vLLM made, read in place.
+    pub fn foreign_runs(&self) -> Result<Vec<RunRecord>, StoreError> {
+        match self.manifest {
+            Some(_) => Ok(Vec::new()),
+            None => foreign::read_runs(&self.folder, &self.name),
+        }
+    }
+
+    /// The state: a manifest that says running without a writer holding the folder was left by one that died.
+    pub fn state(&self) -> SweepState {
+        match &self.manifest {
+            Some(manifest) if manifest.state == SweepState::Running && !self.is_locked() => SweepState::Interrupted,
+            Some(manifest) => manifest.state,
+            None => SweepState::Completed,
+        }
+    }
+
+    fn is_locked(&self) -> bool {
+        let Ok(file) = File::open(self.folder.join(LOCK)) else { return false };
+        Flock::lock(file, FlockArg::LockSharedNonblock).is_err()
+    }
+
+    fn own_file(&self, name: &str) -> Option<PathBuf> {
+        let path = self.folder.join(name);
+        (self.manifest.is_some() && path.is_file()).then_some(path)
+    }
+}
+
+/// The sweeps at the given paths: each a sweep, or a lake that holds sweeps. In the order of their names.
+pub fn find_sweeps(paths: &[PathBuf]) -> Result<Vec<Sweep>, StoreError> {
+    let mut folders = BTreeSet::new();
+    for path in paths {
+        if !path.exists() {
+            return Err(StoreError::Missing { path: path.clone() });
+        }
+        let found = folders_below(path);
+        if found.is_empty() {
+            return Err(StoreError::NoSweeps { path: path.clone() });
+        }
+        folders.extend(found);
+    }
+    folders.into_iter().map(open).collect()
+}
+
+fn open(folder: PathBuf) -> Result<Sweep, StoreError> {
+    let manifest = match folder.join(MANIFEST).is_file() {
+        true => Some(Manifest::read(&folder)?),
+        false => None,
+    };
+    let absolute = folder.canonicalize().unwrap_or_else(|_| folder.clone());
+    let name = match &manifest {
+        Some(manifest) => manifest.sweep.clone(),
+        None => absolute.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+    };
+    Ok(Sweep { folder, name, manifest })
+}
+
+fn folders_below(path: &Path) -> BTreeSet<PathBuf> {
+    let mut folders = BTreeSet::new();
+    let mut walk = WalkDir::new(path).max_depth(DEPTH).sort_by_file_name().into_iter();
+    while let Some(entry) = walk.next() {
+        let Ok(entry) = entry else { continue };
+        if entry.file_type().is_dir() {
+            if entry.path().join(MANIFEST).is_file() {
+                folders.insert(entry.into_path());
+                walk.skip_current_dir();
+            }
+        } else if let Some(name) = entry.file_name().to_str() {
+            if name == SUMMARY || run_number_of(name, ".json").is_some() {
+                let combination = entry.path().parent().unwrap_or(path);
+                folders.insert(foreign_sweep_of(combination, path));
+                walk.skip_current_dir();
+            }
+        }
+    }
+    folders
+}
+
+/// The sweep's folder above a combination's (or a level's, as `max_concurrency=4`), but not above `top`.
+fn foreign_sweep_of(combination: &Path, top: &Path) -> PathBuf {
+    let mut folder = combination;
+    while folder != top && is_inside_sweep(folder) {
+        folder = folder.parent().unwrap_or(top);
+    }
+    folder.to_owned()
+}
+
+fn is_inside_sweep(folder: &Path) -> bool {
+    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    ["SERVE-", "BENCH-", "STARTUP-", "WL-", "request_rate=", "max_concurrency="]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
+}

@@ -1,0 +1,103 @@
+//! Folders that `vllm bench sweep` made: read in place and in parallel, nothing written into them.
+
+use super::StoreError;
+use super::layout::{SUMMARY, run_number_of};
+use crate::id::{column_name, run_id};
+use crate::params::{BENCHMARK_NAME, ParamSet};
+use crate::plan::Combination;
+use crate::record::{BadResult, Outcome, RunRecord, gpu_count_of, parse_result, read_result};
+use chrono::{DateTime, Local, NaiveDateTime, Utc};
+use rayon::prelude::*;
+use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
+use walkdir::WalkDir;
+
+/// Settings of the load that a result repeats: parameters wherever they come from.
+const LOAD_KEYS: [&str; 4] = ["num_prompts", "max_concurrency", "request_rate", "burstiness"];
+
+/// The runs below a sweep's folder, in the order of their paths. A folder's `summary.json` holds them all; the
+/// run files are read only where it is missing.
+pub fn read_runs(folder: &Path, sweep: &str) -> Result<Vec<RunRecord>, StoreError> {
+    let results = result_files(folder)
+        .par_iter()
+        .map(|path| read_results(path))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(results.into_iter().flatten().enumerate().map(|(index, result)| record_of(result, sweep, index)).collect())
+}
+
+fn result_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut covered: Option<PathBuf> = None;
+    let walk = WalkDir::new(folder).sort_by(|left, right| {
+        // The summary first, so that the runs beside it are known to be covered.
+        let is_run = |name: &std::ffi::OsStr| name != SUMMARY;
+        (is_run(left.file_name()), left.file_name()).cmp(&(is_run(right.file_name()), right.file_name()))
+    });
+    for entry in walk.into_iter().filter_map(Result::ok).filter(|entry| entry.file_type().is_file()) {
+        let Some(name) = entry.file_name().to_str() else { continue };
+        let parent = entry.path().parent();
+        if name == SUMMARY {
+            covered = parent.map(Path::to_owned);
+            files.push(entry.into_path());
+        } else if run_number_of(name, ".json").is_some() && parent != covered.as_deref() {
+            files.push(entry.into_path());
+        }
+    }
+    files
+}
+
+fn read_results(path: &Path) -> Result<Vec<Map<String, Value>>, StoreError> {
+    if path.file_name().is_some_and(|name| name != SUMMARY) {
+        return match read_result(path) {
+            Ok(result) => Ok(vec![result]),
+            Err(BadResult::Unreadable { path, source }) => Err(StoreError::Io { path, source }),
+            // vLLM writes a run's file in place: one that was cut off is a run that did not finish.
+            Err(_) => Ok(Vec::new()),
+        };
+    }
+    let text = std::fs::read_to_string(path).map_err(StoreError::io(path))?;
+    match parse_result(&text).map_err(StoreError::data(path))? {
+        Value::Array(items) => Ok(items
+            .into_iter()
+            .filter_map(|item| match item {
+                Value::Object(result) => Some(result),
+                _ => None,
+            })
+            .collect()),
+        _ => Err(StoreError::BadData { path: path.into(), reason: "expected a list of results".into() }),
+    }
+}
+
+fn record_of(result: Map<String, Value>, sweep: &str, index: usize) -> RunRecord {
+    let combination = Combination::new(ParamSet::unchanged(), params_of(&result));
+    let run_number = result.get("run_number").and_then(Value::as_i64).unwrap_or(0);
+    RunRecord {
+        run_id: run_id(sweep, &combination.id, run_number, index as i64),
+        sweep: sweep.to_owned(),
+        gpu_count: gpu_count_of(None, &result),
+        run_number,
+        started_at: result.get("date").and_then(Value::as_str).and_then(local_time).unwrap_or_default(),
+        wall_time_s: result.get("duration").and_then(Value::as_f64).unwrap_or(f64::NAN),
+        startup_time_s: None,
+        combination,
+        outcome: Outcome::Completed(result),
+    }
+}
+
+/// The parameters of a record: vLLM puts them behind `run_number`, and those of the load where they were.
+fn params_of(result: &Map<String, Value>) -> ParamSet {
+    let behind = result.iter().skip_while(|(key, _)| *key != "run_number").skip(1);
+    let load = result.iter().filter(|(key, _)| LOAD_KEYS.contains(&column_name(key).as_str()));
+    let mut params: Map<String, Value> = load.map(|(key, value)| (key.clone(), value.clone())).collect();
+    params.extend(behind.map(|(key, value)| (key.clone(), value.clone())));
+    let name = match params.shift_remove(BENCHMARK_NAME) {
+        Some(Value::String(name)) => Some(name),
+        _ => None,
+    };
+    ParamSet { name, params }
+}
+
+fn local_time(text: &str) -> Option<DateTime<Utc>> {
+    let time = NaiveDateTime::parse_from_str(text, "%Y%m%d-%H%M%S").ok()?;
+    time.and_local_timezone(Local).earliest().map(|time| time.with_timezone(&Utc))
+}

@@ -1,0 +1,143 @@
+//! Names of folders and files, as vLLM gives them.
+
+use crate::params::{ParamSet, redacted_params};
+use crate::plan::Combination;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+pub const MANIFEST: &str = "sweep.json";
+pub const SUMMARY: &str = "summary.json";
+pub const SUMMARY_CSV: &str = "summary.csv";
+pub const RUNS: &str = "runs.parquet";
+pub const REQUESTS: &str = "requests.parquet";
+pub const BENCH_LOG: &str = "bench.log";
+pub const LOCK: &str = ".lock";
+pub const REPORT: &str = "report.html";
+/// Where the Pareto chart lies in a sweep's folder.
+pub const PARETO_FIGURE: &str = "pareto/PARETO.png";
+
+/// The longest name that common file systems take, less what is put behind it (`.server.log`).
+const LONGEST_NAME: usize = 255 - 16;
+
+/// The folder of a combination: `SERVE--a=1-BENCH--b=2`. Empty when both commands run unchanged: then the runs
+/// lie in the sweep's own folder.
+pub fn combination_folder(combination: &Combination) -> String {
+    let sides = [("SERVE-", &combination.serve), ("BENCH-", &combination.bench)];
+    let parts: Vec<String> = sides
+        .into_iter()
+        .filter(|(_, set)| !set.is_unchanged())
+        .map(|(prefix, set)| format!("{prefix}-{}", set_name(set)))
+        .collect();
+    shortened(&sanitized(&parts.join("-")), combination.id.as_str())
+}
+
+/// The log of the servers started for a serve parameter set.
+pub fn server_log(serve: &ParamSet, id: &str) -> String {
+    if serve.is_unchanged() {
+        return "server.log".into();
+    }
+    format!("{}.server.log", shortened(&sanitized(&format!("SERVE--{}", set_name(serve))), id))
+}
+
+pub fn run_json(folder: &Path, run_number: i64) -> PathBuf {
+    folder.join(format!("run={run_number}.json"))
+}
+
+/// Where a benchmark writes, until its result is complete.
+pub fn run_partial(folder: &Path, run_number: i64) -> PathBuf {
+    folder.join(format!("run={run_number}.partial.json"))
+}
+
+pub fn run_failure(folder: &Path, run_number: i64) -> PathBuf {
+    folder.join(format!("run={run_number}.failure.json"))
+}
+
+pub fn run_parquet(folder: &Path, run_number: i64) -> PathBuf {
+    folder.join(format!("run={run_number}.parquet"))
+}
+
+pub fn requests_parquet(folder: &Path, run_number: i64) -> PathBuf {
+    folder.join(format!("run={run_number}.requests.parquet"))
+}
+
+/// The run number of a file named `run=K<suffix>`.
+pub fn run_number_of(name: &str, suffix: &str) -> Option<i64> {
+    name.strip_prefix("run=")?.strip_suffix(suffix)?.parse().ok()
+}
+
+/// vLLM's name of a parameter set: its own, or `a=1-b=2` with values as Python prints them.
+fn set_name(set: &ParamSet) -> String {
+    match &set.name {
+        Some(name) => name.clone(),
+        None => {
+            let pairs = redacted_params(&set.params).map(|(key, value)| format!("{key}={}", python_text(&value)));
+            pairs.collect::<Vec<_>>().join("-")
+        }
+    }
+}
+
+fn python_text(value: &Value) -> String {
+    match value {
+        Value::Null => "None".into(),
+        Value::Bool(true) => "True".into(),
+        Value::Bool(false) => "False".into(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn sanitized(name: &str) -> String {
+    let name = name.replace('/', "_").replace("..", "__");
+    name.chars().map(|letter| if letter.is_control() { '_' } else { letter }).collect()
+}
+
+fn shortened(name: &str, id: &str) -> String {
+    if name.len() <= LONGEST_NAME {
+        return name.to_owned();
+    }
+    let mut end = LONGEST_NAME - id.len() - 1;
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}-{id}", &name[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn folder(serve: Value, bench: Value) -> String {
+        let set = |value: Value| ParamSet { name: None, params: value.as_object().unwrap().clone() };
+        combination_folder(&Combination::new(set(serve), set(bench)))
+    }
+
+    #[test]
+    fn folders_are_named_as_vllm_names_them() {
+        assert_eq!(folder(json!({"a": 1, "b": true}), json!({"c": "x/../y"})), "SERVE--a=1-b=True-BENCH--c=x_____y");
+        assert_eq!(folder(json!({}), json!({"c": 0.5})), "BENCH--c=0.5");
+        assert_eq!(folder(json!({}), json!({})), "");
+        let named = ParamSet { name: Some("fast".into()), params: serde_json::Map::new() };
+        assert_eq!(combination_folder(&Combination::new(named, ParamSet::unchanged())), "SERVE--fast");
+        assert_eq!(folder(json!({"api_key": "s3cret"}), json!({})), "SERVE--api_key=***");
+    }
+
+    #[test]
+    fn names_that_are_too_long_are_cut_and_stay_apart() {
+        let long = |last: i64| {
+            let pairs = (0..30).map(|index| (format!("parameter_no_{index}"), json!(index)));
+            let mut params: serde_json::Map<String, Value> = pairs.collect();
+            params.insert("last".into(), last.into());
+            folder(Value::Object(params), json!({}))
+        };
+        assert!(long(1).len() <= LONGEST_NAME);
+        assert_ne!(long(1), long(2));
+    }
+
+    #[test]
+    fn only_whole_run_files_have_a_number() {
+        assert_eq!(run_number_of("run=12.json", ".json"), Some(12));
+        assert_eq!(run_number_of("run=1.failure.json", ".json"), None);
+        assert_eq!(run_number_of("run=1.requests.parquet", ".parquet"), None);
+    }
+}

@@ -1,0 +1,158 @@
+//! `sweep.json`: what a sweep is, what was asked for, and how far it came.
+//!
+//! Format versions:
+//! - 1: the first.
+
+use super::layout::MANIFEST;
+use super::{StoreError, write_text_atomically};
+use crate::record::Environment;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::path::Path;
+
+/// The newest format that this program reads and the one that it writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    pub format_version: u32,
+    pub sweep: String,
+    pub kind: SweepKind,
+    pub state: SweepState,
+    #[serde(with = "rfc3339")]
+    pub started_at: DateTime<Utc>,
+    #[serde(with = "rfc3339_option")]
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Commands as given, secrets redacted.
+    pub serve_cmd: String,
+    pub bench_cmd: String,
+    pub after_bench_cmd: Option<String>,
+    pub link_vars: String,
+    pub num_runs: u32,
+    pub warmup_num_prompts: u32,
+    pub serve_params: Vec<Map<String, Value>>,
+    pub bench_params: Vec<Map<String, Value>>,
+    pub combinations: Vec<StoredCombination>,
+    pub runs: usize,
+    pub failed: usize,
+    pub environment: Environment,
+}
+
+/// Where a combination's runs lie.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredCombination {
+    pub id: String,
+    pub folder: String,
+    pub serve: Map<String, Value>,
+    pub bench: Map<String, Value>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SweepKind {
+    Serve,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SweepState {
+    Running,
+    Completed,
+    /// Ended with failed runs, or stopped at one.
+    Failed,
+    Interrupted,
+}
+
+impl SweepKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Serve => "serve",
+        }
+    }
+}
+
+impl SweepState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl Manifest {
+    pub fn read(folder: &Path) -> Result<Self, StoreError> {
+        let path = folder.join(MANIFEST);
+        let text = std::fs::read_to_string(&path).map_err(StoreError::io(&path))?;
+        let bad = |error: serde_json::Error| StoreError::BadManifest {
+            path: path.clone(),
+            line: error.line(),
+            column: error.column(),
+            reason: error.to_string(),
+        };
+        // The version first: a newer manifest may look different in every other way.
+        let version: Version = serde_json::from_str(&text).map_err(bad)?;
+        if version.format_version > FORMAT_VERSION {
+            return Err(StoreError::NewerFormat { path, found: version.format_version });
+        }
+        serde_json::from_str(&text).map_err(bad)
+    }
+
+    pub fn write(&self, folder: &Path) -> Result<(), StoreError> {
+        let path = folder.join(MANIFEST);
+        let text = serde_json::to_string_pretty(self).map_err(StoreError::data(&path))?;
+        write_text_atomically(&path, &(text + "\n"))
+    }
+}
+
+/// Times as text, to the millisecond.
+mod rfc3339 {
+    use chrono::{DateTime, SecondsFormat, Utc};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        DateTime::parse_from_rfc3339(&text).map(|time| time.with_timezone(&Utc)).map_err(D::Error::custom)
+    }
+}
+
+mod rfc3339_option {
+    use chrono::{DateTime, Utc};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Time(#[serde(with = "super::rfc3339")] DateTime<Utc>);
+
+    pub fn serialize<S: Serializer>(time: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
+        time.map(Time).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+        Ok(Option::<Time>::deserialize(deserializer)?.map(|Time(time)| time))
+    }
+}
+
+#[derive(Deserialize)]
+struct Version {
+    format_version: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_format_is_refused_with_advice() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(MANIFEST), r#"{"format_version": 99, "other": []}"#).unwrap();
+        let error = Manifest::read(folder.path()).unwrap_err().to_string();
+        assert!(error.ends_with("is of format version 99, this sweeplake reads up to 1; use a newer sweeplake"), "{error}");
+    }
+}

@@ -1,0 +1,70 @@
+//! The only code that knows paths and file formats: a sweep's folder is written, found, read and compacted here.
+
+mod atomic;
+mod compact;
+mod discover;
+mod foreign;
+mod layout;
+mod manifest;
+mod parquet;
+mod schema;
+mod summary;
+mod writer;
+
+pub use atomic::{write_atomically, write_text_atomically};
+pub use compact::compact;
+pub use discover::{Sweep, find_sweeps};
+pub use layout::{PARETO_FIGURE, REPORT};
+pub use manifest::{FORMAT_VERSION, Manifest, StoredCombination, SweepKind, SweepState};
+pub use parquet::{read_parquet, write_parquet};
+pub use schema::{rows_to_batch, unite, unite_schemas};
+pub use writer::SweepWriter;
+
+use std::path::{Path, PathBuf};
+
+/// What can be wrong with a lake or a sweep's folder.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error("{}: can't be written: {source}", path.display())]
+    Unwritable { path: PathBuf, source: std::io::Error },
+    #[error("-e/--experiment-name: {name:?} is no folder name")]
+    BadName { name: String },
+    #[error("{}: exists already; add --resume to go on with it, or choose another -e/--experiment-name", path.display())]
+    Exists { path: PathBuf },
+    #[error("--resume: {}: there is no such sweep", path.display())]
+    NothingToResume { path: PathBuf },
+    #[error("--resume needs -e/--experiment-name NAME: which sweep of {} should go on?", lake.display())]
+    ResumeWhich { lake: PathBuf },
+    #[error("{}: another sweeplake is writing this sweep", path.display())]
+    Locked { path: PathBuf },
+    #[error(
+        "--resume: {}: was made with another {flag}; runs of both must not mix. It was:\n  {was}\nNow it is:\n  {now}\nUse the same command, or another -e/--experiment-name",
+        path.display()
+    )]
+    Changed { path: PathBuf, flag: &'static str, was: String, now: String },
+    #[error("{}: line {line}, column {column}: {reason}", path.display())]
+    BadManifest { path: PathBuf, line: usize, column: usize, reason: String },
+    #[error(
+        "{}: is of format version {found}, this sweeplake reads up to {FORMAT_VERSION}; use a newer sweeplake",
+        path.display()
+    )]
+    NewerFormat { path: PathBuf, found: u32 },
+    #[error("{}: no such file or folder", path.display())]
+    Missing { path: PathBuf },
+    #[error("{}: no sweeps here: expected folders with a sweep.json, or run=K.json files as `vllm bench sweep` writes them", path.display())]
+    NoSweeps { path: PathBuf },
+    #[error("{}: {reason}", path.display())]
+    BadData { path: PathBuf, reason: String },
+}
+
+impl StoreError {
+    pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
+        |source| Self::Io { path: path.into(), source }
+    }
+
+    pub(crate) fn data<E: std::fmt::Display>(path: &Path) -> impl FnOnce(E) -> Self + '_ {
+        |error| Self::BadData { path: path.into(), reason: error.to_string() }
+    }
+}

@@ -1,0 +1,321 @@
+//! The one writer of a sweep's folder.
+
+use super::layout::{self, combination_folder};
+use super::manifest::{Manifest, StoredCombination, SweepState};
+use super::summary::{write_summary, write_summary_csv};
+use super::{StoreError, compact, read_parquet, rows_to_batch, write_parquet, write_text_atomically};
+use crate::params::ParamSet;
+use crate::plan::Combination;
+use crate::record::{Outcome, RunRecord, complete_result, read_result};
+use arrow::array::{Array, AsArray};
+use chrono::{DateTime, Utc};
+use nix::fcntl::{Flock, FlockArg};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+/// Holds a sweep's folder, and keeps others from writing to it.
+pub struct SweepWriter {
+    folder: PathBuf,
+    manifest: Manifest,
+    folders: HashMap<String, String>,
+    _lock: Flock<File>,
+}
+
+impl SweepWriter {
+    /// Makes the folder of a new sweep. Without a name it is the present time, and never one that is taken.
+    pub fn create(
+        lake: &Path,
+        name: Option<&str>,
+        now: DateTime<chrono::Local>,
+        mut manifest: Manifest,
+        combinations: &[Combination],
+    ) -> Result<Self, StoreError> {
+        let folder = match name {
+            Some(name) => make_named(lake, name)?,
+            None => make_timestamped(lake, now)?,
+        };
+        manifest.sweep = file_name(&folder);
+        Self::open(folder, manifest, combinations)
+    }
+
+    /// Goes on with a sweep. Its commands must be the ones of `wanted`; parameter sets and runs may be added.
+    pub fn resume(
+        lake: &Path,
+        name: Option<&str>,
+        wanted: Manifest,
+        combinations: &[Combination],
+    ) -> Result<Self, StoreError> {
+        let name = name.ok_or_else(|| StoreError::ResumeWhich { lake: lake.into() })?;
+        check_name(name)?;
+        let folder = lake.join(name);
+        if !folder.join(layout::MANIFEST).is_file() {
+            return Err(StoreError::NothingToResume { path: folder });
+        }
+        let stored = Manifest::read(&folder)?;
+        check_unchanged(&folder, &stored, &wanted)?;
+        let manifest = Manifest {
+            sweep: stored.sweep,
+            started_at: stored.started_at,
+            combinations: stored.combinations,
+            runs: stored.runs,
+            failed: stored.failed,
+            environment: crate::record::Environment {
+                engine_version: wanted.environment.engine_version.clone().or(stored.environment.engine_version),
+                ..wanted.environment.clone()
+            },
+            ..wanted
+        };
+        let writer = Self::open(folder, manifest, combinations)?;
+        // From now on the loose files are the truth: a compacted table would miss what is added.
+        compact::remove_compacted(&writer.folder)?;
+        Ok(writer)
+    }
+
+    fn open(folder: PathBuf, mut manifest: Manifest, combinations: &[Combination]) -> Result<Self, StoreError> {
+        let lock = lock(&folder)?;
+        let mut folders: HashMap<String, String> =
+            manifest.combinations.iter().map(|stored| (stored.id.clone(), stored.folder.clone())).collect();
+        for combination in combinations {
+            let id = combination.id.to_string();
+            if folders.contains_key(&id) {
+                continue;
+            }
+            let mut name = combination_folder(combination);
+            if folders.values().any(|taken| *taken == name) {
+                name = format!("{name}-{id}");
+            }
+            folders.insert(id.clone(), name.clone());
+            manifest.combinations.push(StoredCombination {
+                id,
+                folder: name,
+                serve: combination.serve.to_record(),
+                bench: combination.bench.to_record(),
+            });
+        }
+        manifest.state = SweepState::Running;
+        manifest.write(&folder)?;
+        Ok(Self { folder, manifest, folders, _lock: lock })
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub fn name(&self) -> &str {
+        &self.manifest.sweep
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Notes what a server says of itself.
+    pub fn set_engine_version(&mut self, version: &str) -> Result<(), StoreError> {
+        if self.manifest.environment.engine_version.as_deref() == Some(version) {
+            return Ok(());
+        }
+        self.manifest.environment.engine_version = Some(version.to_owned());
+        self.manifest.write(&self.folder)
+    }
+
+    pub fn server_log(&self, serve: &ParamSet) -> PathBuf {
+        let id = Combination::new(serve.clone(), ParamSet::unchanged()).id;
+        self.folder.join(layout::server_log(serve, id.as_str()))
+    }
+
+    pub fn bench_log(&self, combination: &Combination) -> PathBuf {
+        self.combination_folder(combination).join(layout::BENCH_LOG)
+    }
+
+    /// Where the benchmark should write its result of a run; the folder is there afterwards, the file is not.
+    pub fn partial_result(&self, combination: &Combination, run_number: i64) -> Result<PathBuf, StoreError> {
+        let folder = self.combination_folder(combination);
+        std::fs::create_dir_all(&folder).map_err(StoreError::io(&folder))?;
+        let path = layout::run_partial(&folder, run_number);
+        remove_if_there(&path)?;
+        Ok(path)
+    }
+
+    /// Whether a run was finished: its result reads, and its row says completed. A result without a row (the
+    /// writer was killed between the two) gets its row now.
+    pub fn is_finished(&self, combination: &Combination, run_number: i64, gpu_count: f64) -> Result<bool, StoreError> {
+        let folder = self.combination_folder(combination);
+        let Ok(result) = read_result(&layout::run_json(&folder, run_number)) else { return Ok(false) };
+        if result.get("run_number").and_then(Value::as_i64) != Some(run_number) {
+            return Ok(false);
+        }
+        let path = layout::run_parquet(&folder, run_number);
+        if row_is_completed(&path) {
+            return Ok(true);
+        }
+        let started_at = result.get("date").and_then(Value::as_str).and_then(local_date).unwrap_or_default();
+        self.save_tables(&RunRecord {
+            sweep: self.manifest.sweep.clone(),
+            combination: combination.clone(),
+            run_id: crate::id::run_id(&self.manifest.sweep, &combination.id, run_number, started_at.timestamp_micros()),
+            run_number,
+            started_at,
+            wall_time_s: result.get("duration").and_then(Value::as_f64).unwrap_or(f64::NAN),
+            startup_time_s: None,
+            gpu_count,
+            outcome: Outcome::Completed(result),
+        })?;
+        Ok(true)
+    }
+
+    /// Stores a run the moment it ended: the result as vLLM writes it, then its rows.
+    pub fn save(&mut self, record: &RunRecord) -> Result<(), StoreError> {
+        let folder = self.combination_folder(&record.combination);
+        std::fs::create_dir_all(&folder).map_err(StoreError::io(&folder))?;
+        let failure_path = layout::run_failure(&folder, record.run_number);
+        let json_path = layout::run_json(&folder, record.run_number);
+        match &record.outcome {
+            Outcome::Completed(result) => {
+                let result = complete_result(result.clone(), record.run_number, &record.combination);
+                write_json(&json_path, &Value::Object(result))?;
+                remove_if_there(&failure_path)?;
+            }
+            Outcome::Failed(failure) => {
+                let told = json!({
+                    "run_number": record.run_number,
+                    "error_type": failure.kind.as_str(),
+                    "error": failure.message,
+                    "exit_code": failure.exit_code,
+                    "log_tail": failure.log_tail,
+                    "serve_overrides": record.combination.serve.to_record(),
+                    "bench_overrides": record.combination.bench.to_record(),
+                });
+                write_json(&failure_path, &told)?;
+                remove_if_there(&json_path)?;
+            }
+        }
+        self.save_tables(record)?;
+        remove_if_there(&layout::run_partial(&folder, record.run_number))
+    }
+
+    /// Writes the combination's summary once its runs are there.
+    pub fn finish_combination(&self, combination: &Combination) -> Result<(), StoreError> {
+        write_summary(&self.combination_folder(combination))
+    }
+
+    /// Ends the sweep: summaries, compacted tables, and the state in the manifest.
+    pub fn finish(&mut self, state: SweepState, now: DateTime<Utc>) -> Result<(), StoreError> {
+        for stored in &self.manifest.combinations {
+            write_summary(&self.folder.join(&stored.folder))?;
+        }
+        let folders = self.manifest.combinations.iter().map(|stored| self.folder.join(&stored.folder));
+        write_summary_csv(&self.folder, folders)?;
+        let counted = compact(&self.folder)?;
+        self.manifest.runs = counted.runs;
+        self.manifest.failed = counted.failed;
+        self.manifest.state = state;
+        self.manifest.finished_at = Some(now);
+        self.manifest.write(&self.folder)
+    }
+
+    fn save_tables(&self, record: &RunRecord) -> Result<(), StoreError> {
+        let folder = self.combination_folder(&record.combination);
+        let requests_path = layout::requests_parquet(&folder, record.run_number);
+        let requests = record.to_request_rows();
+        match requests.is_empty() {
+            true => remove_if_there(&requests_path)?,
+            false => write_parquet(&requests_path, &rows_to_batch(&requests))?,
+        }
+        write_parquet(&layout::run_parquet(&folder, record.run_number), &rows_to_batch(&[record.to_row()]))
+    }
+
+    fn combination_folder(&self, combination: &Combination) -> PathBuf {
+        match self.folders.get(combination.id.as_str()) {
+            Some(name) => self.folder.join(name),
+            None => self.folder.join(combination_folder(combination)),
+        }
+    }
+}
+
+fn make_named(lake: &Path, name: &str) -> Result<PathBuf, StoreError> {
+    check_name(name)?;
+    let folder = lake.join(name);
+    make_lake(lake)?;
+    std::fs::create_dir(&folder).map_err(|source| match source.kind() {
+        std::io::ErrorKind::AlreadyExists => StoreError::Exists { path: folder.clone() },
+        _ => StoreError::Unwritable { path: folder.clone(), source },
+    })?;
+    Ok(folder)
+}
+
+fn make_timestamped(lake: &Path, now: DateTime<chrono::Local>) -> Result<PathBuf, StoreError> {
+    make_lake(lake)?;
+    let timestamp = now.format("%Y%m%d_%H%M%S").to_string();
+    let mut name = timestamp.clone();
+    for attempt in 2.. {
+        let folder = lake.join(&name);
+        match std::fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => name = format!("{timestamp}_{attempt}"),
+            Err(source) => return Err(StoreError::Unwritable { path: folder, source }),
+        }
+    }
+    unreachable!("the loop ends only by returning")
+}
+
+fn make_lake(lake: &Path) -> Result<(), StoreError> {
+    std::fs::create_dir_all(lake).map_err(|source| StoreError::Unwritable { path: lake.into(), source })
+}
+
+fn check_name(name: &str) -> Result<(), StoreError> {
+    let is_one_part = !name.is_empty() && !matches!(name, "." | "..") && !name.contains(['/', '\0']);
+    if is_one_part { Ok(()) } else { Err(StoreError::BadName { name: name.into() }) }
+}
+
+fn check_unchanged(folder: &Path, stored: &Manifest, wanted: &Manifest) -> Result<(), StoreError> {
+    let or_none = |command: &Option<String>| command.clone().unwrap_or_else(|| "(none)".into());
+    let pairs = [
+        ("--serve-cmd", stored.serve_cmd.clone(), wanted.serve_cmd.clone()),
+        ("--bench-cmd", stored.bench_cmd.clone(), wanted.bench_cmd.clone()),
+        ("--after-bench-cmd", or_none(&stored.after_bench_cmd), or_none(&wanted.after_bench_cmd)),
+    ];
+    match pairs.into_iter().find(|(_, was, now)| was != now) {
+        Some((flag, was, now)) => Err(StoreError::Changed { path: folder.into(), flag, was, now }),
+        None => Ok(()),
+    }
+}
+
+fn lock(folder: &Path) -> Result<Flock<File>, StoreError> {
+    let path = folder.join(layout::LOCK);
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|source| StoreError::Unwritable { path: path.clone(), source })?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| StoreError::Locked { path: folder.into() })
+}
+
+fn row_is_completed(path: &Path) -> bool {
+    let Ok(batch) = read_parquet(path) else { return false };
+    let status = batch.column_by_name("status").and_then(|column| column.as_string_opt::<i32>());
+    status.is_some_and(|status| status.len() == 1 && status.value(0) == "completed")
+}
+
+fn local_date(text: &str) -> Option<DateTime<Utc>> {
+    let time = chrono::NaiveDateTime::parse_from_str(text, "%Y%m%d-%H%M%S").ok()?;
+    time.and_local_timezone(chrono::Local).earliest().map(|time| time.with_timezone(&Utc))
+}
+
+fn write_json(path: &Path, value: &Value) -> Result<(), StoreError> {
+    let text = serde_json::to_string_pretty(value).map_err(StoreError::data(path))?;
+    write_text_atomically(path, &text)
+}
+
+fn remove_if_there(path: &Path) -> Result<(), StoreError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StoreError::io(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
