@@ -4,9 +4,11 @@
 
 pub mod exec;
 pub mod id;
+pub mod load;
 pub mod metric;
 pub mod params;
 pub mod plan;
 pub mod record;
+pub mod sim;
 pub mod stats;
 pub mod store;

@@ -1,0 +1,298 @@
+//! The result in vLLM's form: the same keys, the same definitions, the same order.
+//!
+//! TTFT is the time to the first chunk, ITL the gaps between chunks of all requests pooled, TPOT of a request
+//! (latency − TTFT)/(output tokens − 1), E2EL the time to its last chunk. Throughput is over the wall time of
+//! the whole run. Percentiles and standard deviations are NumPy's.
+
+use super::{Backend, Config, Measured, Measurement};
+use crate::stats::{mean, percentile, population_std};
+use chrono::{DateTime, Local};
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// Builds the result of a run.
+pub fn result_json(config: &Config, measured: &Measured, date: DateTime<Local>) -> Map<String, Value> {
+    let ok: Vec<&Measurement> = measured.requests.iter().filter(|request| request.error.is_none()).collect();
+    let wall_s = measured.duration.as_secs_f64();
+    let input: usize = ok.iter().map(|request| request.prompt_len).sum();
+    let output: usize = ok.iter().map(|request| request.output_len).sum();
+    let good = ok.iter().filter(|request| is_good(request, &config.goodput)).count();
+    let peak = Peak::of(&ok);
+    let mut result = Map::new();
+    let mut put = |key: &str, value: Value| result.insert(key.to_owned(), value);
+    let backend = config.backend.name();
+    put("date", date.format("%Y%m%d-%H%M%S").to_string().into());
+    put("endpoint_type", backend.into());
+    put("backend", backend.into());
+    put("label", config.label.clone().into());
+    put("model_id", measured.model.clone().into());
+    put("tokenizer_id", config.tokenizer.as_ref().unwrap_or(&measured.model).clone().into());
+    put("num_prompts", config.num_prompts.into());
+    for (key, value) in &config.metadata {
+        put(key, value.clone());
+    }
+    put("request_rate", if config.request_rate.is_finite() { json!(config.request_rate) } else { "inf".into() });
+    put("burstiness", json!(config.burstiness));
+    put("max_concurrency", config.max_concurrency.into());
+    put("duration", json!(wall_s));
+    put("completed", ok.len().into());
+    put("failed", (measured.requests.len() - ok.len()).into());
+    put("total_input_tokens", input.into());
+    put("total_output_tokens", output.into());
+    put("request_throughput", json!(ok.len() as f64 / wall_s));
+    put("request_goodput", if config.goodput.is_empty() { Value::Null } else { json!(good as f64 / wall_s) });
+    put("output_throughput", json!(output as f64 / wall_s));
+    put("total_token_throughput", json!((input + output) as f64 / wall_s));
+    if config.save_detailed {
+        put_details(&mut put, measured);
+    }
+    let seconds = |value: fn(&Measurement) -> Duration| {
+        measured.requests.iter().map(|request| value(request).as_secs_f64()).collect::<Vec<_>>()
+    };
+    put("latencies", json!(seconds(|request| request.latency)));
+    put("queue_times", json!(seconds(|request| request.queue_time)));
+    put("max_output_tokens_per_s", json!(peak.output_tokens_per_s));
+    put("max_concurrent_requests", peak.concurrent_requests.into());
+    put("rtfx", json!(0.0));
+    for metric in &config.percentile_metrics {
+        put_statistics(&mut put, metric, values_of(metric, &ok), &config.metric_percentiles);
+    }
+    result
+}
+
+/// The lines that `vllm bench serve` prints at its end.
+pub fn summary_lines(result: &Map<String, Value>) -> Vec<String> {
+    let rows = [
+        ("Successful requests:", "completed"),
+        ("Failed requests:", "failed"),
+        ("Maximum request concurrency:", "max_concurrency"),
+        ("Request rate configured (RPS):", "request_rate"),
+        ("Benchmark duration (s):", "duration"),
+        ("Total input tokens:", "total_input_tokens"),
+        ("Total generated tokens:", "total_output_tokens"),
+        ("Request throughput (req/s):", "request_throughput"),
+        ("Request goodput (req/s):", "request_goodput"),
+        ("Output token throughput (tok/s):", "output_throughput"),
+        ("Peak output token throughput (tok/s):", "max_output_tokens_per_s"),
+        ("Peak concurrent requests:", "max_concurrent_requests"),
+        ("Total token throughput (tok/s):", "total_token_throughput"),
+    ];
+    let mut lines = vec![format!("{:=^50}", " Serving Benchmark Result ")];
+    lines.extend(rows.iter().filter_map(|(label, key)| Some(format!("{label:<40} {}", number(result.get(*key)?)?))));
+    for (family, title) in [
+        ("ttft", "Time to First Token"),
+        ("tpot", "Time per Output Token (excl. 1st token)"),
+        ("itl", "Inter-token Latency"),
+        ("e2el", "End-to-end Latency"),
+    ] {
+        let keys: Vec<&String> = result
+            .keys()
+            .filter(|key| key.strip_suffix("_ms").and_then(|key| key.split_once('_')).is_some_and(|(_, of)| of == family))
+            .collect();
+        if !keys.is_empty() {
+            lines.push(format!("{title:-^50}"));
+        }
+        lines.extend(keys.iter().filter_map(|key| {
+            let label = format!("{}:", crate::metric::label(key));
+            Some(format!("{label:<40} {}", number(&result[*key])?))
+        }));
+    }
+    lines.push("=".repeat(50));
+    lines
+}
+
+fn number(value: &Value) -> Option<String> {
+    match value {
+        Value::Number(number) if number.is_f64() => number.as_f64().map(|value| format!("{value:.2}")),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+impl Backend {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Vllm => "vllm",
+            Self::Openai => "openai",
+            Self::OpenaiChat => "openai-chat",
+        }
+    }
+}
+
+fn put_details(put: &mut impl FnMut(&str, Value) -> Option<Value>, measured: &Measured) {
+    let each = |value: &dyn Fn(&Measurement) -> Value| measured.requests.iter().map(value).collect::<Vec<_>>().into();
+    put("input_lens", each(&|request| request.prompt_len.into()));
+    put("output_lens", each(&|request| request.output_len.into()));
+    put("ttfts", each(&|request| json!(request.ttft.as_secs_f64())));
+    put("itls", each(&|request| json!(request.itl.iter().map(Duration::as_secs_f64).collect::<Vec<_>>())));
+    put("start_times", each(&|request| json!(measured.started + request.start.as_secs_f64())));
+    put("generated_texts", each(&|request| request.text.clone().into()));
+    put("errors", each(&|request| request.error.clone().unwrap_or_default().into()));
+}
+
+fn put_statistics(
+    put: &mut impl FnMut(&str, Value) -> Option<Value>,
+    metric: &str,
+    mut values_ms: Vec<f64>,
+    percentiles: &[f64],
+) {
+    if values_ms.is_empty() {
+        // As NumPy's `mean(values or 0)` in vLLM.
+        values_ms.push(0.0);
+    }
+    values_ms.sort_by(f64::total_cmp);
+    put(&format!("mean_{metric}_ms"), json!(mean(&values_ms)));
+    put(&format!("median_{metric}_ms"), json!(percentile(&values_ms, 50.0)));
+    put(&format!("std_{metric}_ms"), json!(population_std(&values_ms)));
+    for percent in percentiles {
+        put(&format!("p{percent}_{metric}_ms"), json!(percentile(&values_ms, *percent)));
+    }
+}
+
+fn values_of(metric: &str, ok: &[&Measurement]) -> Vec<f64> {
+    let millis = |duration: Duration| duration.as_secs_f64() * 1000.0;
+    match metric {
+        "ttft" => ok.iter().map(|request| millis(request.ttft)).collect(),
+        "tpot" => ok.iter().filter_map(|request| tpot(request)).map(millis).collect(),
+        "itl" => ok.iter().flat_map(|request| &request.itl).map(|gap| millis(*gap)).collect(),
+        _ => ok.iter().map(|request| millis(request.latency)).collect(),
+    }
+}
+
+fn tpot(request: &Measurement) -> Option<Duration> {
+    (request.output_len > 1).then(|| (request.latency - request.ttft).div_f64((request.output_len - 1) as f64))
+}
+
+fn is_good(request: &Measurement, limits: &[(String, f64)]) -> bool {
+    limits.iter().all(|(metric, limit_ms)| {
+        let value = match metric.as_str() {
+            "ttft" => request.ttft,
+            "tpot" => tpot(request).unwrap_or_default(),
+            _ => request.latency,
+        };
+        value.as_secs_f64() * 1000.0 <= *limit_ms
+    })
+}
+
+/// The busiest second and the busiest moment.
+struct Peak {
+    output_tokens_per_s: f64,
+    concurrent_requests: usize,
+}
+
+impl Peak {
+    fn of(ok: &[&Measurement]) -> Self {
+        let Some(first) = ok.iter().map(|request| request.start).min() else {
+            return Self { output_tokens_per_s: 0.0, concurrent_requests: 0 };
+        };
+        let mut per_second: Vec<u32> = Vec::new();
+        let mut changes: Vec<(Duration, i64)> = Vec::with_capacity(2 * ok.len());
+        for request in ok {
+            let start = request.start - first;
+            // At the same instant one leaves before the next comes: intervals are half open.
+            changes.extend([(start, 1), (start + request.latency, -1)]);
+            let mut time = start + request.ttft;
+            count_token(&mut per_second, time);
+            for gap in &request.itl {
+                time += *gap;
+                count_token(&mut per_second, time);
+            }
+        }
+        changes.sort();
+        let running = changes.iter().scan(0, |running, (_, change)| {
+            *running += change;
+            Some(*running)
+        });
+        Self {
+            output_tokens_per_s: f64::from(per_second.iter().copied().max().unwrap_or(0)),
+            concurrent_requests: running.max().unwrap_or(0) as usize,
+        }
+    }
+}
+
+fn count_token(per_second: &mut Vec<u32>, time: Duration) {
+    let second = time.as_secs() as usize;
+    if per_second.len() <= second {
+        per_second.resize(second + 1, 0);
+    }
+    per_second[second] += 1;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::RandomLengths;
+
+    fn millis(value: u64) -> Duration {
+        Duration::from_millis(value)
+    }
+
+    fn request(start: u64, ttft: u64, gaps: &[u64]) -> Measurement {
+        Measurement {
+            prompt_len: 10,
+            output_len: gaps.len() + 1,
+            start: millis(start),
+            ttft: millis(ttft),
+            latency: millis(ttft + gaps.iter().sum::<u64>()),
+            itl: gaps.iter().map(|gap| millis(*gap)).collect(),
+            ..Measurement::default()
+        }
+    }
+
+    fn result(requests: Vec<Measurement>, save_detailed: bool) -> Map<String, Value> {
+        let config = Config {
+            backend: Backend::Vllm,
+            base_url: String::new(),
+            endpoint: String::new(),
+            model: None,
+            served_model_name: None,
+            tokenizer: None,
+            label: None,
+            api_key: None,
+            dataset: RandomLengths { input_len: 1, output_len: 1, range_ratio: 0.0, prefix_len: 0 },
+            num_prompts: requests.len(),
+            request_rate: f64::INFINITY,
+            burstiness: 1.0,
+            max_concurrency: Some(2),
+            num_warmups: 0,
+            ready_check_timeout: Duration::ZERO,
+            seed: 0,
+            ignore_eos: true,
+            temperature: None,
+            percentile_metrics: ["ttft", "tpot", "itl", "e2el"].map(String::from).to_vec(),
+            metric_percentiles: vec![50.0, 99.9],
+            goodput: vec![("ttft".into(), 100.0), ("tpot".into(), 25.0)],
+            save_detailed,
+            metadata: [("gpu".to_owned(), json!("H100"))].into_iter().collect(),
+        };
+        let measured = Measured { model: "m".into(), requests, duration: millis(2000), started: 5.0 };
+        result_json(&config, &measured, DateTime::UNIX_EPOCH.into())
+    }
+
+    #[test]
+    fn metrics_have_vllms_definitions() {
+        let failed = Measurement { error: Some("boom".into()), prompt_len: 10, ..Measurement::default() };
+        let result = result(vec![request(0, 100, &[10, 30]), request(100, 200, &[20]), request(900, 300, &[]), failed], true);
+        let get = |key: &str| result[key].as_f64().unwrap();
+        assert_eq!((get("completed"), get("failed"), get("total_output_tokens")), (3.0, 1.0, 6.0));
+        assert_eq!((get("output_throughput"), get("total_token_throughput")), (3.0, 18.0));
+        assert_eq!((get("mean_ttft_ms"), get("median_ttft_ms")), (200.0, 200.0));
+        assert_eq!((get("mean_tpot_ms"), get("mean_itl_ms"), get("p50_itl_ms")), (20.0, 20.0, 20.0));
+        assert!((get("mean_e2el_ms") - 660.0 / 3.0).abs() < 1e-9);
+        assert!((get("std_itl_ms") - 8.16496580927726).abs() < 1e-9);
+        // Only the first keeps both limits: the third is too late, a single token has no TPOT.
+        assert_eq!(get("request_goodput"), 0.5);
+        assert_eq!((get("max_concurrent_requests"), get("max_output_tokens_per_s")), (2.0, 5.0));
+        assert_eq!(result["errors"][3], "boom");
+        assert_eq!((&result["gpu"], &result["request_rate"]), (&json!("H100"), &json!("inf")));
+        assert!(result.contains_key("p99.9_e2el_ms"));
+    }
+
+    #[test]
+    fn a_run_without_success_has_zeros_and_no_details_unless_asked() {
+        let failed = Measurement { error: Some("boom".into()), ..Measurement::default() };
+        let result = result(vec![failed], false);
+        assert_eq!((result["completed"].as_u64(), result["mean_ttft_ms"].as_f64()), (Some(0), Some(0.0)));
+        assert!(!result.contains_key("ttfts") && result.contains_key("latencies"));
+    }
+}

@@ -1,0 +1,332 @@
+//! The HTTP side: OpenAI's completions and chat completions, and what vLLM adds to them.
+
+use super::Config;
+use super::engine::{Engine, Gauges, Token};
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{get, post};
+use axum::Router;
+use futures::stream;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+/// The text of every token.
+const WORD: &str = " token";
+
+struct App {
+    config: Config,
+    engines: Vec<Engine>,
+}
+
+type Shared = State<Arc<App>>;
+
+pub fn router(config: Config, engines: Vec<Engine>) -> Router {
+    let faults = config.faults.clone();
+    let app = Arc::new(App { config, engines });
+    let open = Router::new()
+        .route("/health", get(|| async { StatusCode::OK }))
+        .route("/version", get(|| async { Json(json!({"version": env!("CARGO_PKG_VERSION")})) }))
+        .route("/metrics", get(metrics));
+    let resets = Router::new()
+        .route("/reset_prefix_cache", post(reset_prefix_cache))
+        .route("/reset_mm_cache", post(reset_nothing))
+        .route("/reset_encoder_cache", post(reset_nothing));
+    let guarded = Router::new()
+        .route("/v1/models", get(models))
+        .route("/v1/completions", post(completions))
+        .route("/v1/chat/completions", post(chat_completions))
+        .layer(middleware::from_fn_with_state(app.clone(), require_key));
+    let all = if faults.no_resets { open.merge(guarded) } else { open.merge(resets).merge(guarded) };
+    all.with_state(app)
+}
+
+async fn require_key(State(app): Shared, headers: HeaderMap, request: Request, next: Next) -> Response {
+    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    match &app.config.api_key {
+        Some(key) if given != Some(&format!("Bearer {key}")) => {
+            refusal(StatusCode::UNAUTHORIZED, "Unauthorized".into())
+        }
+        _ => next.run(request).await,
+    }
+}
+
+async fn models(State(app): Shared) -> Json<Value> {
+    let model = &app.config.model;
+    Json(json!({"object": "list", "data": [{
+        "id": model, "object": "model", "owned_by": "sweeplake", "root": model,
+        "max_model_len": app.config.max_model_len,
+    }]}))
+}
+
+async fn reset_prefix_cache(State(app): Shared) -> StatusCode {
+    if app.config.faults.refuse_resets {
+        return StatusCode::INTERNAL_SERVER_ERROR;
+    }
+    app.engines.iter().for_each(Engine::reset_prefix_cache);
+    StatusCode::OK
+}
+
+async fn reset_nothing() -> StatusCode {
+    StatusCode::OK
+}
+
+async fn metrics(State(app): Shared) -> String {
+    let all: Vec<Gauges> = app.engines.iter().map(Engine::gauges).collect();
+    let sum = |value: fn(&Gauges) -> f64| all.iter().map(value).sum::<f64>();
+    let rows = [
+        ("gauge", "num_requests_running", sum(|one| one.running as f64)),
+        ("gauge", "num_requests_waiting", sum(|one| one.waiting as f64)),
+        ("gauge", "kv_cache_usage_perc", sum(|one| one.kv_cache_usage) / all.len() as f64),
+        ("counter", "prefix_cache_queries_total", sum(|one| one.counters.prefix_cache_queries as f64)),
+        ("counter", "prefix_cache_hits_total", sum(|one| one.counters.prefix_cache_hits as f64)),
+        ("counter", "num_preemptions_total", sum(|one| one.counters.preemptions as f64)),
+        ("counter", "prompt_tokens_total", sum(|one| one.counters.prompt_tokens as f64)),
+        ("counter", "generation_tokens_total", sum(|one| one.counters.generation_tokens as f64)),
+        ("counter", "request_success_total", sum(|one| one.counters.finished as f64)),
+    ];
+    let model = app.config.model.replace('\\', "\\\\").replace('"', "\\\"");
+    let lines = rows.map(|(kind, name, value)| {
+        format!("# TYPE vllm:{name} {kind}\nvllm:{name}{{model_name=\"{model}\"}} {value}\n")
+    });
+    lines.concat()
+}
+
+#[derive(Deserialize)]
+struct Parameters {
+    #[serde(default)]
+    model: Option<String>,
+    #[serde(default)]
+    max_tokens: Option<usize>,
+    #[serde(default)]
+    max_completion_tokens: Option<usize>,
+    #[serde(default)]
+    stream: bool,
+    #[serde(default)]
+    stream_options: Option<StreamOptions>,
+    #[serde(default)]
+    ignore_eos: bool,
+}
+
+#[derive(Deserialize)]
+struct StreamOptions {
+    #[serde(default)]
+    include_usage: bool,
+}
+
+#[derive(Deserialize)]
+struct CompletionRequest {
+    prompt: Prompt,
+    #[serde(flatten)]
+    parameters: Parameters,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Prompt {
+    Text(String),
+    Tokens(Vec<u32>),
+}
+
+#[derive(Deserialize)]
+struct ChatRequest {
+    messages: Vec<Message>,
+    #[serde(flatten)]
+    parameters: Parameters,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    content: Value,
+}
+
+async fn completions(State(app): Shared, body: Bytes) -> Response {
+    match serde_json::from_slice::<CompletionRequest>(&body) {
+        Ok(request) => {
+            let prompt = match request.prompt {
+                Prompt::Text(text) => words(&text),
+                Prompt::Tokens(tokens) => tokens,
+            };
+            answer(&app, Kind::Text, prompt, request.parameters).await
+        }
+        Err(error) => refusal(StatusCode::BAD_REQUEST, error.to_string()),
+    }
+}
+
+async fn chat_completions(State(app): Shared, body: Bytes) -> Response {
+    match serde_json::from_slice::<ChatRequest>(&body) {
+        Ok(request) => {
+            let texts = request.messages.iter().map(|message| message_text(&message.content));
+            let prompt = words(&texts.collect::<Vec<_>>().join(" "));
+            answer(&app, Kind::Chat, prompt, request.parameters).await
+        }
+        Err(error) => refusal(StatusCode::BAD_REQUEST, error.to_string()),
+    }
+}
+
+async fn answer(app: &App, kind: Kind, prompt: Vec<u32>, parameters: Parameters) -> Response {
+    let config = &app.config;
+    if let Some(model) = parameters.model.as_ref().filter(|model| **model != config.model) {
+        return refusal(StatusCode::NOT_FOUND, format!("The model `{model}` does not exist."));
+    }
+    let default_tokens = if kind == Kind::Text { 16 } else { config.max_model_len.saturating_sub(prompt.len()) };
+    let max_tokens = parameters.max_completion_tokens.or(parameters.max_tokens).unwrap_or(default_tokens);
+    let total = prompt.len() + max_tokens;
+    if prompt.is_empty() || max_tokens == 0 || total > config.max_model_len {
+        let limit = config.max_model_len;
+        let message = format!("This model's maximum context length is {limit} tokens, at least one each of prompt and output; you requested {total}.");
+        return refusal(StatusCode::BAD_REQUEST, message);
+    }
+    let Some(engine) = least_busy(&app.engines) else {
+        return refusal(StatusCode::SERVICE_UNAVAILABLE, "no engine".into());
+    };
+    let tokens = engine.submit(&prompt, max_tokens, parameters.ignore_eos);
+    let reply = Reply { kind, model: config.model.clone(), id: unique_id(), prompt_tokens: prompt.len() };
+    match parameters.stream {
+        true => streamed(reply, tokens, parameters.stream_options.is_some_and(|options| options.include_usage)),
+        false => whole(reply, tokens).await,
+    }
+}
+
+fn least_busy(engines: &[Engine]) -> Option<&Engine> {
+    engines.iter().min_by_key(|engine| {
+        let gauges = engine.gauges();
+        gauges.running + gauges.waiting
+    })
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Text,
+    Chat,
+}
+
+/// What all parts of one answer have in common.
+struct Reply {
+    kind: Kind,
+    model: String,
+    id: String,
+    prompt_tokens: usize,
+}
+
+impl Reply {
+    fn chunk(&self, finish_reason: Option<&str>) -> Value {
+        let choice = match self.kind {
+            Kind::Text => json!({"index": 0, "text": WORD, "finish_reason": finish_reason}),
+            Kind::Chat => json!({"index": 0, "delta": {"content": WORD}, "finish_reason": finish_reason}),
+        };
+        self.envelope(true, json!([choice]))
+    }
+
+    fn usage(&self, completion_tokens: usize) -> Value {
+        json!({
+            "prompt_tokens": self.prompt_tokens, "completion_tokens": completion_tokens,
+            "total_tokens": self.prompt_tokens + completion_tokens,
+        })
+    }
+
+    fn envelope(&self, is_chunk: bool, choices: Value) -> Value {
+        let object = match (self.kind, is_chunk) {
+            (Kind::Text, _) => "text_completion",
+            (Kind::Chat, true) => "chat.completion.chunk",
+            (Kind::Chat, false) => "chat.completion",
+        };
+        json!({"id": self.id, "object": object, "created": now(), "model": self.model, "choices": choices})
+    }
+}
+
+fn streamed(reply: Reply, tokens: UnboundedReceiver<Token>, include_usage: bool) -> Response {
+    struct Progress {
+        reply: Reply,
+        tokens: UnboundedReceiver<Token>,
+        count: usize,
+        is_done: bool,
+    }
+    let start = Progress { reply, tokens, count: 0, is_done: false };
+    let events = stream::unfold(start, move |mut progress| async move {
+        if progress.is_done {
+            return None;
+        }
+        let token = progress.tokens.recv().await?;
+        progress.count += 1;
+        let mut text = event(&progress.reply.chunk((token == Token::Last).then_some("length")));
+        if token == Token::Last {
+            progress.is_done = true;
+            if include_usage {
+                let mut last = progress.reply.envelope(true, json!([]));
+                last["usage"] = progress.reply.usage(progress.count);
+                text += &event(&last);
+            }
+            text += "data: [DONE]\n\n";
+        }
+        Some((Ok::<_, Infallible>(Bytes::from(text)), progress))
+    });
+    ([(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")], Body::from_stream(events)).into_response()
+}
+
+async fn whole(reply: Reply, mut tokens: UnboundedReceiver<Token>) -> Response {
+    let mut count = 0;
+    while let Some(token) = tokens.recv().await {
+        count += 1;
+        if token == Token::Last {
+            break;
+        }
+    }
+    let text = WORD.repeat(count);
+    let choice = match reply.kind {
+        Kind::Text => json!({"index": 0, "text": text, "finish_reason": "length"}),
+        Kind::Chat => {
+            json!({"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "length"})
+        }
+    };
+    let mut body = reply.envelope(false, json!([choice]));
+    body["usage"] = reply.usage(count);
+    Json(body).into_response()
+}
+
+fn event(value: &Value) -> String {
+    format!("data: {value}\n\n")
+}
+
+fn refusal(status: StatusCode, message: String) -> Response {
+    let body = json!({"error": {"message": message, "type": "invalid_request_error", "code": status.as_u16()}});
+    (status, Json(body)).into_response()
+}
+
+/// One token for each word: there is no tokenizer here.
+fn words(text: &str) -> Vec<u32> {
+    text.split_whitespace()
+        .map(|word| {
+            let mut hasher = DefaultHasher::new();
+            word.hash(&mut hasher);
+            hasher.finish() as u32
+        })
+        .collect()
+}
+
+/// A message's text, given as one string or as a list of parts.
+fn message_text(content: &Value) -> String {
+    match content {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => {
+            let texts = parts.iter().filter_map(|part| part.get("text").and_then(Value::as_str));
+            texts.collect::<Vec<_>>().join(" ")
+        }
+        _ => String::new(),
+    }
+}
+
+fn unique_id() -> String {
+    format!("cmpl-{:032x}", rand::random::<u128>())
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,166 @@
+//! The engine's loop: schedule, let the step's time pass, hand out the tokens.
+
+use super::Config;
+use super::cost::CostModel;
+use super::faults::Faults;
+use super::scheduler::{Counters, Scheduler, Sequence};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use rand_distr::{Distribution, LogNormal};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+
+/// Told to a request's client: one token came, or the last.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Token {
+    Next,
+    Last,
+}
+
+/// One engine, shared by the requests sent to it.
+#[derive(Clone)]
+pub struct Engine(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    work: Notify,
+    block_size: usize,
+}
+
+struct State {
+    scheduler: Scheduler,
+    clients: HashMap<u64, mpsc::UnboundedSender<Token>>,
+    next_id: u64,
+    lengths: StdRng,
+}
+
+/// What `/metrics` shows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gauges {
+    pub running: usize,
+    pub waiting: usize,
+    pub kv_cache_usage: f64,
+    pub counters: Counters,
+}
+
+impl Engine {
+    pub fn start(config: &Config, index: u64) -> Self {
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                scheduler: Scheduler::new(config.limits),
+                clients: HashMap::new(),
+                next_id: 0,
+                lengths: StdRng::seed_from_u64(config.seed ^ 0x5eed ^ index),
+            }),
+            work: Notify::new(),
+            block_size: config.limits.block_size,
+        });
+        let noise = Noise::new(config.jitter, config.seed.wrapping_add(index));
+        tokio::spawn(run(shared.clone(), config.cost, noise, config.faults.clone()));
+        Self(shared)
+    }
+
+    /// Queues a request; its tokens arrive on the receiver. Without `ignore_eos` the output ends by itself
+    /// somewhere in the second half of `max_tokens`.
+    pub fn submit(&self, prompt: &[u32], max_tokens: usize, ignore_eos: bool) -> mpsc::UnboundedReceiver<Token> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let mut state = self.lock();
+        let id = state.next_id;
+        state.next_id += 1;
+        let output_len = match ignore_eos {
+            true => max_tokens,
+            false => state.lengths.random_range(max_tokens.div_ceil(2)..=max_tokens),
+        };
+        state.scheduler.add(Sequence::new(id, prompt, output_len, self.0.block_size));
+        state.clients.insert(id, sender);
+        drop(state);
+        self.0.work.notify_one();
+        receiver
+    }
+
+    pub fn reset_prefix_cache(&self) {
+        self.lock().scheduler.reset_prefix_cache();
+    }
+
+    pub fn gauges(&self) -> Gauges {
+        let state = self.lock();
+        Gauges {
+            running: state.scheduler.num_running(),
+            waiting: state.scheduler.num_waiting(),
+            kv_cache_usage: state.scheduler.kv_cache_usage(),
+            counters: state.scheduler.counters,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl State {
+    fn hand_out(&mut self, emitted: Vec<super::scheduler::Emitted>, stall_after: Option<u64>) {
+        for token in emitted {
+            if stall_after.is_some_and(|answered| token.id >= answered) {
+                continue;
+            }
+            let told = if token.is_last { Token::Last } else { Token::Next };
+            let is_gone = self.clients.get(&token.id).is_none_or(|client| client.send(told).is_err());
+            if is_gone && !token.is_last {
+                self.scheduler.abort(token.id);
+            }
+            if is_gone || token.is_last {
+                self.clients.remove(&token.id);
+            }
+        }
+    }
+}
+
+async fn run(shared: Arc<Shared>, cost: CostModel, mut noise: Noise, faults: Faults) {
+    let mut free_at = Instant::now();
+    loop {
+        let step = shared.lock().scheduler.schedule();
+        if step.is_empty() {
+            shared.work.notified().await;
+            free_at = Instant::now();
+            continue;
+        }
+        // Steps follow each other on one time line, so that the timer's coarseness does not add up.
+        free_at = free_at.max(Instant::now() - STALE) + cost.step_time(step.load).mul_f64(noise.factor());
+        tokio::time::sleep_until(free_at).await;
+        let mut state = shared.lock();
+        let emitted = state.scheduler.finish(step);
+        state.hand_out(emitted, faults.stall_after);
+        if faults.crash_after.is_some_and(|most| state.scheduler.counters.finished >= most) {
+            eprintln!("ERROR: engine core died (asked for by --fault-crash-after)");
+            std::process::exit(1);
+        }
+    }
+}
+
+/// How far the time line may lag behind the clock before it is moved on.
+const STALE: std::time::Duration = std::time::Duration::from_millis(20);
+
+/// The spread of step times.
+struct Noise {
+    random: StdRng,
+    spread: Option<LogNormal<f64>>,
+}
+
+impl Noise {
+    fn new(jitter: f64, seed: u64) -> Self {
+        let spread = (jitter > 0.0).then(|| LogNormal::new(0.0, jitter).ok()).flatten();
+        Self { random: StdRng::seed_from_u64(seed), spread }
+    }
+
+    fn factor(&mut self) -> f64 {
+        self.spread.map_or(1.0, |spread| spread.sample(&mut self.random))
+    }
+}

@@ -1,0 +1,40 @@
+//! Ways to misbehave on purpose, for tests of what drives a server.
+
+use super::SimError;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Faults {
+    /// Exit with this code instead of starting.
+    pub exit_at_start: Option<u8>,
+    /// Run out of memory at start when more sequences than this are asked for.
+    pub oom_above: Option<usize>,
+    /// Exit when this many requests have been finished.
+    pub crash_after: Option<u64>,
+    /// Answer this many requests, and never the ones behind them.
+    pub stall_after: Option<u64>,
+    /// Answer the reset endpoints with an error.
+    pub refuse_resets: bool,
+    /// Offer no reset endpoints.
+    pub no_resets: bool,
+    /// Start a worker process that survives SIGTERM.
+    pub stubborn_worker: bool,
+}
+
+pub fn at_start(faults: &Faults, max_num_seqs: usize) -> Result<(), SimError> {
+    if let Some(code) = faults.exit_at_start {
+        return Err(SimError::Asked { code });
+    }
+    if faults.oom_above.is_some_and(|most| max_num_seqs > most) {
+        return Err(SimError::OutOfMemory { max_num_seqs });
+    }
+    if faults.stubborn_worker {
+        // Stays in our process group, as the workers of a real engine do.
+        let worker = Command::new("sh").args(["-c", "trap '' TERM; while :; do sleep 1; done"]).stdin(Stdio::null()).arg0("stubborn-worker").spawn();
+        if let Err(error) = worker {
+            eprintln!("WARNING: no worker: {error}");
+        }
+    }
+    Ok(())
+}

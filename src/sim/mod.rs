@@ -1,0 +1,101 @@
+//! A simulated LLM server: real HTTP, real time, no model.
+//!
+//! Inside, a continuous-batching scheduler works in steps as vLLM's does: a waiting queue, a running batch,
+//! chunked prefill within a token budget, a KV cache that can run out, a prefix cache. How long a step takes is
+//! told by [`cost`]. So throughput saturates, latency climbs with load, and the flags matter.
+
+mod api;
+mod cache;
+pub mod cost;
+mod engine;
+mod faults;
+mod scheduler;
+
+pub use cost::CostModel;
+pub use faults::Faults;
+pub use scheduler::Limits;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Everything that the server can be told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub model: String,
+    pub host: String,
+    pub port: u16,
+    pub api_key: Option<String>,
+    pub max_model_len: usize,
+    pub limits: Limits,
+    pub cost: CostModel,
+    /// Independent engines behind one address.
+    pub data_parallel_size: usize,
+    /// Spread of a step's time, as the standard deviation of its logarithm.
+    pub jitter: f64,
+    pub seed: u64,
+    /// How long loading the model takes.
+    pub startup: Duration,
+    pub faults: Faults,
+}
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SimError {
+    #[error(
+        "To serve at least one request with max_model_len={max_model_len}, {needed} KV cache blocks are needed, but \
+         only {available} are available. Lower --max-model-len or raise --num-gpu-blocks-override"
+    )]
+    KvCacheTooSmall { max_model_len: usize, needed: usize, available: usize },
+    #[error("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate for max_num_seqs={max_num_seqs}")]
+    OutOfMemory { max_num_seqs: usize },
+    #[error("exit asked for by --fault-exit-at-start")]
+    Asked { code: u8 },
+    #[error("[Errno 98] error while attempting to bind on address ('{host}', {port}): {source}")]
+    Bind { host: String, port: u16, source: std::io::Error },
+    #[error("server: {0}")]
+    Serve(std::io::Error),
+}
+
+/// Serves until the process is ended.
+pub async fn serve(config: Config) -> Result<(), SimError> {
+    check(&config)?;
+    faults::at_start(&config.faults, config.limits.max_num_seqs)?;
+    let bind = |source| SimError::Bind { host: config.host.clone(), port: config.port, source };
+    let listener = tokio::net::TcpListener::bind((config.host.as_str(), config.port)).await.map_err(bind)?;
+    tokio::time::sleep(config.startup).await;
+    let engines = (0..config.data_parallel_size).map(|index| engine::Engine::start(&config, index as u64)).collect();
+    let address: Option<SocketAddr> = listener.local_addr().ok();
+    eprintln!(
+        "INFO: simulated server for {} at {}",
+        config.model,
+        address.map(|address| address.to_string()).unwrap_or_default()
+    );
+    axum::serve(NoDelay(listener), api::router(config, engines)).await.map_err(SimError::Serve)
+}
+
+fn check(config: &Config) -> Result<(), SimError> {
+    let needed = config.max_model_len.div_ceil(config.limits.block_size);
+    let available = config.limits.num_blocks;
+    if needed > available {
+        return Err(SimError::KvCacheTooSmall { max_model_len: config.max_model_len, needed, available });
+    }
+    Ok(())
+}
+
+/// A listener whose connections send each token at once.
+struct NoDelay(tokio::net::TcpListener);
+
+impl axum::serve::Listener for NoDelay {
+    type Io = tokio::net::TcpStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        let (stream, address) = axum::serve::Listener::accept(&mut self.0).await;
+        let _ = stream.set_nodelay(true);
+        (stream, address)
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.0.local_addr()
+    }
+}
