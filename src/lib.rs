@@ -2,6 +2,7 @@
 //!
 //! ARCHITECTURE.md says what each module owns and which way they may depend on each other.
 
+pub mod cli;
 pub mod exec;
 pub mod id;
 pub mod load;
@@ -12,3 +13,4 @@ pub mod record;
 pub mod sim;
 pub mod stats;
 pub mod store;
+pub mod sweep;

@@ -79,6 +79,8 @@ pub struct Server {
     pub startup_time: Duration,
     /// What `/version` said.
     pub version: Option<String>,
+    /// Why the caches could not be emptied.
+    unclean: Option<Failure>,
 }
 
 impl Server {
@@ -105,6 +107,7 @@ impl Server {
             output: spec.output,
             startup_time: Duration::ZERO,
             version: None,
+            unclean: None,
         };
         match server.wait_until_ready(spec.ready_timeout, interrupt).await {
             Ok(()) => {
@@ -150,20 +153,23 @@ impl Server {
             .with_log(code, self.group.log_tail())
     }
 
-    /// Empties the caches, so that the next run starts clean.
-    pub async fn reset_caches(&mut self, keeper: &Keeper, interrupt: &mut Interrupt) -> Result<(), Stop> {
-        match &self.reset {
-            Reset::Endpoints(endpoints) => {
-                for endpoint in *endpoints {
-                    reset_endpoint(&self.address, endpoint).await?;
-                }
-                Ok(())
-            }
+    /// Empties the caches, so that the next run starts clean. Trouble is told by [`Server::check_clean`].
+    pub async fn reset_caches(&mut self, keeper: &Keeper, interrupt: &mut Interrupt) {
+        let ended = match &self.reset {
+            Reset::Endpoints(endpoints) => reset_endpoints(&self.address, endpoints).await.map_err(Stop::from),
             Reset::Command(command) => {
                 let kind = ErrorKind::ResetFailed;
                 run_to_end(command, "--after-bench-cmd", kind, &self.output, None, keeper, interrupt).await
             }
+        };
+        if let Err(Stop::Failed(failure)) = ended {
+            self.unclean = Some(failure);
         }
+    }
+
+    /// Fails when the caches could not be emptied after the run before.
+    pub fn check_clean(&self) -> Result<(), Failure> {
+        self.unclean.clone().map_or(Ok(()), Err)
     }
 
     /// Stops the server and waits until its group is gone and its port is free.
@@ -180,6 +186,13 @@ impl Server {
         let value: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
         value.get("version").and_then(|version| version.as_str()).map(str::to_owned)
     }
+}
+
+async fn reset_endpoints(address: &Address, endpoints: &[ResetEndpoint]) -> Result<(), Failure> {
+    for endpoint in endpoints {
+        reset_endpoint(address, endpoint).await?;
+    }
+    Ok(())
 }
 
 async fn reset_endpoint(address: &Address, endpoint: &ResetEndpoint) -> Result<(), Failure> {

@@ -48,9 +48,9 @@ impl ErrorKind {
         }
     }
 
-    /// Whether the server is gone or unusable, so that the next run needs a new one.
+    /// Whether the server is gone, stuck or unclean, so that the next run needs a new one.
     pub fn needs_new_server(self) -> bool {
-        matches!(self, Self::ServerExited | Self::ServerNotReady | Self::OutOfMemory | Self::PortTaken)
+        !matches!(self, Self::BenchmarkFailed | Self::BadResult)
     }
 }
 

@@ -18,7 +18,7 @@ pub use layout::{PARETO_FIGURE, REPORT};
 pub use manifest::{FORMAT_VERSION, Manifest, StoredCombination, SweepKind, SweepState};
 pub use parquet::{read_parquet, write_parquet};
 pub use schema::{rows_to_batch, unite, unite_schemas};
-pub use writer::SweepWriter;
+pub use writer::{SweepWriter, result_paths};
 
 use std::path::{Path, PathBuf};
 

@@ -50,10 +50,7 @@ impl SweepWriter {
         let name = name.ok_or_else(|| StoreError::ResumeWhich { lake: lake.into() })?;
         check_name(name)?;
         let folder = lake.join(name);
-        if !folder.join(layout::MANIFEST).is_file() {
-            return Err(StoreError::NothingToResume { path: folder });
-        }
-        let stored = Manifest::read(&folder)?;
+        let stored = existing_manifest(&folder)?;
         check_unchanged(&folder, &stored, &wanted)?;
         let manifest = Manifest {
             sweep: stored.sweep,
@@ -142,10 +139,7 @@ impl SweepWriter {
     /// writer was killed between the two) gets its row now.
     pub fn is_finished(&self, combination: &Combination, run_number: i64, gpu_count: f64) -> Result<bool, StoreError> {
         let folder = self.combination_folder(combination);
-        let Ok(result) = read_result(&layout::run_json(&folder, run_number)) else { return Ok(false) };
-        if result.get("run_number").and_then(Value::as_i64) != Some(run_number) {
-            return Ok(false);
-        }
+        let Some(result) = finished_result(&folder, run_number) else { return Ok(false) };
         let path = layout::run_parquet(&folder, run_number);
         if row_is_completed(&path) {
             return Ok(true);
@@ -232,6 +226,37 @@ impl SweepWriter {
             None => self.folder.join(combination_folder(combination)),
         }
     }
+}
+
+/// Where the benchmarks of a combination would write; with `only_missing`, of the runs that are not finished.
+pub fn result_paths(
+    sweep: &Path,
+    combination: &Combination,
+    num_runs: u32,
+    only_missing: bool,
+) -> Result<Vec<PathBuf>, StoreError> {
+    let mut folder = sweep.join(combination_folder(combination));
+    if only_missing {
+        let manifest = existing_manifest(sweep)?;
+        let stored = manifest.combinations.iter().find(|stored| stored.id == combination.id.as_str());
+        folder = stored.map_or(folder, |stored| sweep.join(&stored.folder));
+    }
+    let is_wanted = |number: &i64| !only_missing || finished_result(&folder, *number).is_none();
+    let numbers = (0..i64::from(num_runs)).filter(is_wanted);
+    Ok(numbers.map(|number| layout::run_partial(&folder, number)).collect())
+}
+
+fn existing_manifest(folder: &Path) -> Result<Manifest, StoreError> {
+    match folder.join(layout::MANIFEST).is_file() {
+        true => Manifest::read(folder),
+        false => Err(StoreError::NothingToResume { path: folder.into() }),
+    }
+}
+
+/// The result of a run, if it was written whole.
+fn finished_result(folder: &Path, run_number: i64) -> Option<serde_json::Map<String, Value>> {
+    let result = read_result(&layout::run_json(folder, run_number)).ok()?;
+    (result.get("run_number").and_then(Value::as_i64) == Some(run_number)).then_some(result)
 }
 
 fn make_named(lake: &Path, name: &str) -> Result<PathBuf, StoreError> {

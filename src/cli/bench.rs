@@ -1,0 +1,246 @@
+//! `sweeplake bench`: the load generator, with the flags of `vllm bench serve`.
+
+use super::{Ended, Failure, block_on};
+use crate::load::{Backend, Config, LoadError, RandomLengths, result_json, run, summary_lines};
+use crate::store::write_text_atomically;
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Map, Value};
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[derive(Clone, Copy, ValueEnum)]
+enum BackendName {
+    Vllm,
+    Openai,
+    OpenaiChat,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum DatasetName {
+    Random,
+}
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[arg(long, value_enum, default_value = "openai")]
+    backend: BackendName,
+    /// Scheme, host and port; instead of --host and --port.
+    #[arg(long)]
+    base_url: Option<String>,
+    #[arg(long, default_value = "127.0.0.1")]
+    host: String,
+    #[arg(long, default_value_t = 8000)]
+    port: u16,
+    /// Default: /v1/completions, or /v1/chat/completions for openai-chat.
+    #[arg(long)]
+    endpoint: Option<String>,
+    /// Default: the first model that the server names.
+    #[arg(long)]
+    model: Option<String>,
+    #[arg(long)]
+    served_model_name: Option<String>,
+    /// Kept in the result; prompts are made of token ids or words, so none is needed.
+    #[arg(long)]
+    tokenizer: Option<String>,
+    #[arg(long)]
+    label: Option<String>,
+    #[arg(long, value_enum, default_value = "random")]
+    dataset_name: DatasetName,
+    #[arg(long, default_value_t = 1024)]
+    random_input_len: usize,
+    #[arg(long, default_value_t = 128)]
+    random_output_len: usize,
+    /// Lengths are uniform in len·(1 ± ratio).
+    #[arg(long, default_value_t = 0.0)]
+    random_range_ratio: f64,
+    /// Tokens in front that all prompts share.
+    #[arg(long, default_value_t = 0)]
+    random_prefix_len: usize,
+    #[arg(long, default_value_t = 1000)]
+    num_prompts: usize,
+    /// Requests per second, or inf: all at once.
+    #[arg(long, default_value = "inf", value_parser = positive_rate)]
+    request_rate: f64,
+    /// 1: a Poisson process; less: burstier; more: more even.
+    #[arg(long, default_value_t = 1.0)]
+    burstiness: f64,
+    #[arg(long)]
+    max_concurrency: Option<usize>,
+    /// Comma-separated: ttft, tpot, itl, e2el.
+    #[arg(long, default_value = "ttft,tpot,itl", value_delimiter = ',', value_parser = metric_name)]
+    percentile_metrics: Vec<String>,
+    /// Comma-separated percentiles.
+    #[arg(long, default_value = "99", value_delimiter = ',')]
+    metric_percentiles: Vec<f64>,
+    /// Limits in ms of a good request: ttft:200 tpot:50 e2el:2000.
+    #[arg(long, num_args = 1.., value_parser = goodput)]
+    goodput: Vec<(String, f64)>,
+    #[arg(long)]
+    save_result: bool,
+    /// Save what was measured of each request, too.
+    #[arg(long)]
+    save_detailed: bool,
+    #[arg(long, default_value = ".")]
+    result_dir: PathBuf,
+    #[arg(long)]
+    result_filename: Option<String>,
+    /// Added to the result: KEY=VALUE …
+    #[arg(long, num_args = 1.., value_parser = key_value)]
+    metadata: Vec<(String, String)>,
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    #[arg(long)]
+    ignore_eos: bool,
+    #[arg(long)]
+    temperature: Option<f64>,
+    /// Requests sent and not measured before the measurement.
+    #[arg(long, default_value_t = 0)]
+    num_warmups: usize,
+    /// Send a test request until it is answered, for so long; 0: don't.
+    #[arg(long, default_value_t = 0)]
+    ready_check_timeout_sec: u64,
+    /// Show no progress bar.
+    #[arg(long)]
+    disable_tqdm: bool,
+}
+
+pub fn exec(arguments: Arguments) -> Ended {
+    if arguments.num_prompts == 0 {
+        return Err(Failure::input("--num-prompts must be at least 1"));
+    }
+    if arguments.burstiness.is_nan() || arguments.burstiness <= 0.0 {
+        return Err(Failure::input("--burstiness must be greater than 0"));
+    }
+    if arguments.max_concurrency == Some(0) {
+        return Err(Failure::input("--max-concurrency must be at least 1"));
+    }
+    let date = chrono::Local::now();
+    let config = config_of(&arguments);
+    let is_shown = !arguments.disable_tqdm && std::io::stderr().is_terminal();
+    let bar = if is_shown { ProgressBar::new(config.num_prompts as u64) } else { ProgressBar::hidden() };
+    bar.set_style(ProgressStyle::with_template("{pos}/{len} {wide_bar} {elapsed_precise}").map_err(Failure::work)?);
+    let shown = bar.clone();
+    let measured = block_on(run(&config, move |done| shown.set_position(done as u64)))?.map_err(failure)?;
+    bar.finish_and_clear();
+
+    let result = result_json(&config, &measured, date);
+    println!("{}", summary_lines(&result).join("\n"));
+    if arguments.save_result {
+        let name = arguments.result_filename.unwrap_or_else(|| default_name(&config, &measured.model, date));
+        std::fs::create_dir_all(&arguments.result_dir).map_err(|error| {
+            Failure::work(format!("--result-dir: {}: {error}", arguments.result_dir.display()))
+        })?;
+        let text = serde_json::to_string(&Value::Object(result)).map_err(Failure::work)?;
+        write_text_atomically(&arguments.result_dir.join(name), &text).map_err(Failure::work)?;
+    }
+    let mut errors = measured.requests.iter().filter_map(|request| request.error.as_ref());
+    match errors.next() {
+        Some(first) if 1 + errors.count() == measured.requests.len() => {
+            Err(Failure::work(format!("every request failed; the first: {first}")))
+        }
+        Some(first) => {
+            eprintln!("warning: some requests failed; the first: {first}");
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+fn config_of(arguments: &Arguments) -> Config {
+    let backend = match arguments.backend {
+        BackendName::Vllm => Backend::Vllm,
+        BackendName::Openai => Backend::Openai,
+        BackendName::OpenaiChat => Backend::OpenaiChat,
+    };
+    let endpoint = match backend {
+        Backend::OpenaiChat => "/v1/chat/completions",
+        Backend::Vllm | Backend::Openai => "/v1/completions",
+    };
+    let DatasetName::Random = arguments.dataset_name;
+    Config {
+        backend,
+        base_url: arguments.base_url.clone().unwrap_or_else(|| url_of(&arguments.host, arguments.port)),
+        endpoint: arguments.endpoint.clone().unwrap_or_else(|| endpoint.into()),
+        model: arguments.model.clone(),
+        served_model_name: arguments.served_model_name.clone(),
+        tokenizer: arguments.tokenizer.clone(),
+        label: arguments.label.clone(),
+        api_key: std::env::var("OPENAI_API_KEY").ok(),
+        dataset: RandomLengths {
+            input_len: arguments.random_input_len,
+            output_len: arguments.random_output_len,
+            range_ratio: arguments.random_range_ratio,
+            prefix_len: arguments.random_prefix_len,
+        },
+        num_prompts: arguments.num_prompts,
+        request_rate: arguments.request_rate,
+        burstiness: arguments.burstiness,
+        max_concurrency: arguments.max_concurrency,
+        num_warmups: arguments.num_warmups,
+        ready_check_timeout: Duration::from_secs(arguments.ready_check_timeout_sec),
+        seed: arguments.seed,
+        ignore_eos: arguments.ignore_eos,
+        temperature: arguments.temperature,
+        percentile_metrics: arguments.percentile_metrics.clone(),
+        metric_percentiles: arguments.metric_percentiles.clone(),
+        goodput: arguments.goodput.clone(),
+        save_detailed: arguments.save_detailed,
+        metadata: metadata_of(&arguments.metadata),
+    }
+}
+
+fn failure(error: LoadError) -> Failure {
+    match error {
+        LoadError::BadUrl { .. } | LoadError::BadRange { .. } => Failure::input(error),
+        LoadError::NoModel { .. } | LoadError::NotReady { .. } => Failure::work(error),
+    }
+}
+
+fn url_of(host: &str, port: u16) -> String {
+    if host.contains(':') && !host.starts_with('[') {
+        format!("http://[{host}]:{port}")
+    } else {
+        format!("http://{host}:{port}")
+    }
+}
+
+fn default_name(config: &Config, model: &str, date: chrono::DateTime<chrono::Local>) -> String {
+    let concurrency = config.max_concurrency.map(|most| format!("-concurrency{most}")).unwrap_or_default();
+    let label = config.label.as_deref().unwrap_or(config.backend.name());
+    let model = model.rsplit('/').next().unwrap_or(model);
+    let rate = config.request_rate;
+    format!("{label}-{rate}qps{concurrency}-{model}-{}.json", date.format("%Y%m%d-%H%M%S")).replace('/', "_")
+}
+
+fn metadata_of(pairs: &[(String, String)]) -> Map<String, Value> {
+    pairs.iter().map(|(key, value)| (key.clone(), Value::String(value.clone()))).collect()
+}
+
+fn positive_rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate > 0.0 => Ok(rate),
+        _ => Err("expected a number of requests per second greater than 0, or inf".into()),
+    }
+}
+
+fn metric_name(text: &str) -> Result<String, String> {
+    match text {
+        "ttft" | "tpot" | "itl" | "e2el" => Ok(text.to_owned()),
+        _ => Err("expected ttft, tpot, itl or e2el".into()),
+    }
+}
+
+fn goodput(text: &str) -> Result<(String, f64), String> {
+    let (metric, limit) = text.split_once(':').ok_or("expected METRIC:MILLISECONDS")?;
+    match (metric, limit.parse::<f64>()) {
+        ("ttft" | "tpot" | "e2el", Ok(limit)) if limit >= 0.0 => Ok((metric.to_owned(), limit)),
+        _ => Err("expected ttft, tpot or e2el, a colon, and milliseconds".into()),
+    }
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}

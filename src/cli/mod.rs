@@ -1,0 +1,90 @@
+//! The command line: one file for each sub-command, and the words and exit codes of every error.
+
+mod bench;
+mod command_line;
+mod progress;
+mod serve;
+mod sim;
+
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::process::ExitCode;
+
+/// Parameter sweeps of LLM servers: run, store, query, show and compare.
+#[derive(Parser)]
+#[command(name = "sweeplake", version, infer_long_args = true, max_term_width = 110)]
+#[command(after_help = "Exit codes: 0 fine, 1 the work failed, 2 the command line or an input file is wrong, \
+                        130 interrupted. Results go to stdout, everything else to stderr.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a server under each set of parameters, and a benchmark under each load.
+    Serve(serve::Arguments),
+    /// Send load to an OpenAI-compatible server and measure, as `vllm bench serve` does.
+    Bench(bench::Arguments),
+    /// Run a simulated LLM server: real HTTP, real time, no GPU.
+    Sim(sim::Arguments),
+    /// End what a killed sweep left behind (started by sweeps, not by people).
+    #[command(hide = true)]
+    Keeper,
+}
+
+/// How a command can end other than well.
+#[derive(Debug)]
+enum Failure {
+    /// The command line or an input file is wrong.
+    Input(String),
+    /// The work itself failed.
+    Work(String),
+    Interrupted,
+}
+
+type Ended = Result<(), Failure>;
+
+impl Failure {
+    fn input(error: impl Display) -> Self {
+        Self::Input(error.to_string())
+    }
+
+    fn work(error: impl Display) -> Self {
+        Self::Work(error.to_string())
+    }
+}
+
+/// Runs the program and tells its exit code.
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(command_line::normalized(arguments)) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
+    let ended = match arguments.command {
+        Command::Serve(arguments) => serve::exec(arguments),
+        Command::Bench(arguments) => bench::exec(arguments),
+        Command::Sim(arguments) => sim::exec(arguments),
+        Command::Keeper => {
+            crate::exec::keep(std::io::stdin().lock());
+            Ok(())
+        }
+    };
+    let (message, code) = match ended {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Input(message)) => (Some(message), 2),
+        Err(Failure::Work(message)) => (Some(message), 1),
+        Err(Failure::Interrupted) => (None, 130),
+    };
+    if let Some(message) = message.filter(|message| !message.is_empty()) {
+        eprintln!("error: {message}");
+    }
+    ExitCode::from(code)
+}
+
+/// Runs an asynchronous command on this thread's runtime.
+fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::work)?;
+    Ok(runtime.block_on(future))
+}

@@ -1,0 +1,119 @@
+//! Progress of a sweep: a bar with the time left on a terminal, plain lines elsewhere.
+
+use crate::plan::{describe, describe_set};
+use crate::record::RunRecord;
+use crate::sweep::{Event, Observer};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    total: usize,
+    done: usize,
+    started: Instant,
+}
+
+impl Progress {
+    pub fn new() -> Self {
+        Self {
+            bar: std::io::stderr().is_terminal().then(|| ProgressBar::new(0)),
+            total: 0,
+            done: 0,
+            started: Instant::now(),
+        }
+    }
+
+    pub fn finish(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// A line that stays.
+    fn line(&self, text: String) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    /// What is under way now; only on a terminal.
+    fn now(&self, text: String) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(text);
+        }
+    }
+
+    /// From the time that the runs so far took, servers included.
+    fn time_left(&self) -> Option<Duration> {
+        let per_run = self.started.elapsed().checked_div(self.done as u32)?;
+        Some(per_run * (self.total - self.done) as u32)
+    }
+
+    fn run_ended(&mut self, record: &RunRecord) {
+        self.done += 1;
+        let left = self.time_left().map(|left| format!(", about {} left", short(left))).unwrap_or_default();
+        let what = describe(&record.combination.serve, &record.combination.bench);
+        let how = match record.failure() {
+            Some(failure) => format!("FAILED ({}): {failure}", failure.kind.as_str()),
+            None => main_metrics(record),
+        };
+        self.line(format!("[{}/{}{left}] {what} · run {}: {how}", self.done, self.total, record.run_number));
+        if let Some(failure) = record.failure() {
+            failure.log_tail.iter().for_each(|line| self.line(format!("    | {line}")));
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.done as u64);
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn event(&mut self, event: Event<'_>) {
+        match event {
+            Event::SweepStarted { folder, servers, runs, skipped } => {
+                self.total = runs;
+                let already = if skipped > 0 { format!(", {skipped} run(s) already there") } else { String::new() };
+                if let Some(bar) = &self.bar {
+                    bar.set_length(runs as u64);
+                    let template = "{spinner} {pos}/{len} {bar:24} {elapsed_precise} {wide_msg}";
+                    if let Ok(style) = ProgressStyle::with_template(template) {
+                        bar.set_style(style);
+                    }
+                    bar.enable_steady_tick(Duration::from_millis(200));
+                }
+                self.line(format!("sweep {}: {servers} server(s), {runs} run(s) to make{already}", folder.display()));
+            }
+            Event::ServerStarting { serve } => {
+                let what = if serve.is_unchanged() { "the command unchanged".into() } else { describe_set(serve) };
+                self.now(format!("starting server: {what}"));
+                if self.bar.is_none() {
+                    self.line(format!("starting server: {what}"));
+                }
+            }
+            Event::ServerReady { after } => self.now(format!("server ready after {:.1} s", after.as_secs_f64())),
+            Event::WarmingUp { num_prompts } => self.now(format!("warming up with {num_prompts} prompts")),
+            Event::RunStarted { combination, run_number } => {
+                self.now(format!("{} · run {run_number}", describe(&combination.serve, &combination.bench)));
+            }
+            Event::RunEnded { record } => self.run_ended(record),
+            Event::ServerStopping => self.now("stopping server".into()),
+        }
+    }
+}
+
+fn main_metrics(record: &RunRecord) -> String {
+    let get = |key: &str| record.result().and_then(|result| result.get(key)).and_then(|value| value.as_f64());
+    let parts = [("output_throughput", "tok/s"), ("median_ttft_ms", "ms TTFT"), ("p99_e2el_ms", "ms P99 E2E")];
+    let texts = parts.iter().filter_map(|(key, unit)| Some(format!("{:.1} {unit}", get(key)?)));
+    texts.collect::<Vec<_>>().join(", ")
+}
+
+fn short(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..=89 => format!("{seconds} s"),
+        seconds @ 90..=5399 => format!("{} min", seconds.div_ceil(60)),
+        seconds => format!("{:.1} h", seconds as f64 / 3600.0),
+    }
+}

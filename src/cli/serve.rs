@@ -1,0 +1,253 @@
+//! `sweeplake serve`: a sweep of servers and loads.
+
+use super::progress::Progress;
+use super::{Ended, Failure, block_on};
+use crate::exec::{Interrupt, Interrupter, Reset};
+use crate::params::{Command, ParamSet, read_params_file};
+use crate::plan::{Combination, Link, Plan, PlanRequest, describe};
+use crate::record::Environment;
+use crate::store::{FORMAT_VERSION, Manifest, SweepKind, SweepState, SweepWriter, result_paths};
+use crate::sweep::{Options, bench_command, check_programs, run};
+use chrono::{Local, Utc};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The flags of `vllm bench sweep serve`.
+#[derive(clap::Args, Clone)]
+pub struct Arguments {
+    /// The command that runs the server: `vllm serve …`. Words NAME=value in front are its environment.
+    #[arg(long)]
+    pub serve_cmd: String,
+    /// The command that runs the benchmark: `vllm bench serve …`, `sweeplake bench …`.
+    #[arg(long)]
+    pub bench_cmd: String,
+    /// Run after each benchmark instead of resetting the server's caches over HTTP.
+    #[arg(long)]
+    pub after_bench_cmd: Option<String>,
+    /// Show the output of the commands, too; it is always kept in log files.
+    #[arg(long)]
+    pub show_stdout: bool,
+    /// Seconds to wait for a server to become ready.
+    #[arg(long, default_value_t = 300)]
+    pub server_ready_timeout: u64,
+    /// Seconds that one benchmark may take; default: no limit.
+    #[arg(long, value_name = "SECONDS")]
+    pub bench_timeout: Option<f64>,
+    /// JSON file with the sets of parameters of the server: a list of objects, or an object of named ones.
+    #[arg(long, value_name = "FILE")]
+    pub serve_params: Option<PathBuf>,
+    /// JSON file with the sets of parameters of the benchmark. With both, every pair is run.
+    #[arg(long, value_name = "FILE")]
+    pub bench_params: Option<PathBuf>,
+    /// Keep only pairs with equal values: max_num_seqs=max_concurrency,…
+    #[arg(long, default_value = "")]
+    pub link_vars: String,
+    /// The lake: the folder in which sweeps are kept.
+    #[arg(long, short, default_value = "results", value_name = "DIR")]
+    pub output_dir: PathBuf,
+    /// The sweep's folder in it; default: the present time as YYYYMMDD_HHMMSS.
+    #[arg(long, short, value_name = "NAME")]
+    pub experiment_name: Option<String>,
+    /// Runs of each combination.
+    #[arg(long, default_value_t = 3)]
+    pub num_runs: u32,
+    /// Before the first run of each combination, run its benchmark with so many prompts and drop the result.
+    #[arg(long, default_value_t = 0)]
+    pub warmup_num_prompts: u32,
+    /// Go on after a failed run; the exit code still tells.
+    #[arg(long)]
+    pub continue_on_error: bool,
+    /// Print the commands that would be run, and touch nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Run only what is missing of the sweep named by -e (or named here).
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
+    pub resume: Option<String>,
+}
+
+pub fn exec(arguments: Arguments) -> Ended {
+    let sweep = Prepared::new(arguments)?;
+    for warning in &sweep.plan.warnings {
+        eprintln!("warning: {warning}");
+    }
+    if sweep.arguments.dry_run { sweep.print() } else { sweep.run().map(|_| ()) }
+}
+
+/// A sweep that was checked and can start.
+pub struct Prepared {
+    arguments: Arguments,
+    serve_cmd: Command,
+    bench_cmd: Command,
+    after_bench_cmd: Option<Command>,
+    serve_params: Vec<ParamSet>,
+    bench_params: Vec<ParamSet>,
+    reset: Reset,
+    plan: Plan,
+}
+
+impl Prepared {
+    /// Turns what was typed into what is meant; every mistake is found here, before anything starts.
+    pub fn new(mut arguments: Arguments) -> Result<Self, Failure> {
+        if arguments.num_runs == 0 {
+            return Err(Failure::input("--num-runs must be at least 1"));
+        }
+        if let Some(name) = arguments.resume.clone().filter(|name| !name.is_empty()) {
+            arguments.experiment_name = Some(name);
+        }
+        let serve_cmd = Command::parse("--serve-cmd", &arguments.serve_cmd).map_err(Failure::input)?;
+        let bench_cmd = Command::parse("--bench-cmd", &arguments.bench_cmd).map_err(Failure::input)?;
+        let after_bench_cmd = arguments.after_bench_cmd.as_deref().filter(|text| !text.is_empty());
+        let after_bench_cmd =
+            after_bench_cmd.map(|text| Command::parse("--after-bench-cmd", text)).transpose().map_err(Failure::input)?;
+        let serve_params = sets_of(arguments.serve_params.as_deref())?;
+        let bench_params = sets_of(arguments.bench_params.as_deref())?;
+        let plan = Plan::new(&PlanRequest {
+            serve_cmd: serve_cmd.clone(),
+            bench_cmd: bench_cmd.clone(),
+            serve_params: serve_params.clone(),
+            bench_params: bench_params.clone(),
+            link_vars: Link::parse_list(&arguments.link_vars).map_err(Failure::input)?,
+            num_runs: arguments.num_runs,
+            warmup_num_prompts: arguments.warmup_num_prompts,
+        })
+        .map_err(Failure::input)?;
+        let reset = Reset::of(&serve_cmd, after_bench_cmd.clone()).map_err(Failure::input)?;
+        if !arguments.dry_run {
+            check_programs(&serve_cmd, &bench_cmd, after_bench_cmd.as_ref()).map_err(Failure::input)?;
+        }
+        Ok(Self { arguments, serve_cmd, bench_cmd, after_bench_cmd, serve_params, bench_params, reset, plan })
+    }
+
+    /// The dry run: every command, quoted for a shell.
+    fn print(&self) -> Ended {
+        let name = self.arguments.experiment_name.clone();
+        let name = name.unwrap_or_else(|| Local::now().format("%Y%m%d_%H%M%S").to_string());
+        let folder = self.arguments.output_dir.join(name);
+        let is_resumed = self.arguments.resume.is_some();
+        let mut runs = 0;
+        let mut servers = 0;
+        let mut lines = Vec::new();
+        for server in &self.plan.servers {
+            let mut benches = Vec::new();
+            for bench in &server.benches {
+                let paths = result_paths(&folder, &bench.combination, self.plan.num_runs, is_resumed)
+                    .map_err(Failure::input)?;
+                if paths.is_empty() {
+                    continue;
+                }
+                benches.push(format!("# {}", describe(&bench.combination.serve, &bench.combination.bench)));
+                benches.extend(paths.iter().map(|path| bench_command(&bench.command, path).quoted()));
+                runs += paths.len();
+            }
+            if !benches.is_empty() {
+                servers += 1;
+                lines.push(format!("# server {servers}, at {}", server.address));
+                lines.push(server.command.quoted());
+                lines.extend(benches);
+            }
+        }
+        lines.push(format!("# {servers} server(s), {runs} run(s)"));
+        println!("{}", lines.join("\n"));
+        Ok(())
+    }
+
+    /// Runs the sweep and returns its folder.
+    pub fn run(self) -> Result<PathBuf, Failure> {
+        let mut writer = self.open_writer()?;
+        let options = Options {
+            reset: self.reset.clone(),
+            show_stdout: self.arguments.show_stdout,
+            server_ready_timeout: Duration::from_secs(self.arguments.server_ready_timeout),
+            bench_timeout: self.arguments.bench_timeout.map(Duration::from_secs_f64),
+            continue_on_error: self.arguments.continue_on_error,
+            keeper: std::env::current_exe().map_err(Failure::work)?,
+        };
+        let mut progress = Progress::new();
+        let ended = block_on(async {
+            let mut interrupt = interrupt_on_signals()?;
+            run(&self.plan, &options, &mut writer, &mut progress, &mut interrupt).await.map_err(Failure::work)
+        })??;
+        let folder = writer.folder().to_owned();
+        drop(writer);
+        progress.finish();
+        let again = format!("add --resume -e {} to the same command to run what is missing", quoted_name(&folder));
+        match ended.state {
+            SweepState::Completed => Ok(folder),
+            SweepState::Interrupted => {
+                eprintln!("interrupted: {} run(s) are kept in {}; {again}", ended.runs + ended.skipped, folder.display());
+                Err(Failure::Interrupted)
+            }
+            SweepState::Failed | SweepState::Running => {
+                Err(Failure::work(format!("{} of {} run(s) failed; {again}", ended.failed, ended.runs)))
+            }
+        }
+    }
+
+    fn open_writer(&self) -> Result<SweepWriter, Failure> {
+        let benches = self.plan.servers.iter().flat_map(|server| &server.benches);
+        let combinations: Vec<Combination> = benches.map(|bench| bench.combination.clone()).collect();
+        let (lake, name) = (&self.arguments.output_dir, self.arguments.experiment_name.as_deref());
+        match self.arguments.resume {
+            Some(_) => SweepWriter::resume(lake, name, self.manifest(), &combinations),
+            None => SweepWriter::create(lake, name, Local::now(), self.manifest(), &combinations),
+        }
+        .map_err(Failure::input)
+    }
+
+    fn manifest(&self) -> Manifest {
+        let text = |command: &Command| command.redacted().quoted();
+        Manifest {
+            format_version: FORMAT_VERSION,
+            sweep: String::new(),
+            kind: SweepKind::Serve,
+            state: SweepState::Running,
+            started_at: Utc::now(),
+            finished_at: None,
+            serve_cmd: text(&self.serve_cmd),
+            bench_cmd: text(&self.bench_cmd),
+            after_bench_cmd: self.after_bench_cmd.as_ref().map(text),
+            link_vars: self.arguments.link_vars.clone(),
+            num_runs: self.arguments.num_runs,
+            warmup_num_prompts: self.arguments.warmup_num_prompts,
+            serve_params: self.serve_params.iter().map(ParamSet::to_record).collect(),
+            bench_params: self.bench_params.iter().map(ParamSet::to_record).collect(),
+            combinations: Vec::new(),
+            runs: 0,
+            failed: 0,
+            environment: Environment::capture(Some(&self.serve_cmd)),
+        }
+    }
+}
+
+fn sets_of(path: Option<&Path>) -> Result<Vec<ParamSet>, Failure> {
+    match path {
+        Some(path) => read_params_file(path).map_err(Failure::input),
+        None => Ok(vec![ParamSet::unchanged()]),
+    }
+}
+
+/// Ctrl-C, SIGTERM and SIGHUP ask to stop; a second one stops at once, and the keeper ends what is left.
+fn interrupt_on_signals() -> Result<Interrupt, Failure> {
+    let (interrupter, interrupt) = Interrupter::new();
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let mut signals = kinds.into_iter().map(signal).collect::<Result<Vec<_>, _>>().map_err(Failure::work)?;
+    tokio::spawn(async move {
+        for is_first in [true, false] {
+            let waits = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+            futures::future::select_all(waits).await;
+            if is_first {
+                eprintln!("stopping; once more to stop at once");
+                interrupter.interrupt();
+            } else {
+                std::process::exit(130);
+            }
+        }
+    });
+    Ok(interrupt)
+}
+
+fn quoted_name(folder: &Path) -> String {
+    let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    shlex::try_quote(&name).map_or(name.clone(), |quoted| quoted.into_owned())
+}

@@ -1,0 +1,152 @@
+//! `sweeplake sim`: the simulated server.
+
+use super::{Ended, Failure, block_on};
+use crate::sim::{Config, CostModel, Faults, Limits, SimError, serve};
+use std::time::Duration;
+
+/// Takes the `vllm serve` flags that the simulation models, and refuses others.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The model's name; any.
+    #[arg(default_value = "sim/llama-8b")]
+    model_tag: String,
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+    #[arg(long)]
+    served_model_name: Option<String>,
+    #[arg(long, default_value = "127.0.0.1")]
+    host: String,
+    #[arg(long, short, default_value_t = 8000)]
+    port: u16,
+    /// Require `Authorization: Bearer KEY` on /v1.
+    #[arg(long)]
+    api_key: Option<String>,
+    #[arg(long, default_value_t = 8192)]
+    max_model_len: usize,
+    /// The most sequences in a batch.
+    #[arg(long, default_value_t = 256, value_parser = positive)]
+    max_num_seqs: usize,
+    /// The most tokens that a step computes.
+    #[arg(long, default_value_t = 2048, value_parser = positive)]
+    max_num_batched_tokens: usize,
+    #[arg(long, default_value_t = 16, value_parser = positive)]
+    block_size: usize,
+    /// KV cache blocks; by default what is left of 80 GB a GPU beside the weights.
+    #[arg(long)]
+    num_gpu_blocks_override: Option<usize>,
+    #[arg(long, default_value_t = 0.9)]
+    gpu_memory_utilization: f64,
+    #[arg(long, default_value_t = 1, value_parser = positive)]
+    tensor_parallel_size: usize,
+    #[arg(long, default_value_t = 1, value_parser = positive)]
+    pipeline_parallel_size: usize,
+    #[arg(long, default_value_t = 1, value_parser = positive)]
+    data_parallel_size: usize,
+    #[arg(long, overrides_with = "no_enable_prefix_caching")]
+    enable_prefix_caching: bool,
+    #[arg(long)]
+    no_enable_prefix_caching: bool,
+    #[arg(long, overrides_with = "no_enable_chunked_prefill")]
+    enable_chunked_prefill: bool,
+    #[arg(long)]
+    no_enable_chunked_prefill: bool,
+    /// Of the noise in step times.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Spread of step times: the standard deviation of their logarithm.
+    #[arg(long, default_value_t = 0.02)]
+    jitter: f64,
+    /// Run this many times faster than the modelled GPU.
+    #[arg(long, default_value_t = 1.0)]
+    speed: f64,
+    /// Seconds that loading the model takes.
+    #[arg(long, default_value_t = 0.0)]
+    startup_seconds: f64,
+    #[command(flatten, next_help_heading = "Misbehaviour, for tests")]
+    faults: FaultArguments,
+}
+
+#[derive(clap::Args)]
+struct FaultArguments {
+    /// Exit with this code instead of starting.
+    #[arg(long, value_name = "CODE")]
+    fault_exit_at_start: Option<u8>,
+    /// Run out of memory at start when --max-num-seqs is above this.
+    #[arg(long, value_name = "SEQS")]
+    fault_oom_above: Option<usize>,
+    /// Exit once this many requests have been finished.
+    #[arg(long, value_name = "REQUESTS")]
+    fault_crash_after: Option<u64>,
+    /// Answer this many requests, and never the ones behind them.
+    #[arg(long, value_name = "REQUESTS")]
+    fault_stall_after: Option<u64>,
+    /// Answer the reset endpoints with an error.
+    #[arg(long)]
+    fault_refuse_resets: bool,
+    /// Offer no reset endpoints.
+    #[arg(long)]
+    fault_no_resets: bool,
+    /// Start a worker process that survives SIGTERM.
+    #[arg(long)]
+    fault_stubborn_worker: bool,
+}
+
+/// KV cache of one 80 GB GPU beside the weights of the modelled model, at full utilization, in tokens.
+const KV_TOKENS_PER_GPU: f64 = 480_000.0;
+
+pub fn exec(arguments: Arguments) -> Ended {
+    match block_on(serve(config_of(arguments)))? {
+        Err(SimError::Asked { code }) => std::process::exit(i32::from(code)),
+        ended => ended.map_err(Failure::work),
+    }
+}
+
+fn config_of(arguments: Arguments) -> Config {
+    let gpus = arguments.tensor_parallel_size * arguments.pipeline_parallel_size;
+    let kv_tokens = KV_TOKENS_PER_GPU * gpus as f64 * arguments.gpu_memory_utilization;
+    Config {
+        model: arguments.served_model_name.or(arguments.model).unwrap_or(arguments.model_tag),
+        host: arguments.host,
+        port: arguments.port,
+        api_key: arguments.api_key,
+        max_model_len: arguments.max_model_len,
+        limits: Limits {
+            max_num_seqs: arguments.max_num_seqs,
+            max_num_batched_tokens: arguments.max_num_batched_tokens,
+            block_size: arguments.block_size,
+            num_blocks: arguments
+                .num_gpu_blocks_override
+                .unwrap_or((kv_tokens / arguments.block_size as f64) as usize)
+                .max(1),
+            chunked_prefill: arguments.enable_chunked_prefill || !arguments.no_enable_chunked_prefill,
+            prefix_caching: arguments.enable_prefix_caching || !arguments.no_enable_prefix_caching,
+        },
+        cost: CostModel {
+            tensor_parallel_size: arguments.tensor_parallel_size,
+            pipeline_parallel_size: arguments.pipeline_parallel_size,
+            speed: arguments.speed,
+            ..CostModel::default()
+        },
+        data_parallel_size: arguments.data_parallel_size,
+        jitter: arguments.jitter,
+        seed: arguments.seed,
+        startup: Duration::from_secs_f64(arguments.startup_seconds),
+        faults: Faults {
+            exit_at_start: arguments.faults.fault_exit_at_start,
+            oom_above: arguments.faults.fault_oom_above,
+            crash_after: arguments.faults.fault_crash_after,
+            stall_after: arguments.faults.fault_stall_after,
+            refuse_resets: arguments.faults.fault_refuse_resets,
+            no_resets: arguments.faults.fault_no_resets,
+            stubborn_worker: arguments.faults.fault_stubborn_worker,
+        },
+    }
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".into()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(format!("{error}")),
+    }
+}
