@@ -16,7 +16,7 @@ pub use compact::compact;
 pub use discover::{Sweep, find_sweeps};
 pub use layout::{PARETO_FIGURE, REPORT};
 pub use manifest::{FORMAT_VERSION, Manifest, StoredCombination, SweepKind, SweepState};
-pub use parquet::{read_parquet, write_parquet};
+pub use parquet::{parquet_schema, read_parquet, write_parquet};
 pub use schema::{rows_to_batch, unite, unite_schemas};
 pub use writer::{SweepWriter, result_paths};
 

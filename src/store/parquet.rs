@@ -35,8 +35,27 @@ pub fn write_parquet(path: &Path, batch: &RecordBatch) -> Result<(), StoreError>
     })
 }
 
+/// The columns of a file, from its footer.
+pub fn parquet_schema(path: &Path) -> Result<SchemaRef, StoreError> {
+    Ok(without_metadata(open(path)?.schema()))
+}
+
 /// Reads a whole file.
 pub fn read_parquet(path: &Path) -> Result<RecordBatch, StoreError> {
+    let builder = open(path)?;
+    let schema = without_metadata(builder.schema());
+    let reader = builder.build().map_err(StoreError::data(path))?;
+    let batches = reader.collect::<Result<Vec<_>, _>>().map_err(StoreError::data(path))?;
+    let batches = batches
+        .into_iter()
+        .map(|batch| batch.with_schema(schema.clone()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(StoreError::data(path))?;
+    concat_batches(&schema, &batches).map_err(StoreError::data(path))
+}
+
+/// Opens a file and refuses one of a newer format.
+fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, StoreError> {
     let file = File::open(path).map_err(StoreError::io(path))?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(StoreError::data(path))?;
     let version = builder
@@ -49,15 +68,7 @@ pub fn read_parquet(path: &Path) -> Result<RecordBatch, StoreError> {
     if let Some(found) = version.filter(|found| *found > FORMAT_VERSION) {
         return Err(StoreError::NewerFormat { path: path.into(), found });
     }
-    let schema = without_metadata(builder.schema());
-    let reader = builder.build().map_err(StoreError::data(path))?;
-    let batches = reader.collect::<Result<Vec<_>, _>>().map_err(StoreError::data(path))?;
-    let batches = batches
-        .into_iter()
-        .map(|batch| batch.with_schema(schema.clone()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(StoreError::data(path))?;
-    concat_batches(&schema, &batches).map_err(StoreError::data(path))
+    Ok(builder)
 }
 
 fn without_metadata(schema: &SchemaRef) -> SchemaRef {

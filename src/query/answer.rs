@@ -1,0 +1,149 @@
+//! An answer: rows and columns, as plain values and in the formats that other programs read.
+
+use super::QueryError;
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, SchemaRef};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use std::io::Write;
+
+/// What a query returned.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    schema: SchemaRef,
+    batches: Vec<RecordBatch>,
+}
+
+/// One cell.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+}
+
+/// Formats for other programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Csv,
+    Json,
+    JsonLines,
+    Parquet,
+}
+
+impl Answer {
+    pub(super) fn new(schema: SchemaRef, batches: Vec<RecordBatch>) -> Self {
+        Self { schema, batches }
+    }
+
+    pub fn columns(&self) -> Vec<String> {
+        self.schema.fields().iter().map(|field| field.name().clone()).collect()
+    }
+
+    pub fn num_rows(&self) -> usize {
+        self.batches.iter().map(RecordBatch::num_rows).sum()
+    }
+
+    /// All rows, cells in the order of [`Answer::columns`].
+    pub fn rows(&self) -> Vec<Vec<Value>> {
+        let of_batch = |batch: &RecordBatch| {
+            let columns: Vec<Vec<Value>> = batch.columns().iter().map(|column| values_of(column.as_ref())).collect();
+            (0..batch.num_rows()).map(|row| columns.iter().map(|column| column[row].clone()).collect()).collect::<Vec<_>>()
+        };
+        self.batches.iter().flat_map(of_batch).collect()
+    }
+
+    /// The cells of one column.
+    pub fn column(&self, name: &str) -> Option<Vec<Value>> {
+        let index = self.schema.index_of(name).ok()?;
+        Some(self.batches.iter().flat_map(|batch| values_of(batch.column(index).as_ref())).collect())
+    }
+
+    /// The cells of a column as numbers.
+    pub fn numbers(&self, name: &str) -> Vec<Option<f64>> {
+        self.column(name).unwrap_or_default().iter().map(Value::as_f64).collect()
+    }
+
+    /// Writes the answer in a format for other programs.
+    pub fn write(&self, format: Format, sink: &mut (dyn Write + Send)) -> Result<(), QueryError> {
+        match format {
+            Format::Csv => {
+                let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(sink);
+                if self.batches.is_empty() {
+                    let empty = RecordBatch::new_empty(self.schema.clone());
+                    return writer.write(&empty).map_err(output_error);
+                }
+                self.batches.iter().try_for_each(|batch| writer.write(batch)).map_err(output_error)
+            }
+            Format::Json => {
+                let mut writer = arrow::json::WriterBuilder::new().with_explicit_nulls(true).build::<_, arrow::json::writer::JsonArray>(sink);
+                self.batches.iter().try_for_each(|batch| writer.write(batch)).map_err(output_error)?;
+                writer.finish().map_err(output_error)
+            }
+            Format::JsonLines => {
+                let mut writer = arrow::json::WriterBuilder::new().with_explicit_nulls(true).build::<_, arrow::json::writer::LineDelimited>(sink);
+                self.batches.iter().try_for_each(|batch| writer.write(batch)).map_err(output_error)?;
+                writer.finish().map_err(output_error)
+            }
+            Format::Parquet => {
+                let mut writer = parquet::arrow::ArrowWriter::try_new(sink, self.schema.clone(), None).map_err(output_error)?;
+                self.batches.iter().try_for_each(|batch| writer.write(batch)).map_err(output_error)?;
+                writer.close().map(|_| ()).map_err(output_error)
+            }
+        }
+    }
+}
+
+impl Value {
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Self::Int(value) => Some(*value as f64),
+            Self::Float(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The value as text; nothing for NULL.
+    pub fn to_text(&self) -> String {
+        match self {
+            Self::Null => String::new(),
+            Self::Bool(value) => value.to_string(),
+            Self::Int(value) => value.to_string(),
+            Self::Float(value) => value.to_string(),
+            Self::Text(text) => text.clone(),
+        }
+    }
+}
+
+fn values_of(column: &dyn Array) -> Vec<Value> {
+    let each = |value: &dyn Fn(usize) -> Value| {
+        (0..column.len()).map(|row| if column.is_null(row) { Value::Null } else { value(row) }).collect()
+    };
+    match column.data_type() {
+        DataType::Boolean => each(&|row| Value::Bool(column.as_boolean().value(row))),
+        DataType::Int64 => each(&|row| Value::Int(column.as_primitive::<Int64Type>().value(row))),
+        DataType::Float64 => each(&|row| Value::Float(column.as_primitive::<Float64Type>().value(row))),
+        DataType::Utf8 => each(&|row| Value::Text(column.as_string::<i32>().value(row).to_owned())),
+        DataType::Null => each(&|_| Value::Null),
+        kind if kind.is_integer() => {
+            let wide = arrow::compute::cast(column, &DataType::Int64);
+            wide.map(|wide| values_of(wide.as_ref())).unwrap_or_default()
+        }
+        kind if kind.is_numeric() => {
+            let wide = arrow::compute::cast(column, &DataType::Float64);
+            wide.map(|wide| values_of(wide.as_ref())).unwrap_or_default()
+        }
+        _ => {
+            let options = FormatOptions::default().with_timestamp_tz_format(Some("%Y-%m-%d %H:%M:%S%.3fZ"));
+            match ArrayFormatter::try_new(column, &options) {
+                Ok(formatter) => each(&|row| Value::Text(formatter.value(row).to_string())),
+                Err(_) => each(&|_| Value::Null),
+            }
+        }
+    }
+}
+
+fn output_error(error: impl std::fmt::Display) -> QueryError {
+    QueryError::Output(format!("the answer can't be written: {error}"))
+}

@@ -1,0 +1,96 @@
+//! What goes wrong with a query, in words that say what to do.
+
+use super::TABLES;
+use crate::plan::nearest_name;
+use crate::store::StoreError;
+use datafusion::common::SchemaError;
+use datafusion::error::DataFusionError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the SQL is not understood: {}", short(.0))]
+    Syntax(DataFusionError),
+    #[error("no column `{column}`{}", hint(nearest))]
+    NoColumn { column: String, nearest: Option<String> },
+    #[error("no table `{table}`; there are {}", TABLES.join(", "))]
+    NoTable { table: String },
+    #[error("queries change nothing: {statement} is not possible on a lake")]
+    ReadOnly { statement: String },
+    #[error("the query can't be planned: {}", short(.0))]
+    Unplanned(DataFusionError),
+    #[error("the query failed: {}", short(.0))]
+    Failed(DataFusionError),
+    #[error("{0}")]
+    Output(String),
+}
+
+impl QueryError {
+    /// Whether the query itself is at fault, not its execution.
+    pub fn is_input(&self) -> bool {
+        !matches!(self, Self::Failed(_) | Self::Output(_))
+    }
+
+    /// Turns an error of planning into one that names what is nearest.
+    pub(super) fn explain(error: DataFusionError) -> Self {
+        if let Some((column, nearest)) = unknown_column(&error) {
+            return Self::NoColumn { column, nearest };
+        }
+        let text = error.find_root().to_string();
+        if let Some(table) = between(&text, "table 'sweeplake.lake.", "' not found") {
+            return Self::NoTable { table };
+        }
+        let refused = ["DDL not supported: ", "DML not supported: ", "Statement not supported: "];
+        if let Some(statement) = refused.iter().find_map(|phrase| text.split_once(phrase).map(|(_, kind)| kind)) {
+            return Self::ReadOnly { statement: statement.trim_end_matches(['.', '\n']).to_owned() };
+        }
+        Self::Unplanned(error)
+    }
+}
+
+impl From<DataFusionError> for QueryError {
+    fn from(error: DataFusionError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+fn unknown_column(error: &DataFusionError) -> Option<(String, Option<String>)> {
+    match error.find_root() {
+        DataFusionError::SchemaError(schema_error, _) => match schema_error.as_ref() {
+            SchemaError::FieldNotFound { field, valid_fields } => {
+                let names: Vec<&str> = valid_fields.iter().map(|column| column.name.as_str()).collect();
+                Some((field.name.clone(), nearest_name(&field.name, names)))
+            }
+            _ => None,
+        },
+        DataFusionError::Diagnostic(_, inner) => unknown_column(inner),
+        DataFusionError::Collection(errors) => errors.first().and_then(unknown_column),
+        _ => None,
+    }
+}
+
+fn between(text: &str, before: &str, after: &str) -> Option<String> {
+    let (_, rest) = text.split_once(before)?;
+    rest.split_once(after).map(|(found, _)| found.to_owned())
+}
+
+fn hint(nearest: &Option<String>) -> String {
+    match nearest {
+        Some(name) => format!("; did you mean `{name}`?"),
+        None => "; `DESCRIBE runs` lists the columns".into(),
+    }
+}
+
+/// The message without the trail of where it came through.
+fn short(error: &DataFusionError) -> String {
+    let text = error.find_root().to_string();
+    let text = text.split("\n\nbacktrace:").next().unwrap_or(&text);
+    let text = ["SQL error: ", "Error during planning: ", "External error: "]
+        .iter()
+        .fold(text, |text, prefix| text.strip_prefix(prefix).unwrap_or(text));
+    match text.strip_prefix("ParserError(\"").and_then(|text| text.strip_suffix("\")")) {
+        Some(inner) => inner.to_owned(),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,181 @@
+//! The tables `sweeps`, `runs` and `requests`: Parquet files where there are some, rows in memory for what is
+//! loose or was made by vLLM, united by name.
+
+use super::QueryError;
+use crate::record::{Cell, Row};
+use crate::store::{Sweep, parquet_schema, read_parquet, rows_to_batch, unite, unite_schemas};
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::MemTable;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::execution::context::SessionContext;
+use rayon::prelude::*;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+type Table = Arc<dyn TableProvider>;
+
+/// Columns that are there even where no run has a value for them.
+const RUN_COLUMNS: [(&str, DataType); 19] = [
+    ("sweep", DataType::Utf8),
+    ("combination", DataType::Utf8),
+    ("run_id", DataType::Utf8),
+    ("run_number", DataType::Int64),
+    ("status", DataType::Utf8),
+    ("error_kind", DataType::Utf8),
+    ("error", DataType::Utf8),
+    ("exit_code", DataType::Int64),
+    ("log_tail", DataType::Utf8),
+    ("started_at", DataType::Timestamp(TimeUnit::Microsecond, None)),
+    ("wall_time_s", DataType::Float64),
+    ("startup_time_s", DataType::Float64),
+    ("serve_name", DataType::Utf8),
+    ("bench_name", DataType::Utf8),
+    ("serve_params", DataType::Utf8),
+    ("bench_params", DataType::Utf8),
+    ("gpu_count", DataType::Float64),
+    ("tokens_per_user", DataType::Float64),
+    ("tokens_per_gpu", DataType::Float64),
+];
+
+const REQUEST_COLUMNS: [(&str, DataType); 14] = [
+    ("sweep", DataType::Utf8),
+    ("combination", DataType::Utf8),
+    ("run_id", DataType::Utf8),
+    ("run_number", DataType::Int64),
+    ("request_index", DataType::Int64),
+    ("start_s", DataType::Float64),
+    ("input_len", DataType::Int64),
+    ("output_len", DataType::Int64),
+    ("ttft_ms", DataType::Float64),
+    ("tpot_ms", DataType::Float64),
+    ("e2el_ms", DataType::Float64),
+    ("queue_time_ms", DataType::Float64),
+    ("ok", DataType::Boolean),
+    ("error", DataType::Utf8),
+];
+
+pub fn sweeps(sweeps: &[Sweep]) -> Result<Table, QueryError> {
+    let rows: Vec<Row> = sweeps.iter().map(sweep_row).collect();
+    let batch = rows_to_batch(&rows);
+    let schema = Arc::new(typed(batch.schema_ref()));
+    Ok(in_memory(&schema, &[batch])?)
+}
+
+pub fn runs(context: &SessionContext, sweeps: &[Sweep]) -> Result<Table, QueryError> {
+    let compacted: Vec<PathBuf> = sweeps.iter().filter_map(Sweep::compacted_runs).collect();
+    let loose = sweeps.iter().filter(|sweep| sweep.compacted_runs().is_none()).flat_map(Sweep::loose_runs);
+    let loose: Vec<PathBuf> = loose.collect();
+    let mut batches = loose.par_iter().map(|path| read_parquet(path)).collect::<Result<Vec<_>, _>>()?;
+    for sweep in sweeps {
+        let rows: Vec<Row> = sweep.foreign_runs()?.par_iter().map(|record| record.to_row()).collect();
+        if !rows.is_empty() {
+            batches.push(rows_to_batch(&rows));
+        }
+    }
+    united(context, base_schema(&RUN_COLUMNS), compacted, batches)
+}
+
+pub fn requests(context: &SessionContext, sweeps: &[Sweep]) -> Result<Table, QueryError> {
+    let files: Vec<PathBuf> = sweeps.iter().flat_map(Sweep::request_files).collect();
+    let mut batches = Vec::new();
+    for sweep in sweeps {
+        let rows: Vec<Row> = sweep.foreign_runs()?.par_iter().flat_map_iter(|record| record.to_request_rows()).collect();
+        if !rows.is_empty() {
+            batches.push(rows_to_batch(&rows));
+        }
+    }
+    let mut base = base_schema(&REQUEST_COLUMNS);
+    base.push(Field::new("itls_ms", DataType::List(Arc::new(Field::new_list_field(DataType::Float64, true))), true));
+    united(context, base, files, batches)
+}
+
+/// Files and rows in memory as one table.
+fn united(
+    context: &SessionContext,
+    base: Vec<Field>,
+    files: Vec<PathBuf>,
+    batches: Vec<RecordBatch>,
+) -> Result<Table, QueryError> {
+    let base = Schema::new(base);
+    let of_files = files.par_iter().map(|path| parquet_schema(path)).collect::<Result<Vec<_>, _>>()?;
+    let found = of_files.iter().map(AsRef::as_ref).chain(batches.iter().map(|batch| batch.schema_ref().as_ref()));
+    let schema = Arc::new(typed(&unite_schemas(std::iter::once(&base).chain(found))));
+    if files.is_empty() {
+        return Ok(in_memory(&schema, &batches)?);
+    }
+    let stored = listing(&schema, &files)?;
+    if batches.is_empty() {
+        return Ok(stored);
+    }
+    let loose = in_memory(&schema, &batches)?;
+    Ok(context.read_table(stored)?.union(context.read_table(loose)?)?.into_view())
+}
+
+fn listing(schema: &SchemaRef, files: &[PathBuf]) -> Result<Table, QueryError> {
+    let urls = files
+        .iter()
+        .map(|path| {
+            let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            ListingTableUrl::parse(absolute.to_string_lossy())
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
+    let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema.clone());
+    Ok(Arc::new(ListingTable::try_new(config)?))
+}
+
+fn in_memory(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Table, QueryError> {
+    let batch = unite(schema, batches, Path::new("runs in memory"))?;
+    Ok(Arc::new(MemTable::try_new(schema.clone(), vec![vec![batch]])?))
+}
+
+fn base_schema(columns: &[(&str, DataType)]) -> Vec<Field> {
+    columns
+        .iter()
+        .map(|(name, kind)| match kind {
+            DataType::Timestamp(unit, _) => Field::new(*name, DataType::Timestamp(*unit, Some("UTC".into())), true),
+            kind => Field::new(*name, kind.clone(), true),
+        })
+        .collect()
+}
+
+/// Columns of which nothing is known are text.
+fn typed(schema: &Schema) -> Schema {
+    let fields = schema.fields().iter().map(|field| match field.data_type() {
+        DataType::Null => Field::new(field.name(), DataType::Utf8, true),
+        _ => field.as_ref().clone(),
+    });
+    Schema::new(fields.collect::<Vec<_>>())
+}
+
+fn sweep_row(sweep: &Sweep) -> Row {
+    let manifest = sweep.manifest.as_ref();
+    let text = |value: Option<&str>| value.map_or(Cell::Null, Cell::from);
+    let environment = manifest.map(|manifest| &manifest.environment);
+    let gpus = environment.map(|environment| environment.gpus.iter().map(|gpu| gpu.name.as_str()).collect::<Vec<_>>().join(", "));
+    let row = [
+        ("sweep", Cell::from(sweep.name.as_str())),
+        ("kind", text(manifest.map(|manifest| manifest.kind.as_str()))),
+        ("state", sweep.state().as_str().into()),
+        ("started_at", manifest.map_or(Cell::Null, |manifest| Cell::Time(manifest.started_at.timestamp_micros()))),
+        ("finished_at", manifest.and_then(|manifest| manifest.finished_at).map_or(Cell::Null, |time| Cell::Time(time.timestamp_micros()))),
+        ("runs", manifest.map(|manifest| manifest.runs as i64).into()),
+        ("failed", manifest.map(|manifest| manifest.failed as i64).into()),
+        ("combinations", manifest.map(|manifest| manifest.combinations.len() as i64).into()),
+        ("serve_cmd", text(manifest.map(|manifest| manifest.serve_cmd.as_str()))),
+        ("bench_cmd", text(manifest.map(|manifest| manifest.bench_cmd.as_str()))),
+        ("host", text(environment.map(|environment| environment.host.as_str()))),
+        ("cpu", text(environment.map(|environment| environment.cpu.as_str()))),
+        ("gpu", text(gpus.as_deref().filter(|gpus| !gpus.is_empty()))),
+        ("gpus", environment.map(|environment| environment.gpus.len() as i64).into()),
+        ("engine", text(environment.and_then(|environment| environment.engine.as_deref()))),
+        ("engine_version", text(environment.and_then(|environment| environment.engine_version.as_deref()))),
+        ("git_commit", text(environment.and_then(|environment| environment.git_commit.as_deref()))),
+        ("sweeplake_version", text(environment.map(|environment| environment.sweeplake_version.as_str()))),
+        ("folder", sweep.folder.to_string_lossy().as_ref().into()),
+    ];
+    row.into_iter().map(|(name, cell)| (name.to_owned(), cell)).collect()
+}
