@@ -9,6 +9,7 @@ pub mod load;
 pub mod metric;
 pub mod params;
 pub mod plan;
+pub mod plot;
 pub mod query;
 pub mod record;
 pub mod sim;

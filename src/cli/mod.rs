@@ -2,10 +2,14 @@
 
 mod bench;
 mod command_line;
+mod list;
 mod progress;
+mod query;
 mod serve;
 mod sim;
+mod table;
 
+use crate::query::QueryError;
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -25,6 +29,10 @@ struct Arguments {
 enum Command {
     /// Run a server under each set of parameters, and a benchmark under each load.
     Serve(serve::Arguments),
+    /// Ask sweeps in SQL.
+    Query(query::Arguments),
+    /// List the sweeps of a lake.
+    List(list::Arguments),
     /// Send load to an OpenAI-compatible server and measure, as `vllm bench serve` does.
     Bench(bench::Arguments),
     /// Run a simulated LLM server: real HTTP, real time, no GPU.
@@ -64,6 +72,8 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     };
     let ended = match arguments.command {
         Command::Serve(arguments) => serve::exec(arguments),
+        Command::Query(arguments) => query::exec(arguments),
+        Command::List(arguments) => list::exec(arguments),
         Command::Bench(arguments) => bench::exec(arguments),
         Command::Sim(arguments) => sim::exec(arguments),
         Command::Keeper => {
@@ -81,6 +91,11 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         eprintln!("error: {message}");
     }
     ExitCode::from(code)
+}
+
+/// A query that is wrong is an input; one that broke is work that failed.
+fn query_failure(error: QueryError) -> Failure {
+    if error.is_input() { Failure::input(error) } else { Failure::work(error) }
 }
 
 /// Runs an asynchronous command on this thread's runtime.

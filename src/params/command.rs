@@ -192,6 +192,11 @@ fn is_env_name(name: &str) -> bool {
 }
 
 fn quote(word: &str) -> String {
+    // What no shell treats specially stays readable; the same set as Python's `shlex.quote`.
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "@%+=:,./-_".contains(letter);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
     // NUL is the one character that cannot be quoted, and no argument can hold it.
     shlex::try_quote(word).map_or_else(|_| word.to_owned(), |quoted| quoted.into_owned())
 }

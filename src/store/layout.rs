@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn folders_are_named_as_vllm_names_them() {
-        assert_eq!(folder(json!({"a": 1, "b": true}), json!({"c": "x/../y"})), "SERVE--a=1-b=True-BENCH--c=x_____y");
+        assert_eq!(folder(json!({"a": 1, "b": true}), json!({"c": "x/../y"})), "SERVE--a=1-b=True-BENCH--c=x____y");
         assert_eq!(folder(json!({}), json!({"c": 0.5})), "BENCH--c=0.5");
         assert_eq!(folder(json!({}), json!({})), "");
         let named = ParamSet { name: Some("fast".into()), params: serde_json::Map::new() };

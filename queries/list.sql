@@ -1,0 +1,25 @@
+-- The sweeps of a lake, the newest first.
+-- Columns: sweep, state, started_at, combinations, runs, failed, engine, engine_version, gpu, folder
+SELECT
+    sweeps.sweep,
+    state,
+    coalesce(sweeps.started_at, measured.started_at) AS started_at,
+    measured.combinations,
+    measured.runs,
+    measured.failed,
+    engine,
+    engine_version,
+    gpu,
+    folder
+FROM sweeps
+LEFT JOIN (
+    SELECT
+        sweep,
+        min(started_at) AS started_at,
+        count(DISTINCT combination) AS combinations,
+        count(*) AS runs,
+        count(*) FILTER (WHERE status = 'failed') AS failed
+    FROM runs
+    GROUP BY sweep
+) AS measured ON measured.sweep = sweeps.sweep
+ORDER BY started_at DESC NULLS LAST, sweeps.sweep DESC

@@ -1,0 +1,163 @@
+//! Answers as text: a table for a terminal, markdown, and the formats that other programs read.
+
+use super::Failure;
+use crate::query::{Answer, Format, QueryError, Value};
+use clap::ValueEnum;
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use std::fs::File;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    Table,
+    Csv,
+    Json,
+    Jsonl,
+    Markdown,
+    Parquet,
+}
+
+/// Where an answer goes, and how.
+#[derive(clap::Args)]
+pub struct Output {
+    /// Default: table on a terminal, csv elsewhere, or what the name of FILE says.
+    #[arg(long, value_enum)]
+    pub format: Option<OutputFormat>,
+    /// Write to a file.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+impl Output {
+    pub fn write(&self, answer: &Answer) -> Result<(), Failure> {
+        match &self.output {
+            Some(path) => {
+                let fail = |error: &dyn std::fmt::Display| Failure::input(format!("{}: {error}", path.display()));
+                let mut file = File::create(path).map_err(|error| fail(&error))?;
+                write_answer(answer, self.format.unwrap_or_else(|| format_of(path)), &mut file)
+            }
+            None => {
+                let is_terminal = std::io::stdout().is_terminal();
+                let default = if is_terminal { OutputFormat::Table } else { OutputFormat::Csv };
+                write_answer(answer, self.format.unwrap_or(default), &mut std::io::stdout())
+            }
+        }
+    }
+}
+
+/// Prints a table on stdout.
+pub fn print_table(answer: &Answer) {
+    println!("{}", plain_table(answer));
+}
+
+fn write_answer(answer: &Answer, format: OutputFormat, sink: &mut (dyn Write + Send)) -> Result<(), Failure> {
+    let format = match format {
+        OutputFormat::Table => return write_text(sink, &plain_table(answer)),
+        OutputFormat::Markdown => return write_text(sink, &markdown(answer)),
+        OutputFormat::Csv => Format::Csv,
+        OutputFormat::Json => Format::Json,
+        OutputFormat::Jsonl => Format::JsonLines,
+        OutputFormat::Parquet => Format::Parquet,
+    };
+    // A reader that went away (`| head`) is no failure.
+    match answer.write(format, sink) {
+        Err(QueryError::Output(reason)) if !reason.contains("Broken pipe") => Err(Failure::work(reason)),
+        _ => Ok(()),
+    }
+}
+
+fn write_text(sink: &mut dyn Write, text: &str) -> Result<(), Failure> {
+    match writeln!(sink, "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::work(error)),
+        _ => Ok(()),
+    }
+}
+
+fn plain_table(answer: &Answer) -> String {
+    let mut table = filled(answer);
+    table.load_preset(presets::UTF8_FULL_CONDENSED);
+    if std::io::stdout().is_terminal() {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
+    let rows = answer.num_rows();
+    format!("{table}\n{rows} row{}", if rows == 1 { "" } else { "s" })
+}
+
+fn markdown(answer: &Answer) -> String {
+    let mut table = filled(answer);
+    table.load_preset(presets::ASCII_MARKDOWN);
+    table.to_string()
+}
+
+fn filled(answer: &Answer) -> Table {
+    let mut table = Table::new();
+    table.set_header(answer.columns());
+    let rows = answer.rows();
+    for row in &rows {
+        table.add_row(row.iter().map(text_of));
+    }
+    for index in 0..answer.columns().len() {
+        let is_number = rows.iter().any(|row| matches!(row[index], Value::Int(_) | Value::Float(_)));
+        if let Some(column) = table.column_mut(index).filter(|_| is_number) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// Floats to six significant digits: what is measured is not known better.
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::Float(number) => short_number(*number),
+        other => other.to_text(),
+    }
+}
+
+pub fn short_number(number: f64) -> String {
+    if number == 0.0 || !number.is_finite() {
+        return number.to_string();
+    }
+    let magnitude = number.abs().log10().floor() as i32;
+    if !(-5..15).contains(&magnitude) {
+        return format!("{number:.5e}");
+    }
+    let decimals = (5 - magnitude).clamp(0, 9) as usize;
+    let text = format!("{number:.decimals$}");
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
+fn format_of(path: &Path) -> OutputFormat {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("json") => OutputFormat::Json,
+        Some("jsonl" | "ndjson") => OutputFormat::Jsonl,
+        Some("md") => OutputFormat::Markdown,
+        Some("parquet") => OutputFormat::Parquet,
+        Some("txt") => OutputFormat::Table,
+        _ => OutputFormat::Csv,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short_number;
+
+    #[test]
+    fn numbers_are_short_and_not_rounded_away() {
+        let cases = [
+            (1234567.891, "1234568"),
+            (1234.5678, "1234.57"),
+            (0.001234567, "0.00123457"),
+            (100.0, "100"),
+            (-2.5, "-2.5"),
+            (1e-9, "1.00000e-9"),
+            (f64::INFINITY, "inf"),
+        ];
+        for (number, expected) in cases {
+            assert_eq!(short_number(number), expected);
+        }
+    }
+}

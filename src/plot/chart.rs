@@ -1,0 +1,129 @@
+//! A chart as data: everything that will be seen, before anything is drawn.
+
+use super::axis::Axis;
+use super::theme::{Color, Dash, Marker};
+use crate::stats::Summary;
+
+/// A grid of panels with common axes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figure {
+    pub title: String,
+    pub caption: Vec<String>,
+    pub x: Axis,
+    pub y: Axis,
+    /// One for each row and column of the grid; empty texts where there is nothing to tell apart.
+    pub row_titles: Vec<String>,
+    pub col_titles: Vec<String>,
+    /// Row by row.
+    pub panels: Vec<Vec<Panel>>,
+    pub legend: Vec<LegendBlock>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Panel {
+    pub series: Vec<Series>,
+    pub labels: Vec<PointLabel>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    pub name: String,
+    pub style: Style,
+    pub join: Join,
+    pub spread: Spread,
+    pub points: Vec<Point>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Style {
+    pub color: Color,
+    pub dash: Dash,
+    pub marker: Marker,
+    pub opacity: f64,
+}
+
+/// How the points of a series are joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Join {
+    None,
+    Straight,
+    /// From each point first up or down, then across to the next.
+    StepsAtStart,
+    /// From each point first across, then up or down to the next.
+    StepsAtEnd,
+}
+
+/// How the intervals of a series are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spread {
+    None,
+    Band,
+    /// Bars through the point, in both directions where both are uncertain.
+    Bars,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    pub x: Estimate,
+    pub y: Estimate,
+}
+
+/// A mean of repeats and its 95 % interval.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    pub mean: f64,
+    /// `None` for a single run.
+    pub half_width: Option<f64>,
+    pub n: usize,
+}
+
+impl Estimate {
+    pub fn of(values: &[f64]) -> Option<Self> {
+        match Summary::of(values) {
+            Some(summary) => Some(Self { mean: summary.mean, half_width: summary.ci95(), n: summary.n }),
+            // An infinite parameter is itself: it has a place, but no spread.
+            None => values.iter().any(|value| *value == f64::INFINITY).then(|| Self::exact(f64::INFINITY)),
+        }
+    }
+
+    pub fn exact(value: f64) -> Self {
+        Self { mean: value, half_width: None, n: 1 }
+    }
+
+    pub fn low(&self) -> f64 {
+        self.mean - self.half_width.unwrap_or(0.0)
+    }
+
+    pub fn high(&self) -> f64 {
+        self.mean + self.half_width.unwrap_or(0.0)
+    }
+}
+
+/// A text that belongs to a point.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PointLabel {
+    pub x: f64,
+    pub y: f64,
+    pub text: String,
+    /// Labels that matter less are left out where there is no room.
+    pub is_required: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct LegendBlock {
+    pub heading: String,
+    pub entries: Vec<LegendEntry>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct LegendEntry {
+    pub text: String,
+    pub style: Style,
+    pub has_line: bool,
+}
+
+impl Figure {
+    pub fn num_points(&self) -> usize {
+        self.panels.iter().flatten().flat_map(|panel| &panel.series).map(|series| series.points.len()).sum()
+    }
+}
