@@ -13,7 +13,7 @@ impl CombinationId {
     /// and neither does `1` against `"1"`: both reach the command line as the same word.
     pub fn of(serve: &Map<String, Value>, bench: &Map<String, Value>) -> Self {
         let canonical = format!("serve{}bench{}", canonical_params(serve), canonical_params(bench));
-        Self(hex(&Sha256::digest(canonical)[..8]))
+        Self(text_hash(&canonical))
     }
 
     pub fn as_str(&self) -> &str {
@@ -29,7 +29,11 @@ impl fmt::Display for CombinationId {
 
 /// Identity of one execution: a rerun of the same combination and run number has another one.
 pub fn run_id(sweep: &str, combination: &CombinationId, run_number: i64, started_at_us: i64) -> String {
-    let text = format!("{sweep}\0{combination}\0{run_number}\0{started_at_us}");
+    text_hash(&format!("{sweep}\0{combination}\0{run_number}\0{started_at_us}"))
+}
+
+/// A short hash that tells texts apart.
+pub fn text_hash(text: &str) -> String {
     hex(&Sha256::digest(text)[..8])
 }
 

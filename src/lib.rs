@@ -12,6 +12,7 @@ pub mod plan;
 pub mod plot;
 pub mod query;
 pub mod record;
+pub mod report;
 pub mod sim;
 pub mod stats;
 pub mod store;

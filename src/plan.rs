@@ -168,6 +168,14 @@ pub fn describe_set(set: &ParamSet) -> String {
     pairs.collect::<Vec<_>>().join(" ")
 }
 
+/// Parameters stored as JSON, `{"a":1,"b":"x"}`, as `a=1 b=x`; any other text as it is.
+pub fn params_text(text: &str) -> String {
+    match serde_json::from_str(text) {
+        Ok(params) => describe_set(&ParamSet { name: None, params }),
+        Err(_) => text.to_owned(),
+    }
+}
+
 /// Names differ, so that a set that is given twice under two names is measured twice.
 fn identity(set: &ParamSet) -> serde_json::Map<String, serde_json::Value> {
     let mut params = set.params.clone();

@@ -65,6 +65,16 @@ pub fn t_critical(confidence: f64, degrees_of_freedom: usize) -> f64 {
         .unwrap_or(f64::NAN)
 }
 
+/// A mean with half the width of its interval, both to the digits that the interval leaves certain:
+/// `1465.2 ± 4.4`.
+pub fn with_interval(mean: f64, half_width: f64) -> String {
+    if !half_width.is_finite() || half_width <= 0.0 {
+        return format!("{mean}");
+    }
+    let decimals = (1 - half_width.log10().floor() as i32).clamp(0, 9) as usize;
+    format!("{mean:.decimals$} ± {half_width:.decimals$}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +114,14 @@ mod tests {
         let summary = Summary::of(&values).unwrap();
         close(summary.std.unwrap(), 2.138089935299395);
         assert!((summary.ci95().unwrap() - 1.787_487_6).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_mean_is_written_to_the_digits_that_are_certain() {
+        assert_eq!(with_interval(1465.1512, 4.43), "1465.2 ± 4.4");
+        assert_eq!(with_interval(5.84964, 0.0232), "5.850 ± 0.023");
+        assert_eq!(with_interval(12345.6, 678.9), "12346 ± 679");
+        assert_eq!(with_interval(2.5, 0.0), "2.5");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{Ended, Failure, block_on};
 use crate::load::{Backend, Config, LoadError, RandomLengths, result_json, run, summary_lines};
-use crate::store::write_text_atomically;
+use crate::store::write_bytes_atomically;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
@@ -133,7 +133,7 @@ pub fn exec(arguments: Arguments) -> Ended {
             Failure::work(format!("--result-dir: {}: {error}", arguments.result_dir.display()))
         })?;
         let text = serde_json::to_string(&Value::Object(result)).map_err(Failure::work)?;
-        write_text_atomically(&arguments.result_dir.join(name), &text).map_err(Failure::work)?;
+        write_bytes_atomically(&arguments.result_dir.join(name), text.as_bytes()).map_err(Failure::work)?;
     }
     let mut errors = measured.requests.iter().filter_map(|request| request.error.as_ref());
     match errors.next() {

@@ -2,10 +2,15 @@
 
 mod bench;
 mod command_line;
+mod demo;
 mod list;
+mod plot;
+mod plot_pareto;
 mod progress;
 mod query;
+mod report;
 mod serve;
+mod show;
 mod sim;
 mod table;
 
@@ -29,6 +34,17 @@ struct Arguments {
 enum Command {
     /// Run a server under each set of parameters, and a benchmark under each load.
     Serve(serve::Arguments),
+    /// See the whole job on a simulated server: about a minute, no GPU needed.
+    Demo(demo::Arguments),
+    /// Write one self-contained HTML report about sweeps.
+    Report(report::Arguments),
+    /// Show a sweep's facts and the table of its combinations.
+    Show(show::Arguments),
+    /// Draw performance curves of sweeps.
+    Plot(plot::Arguments),
+    /// Draw the Pareto frontier of sweeps, and print it.
+    #[command(name = "plot_pareto", alias = "plot-pareto")]
+    PlotPareto(plot_pareto::Arguments),
     /// Ask sweeps in SQL.
     Query(query::Arguments),
     /// List the sweeps of a lake.
@@ -72,6 +88,11 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     };
     let ended = match arguments.command {
         Command::Serve(arguments) => serve::exec(arguments),
+        Command::Demo(arguments) => demo::exec(arguments),
+        Command::Report(arguments) => report::exec(arguments),
+        Command::Show(arguments) => show::exec(arguments),
+        Command::Plot(arguments) => plot::exec(arguments),
+        Command::PlotPareto(arguments) => plot_pareto::exec(arguments),
         Command::Query(arguments) => query::exec(arguments),
         Command::List(arguments) => list::exec(arguments),
         Command::Bench(arguments) => bench::exec(arguments),
@@ -96,6 +117,14 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 /// A query that is wrong is an input; one that broke is work that failed.
 fn query_failure(error: QueryError) -> Failure {
     if error.is_input() { Failure::input(error) } else { Failure::work(error) }
+}
+
+/// A number greater than zero, for a flag.
+fn positive_number(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
+        _ => Err("expected a number greater than 0".into()),
+    }
 }
 
 /// Runs an asynchronous command on this thread's runtime.

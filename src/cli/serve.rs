@@ -1,6 +1,7 @@
 //! `sweeplake serve`: a sweep of servers and loads.
 
 use super::progress::Progress;
+use super::show::summary_table;
 use super::{Ended, Failure, block_on};
 use crate::exec::{Interrupt, Interrupter, Reset};
 use crate::params::{Command, ParamSet, read_params_file};
@@ -64,6 +65,29 @@ pub struct Arguments {
     /// Run only what is missing of the sweep named by -e (or named here).
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
     pub resume: Option<String>,
+}
+
+impl Default for Arguments {
+    fn default() -> Self {
+        Self {
+            serve_cmd: String::new(),
+            bench_cmd: String::new(),
+            after_bench_cmd: None,
+            show_stdout: false,
+            server_ready_timeout: 300,
+            bench_timeout: None,
+            serve_params: None,
+            bench_params: None,
+            link_vars: String::new(),
+            output_dir: "results".into(),
+            experiment_name: None,
+            num_runs: 3,
+            warmup_num_prompts: 0,
+            continue_on_error: false,
+            dry_run: false,
+            resume: None,
+        }
+    }
 }
 
 pub fn exec(arguments: Arguments) -> Ended {
@@ -171,9 +195,16 @@ impl Prepared {
         let folder = writer.folder().to_owned();
         drop(writer);
         progress.finish();
+        if ended.runs > 0 {
+            eprintln!("{}", summary_table(&folder)?);
+            eprintln!("sweep: {}", folder.display());
+        }
         let again = format!("add --resume -e {} to the same command to run what is missing", quoted_name(&folder));
         match ended.state {
-            SweepState::Completed => Ok(folder),
+            SweepState::Completed => {
+                eprintln!("next:  sweeplake report {0}\n       sweeplake query {0} \"SELECT * FROM combinations\"", quoted_path(&folder));
+                Ok(folder)
+            }
             SweepState::Interrupted => {
                 eprintln!("interrupted: {} run(s) are kept in {}; {again}", ended.runs + ended.skipped, folder.display());
                 Err(Failure::Interrupted)
@@ -248,6 +279,9 @@ fn interrupt_on_signals() -> Result<Interrupt, Failure> {
 }
 
 fn quoted_name(folder: &Path) -> String {
-    let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    shlex::try_quote(&name).map_or(name.clone(), |quoted| quoted.into_owned())
+    quoted_path(folder.file_name().map(Path::new).unwrap_or(folder))
+}
+
+fn quoted_path(path: &Path) -> String {
+    Command { env: Vec::new(), words: vec![path.to_string_lossy().into_owned()] }.quoted()
 }

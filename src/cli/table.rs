@@ -1,7 +1,9 @@
 //! Answers as text: a table for a terminal, markdown, and the formats that other programs read.
 
 use super::Failure;
+use crate::plan::params_text;
 use crate::query::{Answer, Format, QueryError, Value};
+use crate::stats::with_interval;
 use clap::ValueEnum;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use std::fs::File;
@@ -46,11 +48,6 @@ impl Output {
     }
 }
 
-/// Prints a table on stdout.
-pub fn print_table(answer: &Answer) {
-    println!("{}", plain_table(answer));
-}
-
 fn write_answer(answer: &Answer, format: OutputFormat, sink: &mut (dyn Write + Send)) -> Result<(), Failure> {
     let format = match format {
         OutputFormat::Table => return write_text(sink, &plain_table(answer)),
@@ -74,7 +71,8 @@ fn write_text(sink: &mut dyn Write, text: &str) -> Result<(), Failure> {
     }
 }
 
-fn plain_table(answer: &Answer) -> String {
+/// A table for reading.
+pub fn plain_table(answer: &Answer) -> String {
     let mut table = filled(answer);
     table.load_preset(presets::UTF8_FULL_CONDENSED);
     if std::io::stdout().is_terminal() {
@@ -91,25 +89,33 @@ fn markdown(answer: &Answer) -> String {
 }
 
 fn filled(answer: &Answer) -> Table {
-    let mut table = Table::new();
-    table.set_header(answer.columns());
+    let columns = answer.columns();
     let rows = answer.rows();
+    // A column named `±…` is the half width of the interval of the column before it: one cell for both.
+    let is_interval = |index: usize| columns.get(index).is_some_and(|name| name.starts_with('±'));
+    let shown: Vec<usize> = (0..columns.len()).filter(|index| !is_interval(*index)).collect();
+    let mut table = Table::new();
+    table.set_header(shown.iter().map(|index| &columns[*index]));
     for row in &rows {
-        table.add_row(row.iter().map(text_of));
+        table.add_row(shown.iter().map(|index| match (&row[*index], row.get(index + 1)) {
+            (Value::Float(mean), Some(Value::Float(half))) if is_interval(index + 1) => with_interval(*mean, *half),
+            (value, _) => text_of(value),
+        }));
     }
-    for index in 0..answer.columns().len() {
-        let is_number = rows.iter().any(|row| matches!(row[index], Value::Int(_) | Value::Float(_)));
-        if let Some(column) = table.column_mut(index).filter(|_| is_number) {
+    for (position, index) in shown.iter().enumerate() {
+        let is_number = rows.iter().any(|row| matches!(row[*index], Value::Int(_) | Value::Float(_)));
+        if let Some(column) = table.column_mut(position).filter(|_| is_number) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
     table
 }
 
-/// Floats to six significant digits: what is measured is not known better.
+/// Floats to six significant digits: what is measured is not known better. Parameters as `a=1 b=2`.
 fn text_of(value: &Value) -> String {
     match value {
         Value::Float(number) => short_number(*number),
+        Value::Text(text) if text.starts_with('{') => params_text(text),
         other => other.to_text(),
     }
 }

@@ -153,7 +153,7 @@ fn ticks(scale: Scale, min: f64, max: f64) -> (Vec<Tick>, Vec<f64>) {
 }
 
 fn linear_ticks(min: f64, max: f64) -> (Vec<f64>, Vec<f64>) {
-    let step = nice_step((max - min) / 5.0);
+    let step = nice_step((max - min) / 6.5);
     let fine = step / if (step / 10f64.powf(step.log10().floor()) - 2.0).abs() < 1e-6 { 4.0 } else { 5.0 };
     (multiples(step, min, max), multiples(fine, min, max))
 }
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn ticks_are_round_numbers_with_separators() {
-        assert_eq!(texts(Scale::Linear, &[120.0, 9_800.0]), ["0", "2,500", "5,000", "7,500", "10,000"]);
+        assert_eq!(texts(Scale::Linear, &[120.0, 9_800.0]), ["0", "2,000", "4,000", "6,000", "8,000", "10,000"]);
         assert_eq!(texts(Scale::Linear, &[0.12, 0.31]), ["0.15", "0.2", "0.25", "0.3"]);
         assert_eq!(texts(Scale::Log, &[3.0, 20_000.0]), ["10", "100", "1,000", "10,000"]);
         assert_eq!(texts(Scale::Log, &[10.0, 200.0]), ["10", "20", "50", "100", "200"]);

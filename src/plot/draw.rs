@@ -308,13 +308,10 @@ impl Pen<'_, '_> {
     }
 
     fn line(&self, series: &Series, map: &Map<'_>) -> Drawn {
-        let places: Vec<(f64, f64)> = series.points.iter().filter_map(|point| map.place(point)).collect();
-        let path = match series.join {
-            Join::None => return Ok(()),
-            Join::Straight => places,
-            Join::StepsAtStart => stepped(&places, |from, to| (from.0, to.1)),
-            Join::StepsAtEnd => stepped(&places, |from, to| (to.0, from.1)),
-        };
+        if series.join == Join::None {
+            return Ok(());
+        }
+        let path = path_of(series, map);
         for piece in dashed(&path, series.style.dash, self.scale) {
             self.stroke(&piece, series.style.color, series.style.opacity, 2.0)?;
         }
@@ -347,17 +344,14 @@ impl Pen<'_, '_> {
 
     fn labels(&self, panel: &Panel, map: &Map<'_>, gap: f64) -> Drawn {
         let radius = 4.5 * POINT * self.scale;
-        let points = panel.series.iter().flat_map(|series| &series.points).filter_map(|point| map.place(point));
-        let obstacles: Vec<LabelBox> = points
-            .map(|(x, y)| LabelBox { left: x - radius, top: y - radius, width: 2.0 * radius, height: 2.0 * radius })
-            .collect();
+        let obstacles = self.obstacles(panel, map, radius);
         let shown: Vec<_> = panel.labels.iter().filter_map(|label| Some((label, map.place_of(label.x, label.y)?))).collect();
         let wanted: Vec<Wanted> = shown
             .iter()
             .map(|(label, (x, y))| Wanted {
                 x: *x,
                 y: *y,
-                width: text_width(&label.text, Text::Mark, self.scale) + gap * 0.4,
+                width: text_width(&label.text, Text::Mark, self.scale) + gap,
                 height: Text::Mark.height(self.scale),
                 is_required: label.is_required,
             })
@@ -374,6 +368,33 @@ impl Pen<'_, '_> {
             self.text(&label.text, centre, Text::Mark, color, (HPos::Center, VPos::Center))?;
         }
         Ok(())
+    }
+
+    /// What no label may cover: points, and the bars through them.
+    fn obstacles(&self, panel: &Panel, map: &Map<'_>, radius: f64) -> Vec<LabelBox> {
+        let mut boxes = Vec::new();
+        for point in panel.series.iter().flat_map(|series| &series.points) {
+            let Some((x, y)) = map.place(point) else { continue };
+            boxes.push(LabelBox { left: x - radius, top: y - radius, width: 2.0 * radius, height: 2.0 * radius });
+            if let (Some(low), Some(high)) = (map.x_clamped(point.x.low()), map.x_clamped(point.x.high())) {
+                boxes.push(LabelBox { left: low, top: y - 1.0, width: high - low, height: 2.0 });
+            }
+            if let (Some(low), Some(high)) = (map.y_clamped(point.y.low()), map.y_clamped(point.y.high())) {
+                boxes.push(LabelBox { left: x - 1.0, top: high, width: 2.0, height: low - high });
+            }
+        }
+        for series in panel.series.iter().filter(|series| series.join != Join::None) {
+            // Steps run along the axes, so a box can follow them.
+            let path = path_of(series, map);
+            let steps = path.windows(2).filter(|pair| pair[0].0 == pair[1].0 || pair[0].1 == pair[1].1);
+            boxes.extend(steps.map(|pair| LabelBox {
+                left: pair[0].0.min(pair[1].0) - 2.0 * POINT,
+                top: pair[0].1.min(pair[1].1) - 2.0 * POINT,
+                width: (pair[0].0 - pair[1].0).abs() + 4.0 * POINT,
+                height: (pair[0].1 - pair[1].1).abs() + 4.0 * POINT,
+            }));
+        }
+        boxes
     }
 
     fn legend(&self, figure: &Figure, layout: &Layout) -> Drawn {
@@ -476,6 +497,16 @@ fn whole((x, y): (f64, f64)) -> (i32, i32) {
 
 fn rgb((red, green, blue): Color) -> RGBColor {
     RGBColor(red, green, blue)
+}
+
+/// The line through a series' points.
+fn path_of(series: &Series, map: &Map<'_>) -> Vec<(f64, f64)> {
+    let places: Vec<(f64, f64)> = series.points.iter().filter_map(|point| map.place(point)).collect();
+    match series.join {
+        Join::None | Join::Straight => places,
+        Join::StepsAtStart => stepped(&places, |from, to| (from.0, to.1)),
+        Join::StepsAtEnd => stepped(&places, |from, to| (to.0, from.1)),
+    }
 }
 
 /// A path with a corner between every two places.

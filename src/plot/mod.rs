@@ -7,6 +7,7 @@ mod draw;
 mod labels;
 mod pareto;
 mod raster;
+mod request;
 mod theme;
 
 pub use axis::{Axis, Scale, Tick, UnknownScale, number_label};
@@ -18,12 +19,27 @@ pub use draw::{Size, to_svg};
 pub use labels::{LabelBox, place_labels};
 pub use pareto::{Configuration, ParetoSpec, pareto_figure};
 pub use raster::to_png;
+pub use request::{CurveRequest, Curves, DrawnCurves, Frontier, Objective, ParetoRequest};
+
+use crate::query::QueryError;
 
 /// Why a chart could not be drawn.
 #[derive(Debug, thiserror::Error)]
 pub enum PlotError {
     #[error("the chart can't be drawn: {0}")]
     Drawing(String),
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    #[error("{flag}: `{var}` holds no numbers, so it can't be drawn on an axis; use it in --curve-by, --row-by or --col-by")]
+    NotANumber { flag: &'static str, var: String },
+    #[error("{text:?}: expected METRIC:min or METRIC:max (the direction may be left out where it is known)")]
+    BadObjective { text: String },
+    #[error("no column holds a number of users; name one with --user-count-var")]
+    NoUserCount,
+    #[error("--filter-by: `{condition}` removed the last {left} run(s): nothing is left to draw")]
+    FilteredAway { condition: String, left: usize },
+    #[error("there is no completed run with both values: nothing to draw")]
+    NoRuns,
     #[error("the chart is {width} x {height} pixels, which is too large; lower --fig-dpi or --fig-height")]
     TooLarge { width: u32, height: u32 },
 }

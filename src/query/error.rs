@@ -16,6 +16,8 @@ pub enum QueryError {
     NoColumn { column: String, nearest: Option<String> },
     #[error("no table `{table}`; there are {}", TABLES.join(", "))]
     NoTable { table: String },
+    #[error("--filter-by: {condition:?}: {reason}")]
+    BadFilter { condition: String, reason: String },
     #[error("queries change nothing: {statement} is not possible on a lake")]
     ReadOnly { statement: String },
     #[error("the query can't be planned: {}", short(.0))]

@@ -2,17 +2,24 @@
 
 mod answer;
 mod error;
+mod filter;
 mod functions;
+mod parameters;
 mod tables;
 mod views;
 
 pub use answer::{Answer, Format, Value};
 pub use error::QueryError;
+pub use filter::{Columns, Filter, Kind, literal, quoted, split_outside};
+pub use parameters::{Varied, curve_variables, load_variable};
 
 use crate::store::{Sweep, find_sweeps};
+use arrow::datatypes::DataType;
 use datafusion::execution::context::{SQLOptions, SessionContext};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::SessionConfig;
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use std::path::PathBuf;
 
 /// The tables that every lake has.
@@ -55,11 +62,26 @@ impl Lake {
         Ok(Answer::new(schema, batches))
     }
 
+    /// The columns of a table.
+    pub async fn columns(&self, table: &str) -> Result<Columns, QueryError> {
+        self.register(table).await?;
+        let frame = self.context.table(table).await?;
+        let fields = frame.schema().fields().iter();
+        let kind = |kind: &DataType| match kind {
+            DataType::Boolean => Kind::Bool,
+            DataType::Utf8 | DataType::Utf8View => Kind::Text,
+            kind if kind.is_numeric() => Kind::Number,
+            _ => Kind::Other,
+        };
+        Ok(Columns::new(fields.map(|field| (field.name().clone(), kind(field.data_type()))).collect()))
+    }
+
     /// Registers the tables that the query names; all of them where it asks about tables.
     async fn register_tables(&self, sql: &str) -> Result<(), QueryError> {
         let state = self.context.state();
         let dialect = state.config().options().sql_parser.dialect;
         let statement = state.sql_to_statement(sql, &dialect).map_err(QueryError::Syntax)?;
+        refuse_changes(&statement)?;
         let named: Vec<String> = state
             .resolve_table_references(&statement)
             .map_err(QueryError::Syntax)?
@@ -91,4 +113,35 @@ impl Lake {
         self.context.register_table(table, provider)?;
         Ok(())
     }
+}
+
+/// Refuses whatever could change something, before anything of it is looked at.
+fn refuse_changes(statement: &Statement) -> Result<(), QueryError> {
+    let only_reads = match statement {
+        Statement::Explain(explain) => return refuse_changes(&explain.statement),
+        Statement::Statement(statement) => matches!(
+            statement.as_ref(),
+            SqlStatement::Query(_)
+                | SqlStatement::Explain { .. }
+                | SqlStatement::ExplainTable { .. }
+                | SqlStatement::ShowTables { .. }
+                | SqlStatement::ShowColumns { .. }
+                | SqlStatement::ShowFunctions { .. }
+                | SqlStatement::ShowVariable { .. }
+        ),
+        _ => false,
+    };
+    match only_reads {
+        true => Ok(()),
+        false => {
+            let text = statement.to_string();
+            Err(QueryError::ReadOnly { statement: text.split_whitespace().next().unwrap_or_default().to_uppercase() })
+        }
+    }
+}
+
+/// A query of `queries/` with its `{parameters}` filled in.
+pub fn fill(template: &str, parameters: &[(&str, &str)]) -> String {
+    let sql: Vec<&str> = template.lines().filter(|line| !line.starts_with("--")).collect();
+    parameters.iter().fold(sql.join("\n"), |sql, (name, value)| sql.replace(&format!("{{{name}}}"), value))
 }

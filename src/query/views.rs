@@ -2,6 +2,7 @@
 //! when it is opened.
 
 use super::QueryError;
+use super::filter::quoted;
 use crate::metric::is_measured;
 use arrow::datatypes::{DataType, Field};
 use datafusion::catalog::TableProvider;
@@ -52,8 +53,4 @@ fn statistics(name: &str) -> [String; 5] {
             named("ci95")
         ),
     ]
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

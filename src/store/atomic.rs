@@ -25,8 +25,8 @@ pub fn write_atomically<T>(
     Ok(value)
 }
 
-pub fn write_text_atomically(path: &Path, text: &str) -> Result<(), StoreError> {
-    write_atomically(path, |file| file.write_all(text.as_bytes()).map_err(StoreError::io(path)))
+pub fn write_bytes_atomically(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    write_atomically(path, |file| file.write_all(bytes).map_err(StoreError::io(path)))
 }
 
 /// Results are for sharing: readable as any new file, less the umask.
@@ -43,7 +43,7 @@ mod tests {
     fn a_writer_that_fails_leaves_the_old_file_and_no_other() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.json");
-        write_text_atomically(&path, "old").unwrap();
+        write_bytes_atomically(&path, b"old").unwrap();
         let failed: Result<(), _> = write_atomically(&path, |file| {
             file.write_all(b"half").unwrap();
             Err(StoreError::Missing { path: path.clone() })

@@ -65,6 +65,14 @@ pub fn run_number_of(name: &str, suffix: &str) -> Option<i64> {
     name.strip_prefix("run=")?.strip_suffix(suffix)?.parse().ok()
 }
 
+/// The file of a figure, as vLLM names it: `FIGURE-model=a-tp=2.png`.
+pub fn figure_name(prefix: &str, group: &[(String, String)]) -> String {
+    let parts = group.iter().map(|(var, value)| format!("{var}={value}"));
+    let name = std::iter::once(prefix.to_owned()).chain(parts).collect::<Vec<_>>().join("-");
+    let id = crate::id::text_hash(&name);
+    format!("{}.png", shortened(&sanitized(&name), &id))
+}
+
 /// vLLM's name of a parameter set: its own, or `a=1-b=2` with values as Python prints them.
 fn set_name(set: &ParamSet) -> String {
     match &set.name {

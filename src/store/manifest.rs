@@ -4,7 +4,7 @@
 //! - 1: the first.
 
 use super::layout::MANIFEST;
-use super::{StoreError, write_text_atomically};
+use super::{StoreError, write_bytes_atomically};
 use crate::record::Environment;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -104,7 +104,7 @@ impl Manifest {
     pub fn write(&self, folder: &Path) -> Result<(), StoreError> {
         let path = folder.join(MANIFEST);
         let text = serde_json::to_string_pretty(self).map_err(StoreError::data(&path))?;
-        write_text_atomically(&path, &(text + "\n"))
+        write_bytes_atomically(&path, (text + "\n").as_bytes())
     }
 }
 

@@ -1,7 +1,7 @@
 //! `summary.json` of a combination and `summary.csv` of a sweep, as vLLM writes them.
 
 use super::layout::{SUMMARY, SUMMARY_CSV, run_number_of};
-use super::{StoreError, write_atomically, write_text_atomically};
+use super::{StoreError, write_atomically, write_bytes_atomically};
 use crate::record::{REQUEST_ARRAYS, read_result};
 use serde_json::{Map, Value};
 use std::io::Write;
@@ -27,7 +27,7 @@ pub fn write_summary(folder: &Path) -> Result<(), StoreError> {
     }
     let path = folder.join(SUMMARY);
     let text = serde_json::to_string_pretty(&results).map_err(StoreError::data(&path))?;
-    write_text_atomically(&path, &text)
+    write_bytes_atomically(&path, text.as_bytes())
 }
 
 /// Writes `summary.csv`: a row for each result, the union of the columns, an index in front. Values of single

@@ -3,7 +3,7 @@
 use super::layout::{self, combination_folder};
 use super::manifest::{Manifest, StoredCombination, SweepState};
 use super::summary::{write_summary, write_summary_csv};
-use super::{StoreError, compact, read_parquet, rows_to_batch, write_parquet, write_text_atomically};
+use super::{StoreError, compact, read_parquet, rows_to_batch, write_parquet, write_bytes_atomically};
 use crate::params::ParamSet;
 use crate::plan::Combination;
 use crate::record::{Outcome, RunRecord, complete_result, read_result};
@@ -331,7 +331,7 @@ fn local_date(text: &str) -> Option<DateTime<Utc>> {
 
 fn write_json(path: &Path, value: &Value) -> Result<(), StoreError> {
     let text = serde_json::to_string_pretty(value).map_err(StoreError::data(path))?;
-    write_text_atomically(path, &text)
+    write_bytes_atomically(path, text.as_bytes())
 }
 
 fn remove_if_there(path: &Path) -> Result<(), StoreError> {

@@ -1,0 +1,10 @@
+-- Failed runs, with the last lines of their logs.
+-- Columns: sweep, serve, bench, run_number, error_kind, error, exit_code, log_tail
+SELECT
+    sweep,
+    coalesce(serve_name, serve_params) AS serve,
+    coalesce(bench_name, bench_params) AS bench,
+    run_number, error_kind, error, exit_code, log_tail
+FROM runs
+WHERE status = 'failed'
+ORDER BY started_at, run_number

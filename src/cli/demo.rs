@@ -1,0 +1,100 @@
+//! `sweeplake demo`: the main job on the simulated server, through the same code as the commands.
+
+use super::{Ended, Failure, block_on, query_failure, report, serve};
+use super::table::plain_table;
+use crate::params::Command;
+use crate::query::{Lake, fill};
+use crate::store::{REPORT, write_bytes_atomically};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The lake in which the demo's sweep is kept.
+    #[arg(long, short, default_value = "results", value_name = "DIR")]
+    output_dir: PathBuf,
+    /// The port of the simulated server; default: a free one.
+    #[arg(long)]
+    port: Option<u16>,
+}
+
+const SERVE_PARAMS: &str = include_str!("../../examples/demo_serve.json");
+const BENCH_PARAMS: &str = include_str!("../../examples/demo_bench.json");
+const BEST: &str = include_str!("../../queries/best.sql");
+
+/// The latency that the demo's question allows, in milliseconds.
+const SLA_MS: &str = "500";
+
+pub fn exec(arguments: Arguments) -> Ended {
+    let program = std::env::current_exe().map_err(Failure::work)?.to_string_lossy().into_owned();
+    let port = arguments.port.map_or_else(free_port, Ok)?.to_string();
+    let folder = arguments.output_dir.join("demo_params");
+    let serve_params = params_file(&folder, "serve.json", SERVE_PARAMS)?;
+    let bench_params = params_file(&folder, "bench.json", BENCH_PARAMS)?;
+    let words = |words: &[&str]| Command { env: Vec::new(), words: words.iter().map(|word| (*word).to_owned()).collect() }.quoted();
+    let serve_cmd = words(&[&program, "sim", "sim/llama-8b", "--port", &port, "--startup-seconds", "0.3"]);
+    let bench_cmd = words(&[
+        &program, "bench", "--port", &port, "--random-input-len", "256", "--random-output-len", "32", "--ignore-eos", "--save-detailed",
+    ]);
+    let sweep = serve::Arguments {
+        serve_cmd,
+        bench_cmd,
+        serve_params: Some(serve_params.clone()),
+        bench_params: Some(bench_params.clone()),
+        output_dir: arguments.output_dir.clone(),
+        ..serve::Arguments::default()
+    };
+    let again = serve_command_line(&program, &sweep);
+    let folder = serve::Prepared::new(sweep)?.run()?;
+    let path = folder.join(REPORT);
+    report::write(std::slice::from_ref(&folder), None, &path)?;
+
+    let sql = fill(BEST, &[("sla", SLA_MS)]);
+    let lake = Lake::open(std::slice::from_ref(&folder)).map_err(query_failure)?;
+    let answer = block_on(lake.sql(&sql))?.map_err(query_failure)?;
+    println!("\nHighest throughput with every P99 end-to-end latency within {SLA_MS} ms:\n{}", plain_table(&answer));
+    println!("\nThe report: {}", path.display());
+    let quoted = words(&[&program]);
+    let lake = words(&[&arguments.output_dir.to_string_lossy()]);
+    let sweep = words(&[&folder.to_string_lossy()]);
+    println!("\nTry next:");
+    println!("  {quoted} query {lake} \"SELECT max_num_seqs, max_concurrency, output_throughput_mean FROM combinations ORDER BY 1, 2\"");
+    println!("  {quoted} plot {sweep} --var-x max_concurrency --var-y p99_e2el_ms --curve-by max_num_seqs,tensor_parallel_size --scale-x log2");
+    println!("  {quoted} plot_pareto {sweep} --label-by max_concurrency,max_num_seqs");
+    println!("  edit {} and {}, then:\n  {again}", serve_params.display(), bench_params.display());
+    Ok(())
+}
+
+fn serve_command_line(program: &str, sweep: &serve::Arguments) -> String {
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+    let words = [
+        program,
+        "serve",
+        "--serve-cmd",
+        &sweep.serve_cmd,
+        "--bench-cmd",
+        &sweep.bench_cmd,
+        "--serve-params",
+        &path(&sweep.serve_params),
+        "--bench-params",
+        &path(&sweep.bench_params),
+        "-o",
+        &sweep.output_dir.to_string_lossy(),
+    ];
+    Command { env: Vec::new(), words: words.map(str::to_owned).to_vec() }.quoted()
+}
+
+/// Writes a params file, unless an earlier demo's was edited.
+fn params_file(folder: &Path, name: &str, text: &str) -> Result<PathBuf, Failure> {
+    let path = folder.join(name);
+    if !path.exists() {
+        std::fs::create_dir_all(folder).map_err(|error| Failure::input(format!("{}: {error}", folder.display())))?;
+        write_bytes_atomically(&path, text.as_bytes()).map_err(Failure::input)?;
+    }
+    Ok(path)
+}
+
+fn free_port() -> Result<u16, Failure> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(Failure::work)?;
+    Ok(listener.local_addr().map_err(Failure::work)?.port())
+}

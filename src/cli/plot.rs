@@ -1,0 +1,161 @@
+//! `sweeplake plot`: performance curves.
+
+use super::{Ended, Failure, block_on, query_failure};
+use crate::plot::{CurveRequest, DrawnCurves, PlotError, Scale, Size, to_png, to_svg};
+use crate::query::Lake;
+use crate::store::{figure_name, write_bytes_atomically};
+use rayon::prelude::*;
+use std::path::{Path, PathBuf};
+
+/// The flags of `vllm bench sweep plot`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Sweeps (or lakes); with several, curves are told apart by sweep, too.
+    #[arg(default_value = "results", value_name = "EXPERIMENT_DIR")]
+    sweeps: Vec<PathBuf>,
+    /// Where the figures go, relative to the (first) EXPERIMENT_DIR.
+    #[arg(long)]
+    fig_dir: Option<PathBuf>,
+    /// Variables, comma-separated: a figure for each combination of their values.
+    #[arg(long, default_value = "", value_delimiter = ',')]
+    fig_by: Vec<String>,
+    /// A row of panels for each.
+    #[arg(long, default_value = "", value_delimiter = ',')]
+    row_by: Vec<String>,
+    /// A column of panels for each.
+    #[arg(long, default_value = "", value_delimiter = ',')]
+    col_by: Vec<String>,
+    /// A curve for each: colour by the first, dash by the second, marker by the third.
+    #[arg(long, default_value = "", value_delimiter = ',')]
+    curve_by: Vec<String>,
+    #[arg(long, default_value = "total_token_throughput")]
+    var_x: String,
+    #[arg(long, default_value = "median_ttft_ms")]
+    var_y: String,
+    /// Keep only these runs: `max_concurrency<=1024,tp==2`, or a boolean expression of SQL.
+    #[arg(long, default_value = "")]
+    filter_by: String,
+    /// Round a variable down to multiples: `request_throughput%0.5`.
+    #[arg(long, default_value = "", value_delimiter = ',')]
+    bin_by: Vec<String>,
+    /// linear, log, log2, symlog or sqrt.
+    #[arg(long, default_value = "linear")]
+    scale_x: Scale,
+    #[arg(long, default_value = "linear")]
+    scale_y: Scale,
+    /// The figures' file names begin with it.
+    #[arg(long, default_value = "FIGURE")]
+    fig_name: String,
+    /// Draw no intervals.
+    #[arg(long)]
+    no_error_bars: bool,
+    /// Height of a panel in inches.
+    #[arg(long, default_value_t = 6.4, value_parser = super::positive_number)]
+    fig_height: f64,
+    #[arg(long, default_value_t = 300.0, value_parser = super::positive_number)]
+    fig_dpi: f64,
+    /// Write each figure as SVG, too.
+    #[arg(long)]
+    svg: bool,
+    /// Print the figures that would be drawn.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub fn exec(arguments: Arguments) -> Ended {
+    let request = request_of(&arguments)?;
+    let lake = Lake::open(&arguments.sweeps).map_err(query_failure)?;
+    let curves = block_on(request.draw(&lake))?.map_err(plot_failure)?;
+    let folder = arguments.sweeps[0].join(arguments.fig_dir.clone().unwrap_or_default());
+    let named: Vec<(PathBuf, &DrawnCurves)> =
+        curves.figures.iter().map(|drawn| (folder.join(figure_name(&arguments.fig_name, &drawn.group)), drawn)).collect();
+    if arguments.dry_run {
+        named.iter().for_each(|(path, drawn)| print(path, drawn));
+        return Ok(());
+    }
+    let size = Size { panel_height_in: arguments.fig_height, dpi: arguments.fig_dpi };
+    let ended: Vec<Result<(), Failure>> =
+        named.par_iter().map(|(path, drawn)| write(path, drawn, size, arguments.svg)).collect();
+    for ((path, _), ended) in named.iter().zip(&ended) {
+        match ended {
+            Ok(()) => println!("{}", path.display()),
+            Err(Failure::Input(reason) | Failure::Work(reason)) => eprintln!("error: {}: {reason}", path.display()),
+            Err(Failure::Interrupted) => {}
+        }
+    }
+    match ended.iter().filter(|ended| ended.is_err()).count() {
+        0 => Ok(()),
+        failed => Err(Failure::work(format!("{failed} of {} figure(s) could not be drawn", named.len()))),
+    }
+}
+
+/// An error of a request is an input; one of the drawing is work that failed.
+pub fn plot_failure(error: PlotError) -> Failure {
+    match error {
+        PlotError::Query(error) => query_failure(error),
+        PlotError::Drawing(_) => Failure::work(error),
+        error => Failure::input(error),
+    }
+}
+
+/// Writes a figure in the asked size.
+pub fn write_figure(path: &Path, figure: &crate::plot::Figure, size: Size, has_svg: bool) -> Result<(), Failure> {
+    let svg = to_svg(figure, size.panel_height_in).map_err(plot_failure)?;
+    let (width, height) = size.pixels(figure);
+    let png = to_png(&svg, width, height).map_err(plot_failure)?;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(Failure::work)?;
+    }
+    write_bytes_atomically(path, &png).map_err(Failure::work)?;
+    if has_svg {
+        write_bytes_atomically(&path.with_extension("svg"), svg.as_bytes()).map_err(Failure::work)?;
+    }
+    Ok(())
+}
+
+fn write(path: &Path, drawn: &DrawnCurves, size: Size, has_svg: bool) -> Result<(), Failure> {
+    write_figure(path, &drawn.figure, size, has_svg)
+}
+
+fn print(path: &Path, drawn: &DrawnCurves) {
+    let figure = &drawn.figure;
+    let group = drawn.group.iter().map(|(var, value)| format!("{var}={value}")).collect::<Vec<_>>().join(", ");
+    println!("{}", path.display());
+    if !group.is_empty() {
+        println!("  group: {group}");
+    }
+    println!("  grid: {} row(s) x {} column(s)", figure.row_titles.len(), figure.col_titles.len());
+    let series = figure.panels.iter().flatten().map(|panel| panel.series.len()).sum::<usize>();
+    println!("  curves: {series}, points: {}", figure.num_points());
+    figure.caption.iter().for_each(|line| println!("  {line}"));
+}
+
+fn request_of(arguments: &Arguments) -> Result<CurveRequest, Failure> {
+    let bin_by = names(&arguments.bin_by).map(|text| bin(&text)).collect::<Result<_, _>>().map_err(Failure::input)?;
+    Ok(CurveRequest {
+        var_x: arguments.var_x.clone(),
+        var_y: arguments.var_y.clone(),
+        fig_by: names(&arguments.fig_by).collect(),
+        row_by: names(&arguments.row_by).collect(),
+        col_by: names(&arguments.col_by).collect(),
+        curve_by: names(&arguments.curve_by).collect(),
+        filter_by: arguments.filter_by.clone(),
+        bin_by,
+        scale_x: arguments.scale_x,
+        scale_y: arguments.scale_y,
+        has_error_bars: !arguments.no_error_bars,
+    })
+}
+
+/// The names of a comma-separated flag.
+pub fn names(list: &[String]) -> impl Iterator<Item = String> + '_ {
+    list.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
+fn bin(text: &str) -> Result<(String, f64), String> {
+    let (var, size) = text.split_once('%').unwrap_or((text, ""));
+    match size.trim().parse::<f64>() {
+        Ok(size) if size > 0.0 && size.is_finite() => Ok((var.trim().to_owned(), size)),
+        _ => Err(format!("--bin-by: {text:?}: expected VARIABLE%SIZE with a size greater than 0")),
+    }
+}

@@ -1,0 +1,81 @@
+//! `sweeplake plot_pareto`: the Pareto chart, and the frontier as a table.
+
+use super::plot::{names, plot_failure, write_figure};
+use super::table::Output;
+use super::{Ended, block_on, query_failure};
+use crate::plot::{Objective, ParetoRequest, Size};
+use crate::query::Lake;
+use crate::store::PARETO_FIGURE;
+use std::path::PathBuf;
+
+/// The flags of `vllm bench sweep plot_pareto`, and other objectives than its two.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Sweeps (or lakes).
+    #[arg(default_value = "results", value_name = "EXPERIMENT_DIR")]
+    sweeps: Vec<PathBuf>,
+    /// Holds the number of users; max_concurrent_requests where it has no value.
+    #[arg(long)]
+    user_count_var: Option<String>,
+    /// Holds the number of GPUs; default: num_gpus or gpu_count, else tensor × pipeline × data parallel size.
+    #[arg(long)]
+    gpu_count_var: Option<String>,
+    /// Variables whose values label the points.
+    #[arg(long, default_value = "max_concurrency,gpu_count", value_delimiter = ',')]
+    label_by: Vec<String>,
+    /// A frontier for each combination of these variables' values.
+    #[arg(long, default_value = "", value_delimiter = ',')]
+    group_by: Vec<String>,
+    /// Instead of tokens/s/user: a metric, and whether it should be small or large.
+    #[arg(long, value_name = "METRIC[:min|:max]")]
+    x: Option<String>,
+    /// Instead of tokens/s/GPU.
+    #[arg(long, value_name = "METRIC[:min|:max]")]
+    y: Option<String>,
+    /// Keep only these runs, as in `plot`.
+    #[arg(long, default_value = "")]
+    filter_by: String,
+    #[arg(long, default_value_t = 6.4, value_parser = super::positive_number)]
+    fig_height: f64,
+    #[arg(long, default_value_t = 300.0, value_parser = super::positive_number)]
+    fig_dpi: f64,
+    /// Write the chart as SVG, too.
+    #[arg(long)]
+    svg: bool,
+    /// Print what would be drawn.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub fn exec(arguments: Arguments) -> Ended {
+    let lake = Lake::open(&arguments.sweeps).map_err(query_failure)?;
+    let request = request_of(&arguments).map_err(plot_failure)?;
+    let frontier = block_on(request.draw(&lake))?.map_err(plot_failure)?;
+    let path = arguments.sweeps[0].join(PARETO_FIGURE);
+    if arguments.dry_run {
+        println!("{}", path.display());
+        println!("  {} configuration(s), {} on the frontier", frontier.configurations, frontier.table.num_rows());
+        frontier.figure.caption.iter().for_each(|line| println!("  {line}"));
+        return Ok(());
+    }
+    let size = Size { panel_height_in: arguments.fig_height, dpi: arguments.fig_dpi };
+    write_figure(&path, &frontier.figure, size, arguments.svg)?;
+    eprintln!("{}", path.display());
+    if frontier.skipped > 0 {
+        eprintln!("warning: {} run(s) without both values left out", frontier.skipped);
+    }
+    arguments.output.write(&frontier.table)
+}
+
+fn request_of(arguments: &Arguments) -> Result<ParetoRequest, crate::plot::PlotError> {
+    let objective = |text: &Option<String>| text.as_deref().map(Objective::parse).transpose();
+    Ok(ParetoRequest {
+        x: objective(&arguments.x)?.unwrap_or(Objective::PerUser { count_var: arguments.user_count_var.clone() }),
+        y: objective(&arguments.y)?.unwrap_or(Objective::PerGpu { count_var: arguments.gpu_count_var.clone() }),
+        label_by: names(&arguments.label_by).collect(),
+        group_by: names(&arguments.group_by).collect(),
+        filter_by: arguments.filter_by.clone(),
+    })
+}

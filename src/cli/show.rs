@@ -1,0 +1,45 @@
+//! `sweeplake show`: a sweep's facts and its combinations.
+
+use super::table::{Output, plain_table};
+use super::{Ended, Failure, block_on, query_failure};
+use crate::query::{Answer, Lake};
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[arg(required = true, value_name = "SWEEP")]
+    sweeps: Vec<PathBuf>,
+    #[command(flatten)]
+    output: Output,
+}
+
+const SUMMARY: &str = include_str!("../../queries/summary.sql");
+
+pub fn exec(arguments: Arguments) -> Ended {
+    let lake = Lake::open(&arguments.sweeps).map_err(query_failure)?;
+    let (facts, summary) = block_on(async { (lake.sql("SELECT * FROM sweeps").await, lake.sql(SUMMARY).await) })?;
+    if arguments.output.format.is_none() && arguments.output.output.is_none() && std::io::stdout().is_terminal() {
+        print_facts(&facts.map_err(query_failure)?);
+    }
+    arguments.output.write(&summary.map_err(query_failure)?)
+}
+
+/// The table of combinations of a sweep, as text.
+pub fn summary_table(sweep: &Path) -> Result<String, Failure> {
+    let lake = Lake::open(&[sweep.to_owned()]).map_err(query_failure)?;
+    Ok(plain_table(&block_on(lake.sql(SUMMARY))?.map_err(query_failure)?))
+}
+
+fn print_facts(facts: &Answer) {
+    let columns = facts.columns();
+    for row in facts.rows() {
+        for (name, value) in columns.iter().zip(&row) {
+            let text = value.to_text();
+            if !text.is_empty() {
+                println!("{name:18} {text}");
+            }
+        }
+        println!();
+    }
+}

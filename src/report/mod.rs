@@ -1,0 +1,25 @@
+//! The report: one HTML file that needs nothing else. Views are finished strings; the template only places them.
+
+mod charts;
+mod view;
+
+use crate::plot::PlotError;
+use crate::query::{Lake, QueryError};
+use askama::Template;
+use chrono::{DateTime, Local};
+use view::Page;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    #[error(transparent)]
+    Plot(#[from] PlotError),
+    #[error("the report can't be written: {0}")]
+    Template(#[from] askama::Error),
+}
+
+/// Writes the report of a lake as HTML.
+pub async fn render(lake: &Lake, title: &str, now: DateTime<Local>) -> Result<String, ReportError> {
+    Ok(Page::of(lake, title, now).await?.render()?)
+}
