@@ -127,12 +127,13 @@ impl Plan {
             return Err(PlanError::NothingLinked);
         }
         warnings.extend(misdirected(&servers));
-        Ok(Self {
-            servers,
-            num_runs: request.num_runs,
-            warmup_num_prompts: request.warmup_num_prompts,
-            warnings,
-        })
+        Ok(Self { servers, num_runs: request.num_runs, warmup_num_prompts: request.warmup_num_prompts, warnings })
+    }
+
+    /// All combinations, in the order in which they are run.
+    pub fn combinations(&self) -> Vec<Combination> {
+        let benches = self.servers.iter().flat_map(|server| &server.benches);
+        benches.map(|bench| bench.combination.clone()).collect()
     }
 
     pub fn num_combinations(&self) -> usize {

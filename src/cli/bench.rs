@@ -129,9 +129,8 @@ pub fn exec(arguments: Arguments) -> Ended {
     println!("{}", summary_lines(&result).join("\n"));
     if arguments.save_result {
         let name = arguments.result_filename.unwrap_or_else(|| default_name(&config, &measured.model, date));
-        std::fs::create_dir_all(&arguments.result_dir).map_err(|error| {
-            Failure::work(format!("--result-dir: {}: {error}", arguments.result_dir.display()))
-        })?;
+        std::fs::create_dir_all(&arguments.result_dir)
+            .map_err(|error| Failure::work(format!("--result-dir: {}: {error}", arguments.result_dir.display())))?;
         let text = serde_json::to_string(&Value::Object(result)).map_err(Failure::work)?;
         write_bytes_atomically(&arguments.result_dir.join(name), text.as_bytes()).map_err(Failure::work)?;
     }

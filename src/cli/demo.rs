@@ -1,7 +1,7 @@
 //! `sweeplake demo`: the main job on the simulated server, through the same code as the commands.
 
-use super::{Ended, Failure, block_on, query_failure, report, serve};
 use super::table::plain_table;
+use super::{Ended, Failure, block_on, query_failure, report, serve};
 use crate::params::Command;
 use crate::query::{Lake, fill};
 use crate::store::{REPORT, write_bytes_atomically};
@@ -31,10 +31,21 @@ pub fn exec(arguments: Arguments) -> Ended {
     let folder = arguments.output_dir.join("demo_params");
     let serve_params = params_file(&folder, "serve.json", SERVE_PARAMS)?;
     let bench_params = params_file(&folder, "bench.json", BENCH_PARAMS)?;
-    let words = |words: &[&str]| Command { env: Vec::new(), words: words.iter().map(|word| (*word).to_owned()).collect() }.quoted();
+    let words = |words: &[&str]| {
+        Command { env: Vec::new(), words: words.iter().map(|word| (*word).to_owned()).collect() }.quoted()
+    };
     let serve_cmd = words(&[&program, "sim", "sim/llama-8b", "--port", &port, "--startup-seconds", "0.3"]);
     let bench_cmd = words(&[
-        &program, "bench", "--port", &port, "--random-input-len", "256", "--random-output-len", "32", "--ignore-eos", "--save-detailed",
+        &program,
+        "bench",
+        "--port",
+        &port,
+        "--random-input-len",
+        "256",
+        "--random-output-len",
+        "32",
+        "--ignore-eos",
+        "--save-detailed",
     ]);
     let sweep = serve::Arguments {
         serve_cmd,
@@ -58,15 +69,20 @@ pub fn exec(arguments: Arguments) -> Ended {
     let lake = words(&[&arguments.output_dir.to_string_lossy()]);
     let sweep = words(&[&folder.to_string_lossy()]);
     println!("\nTry next:");
-    println!("  {quoted} query {lake} \"SELECT max_num_seqs, max_concurrency, output_throughput_mean FROM combinations ORDER BY 1, 2\"");
-    println!("  {quoted} plot {sweep} --var-x max_concurrency --var-y p99_e2el_ms --curve-by max_num_seqs,tensor_parallel_size --scale-x log2");
+    println!(
+        "  {quoted} query {lake} \"SELECT max_num_seqs, max_concurrency, output_throughput_mean FROM combinations ORDER BY 1, 2\""
+    );
+    println!(
+        "  {quoted} plot {sweep} --var-x max_concurrency --var-y p99_e2el_ms --curve-by max_num_seqs,tensor_parallel_size --scale-x log2"
+    );
     println!("  {quoted} plot_pareto {sweep} --label-by max_concurrency,max_num_seqs");
     println!("  edit {} and {}, then:\n  {again}", serve_params.display(), bench_params.display());
     Ok(())
 }
 
 fn serve_command_line(program: &str, sweep: &serve::Arguments) -> String {
-    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+    let path =
+        |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
     let words = [
         program,
         "serve",

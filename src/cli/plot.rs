@@ -67,8 +67,11 @@ pub fn exec(arguments: Arguments) -> Ended {
     let lake = Lake::open(&arguments.sweeps).map_err(query_failure)?;
     let curves = block_on(request.draw(&lake))?.map_err(plot_failure)?;
     let folder = arguments.sweeps[0].join(arguments.fig_dir.clone().unwrap_or_default());
-    let named: Vec<(PathBuf, &DrawnCurves)> =
-        curves.figures.iter().map(|drawn| (folder.join(figure_name(&arguments.fig_name, &drawn.group)), drawn)).collect();
+    let named: Vec<(PathBuf, &DrawnCurves)> = curves
+        .figures
+        .iter()
+        .map(|drawn| (folder.join(figure_name(&arguments.fig_name, &drawn.group)), drawn))
+        .collect();
     if arguments.dry_run {
         named.iter().for_each(|(path, drawn)| print(path, drawn));
         return Ok(());

@@ -5,9 +5,9 @@ use super::show::summary_table;
 use super::{Ended, Failure, block_on};
 use crate::exec::{Interrupt, Interrupter, Reset};
 use crate::params::{Command, ParamSet, read_params_file};
-use crate::plan::{Combination, Link, Plan, PlanRequest, describe};
+use crate::plan::{Link, Plan, PlanRequest, describe};
 use crate::record::Environment;
-use crate::store::{FORMAT_VERSION, Manifest, SweepKind, SweepState, SweepWriter, result_paths};
+use crate::store::{Manifest, SweepState, SweepWriter, result_paths};
 use crate::sweep::{Options, bench_command, check_programs, run};
 use chrono::{Local, Utc};
 use std::path::{Path, PathBuf};
@@ -122,8 +122,10 @@ impl Prepared {
         let serve_cmd = Command::parse("--serve-cmd", &arguments.serve_cmd).map_err(Failure::input)?;
         let bench_cmd = Command::parse("--bench-cmd", &arguments.bench_cmd).map_err(Failure::input)?;
         let after_bench_cmd = arguments.after_bench_cmd.as_deref().filter(|text| !text.is_empty());
-        let after_bench_cmd =
-            after_bench_cmd.map(|text| Command::parse("--after-bench-cmd", text)).transpose().map_err(Failure::input)?;
+        let after_bench_cmd = after_bench_cmd
+            .map(|text| Command::parse("--after-bench-cmd", text))
+            .transpose()
+            .map_err(Failure::input)?;
         let serve_params = sets_of(arguments.serve_params.as_deref())?;
         let bench_params = sets_of(arguments.bench_params.as_deref())?;
         let plan = Plan::new(&PlanRequest {
@@ -202,11 +204,18 @@ impl Prepared {
         let again = format!("add --resume -e {} to the same command to run what is missing", quoted_name(&folder));
         match ended.state {
             SweepState::Completed => {
-                eprintln!("next:  sweeplake report {0}\n       sweeplake query {0} \"SELECT * FROM combinations\"", quoted_path(&folder));
+                eprintln!(
+                    "next:  sweeplake report {0}\n       sweeplake query {0} \"SELECT * FROM combinations\"",
+                    quoted_path(&folder)
+                );
                 Ok(folder)
             }
             SweepState::Interrupted => {
-                eprintln!("interrupted: {} run(s) are kept in {}; {again}", ended.runs + ended.skipped, folder.display());
+                eprintln!(
+                    "interrupted: {} run(s) are kept in {}; {again}",
+                    ended.runs + ended.skipped,
+                    folder.display()
+                );
                 Err(Failure::Interrupted)
             }
             SweepState::Failed | SweepState::Running => {
@@ -216,8 +225,7 @@ impl Prepared {
     }
 
     fn open_writer(&self) -> Result<SweepWriter, Failure> {
-        let benches = self.plan.servers.iter().flat_map(|server| &server.benches);
-        let combinations: Vec<Combination> = benches.map(|bench| bench.combination.clone()).collect();
+        let combinations = self.plan.combinations();
         let (lake, name) = (&self.arguments.output_dir, self.arguments.experiment_name.as_deref());
         match self.arguments.resume {
             Some(_) => SweepWriter::resume(lake, name, self.manifest(), &combinations),
@@ -227,26 +235,15 @@ impl Prepared {
     }
 
     fn manifest(&self) -> Manifest {
-        let text = |command: &Command| command.redacted().quoted();
+        let environment = Environment::capture(Some(&self.serve_cmd));
         Manifest {
-            format_version: FORMAT_VERSION,
-            sweep: String::new(),
-            kind: SweepKind::Serve,
-            state: SweepState::Running,
-            started_at: Utc::now(),
-            finished_at: None,
-            serve_cmd: text(&self.serve_cmd),
-            bench_cmd: text(&self.bench_cmd),
-            after_bench_cmd: self.after_bench_cmd.as_ref().map(text),
+            after_bench_cmd: self.after_bench_cmd.as_ref().map(|command| command.redacted().quoted()),
             link_vars: self.arguments.link_vars.clone(),
             num_runs: self.arguments.num_runs,
             warmup_num_prompts: self.arguments.warmup_num_prompts,
             serve_params: self.serve_params.iter().map(ParamSet::to_record).collect(),
             bench_params: self.bench_params.iter().map(ParamSet::to_record).collect(),
-            combinations: Vec::new(),
-            runs: 0,
-            failed: 0,
-            environment: Environment::capture(Some(&self.serve_cmd)),
+            ..Manifest::new(&self.serve_cmd, &self.bench_cmd, Utc::now(), environment)
         }
     }
 }

@@ -77,9 +77,7 @@ pub fn keep(pipe: impl BufRead) {
             _ => false,
         };
     }
-    let send = |signal| {
-        groups.iter().filter(|group| killpg(Pid::from_raw(**group), signal).is_ok()).count()
-    };
+    let send = |signal| groups.iter().filter(|group| killpg(Pid::from_raw(**group), signal).is_ok()).count();
     let step = Duration::from_millis(50);
     let mut waited = Duration::ZERO;
     send(Signal::SIGTERM.into());

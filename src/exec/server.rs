@@ -88,10 +88,8 @@ impl Server {
     /// would measure the wrong server.
     pub async fn start(spec: ServerSpec<'_>, keeper: &Keeper, interrupt: &mut Interrupt) -> Result<Self, Stop> {
         if accepts_connections(spec.address).await {
-            let message = format!(
-                "{} is already served by another process; stop it or choose another --port",
-                spec.address
-            );
+            let message =
+                format!("{} is already served by another process; stop it or choose another --port", spec.address);
             return Err(Failure::new(ErrorKind::PortTaken, message).into());
         }
         let started = Instant::now();
@@ -126,7 +124,8 @@ impl Server {
         let address = self.address.clone();
         let became_ready = async {
             let mut pause = FIRST_POLL;
-            while !matches!(send(&address, Method::GET, "/health", PROBE_LIMIT).await, Ok(answer) if answer.status == 200) {
+            while !matches!(send(&address, Method::GET, "/health", PROBE_LIMIT).await, Ok(answer) if answer.status == 200)
+            {
                 tokio::time::sleep(pause).await;
                 pause = pause.mul_f64(1.25).min(SLOWEST_POLL);
             }
@@ -205,7 +204,9 @@ async fn reset_endpoint(address: &Address, endpoint: &ResetEndpoint) -> Result<(
     match answer.status {
         200..300 => Ok(()),
         404 if !endpoint.is_required => Ok(()),
-        404 => Err(failed("404 Not Found (vLLM offers it with VLLM_SERVER_DEV_MODE=1; or use --after-bench-cmd)".into())),
+        404 => {
+            Err(failed("404 Not Found (vLLM offers it with VLLM_SERVER_DEV_MODE=1; or use --after-bench-cmd)".into()))
+        }
         status => Err(failed(format!("HTTP status {status}"))),
     }
 }

@@ -81,7 +81,9 @@ mod tests {
         assert!(sample(0.0, 1).iter().all(|prompt| prompt.tokens.len() == 110 && prompt.output_len == 20));
         let varied = sample(0.5, 1);
         assert!(varied.iter().all(|prompt| (60..=160).contains(&prompt.tokens.len())));
-        assert!(varied.iter().any(|prompt| prompt.tokens.len() < 80) && varied.iter().any(|prompt| prompt.output_len > 25));
+        assert!(
+            varied.iter().any(|prompt| prompt.tokens.len() < 80) && varied.iter().any(|prompt| prompt.output_len > 25)
+        );
     }
 
     #[test]

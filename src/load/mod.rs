@@ -117,10 +117,8 @@ pub async fn run(config: &Config, progress: impl Fn(usize) + Send + Sync + 'stat
     let mut random = StdRng::seed_from_u64(config.seed);
     let dataset = RandomDataset::new(config.dataset)?;
     let prompts = dataset.sample(config.num_prompts, &mut random);
-    let bodies: Vec<(Prompt, bytes::Bytes)> = prompts
-        .into_iter()
-        .map(|prompt| (prompt.clone(), client::body(config, model_in_requests, &prompt)))
-        .collect();
+    let bodies: Vec<(Prompt, bytes::Bytes)> =
+        prompts.into_iter().map(|prompt| (prompt.clone(), client::body(config, model_in_requests, &prompt))).collect();
     let delays = schedule::delays(config.num_prompts, config.request_rate, config.burstiness, &mut random);
     if let Some((prompt, body)) = bodies.first() {
         wait_until_ready(&client, prompt, body, config.ready_check_timeout).await?;
@@ -149,10 +147,9 @@ pub async fn run(config: &Config, progress: impl Fn(usize) + Send + Sync + 'stat
     }
     let mut requests = Vec::with_capacity(tasks.len());
     for task in tasks {
-        requests.push(task.await.unwrap_or_else(|error| Measurement {
-            error: Some(error.to_string()),
-            ..Measurement::default()
-        }));
+        requests.push(
+            task.await.unwrap_or_else(|error| Measurement { error: Some(error.to_string()), ..Measurement::default() }),
+        );
     }
     Ok(Measured { model, requests, duration: clock.elapsed(), started })
 }

@@ -87,7 +87,9 @@ pub fn summary_lines(result: &Map<String, Value>) -> Vec<String> {
     ] {
         let keys: Vec<&String> = result
             .keys()
-            .filter(|key| key.strip_suffix("_ms").and_then(|key| key.split_once('_')).is_some_and(|(_, of)| of == family))
+            .filter(|key| {
+                key.strip_suffix("_ms").and_then(|key| key.split_once('_')).is_some_and(|(_, of)| of == family)
+            })
             .collect();
         if !keys.is_empty() {
             lines.push(format!("{title:-^50}"));
@@ -272,7 +274,8 @@ mod tests {
     #[test]
     fn metrics_have_vllms_definitions() {
         let failed = Measurement { error: Some("boom".into()), prompt_len: 10, ..Measurement::default() };
-        let result = result(vec![request(0, 100, &[10, 30]), request(100, 200, &[20]), request(900, 300, &[]), failed], true);
+        let result =
+            result(vec![request(0, 100, &[10, 30]), request(100, 200, &[20]), request(900, 300, &[]), failed], true);
         let get = |key: &str| result[key].as_f64().unwrap();
         assert_eq!((get("completed"), get("failed"), get("total_output_tokens")), (3.0, 1.0, 6.0));
         assert_eq!((get("output_throughput"), get("total_token_throughput")), (3.0, 18.0));

@@ -40,8 +40,7 @@ impl Address {
     /// Whether both name the same place: every spelling of this machine is one.
     pub fn is_same_place(&self, other: &Self) -> bool {
         let this_machine = |host: &str| matches!(host, "127.0.0.1" | "localhost" | "::1");
-        self.port == other.port
-            && (self.host == other.host || (this_machine(&self.host) && this_machine(&other.host)))
+        self.port == other.port && (self.host == other.host || (this_machine(&self.host) && this_machine(&other.host)))
     }
 }
 

@@ -27,11 +27,8 @@ pub struct Command {
 impl Command {
     /// Splits a command as a shell splits words; `flag` says where the text came from.
     pub fn parse(flag: &str, text: &str) -> Result<Self, ParamsError> {
-        let bad = |reason: &str| ParamsError::BadCommand {
-            flag: flag.into(),
-            text: text.into(),
-            reason: reason.into(),
-        };
+        let bad =
+            |reason: &str| ParamsError::BadCommand { flag: flag.into(), text: text.into(), reason: reason.into() };
         let words = shlex::split(text).ok_or_else(|| bad("a quote is not closed"))?;
         let assignments = words.iter().take_while(|word| is_assignment(word)).count();
         let env = words[..assignments]
@@ -272,7 +269,8 @@ mod tests {
 
     #[test]
     fn a_command_that_is_none_is_refused() {
-        for (text, reason) in [("vllm 'serve", "a quote is not closed"), ("  ", "there is no program"), ("A=1", "there is no program")]
+        for (text, reason) in
+            [("vllm 'serve", "a quote is not closed"), ("  ", "there is no program"), ("A=1", "there is no program")]
         {
             let error = Command::parse("--serve-cmd", text).unwrap_err().to_string();
             assert_eq!(error, format!("--serve-cmd: {reason} in {text:?}"));

@@ -10,8 +10,7 @@ use std::path::Path;
 
 /// Reads and checks a params file.
 pub fn read_params_file(path: &Path) -> Result<Vec<ParamSet>, ParamsError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ParamsError::Unreadable { path: path.into(), source })?;
+    let text = std::fs::read_to_string(path).map_err(|source| ParamsError::Unreadable { path: path.into(), source })?;
     let StrictJson(value) = serde_json::from_str(&text).map_err(|error| ParamsError::Malformed {
         path: path.into(),
         line: error.line(),
@@ -188,10 +187,7 @@ mod tests {
                 r#"[{"a-b": 1, "a_b": 2}]"#,
                 "FILE: parameter set 1: \"a_b\" is given in both its `-` and its `_` spelling",
             ),
-            (
-                r#"[{"--a": 1}]"#,
-                "FILE: parameter set 1: \"--a\" is no flag name; write it without the leading dashes",
-            ),
+            (r#"[{"--a": 1}]"#, "FILE: parameter set 1: \"--a\" is no flag name; write it without the leading dashes"),
         ];
         for (text, expected) in cases {
             assert_eq!(read(text).unwrap_err(), expected, "for {text}");

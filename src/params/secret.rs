@@ -72,7 +72,10 @@ mod tests {
             ("vllm serve m --api_key=s3", "vllm serve m '--api_key=***'"),
             ("env OPENAI_API_KEY=abc bench", "env 'OPENAI_API_KEY=***' bench"),
             ("bench --header Authorization=abc", "bench --header '***'"),
-            ("vllm serve --max-num-batched-tokens 8 --tokenizer t", "vllm serve --max-num-batched-tokens 8 --tokenizer t"),
+            (
+                "vllm serve --max-num-batched-tokens 8 --tokenizer t",
+                "vllm serve --max-num-batched-tokens 8 --tokenizer t",
+            ),
         ];
         for (command, expected) in cases {
             let redacted = Command::parse("f", command).unwrap().redacted().quoted();

@@ -95,7 +95,8 @@ impl Axis {
     pub fn around(label: impl Into<String>, scale: Scale, values: impl Iterator<Item = f64> + Clone) -> Self {
         let has_infinity = values.clone().any(|value| value == f64::INFINITY);
         let usable = values.filter(|value| value.is_finite() && scale.takes(*value));
-        let (low, high) = usable.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+        let (low, high) =
+            usable.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
         let (low, high) = if low > high { (1.0, 10.0) } else { (low, high) };
         let (min, max) = padded(scale, low, high);
         let (ticks, minor) = ticks(scale, min, max);
@@ -127,9 +128,27 @@ fn padded(scale: Scale, low: f64, high: f64) -> (f64, f64) {
     let span = to - from;
     // A single value sits in the middle of its own magnitude.
     let air = match scale {
-        Scale::Log => if span > 0.0 { span * 0.06 } else { 0.3 },
-        Scale::Log2 => if span > 0.0 { span * 0.06 } else { 1.0 },
-        _ => if span > 0.0 { span * 0.06 } else { (from.abs() * 0.2).max(0.5) },
+        Scale::Log => {
+            if span > 0.0 {
+                span * 0.06
+            } else {
+                0.3
+            }
+        }
+        Scale::Log2 => {
+            if span > 0.0 {
+                span * 0.06
+            } else {
+                1.0
+            }
+        }
+        _ => {
+            if span > 0.0 {
+                span * 0.06
+            } else {
+                (from.abs() * 0.2).max(0.5)
+            }
+        }
     };
     let near_zero = low >= 0.0 && scale.forward(low) - air < scale.forward(0.0) + span * 0.25;
     let from = match scale {
@@ -177,13 +196,17 @@ fn log_ticks(min: f64, max: f64) -> (Vec<f64>, Vec<f64>) {
 }
 
 fn log2_ticks(min: f64, max: f64) -> (Vec<f64>, Vec<f64>) {
-    let powers: Vec<f64> =
-        ((min.log2() - 1e-9).ceil() as i32..=(max.log2() + 1e-9).floor() as i32).map(|power| 2f64.powi(power)).collect();
+    let powers: Vec<f64> = ((min.log2() - 1e-9).ceil() as i32..=(max.log2() + 1e-9).floor() as i32)
+        .map(|power| 2f64.powi(power))
+        .collect();
     if powers.len() < 2 {
         return linear_ticks(min, max);
     }
     let every = powers.len().div_ceil(10);
-    (powers.iter().copied().step_by(every).collect(), powers.iter().map(|power| power * 1.5).filter(|at| *at <= max).collect())
+    (
+        powers.iter().copied().step_by(every).collect(),
+        powers.iter().map(|power| power * 1.5).filter(|at| *at <= max).collect(),
+    )
 }
 
 fn symlog_ticks(min: f64, max: f64) -> (Vec<f64>, Vec<f64>) {
@@ -234,7 +257,8 @@ pub fn number_label(value: f64, step: f64) -> String {
     let needed = |number: f64| (0..=6).find(|decimals| is_whole(number * 10f64.powi(*decimals))).unwrap_or(6);
     let decimals = if step.is_finite() { needed(step).min(needed(value)) } else { needed(value).min(3) };
     let text = format!("{:.*}", decimals as usize, value.abs());
-    let (whole, fraction) = text.split_once('.').map_or((text.as_str(), None), |(whole, fraction)| (whole, Some(fraction)));
+    let (whole, fraction) =
+        text.split_once('.').map_or((text.as_str(), None), |(whole, fraction)| (whole, Some(fraction)));
     let sign = if value < 0.0 { "−" } else { "" };
     let fraction = fraction.map(|fraction| format!(".{fraction}")).unwrap_or_default();
     format!("{sign}{}{fraction}", grouped(whole))
@@ -244,7 +268,8 @@ fn scientific(value: f64) -> String {
     let power = value.abs().log10().floor() as i32;
     let factor = value / 10f64.powi(power);
     let digits = "⁰¹²³⁴⁵⁶⁷⁸⁹".chars().collect::<Vec<_>>();
-    let exponent: String = power.to_string().chars().map(|digit| digit.to_digit(10).map_or('⁻', |digit| digits[digit as usize])).collect();
+    let exponent: String =
+        power.to_string().chars().map(|digit| digit.to_digit(10).map_or('⁻', |digit| digits[digit as usize])).collect();
     match (factor - 1.0).abs() < 1e-9 {
         true => format!("10{exponent}"),
         false => format!("{}×10{exponent}", number_label(factor, 0.1)),
@@ -296,7 +321,10 @@ mod tests {
         for scale in [Scale::Linear, Scale::Log, Scale::Log2, Scale::Symlog, Scale::Sqrt] {
             let axis = Axis::around("x", scale, [0.5, 2.0, 30.0].into_iter());
             let places: Vec<f64> = [0.5, 2.0, 30.0].iter().map(|value| axis.place(*value).unwrap()).collect();
-            assert!(places.windows(2).all(|pair| pair[0] < pair[1]) && places[0] >= 0.0 && places[2] <= 1.0, "{scale:?}");
+            assert!(
+                places.windows(2).all(|pair| pair[0] < pair[1]) && places[0] >= 0.0 && places[2] <= 1.0,
+                "{scale:?}"
+            );
             assert_eq!(axis.place(f64::NAN), None);
         }
         assert_eq!(Axis::around("x", Scale::Log, [1.0, 10.0].into_iter()).place(0.0), None);
@@ -312,7 +340,10 @@ mod tests {
 
     #[test]
     fn a_scale_that_is_not_drawn_is_refused_by_name() {
-        assert_eq!("logit".parse::<Scale>().unwrap_err().to_string(), "\"logit\" is not drawn; there are linear, log, log2, symlog and sqrt");
+        assert_eq!(
+            "logit".parse::<Scale>().unwrap_err().to_string(),
+            "\"logit\" is not drawn; there are linear, log, log2, symlog and sqrt"
+        );
     }
 
     #[test]

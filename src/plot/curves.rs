@@ -61,18 +61,22 @@ pub fn curves(observations: &[Observation], spec: &CurveSpec) -> Figure {
         panels.push(vec![Panel::default()]);
     }
     let all = panels.iter().flatten().flat_map(|panel| &panel.series).flat_map(|series| &series.points);
-    let reach = |estimate: &Estimate| if spec.has_error_bars { [estimate.low(), estimate.high()] } else { [estimate.mean; 2] };
+    let reach =
+        |estimate: &Estimate| if spec.has_error_bars { [estimate.low(), estimate.high()] } else { [estimate.mean; 2] };
     // An interval that is far wider than the data would squeeze it: it may leave the frame.
     let y_means: Vec<f64> = all.clone().map(|point| point.y.mean).collect();
     let (low, high) = extent(&y_means);
     let room = (high - low).max(high.abs() * 0.05);
-    let y_values: Vec<f64> = all.clone().flat_map(|point| reach(&point.y)).map(|value| value.clamp(low - room, high + room)).collect();
+    let y_values: Vec<f64> =
+        all.clone().flat_map(|point| reach(&point.y)).map(|value| value.clamp(low - room, high + room)).collect();
     let y_values: Vec<f64> = y_values.into_iter().filter(|value| low < 0.0 || *value >= 0.0).collect();
     let x_values: Vec<f64> = all.map(|point| point.x.mean).collect();
     let mut caption = spec.caption.clone();
     caption.extend(how_drawn(&panels, spec));
     if left_out > 0 {
-        caption.push(format!("{left_out} run(s) without a place on these axes (NULL, NaN, or not positive on a log axis) left out."));
+        caption.push(format!(
+            "{left_out} run(s) without a place on these axes (NULL, NaN, or not positive on a log axis) left out."
+        ));
     }
     Figure {
         title: spec.title.clone(),
@@ -106,7 +110,9 @@ fn points(runs: &[&Observation], spec: &CurveSpec) -> Vec<Point> {
         true => group(runs, |run| run.combination.clone()).into_values().collect(),
         false => group(runs, |run| run.x.to_bits()).into_values().collect(),
     };
-    let estimate = |group: &[&Observation], value: fn(&Observation) -> f64| Estimate::of(&group.iter().map(|run| value(run)).collect::<Vec<_>>());
+    let estimate = |group: &[&Observation], value: fn(&Observation) -> f64| {
+        Estimate::of(&group.iter().map(|run| value(run)).collect::<Vec<_>>())
+    };
     let mut placed: Vec<(f64, Point)> = groups
         .iter()
         .filter_map(|group| {
@@ -125,7 +131,12 @@ fn points(runs: &[&Observation], spec: &CurveSpec) -> Vec<Point> {
 
 /// Says what line and band are, and of how many runs.
 fn how_drawn(panels: &[Vec<Panel>], spec: &CurveSpec) -> Option<String> {
-    let counts = panels.iter().flatten().flat_map(|panel| &panel.series).flat_map(|series| &series.points).map(|point| point.y.n);
+    let counts = panels
+        .iter()
+        .flatten()
+        .flat_map(|panel| &panel.series)
+        .flat_map(|series| &series.points)
+        .map(|point| point.y.n);
     let (fewest, most) = counts.fold((usize::MAX, 0), |(fewest, most), n| (fewest.min(n), most.max(n)));
     let runs = match (fewest, most) {
         (_, 0) => return None,
@@ -158,8 +169,13 @@ impl Styles {
             true => distinct(runs.iter().map(|run| joined(&run.curve)).collect::<Vec<_>>().iter().map(String::as_str)),
             false => distinct(runs.iter().filter_map(|run| run.curve.get(index)).map(String::as_str)),
         };
-        let mut styles =
-            Self { colors: BTreeMap::new(), dashes: BTreeMap::new(), markers: BTreeMap::new(), is_joined, legend: Vec::new() };
+        let mut styles = Self {
+            colors: BTreeMap::new(),
+            dashes: BTreeMap::new(),
+            markers: BTreeMap::new(),
+            is_joined,
+            legend: Vec::new(),
+        };
         if vars.is_empty() {
             return styles;
         }
@@ -168,7 +184,8 @@ impl Styles {
         let is_ordered = first.len() > 2 && first.iter().all(|value| value.parse::<f64>().is_ok());
         let mut entries = Vec::new();
         for (index, value) in first.iter().enumerate() {
-            let color = if is_ordered { theme::sequence_color(index, first.len()) } else { theme::category_color(index) };
+            let color =
+                if is_ordered { theme::sequence_color(index, first.len()) } else { theme::category_color(index) };
             let marker = if has_marker_var { Marker::Circle } else { theme::marker(index) };
             styles.colors.insert(value.clone(), (color, marker));
             entries.push(entry(value, Style { color, marker, ..PLAIN }));
@@ -178,15 +195,19 @@ impl Styles {
         if vars.len() >= 2 && !is_joined {
             let neutral = Style { color: theme::QUIET_INK, ..PLAIN };
             let second = values(1);
-            styles.dashes = second.iter().enumerate().map(|(index, value)| (value.clone(), theme::dash(index))).collect();
-            let entries = second.iter().map(|value| entry(value, Style { dash: styles.dashes[value], ..neutral })).collect();
+            styles.dashes =
+                second.iter().enumerate().map(|(index, value)| (value.clone(), theme::dash(index))).collect();
+            let entries =
+                second.iter().map(|value| entry(value, Style { dash: styles.dashes[value], ..neutral })).collect();
             styles.legend.push(LegendBlock { heading: vars[1].clone(), entries });
             if has_marker_var {
                 let third = values(2);
-                styles.markers = third.iter().enumerate().map(|(index, value)| (value.clone(), theme::marker(index))).collect();
-                let entries = third
-                    .iter()
-                    .map(|value| LegendEntry { has_line: false, ..entry(value, Style { marker: styles.markers[value], ..neutral }) });
+                styles.markers =
+                    third.iter().enumerate().map(|(index, value)| (value.clone(), theme::marker(index))).collect();
+                let entries = third.iter().map(|value| LegendEntry {
+                    has_line: false,
+                    ..entry(value, Style { marker: styles.markers[value], ..neutral })
+                });
                 styles.legend.push(LegendBlock { heading: vars[2].clone(), entries: entries.collect() });
             }
         }
@@ -195,7 +216,8 @@ impl Styles {
 
     fn style(&self, curve: &[String]) -> Style {
         let first = if self.is_joined { Some(joined(curve)) } else { curve.first().cloned() };
-        let (color, marker) = first.and_then(|value| self.colors.get(&value).copied()).unwrap_or((PLAIN.color, PLAIN.marker));
+        let (color, marker) =
+            first.and_then(|value| self.colors.get(&value).copied()).unwrap_or((PLAIN.color, PLAIN.marker));
         Style {
             color,
             dash: curve.get(1).and_then(|value| self.dashes.get(value).copied()).unwrap_or(Dash::Solid),
@@ -214,7 +236,8 @@ fn joined(curve: &[String]) -> String {
 }
 
 fn distinct<'a>(values: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut all: Vec<String> = values.collect::<std::collections::BTreeSet<_>>().into_iter().map(str::to_owned).collect();
+    let mut all: Vec<String> =
+        values.collect::<std::collections::BTreeSet<_>>().into_iter().map(str::to_owned).collect();
     all.sort_by(|left, right| natural_order(left, right));
     all
 }
@@ -273,7 +296,13 @@ mod tests {
     #[test]
     fn measured_x_is_grouped_by_combination_and_joined_by_load() {
         // Throughput folds back under the highest load: the curve must follow the load, not x.
-        let runs = [run("a", &[], 1.0, 10.0), run("a", &[], 1.2, 12.0), run("b", &[], 3.0, 20.0), run("b", &[], 3.2, 22.0), run("c", &[], 2.0, 90.0)];
+        let runs = [
+            run("a", &[], 1.0, 10.0),
+            run("a", &[], 1.2, 12.0),
+            run("b", &[], 3.0, 20.0),
+            run("b", &[], 3.2, 22.0),
+            run("c", &[], 2.0, 90.0),
+        ];
         let figure = curves(&runs, &spec(&[], true));
         let points = &figure.panels[0][0].series[0].points;
         assert_eq!(points.iter().map(|point| point.x.mean).collect::<Vec<_>>(), [1.1, 3.1, 2.0]);
@@ -287,7 +316,10 @@ mod tests {
         let runs = [run("a", &[], 4.0, 1.0), run("b", &[], f64::INFINITY, 3.0), run("a", &[], 4.0, 2.0)];
         let figure = curves(&runs, &spec(&[], false));
         let points = &figure.panels[0][0].series[0].points;
-        assert_eq!(points.iter().map(|point| (point.x.mean, point.y.mean)).collect::<Vec<_>>(), [(4.0, 1.5), (f64::INFINITY, 3.0)]);
+        assert_eq!(
+            points.iter().map(|point| (point.x.mean, point.y.mean)).collect::<Vec<_>>(),
+            [(4.0, 1.5), (f64::INFINITY, 3.0)]
+        );
         assert!(figure.x.has_infinity);
     }
 
@@ -301,7 +333,10 @@ mod tests {
         let names: Vec<&str> = figure.legend[0].entries.iter().map(|entry| entry.text.as_str()).collect();
         assert_eq!(names, ["2", "16", "128"]);
         let series = &figure.panels[0][0].series;
-        assert_eq!(series.iter().map(|series| series.name.as_str()).collect::<Vec<_>>(), ["2, p", "2, q", "16, p", "16, q", "128, p", "128, q"]);
+        assert_eq!(
+            series.iter().map(|series| series.name.as_str()).collect::<Vec<_>>(),
+            ["2, p", "2, q", "16, p", "16, q", "128, p", "128, q"]
+        );
         assert_eq!(series[0].style.color, series[1].style.color);
         assert_ne!(series[0].style.dash, series[1].style.dash);
         assert_ne!(series[0].style.color, series[2].style.color);
@@ -309,7 +344,10 @@ mod tests {
 
     #[test]
     fn what_has_no_place_is_counted() {
-        let figure = curves(&[run("a", &[], f64::NAN, 1.0), run("a", &[], 1.0, f64::INFINITY), run("a", &[], 1.0, 5.0)], &spec(&[], false));
+        let figure = curves(
+            &[run("a", &[], f64::NAN, 1.0), run("a", &[], 1.0, f64::INFINITY), run("a", &[], 1.0, 5.0)],
+            &spec(&[], false),
+        );
         assert_eq!(figure.num_points(), 1);
         assert!(figure.caption.iter().any(|line| line.starts_with("2 run(s) without a place")));
     }

@@ -3,11 +3,11 @@
 //! The drawing's unit is 1/300 inch, so that whole units are finer than any eye. Titles above, caption below and
 //! legend to the right have room of their own: nothing of them can cover data.
 
+use super::PlotError;
 use super::axis::Axis;
 use super::chart::{Estimate, Figure, Join, LegendEntry, Panel, Point, Series, Spread, Style};
 use super::labels::{LabelBox, Wanted, place_labels};
 use super::theme::{Color, DIMMED, Dash, FINE_GRID, FONT, FRAME, GRID, INK, Marker, QUIET_INK};
-use super::PlotError;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -131,13 +131,15 @@ impl Layout {
         let legend = if legend > 0.0 { legend + 2.0 * gap } else { 0.0 };
         let panel_height = panel_height_in * UNITS_PER_INCH;
         let (width, height) = (panel_height * ASPECT * cols as f64 + legend, panel_height * rows as f64);
-        let caption = figure.caption.iter().flat_map(|line| wrapped(line, width - 2.0 * gap, scale)).collect::<Vec<_>>();
+        let caption =
+            figure.caption.iter().flat_map(|line| wrapped(line, width - 2.0 * gap, scale)).collect::<Vec<_>>();
 
         let title_height = if figure.title.is_empty() { 0.0 } else { Text::Title.height(scale) + gap };
         let has_col_titles = figure.col_titles.iter().any(|title| !title.is_empty());
         let has_row_titles = figure.row_titles.iter().any(|title| !title.is_empty());
         let top = gap + title_height + if has_col_titles { Text::PanelTitle.height(scale) + gap * 0.5 } else { 0.0 };
-        let caption_height = caption.len() as f64 * Text::Caption.height(scale) + if caption.is_empty() { 0.0 } else { gap };
+        let caption_height =
+            caption.len() as f64 * Text::Caption.height(scale) + if caption.is_empty() { 0.0 } else { gap };
         let bottom = gap * 1.6 + Text::Tick.height(scale) + Text::Label.height(scale) + caption_height;
         let ticks = figure.y.all_ticks();
         let tick_width = ticks.iter().map(|tick| text_width(&tick.text, Text::Tick, scale)).fold(0.0, f64::max);
@@ -217,7 +219,14 @@ impl Pen<'_, '_> {
         self.rotated(&figure.y.label, at, Text::Label, FontTransform::Rotate270)
     }
 
-    fn panel(&self, figure: &Figure, panel: &Panel, frame: &LabelBox, (row, col): (usize, usize), layout: &Layout) -> Drawn {
+    fn panel(
+        &self,
+        figure: &Figure,
+        panel: &Panel,
+        frame: &LabelBox,
+        (row, col): (usize, usize),
+        layout: &Layout,
+    ) -> Drawn {
         let map = Map { x: &figure.x, y: &figure.y, frame };
         self.grid(&map, row + 1 == figure.panels.len(), col == 0)?;
         let centre = (frame.left + frame.width / 2.0, frame.top - layout.gap * 0.4);
@@ -227,7 +236,10 @@ impl Pen<'_, '_> {
         }
         if col + 1 == figure.panels[row].len() {
             let title = figure.row_titles.get(row).map(String::as_str).unwrap_or_default();
-            let at = (frame.left + frame.width + layout.gap * 0.4 + Text::PanelTitle.units(self.scale), frame.top + frame.height / 2.0);
+            let at = (
+                frame.left + frame.width + layout.gap * 0.4 + Text::PanelTitle.units(self.scale),
+                frame.top + frame.height / 2.0,
+            );
             self.rotated(title, at, Text::PanelTitle, FontTransform::Rotate90)?;
         }
         if panel.series.iter().all(|series| series.points.is_empty()) {
@@ -263,14 +275,26 @@ impl Pen<'_, '_> {
             let Some(at) = map.x_units(tick.at) else { continue };
             self.stroke(&[(at, frame.top), (at, bottom + 3.0 * POINT * self.scale)], GRID, 1.0, 1.0)?;
             if has_x_texts {
-                self.text(&tick.text, (at, bottom + 4.5 * POINT * self.scale), Text::Tick, INK, (HPos::Center, VPos::Top))?;
+                self.text(
+                    &tick.text,
+                    (at, bottom + 4.5 * POINT * self.scale),
+                    Text::Tick,
+                    INK,
+                    (HPos::Center, VPos::Top),
+                )?;
             }
         }
         for tick in map.y.all_ticks() {
             let Some(at) = map.y_units(tick.at) else { continue };
             self.stroke(&[(frame.left - 3.0 * POINT * self.scale, at), (right, at)], GRID, 1.0, 1.0)?;
             if has_y_texts {
-                self.text(&tick.text, (frame.left - 5.0 * POINT * self.scale, at), Text::Tick, INK, (HPos::Right, VPos::Center))?;
+                self.text(
+                    &tick.text,
+                    (frame.left - 5.0 * POINT * self.scale, at),
+                    Text::Tick,
+                    INK,
+                    (HPos::Right, VPos::Center),
+                )?;
             }
         }
         self.stroke(&[(frame.left, frame.top), (frame.left, bottom), (right, bottom)], FRAME, 1.0, 1.0)
@@ -283,9 +307,16 @@ impl Pen<'_, '_> {
             return Ok(());
         }
         if has_band {
-            let edge = |value: fn(&Estimate) -> f64| series.points.iter().filter_map(move |point| Some((map.x_units(point.x.mean)?, map.y_clamped(value(&point.y))?)));
-            let outline: Vec<(i32, i32)> =
-                edge(Estimate::high).chain(edge(Estimate::low).collect::<Vec<_>>().into_iter().rev()).map(whole).collect();
+            let edge = |value: fn(&Estimate) -> f64| {
+                series
+                    .points
+                    .iter()
+                    .filter_map(move |point| Some((map.x_units(point.x.mean)?, map.y_clamped(value(&point.y))?)))
+            };
+            let outline: Vec<(i32, i32)> = edge(Estimate::high)
+                .chain(edge(Estimate::low).collect::<Vec<_>>().into_iter().rev())
+                .map(whole)
+                .collect();
             let fill = rgb(series.style.color).mix(0.16);
             return self.area.draw(&Polygon::new(outline, fill)).map_err(drawing);
         }
@@ -322,7 +353,8 @@ impl Pen<'_, '_> {
         let radius = 3.6 * POINT * self.scale * size;
         let fill = rgb(style.color).mix(style.opacity);
         let corners = |angles: &[f64], radius: f64| {
-            let corner = |angle: &f64| whole((x + radius * angle.to_radians().cos(), y + radius * angle.to_radians().sin()));
+            let corner =
+                |angle: &f64| whole((x + radius * angle.to_radians().cos(), y + radius * angle.to_radians().sin()));
             angles.iter().map(corner).collect::<Vec<_>>()
         };
         match style.marker {
@@ -334,7 +366,9 @@ impl Pen<'_, '_> {
             Marker::Cross => {
                 for (from, to) in [(45.0, 225.0), (135.0, 315.0)] {
                     let ends = corners(&[from, to], radius * 1.3);
-                    self.area.draw(&PathElement::new(ends, fill.stroke_width(self.stroke_width(2.2)))).map_err(drawing)?;
+                    self.area
+                        .draw(&PathElement::new(ends, fill.stroke_width(self.stroke_width(2.2))))
+                        .map_err(drawing)?;
                 }
                 Ok(())
             }
@@ -345,7 +379,8 @@ impl Pen<'_, '_> {
     fn labels(&self, panel: &Panel, map: &Map<'_>, gap: f64) -> Drawn {
         let radius = 4.5 * POINT * self.scale;
         let obstacles = self.obstacles(panel, map, radius);
-        let shown: Vec<_> = panel.labels.iter().filter_map(|label| Some((label, map.place_of(label.x, label.y)?))).collect();
+        let shown: Vec<_> =
+            panel.labels.iter().filter_map(|label| Some((label, map.place_of(label.x, label.y)?))).collect();
         let wanted: Vec<Wanted> = shown
             .iter()
             .map(|(label, (x, y))| Wanted {
@@ -563,7 +598,11 @@ mod tests {
         let path = [(0.0, 0.0), (300.0, 0.0), (300.0, 300.0)];
         assert_eq!(dashed(&path, Dash::Solid, 1.0).len(), 1);
         let strokes = dashed(&path, Dash::Dashed, 1.0);
-        let length: f64 = strokes.iter().flat_map(|stroke| stroke.windows(2)).map(|pair| (pair[1].0 - pair[0].0).hypot(pair[1].1 - pair[0].1)).sum();
+        let length: f64 = strokes
+            .iter()
+            .flat_map(|stroke| stroke.windows(2))
+            .map(|pair| (pair[1].0 - pair[0].0).hypot(pair[1].1 - pair[0].1))
+            .sum();
         // Eight of twelve points are ink.
         assert!((length / 600.0 - 8.0 / 12.0).abs() < 0.05, "{length}");
     }

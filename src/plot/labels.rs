@@ -53,7 +53,9 @@ pub fn place_labels(wanted: &[Wanted], obstacles: &[LabelBox], frame: LabelBox, 
             let distance = gap * (1.0 + (step - 1) as f64 * 1.5);
             DIRECTIONS.iter().map(move |direction| around(label, *direction, distance))
         });
-        let place = candidates.into_iter().find(|place| place.is_inside(&frame) && !taken.iter().any(|other| place.overlaps(other)));
+        let place = candidates
+            .into_iter()
+            .find(|place| place.is_inside(&frame) && !taken.iter().any(|other| place.overlaps(other)));
         taken.extend(place);
         places[index] = place;
     }
@@ -63,7 +65,12 @@ pub fn place_labels(wanted: &[Wanted], obstacles: &[LabelBox], frame: LabelBox, 
 fn around(label: &Wanted, (right, down): (f64, f64), distance: f64) -> LabelBox {
     let centre_x = label.x + right * (distance + label.width / 2.0);
     let centre_y = label.y + down * (distance + label.height / 2.0);
-    LabelBox { left: centre_x - label.width / 2.0, top: centre_y - label.height / 2.0, width: label.width, height: label.height }
+    LabelBox {
+        left: centre_x - label.width / 2.0,
+        top: centre_y - label.height / 2.0,
+        width: label.width,
+        height: label.height,
+    }
 }
 
 #[cfg(test)]

@@ -11,9 +11,7 @@ mod request;
 mod theme;
 
 pub use axis::{Axis, Scale, Tick, UnknownScale, number_label};
-pub use chart::{
-    Estimate, Figure, Join, LegendBlock, LegendEntry, Panel, Point, PointLabel, Series, Spread, Style,
-};
+pub use chart::{Estimate, Figure, Join, LegendBlock, LegendEntry, Panel, Point, PointLabel, Series, Spread, Style};
 pub use curves::{CurveSpec, Observation, curves, natural_order};
 pub use draw::{Size, to_svg};
 pub use labels::{LabelBox, place_labels};
@@ -30,7 +28,9 @@ pub enum PlotError {
     Drawing(String),
     #[error(transparent)]
     Query(#[from] QueryError),
-    #[error("{flag}: `{var}` holds no numbers, so it can't be drawn on an axis; use it in --curve-by, --row-by or --col-by")]
+    #[error(
+        "{flag}: `{var}` holds no numbers, so it can't be drawn on an axis; use it in --curve-by, --row-by or --col-by"
+    )]
     NotANumber { flag: &'static str, var: String },
     #[error("{text:?}: expected METRIC:min or METRIC:max (the direction may be left out where it is known)")]
     BadObjective { text: String },

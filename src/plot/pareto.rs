@@ -34,8 +34,14 @@ pub fn pareto_figure(configurations: &[Configuration], spec: &ParetoSpec) -> Fig
     let mut series = vec![dominated(configurations)];
     let mut entries = Vec::new();
     for (index, group) in groups.iter().enumerate() {
-        let style = Style { color: theme::category_color(index), dash: Dash::Solid, marker: theme::marker(index), opacity: 1.0 };
-        let on_it: Vec<&Configuration> = configurations.iter().filter(|one| one.is_frontier && one.group == *group).collect();
+        let style = Style {
+            color: theme::category_color(index),
+            dash: Dash::Solid,
+            marker: theme::marker(index),
+            opacity: 1.0,
+        };
+        let on_it: Vec<&Configuration> =
+            configurations.iter().filter(|one| one.is_frontier && one.group == *group).collect();
         series.push(frontier(&on_it, style, spec));
         let text = if group.is_empty() { "Pareto frontier" } else { group };
         entries.push(LegendEntry { text: text.to_owned(), style, has_line: true });
@@ -43,7 +49,12 @@ pub fn pareto_figure(configurations: &[Configuration], spec: &ParetoSpec) -> Fig
     if !series[0].points.is_empty() {
         entries.push(LegendEntry { text: "dominated".into(), style: series[0].style, has_line: false });
     }
-    let labels = configurations.iter().map(|one| PointLabel { x: one.x.mean, y: one.y.mean, text: one.label.clone(), is_required: one.is_frontier });
+    let labels = configurations.iter().map(|one| PointLabel {
+        x: one.x.mean,
+        y: one.y.mean,
+        text: one.label.clone(),
+        is_required: one.is_frontier,
+    });
     let panel = Panel { labels: labels.filter(|label| !label.text.is_empty()).collect(), series };
     let mut caption = spec.caption.clone();
     let most = configurations.iter().map(|one| one.y.n).max().unwrap_or(0);
@@ -93,12 +104,23 @@ mod tests {
     use super::*;
 
     fn configuration(x: f64, y: f64, group: &str, is_frontier: bool) -> Configuration {
-        Configuration { x: Estimate::exact(x), y: Estimate::exact(y), label: format!("{x}"), group: group.into(), is_frontier }
+        Configuration {
+            x: Estimate::exact(x),
+            y: Estimate::exact(y),
+            label: format!("{x}"),
+            group: group.into(),
+            is_frontier,
+        }
     }
 
     #[test]
     fn each_group_has_its_frontier_and_the_dominated_are_dimmed() {
-        let all = [configuration(2.0, 1.0, "A", true), configuration(1.0, 3.0, "A", true), configuration(1.0, 1.0, "A", false), configuration(5.0, 5.0, "B", true)];
+        let all = [
+            configuration(2.0, 1.0, "A", true),
+            configuration(1.0, 3.0, "A", true),
+            configuration(1.0, 1.0, "A", false),
+            configuration(5.0, 5.0, "B", true),
+        ];
         let spec = ParetoSpec {
             title: String::new(),
             caption: Vec::new(),
@@ -112,7 +134,10 @@ mod tests {
         assert_eq!(series.iter().map(|series| series.points.len()).collect::<Vec<_>>(), [1, 2, 1]);
         assert_eq!(series[1].points[0].x.mean, 1.0);
         assert_eq!((series[0].style.color, series[1].join), (DIMMED, Join::StepsAtStart));
-        assert_eq!(figure.legend[0].entries.iter().map(|entry| entry.text.as_str()).collect::<Vec<_>>(), ["A", "B", "dominated"]);
+        assert_eq!(
+            figure.legend[0].entries.iter().map(|entry| entry.text.as_str()).collect::<Vec<_>>(),
+            ["A", "B", "dominated"]
+        );
         assert_eq!(figure.panels[0][0].labels.iter().filter(|label| label.is_required).count(), 3);
     }
 }

@@ -51,7 +51,9 @@ impl CurveRequest {
         let columns = lake.columns("runs").await?;
         let filter = Filter::parse(&self.filter_by, &columns)?;
         let mut curve_by = self.curve_by.clone();
-        let names_sweeps = [&self.fig_by, &self.row_by, &self.col_by, &curve_by].iter().any(|vars| vars.iter().any(|var| var == "sweep"));
+        let names_sweeps = [&self.fig_by, &self.row_by, &self.col_by, &curve_by]
+            .iter()
+            .any(|vars| vars.iter().any(|var| var == "sweep"));
         if lake.sweeps().len() > 1 && !names_sweeps {
             curve_by.insert(0, "sweep".into());
         }
@@ -81,13 +83,17 @@ impl CurveRequest {
             .into_iter()
             .map(|(values, runs)| {
                 let group: Vec<(String, String)> = self.fig_by.iter().cloned().zip(values).collect();
-                let title = group.iter().map(|(var, value)| format!("{} = {value}", label(var))).collect::<Vec<_>>().join(", ");
+                let title =
+                    group.iter().map(|(var, value)| format!("{} = {value}", label(var))).collect::<Vec<_>>().join(", ");
                 DrawnCurves { figure: curves(&runs, &CurveSpec { title, ..spec.clone() }), group }
             })
             .collect();
         figures.sort_by(|left, right| {
             let pairs = left.group.iter().zip(&right.group);
-            pairs.map(|((_, left), (_, right))| natural_order(left, right)).find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
+            pairs
+                .map(|((_, left), (_, right))| natural_order(left, right))
+                .find(|order| order.is_ne())
+                .unwrap_or(std::cmp::Ordering::Equal)
         });
         Ok(Curves { figures, sql })
     }
@@ -142,11 +148,18 @@ pub struct ParetoRequest {
 /// What is to be gained on one axis.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Objective {
-    Metric { name: String, better: Better },
+    Metric {
+        name: String,
+        better: Better,
+    },
     /// Output tokens per second of each user; the variable holds the number of users.
-    PerUser { count_var: Option<String> },
+    PerUser {
+        count_var: Option<String>,
+    },
     /// Output tokens per second of each GPU; the variable holds the number of GPUs.
-    PerGpu { count_var: Option<String> },
+    PerGpu {
+        count_var: Option<String>,
+    },
 }
 
 /// The answer to a request.
@@ -169,7 +182,9 @@ impl Objective {
             Some("min") => Better::Lower,
             Some("max") => Better::Higher,
             Some(_) => return Err(PlotError::BadObjective { text: text.into() }),
-            None => Metric::of(name).map(|metric| metric.better).ok_or_else(|| PlotError::BadObjective { text: text.into() })?,
+            None => Metric::of(name)
+                .map(|metric| metric.better)
+                .ok_or_else(|| PlotError::BadObjective { text: text.into() })?,
         };
         Ok(Self::Metric { name: name.into(), better })
     }
@@ -201,8 +216,12 @@ impl Objective {
     fn key(&self) -> String {
         match self {
             Self::Metric { name, .. } => name.clone(),
-            Self::PerUser { count_var } => format!("output_throughput ÷ {}", count_var.as_deref().unwrap_or("max_concurrency")),
-            Self::PerGpu { count_var } => format!("output_throughput ÷ {}", count_var.as_deref().unwrap_or("gpu_count")),
+            Self::PerUser { count_var } => {
+                format!("output_throughput ÷ {}", count_var.as_deref().unwrap_or("max_concurrency"))
+            }
+            Self::PerGpu { count_var } => {
+                format!("output_throughput ÷ {}", count_var.as_deref().unwrap_or("gpu_count"))
+            }
         }
     }
 
@@ -212,7 +231,8 @@ impl Objective {
             (name, _) => Err(PlotError::NotANumber { flag, var: name.into() }),
         };
         // Of zero or infinitely many nothing can be divided.
-        let usable = |count: String| format!("CASE WHEN {count} > 0 AND {count} < CAST('inf' AS DOUBLE) THEN {count} END");
+        let usable =
+            |count: String| format!("CASE WHEN {count} > 0 AND {count} < CAST('inf' AS DOUBLE) THEN {count} END");
         let throughput = number("output_throughput", "output_throughput");
         match self {
             Self::Metric { name, .. } => number("--x, --y", name),
@@ -239,14 +259,17 @@ impl ParetoRequest {
         let columns = lake.columns("runs").await?;
         let filter = Filter::parse(&self.filter_by, &columns)?;
         let (x, y) = (self.x.expression(&columns)?, self.y.expression(&columns)?);
-        let names = |vars: &[String]| vars.iter().map(|var| Ok(columns.find(var)?.0.to_owned())).collect::<Result<Vec<_>, QueryError>>();
+        let names = |vars: &[String]| {
+            vars.iter().map(|var| Ok(columns.find(var)?.0.to_owned())).collect::<Result<Vec<_>, QueryError>>()
+        };
         let labels = names(&self.label_by)?;
         let groups = names(&self.group_by)?;
         let first = |name: &String| format!("first_value({0} ORDER BY run_number) AS {0}", quoted(name));
         let series = match groups.is_empty() {
             true => "''".to_owned(),
             false => {
-                let parts = groups.iter().map(|name| format!("coalesce(CAST({} AS VARCHAR), '{MISSING}')", quoted(name)));
+                let parts =
+                    groups.iter().map(|name| format!("coalesce(CAST({} AS VARCHAR), '{MISSING}')", quoted(name)));
                 parts.collect::<Vec<_>>().join(" || ', ' || ")
             }
         };
@@ -261,14 +284,19 @@ impl ParetoRequest {
             filter.to_sql()
         );
         let sign = |better| if better == Better::Higher { "1" } else { "-1" };
-        let parameters =
-            [("configurations", configurations.as_str()), ("x_sign", sign(self.x.better())), ("y_sign", sign(self.y.better()))];
+        let parameters = [
+            ("configurations", configurations.as_str()),
+            ("x_sign", sign(self.x.better())),
+            ("y_sign", sign(self.y.better())),
+        ];
         let sql = fill(FRONTIER, &parameters);
         let answer = lake.sql(&sql).await?;
         if answer.num_rows() == 0 {
             return Err(nothing_left(lake, &filter).await?);
         }
-        let counted = lake.sql(&format!("SELECT count(*) AS n FROM runs WHERE status = 'completed' AND {}", filter.to_sql())).await?;
+        let counted = lake
+            .sql(&format!("SELECT count(*) AS n FROM runs WHERE status = 'completed' AND {}", filter.to_sql()))
+            .await?;
         let placed: f64 = answer.numbers("n").into_iter().flatten().sum();
         let skipped = counted.numbers("n").into_iter().flatten().sum::<f64>() - placed;
         let figure = pareto_figure(&configurations_of(&answer, &labels), &self.spec(skipped as usize));
@@ -290,7 +318,10 @@ impl ParetoRequest {
             let ci95 = format!("t_critical(0.95, n - 1) * {axis}_std / sqrt(n)");
             columns.push(format!("{ci95} AS {}", quoted(&format!("{name}_ci95"))));
         }
-        format!("SELECT {}, n, sweep, combination FROM ({sql}) WHERE is_frontier ORDER BY series, x", columns.join(", "))
+        format!(
+            "SELECT {}, n, sweep, combination FROM ({sql}) WHERE is_frontier ORDER BY series, x",
+            columns.join(", ")
+        )
     }
 
     fn spec(&self, skipped: usize) -> ParetoSpec {
@@ -339,7 +370,8 @@ fn configurations_of(answer: &Answer, labels: &[String]) -> Vec<Configuration> {
 }
 
 fn estimate_of(mean: f64, std: Option<f64>, n: f64) -> Estimate {
-    let half_width = std.filter(|std| n > 1.0 && std.is_finite()).map(|std| t_critical(0.95, n as usize - 1) * std / n.sqrt());
+    let half_width =
+        std.filter(|std| n > 1.0 && std.is_finite()).map(|std| t_critical(0.95, n as usize - 1) * std / n.sqrt());
     Estimate { mean, half_width, n: n as usize }
 }
 
@@ -376,7 +408,9 @@ fn text_of(value: &Value) -> String {
 
 /// What orders the combinations of a curve: concurrency, else rate.
 fn load_expression(columns: &Columns) -> String {
-    let known = ["max_concurrency", "request_rate", "num_prompts"].into_iter().filter(|var| matches!(columns.find(var), Ok((_, Kind::Number))));
+    let known = ["max_concurrency", "request_rate", "num_prompts"]
+        .into_iter()
+        .filter(|var| matches!(columns.find(var), Ok((_, Kind::Number))));
     let known: Vec<String> = known.map(|var| format!("CAST({} AS DOUBLE)", quoted(var))).collect();
     if known.is_empty() { "0.0".into() } else { format!("coalesce({}, 0.0)", known.join(", ")) }
 }

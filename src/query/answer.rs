@@ -49,7 +49,9 @@ impl Answer {
     pub fn rows(&self) -> Vec<Vec<Value>> {
         let of_batch = |batch: &RecordBatch| {
             let columns: Vec<Vec<Value>> = batch.columns().iter().map(|column| values_of(column.as_ref())).collect();
-            (0..batch.num_rows()).map(|row| columns.iter().map(|column| column[row].clone()).collect()).collect::<Vec<_>>()
+            (0..batch.num_rows())
+                .map(|row| columns.iter().map(|column| column[row].clone()).collect())
+                .collect::<Vec<_>>()
         };
         self.batches.iter().flat_map(of_batch).collect()
     }
@@ -77,17 +79,22 @@ impl Answer {
                 self.batches.iter().try_for_each(|batch| writer.write(batch)).map_err(output_error)
             }
             Format::Json => {
-                let mut writer = arrow::json::WriterBuilder::new().with_explicit_nulls(true).build::<_, arrow::json::writer::JsonArray>(sink);
+                let mut writer = arrow::json::WriterBuilder::new()
+                    .with_explicit_nulls(true)
+                    .build::<_, arrow::json::writer::JsonArray>(sink);
                 self.batches.iter().try_for_each(|batch| writer.write(batch)).map_err(output_error)?;
                 writer.finish().map_err(output_error)
             }
             Format::JsonLines => {
-                let mut writer = arrow::json::WriterBuilder::new().with_explicit_nulls(true).build::<_, arrow::json::writer::LineDelimited>(sink);
+                let mut writer = arrow::json::WriterBuilder::new()
+                    .with_explicit_nulls(true)
+                    .build::<_, arrow::json::writer::LineDelimited>(sink);
                 self.batches.iter().try_for_each(|batch| writer.write(batch)).map_err(output_error)?;
                 writer.finish().map_err(output_error)
             }
             Format::Parquet => {
-                let mut writer = parquet::arrow::ArrowWriter::try_new(sink, self.schema.clone(), None).map_err(output_error)?;
+                let mut writer =
+                    parquet::arrow::ArrowWriter::try_new(sink, self.schema.clone(), None).map_err(output_error)?;
                 self.batches.iter().try_for_each(|batch| writer.write(batch)).map_err(output_error)?;
                 writer.close().map(|_| ()).map_err(output_error)
             }

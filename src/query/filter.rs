@@ -59,7 +59,9 @@ impl Filter {
         let parts = split_outside(text, ',');
         let conditions: Option<Vec<Condition<'_>>> = parts.iter().map(|part| Condition::parse(part)).collect();
         let conditions = match conditions {
-            Some(conditions) => conditions.iter().map(|condition| condition.to_sql(columns)).collect::<Result<_, _>>()?,
+            Some(conditions) => {
+                conditions.iter().map(|condition| condition.to_sql(columns)).collect::<Result<_, _>>()?
+            }
             None => sql_conditions(&with_column_names(text, columns))?,
         };
         Ok(Self { conditions })
@@ -100,8 +102,11 @@ impl<'a> Condition<'a> {
             Some((key.trim(), *operator, value.trim()))
         })?;
         let is_key = !key.is_empty() && key.chars().all(|letter| letter.is_alphanumeric() || "_-.".contains(letter));
-        let is_quoted = |quote: char| value.len() > 1 && value.starts_with(quote) && value.ends_with(quote) && value.matches(quote).count() == 2;
-        let is_bare = !value.is_empty() && value.chars().all(|letter| letter.is_alphanumeric() || "_-./+".contains(letter));
+        let is_quoted = |quote: char| {
+            value.len() > 1 && value.starts_with(quote) && value.ends_with(quote) && value.matches(quote).count() == 2
+        };
+        let is_bare =
+            !value.is_empty() && value.chars().all(|letter| letter.is_alphanumeric() || "_-./+".contains(letter));
         (is_key && (is_bare || is_quoted('\'') || is_quoted('"'))).then_some(Self { key, operator, value })
     }
 
@@ -213,13 +218,19 @@ mod tests {
 
     #[test]
     fn sql_is_split_at_its_ands() {
-        assert_eq!(parse("max_concurrency <= 4 AND (request_rate > 1 OR model_id LIKE 'Q%')").unwrap(), "max_concurrency <= 4 ; (request_rate > 1 OR model_id LIKE 'Q%')");
+        assert_eq!(
+            parse("max_concurrency <= 4 AND (request_rate > 1 OR model_id LIKE 'Q%')").unwrap(),
+            "max_concurrency <= 4 ; (request_rate > 1 OR model_id LIKE 'Q%')"
+        );
         assert_eq!(parse("\"max-concurrency\" IN (1, 2)").unwrap(), "\"max_concurrency\" IN (1, 2)");
     }
 
     #[test]
     fn what_is_wrong_is_named() {
-        assert_eq!(parse("max_concurency<4").unwrap_err(), "no column `max_concurency`; did you mean `max_concurrency`?");
+        assert_eq!(
+            parse("max_concurency<4").unwrap_err(),
+            "no column `max_concurency`; did you mean `max_concurrency`?"
+        );
         assert!(parse("max_concurrency<abc").unwrap_err().contains("`max_concurrency` holds numbers"));
         assert!(parse("max_concurrency <").unwrap_err().starts_with("--filter-by"));
         assert!(parse("max_concurrency < 1; drop").unwrap_err().starts_with("--filter-by"));

@@ -20,7 +20,8 @@ const LOADS: [&str; 3] = ["max_concurrency", "request_rate", "num_prompts"];
 impl Lake {
     /// The parameters that vary, in the order in which they stand in the params files.
     pub async fn varied(&self) -> Result<Vec<Varied>, QueryError> {
-        let answer = self.sql("SELECT serve_params, bench_params FROM runs GROUP BY ALL ORDER BY min(started_at)").await?;
+        let answer =
+            self.sql("SELECT serve_params, bench_params FROM runs GROUP BY ALL ORDER BY min(started_at)").await?;
         let mut all: Vec<Varied> = Vec::new();
         let rows: Vec<[Map<String, Json>; 2]> = answer
             .rows()

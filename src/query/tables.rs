@@ -82,7 +82,8 @@ pub fn requests(context: &SessionContext, sweeps: &[Sweep]) -> Result<Table, Que
     let files: Vec<PathBuf> = sweeps.iter().flat_map(Sweep::request_files).collect();
     let mut batches = Vec::new();
     for sweep in sweeps {
-        let rows: Vec<Row> = sweep.foreign_runs()?.par_iter().flat_map_iter(|record| record.to_request_rows()).collect();
+        let rows: Vec<Row> =
+            sweep.foreign_runs()?.par_iter().flat_map_iter(|record| record.to_request_rows()).collect();
         if !rows.is_empty() {
             batches.push(rows_to_batch(&rows));
         }
@@ -123,7 +124,8 @@ fn listing(schema: &SchemaRef, files: &[PathBuf]) -> Result<Table, QueryError> {
         })
         .collect::<Result<Vec<_>, _>>()?;
     let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
-    let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema.clone());
+    let config =
+        ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema.clone());
     Ok(Arc::new(ListingTable::try_new(config)?))
 }
 
@@ -155,13 +157,19 @@ fn sweep_row(sweep: &Sweep) -> Row {
     let manifest = sweep.manifest.as_ref();
     let text = |value: Option<&str>| value.map_or(Cell::Null, Cell::from);
     let environment = manifest.map(|manifest| &manifest.environment);
-    let gpus = environment.map(|environment| environment.gpus.iter().map(|gpu| gpu.name.as_str()).collect::<Vec<_>>().join(", "));
+    let gpus = environment
+        .map(|environment| environment.gpus.iter().map(|gpu| gpu.name.as_str()).collect::<Vec<_>>().join(", "));
     let row = [
         ("sweep", Cell::from(sweep.name.as_str())),
         ("kind", text(manifest.map(|manifest| manifest.kind.as_str()))),
         ("state", sweep.state().as_str().into()),
         ("started_at", manifest.map_or(Cell::Null, |manifest| Cell::Time(manifest.started_at.timestamp_micros()))),
-        ("finished_at", manifest.and_then(|manifest| manifest.finished_at).map_or(Cell::Null, |time| Cell::Time(time.timestamp_micros()))),
+        (
+            "finished_at",
+            manifest
+                .and_then(|manifest| manifest.finished_at)
+                .map_or(Cell::Null, |time| Cell::Time(time.timestamp_micros())),
+        ),
         ("runs", manifest.map(|manifest| manifest.runs as i64).into()),
         ("failed", manifest.map(|manifest| manifest.failed as i64).into()),
         ("combinations", manifest.map(|manifest| manifest.combinations.len() as i64).into()),

@@ -11,8 +11,18 @@ use std::sync::Arc;
 
 /// Columns of `runs` that say something about one run only.
 const OF_ONE_RUN: [&str; 12] = [
-    "sweep", "combination", "run_id", "run_number", "status", "error_kind", "error", "exit_code", "log_tail",
-    "started_at", "wall_time_s", "date",
+    "sweep",
+    "combination",
+    "run_id",
+    "run_number",
+    "status",
+    "error_kind",
+    "error",
+    "exit_code",
+    "log_tail",
+    "started_at",
+    "wall_time_s",
+    "date",
 ];
 
 pub async fn combinations(context: &SessionContext) -> Result<Arc<dyn TableProvider>, QueryError> {

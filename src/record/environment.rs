@@ -61,9 +61,7 @@ pub fn engine_of(command: &Command) -> Option<&'static str> {
     let words: Vec<&str> = command.words.iter().map(|word| file_name(word)).collect();
     let has = |wanted: &str| words.contains(&wanted);
     let has_module = |module: &str| words.iter().any(|word| word.starts_with(module));
-    let follows = |first: &str, second: &str| {
-        words.windows(2).any(|pair| pair[0] == first && pair[1] == second)
-    };
+    let follows = |first: &str, second: &str| words.windows(2).any(|pair| pair[0] == first && pair[1] == second);
     if follows("sweeplake", "sim") {
         Some("sweeplake-sim")
     } else if follows("vllm", "serve") || has_module("vllm.entrypoints") {
@@ -143,8 +141,15 @@ mod tests {
     #[test]
     fn gpu_tools_are_read() {
         let gpu = nvidia_gpu("NVIDIA H100 80GB HBM3, 81559, 550.54.15");
-        assert_eq!((gpu.name.as_str(), gpu.memory_mib, gpu.driver.as_deref()), ("NVIDIA H100 80GB HBM3", Some(81559), Some("550.54.15")));
-        let cards = rocm_gpus(r#"{"card0": {"Card Series": "AMD Instinct MI300X"}, "system": {"Driver version": "6.8"}}"#);
-        assert_eq!((cards.len(), cards[0].name.as_str(), cards[0].driver.as_deref()), (1, "AMD Instinct MI300X", Some("6.8")));
+        assert_eq!(
+            (gpu.name.as_str(), gpu.memory_mib, gpu.driver.as_deref()),
+            ("NVIDIA H100 80GB HBM3", Some(81559), Some("550.54.15"))
+        );
+        let cards =
+            rocm_gpus(r#"{"card0": {"Card Series": "AMD Instinct MI300X"}, "system": {"Driver version": "6.8"}}"#);
+        assert_eq!(
+            (cards.len(), cards[0].name.as_str(), cards[0].driver.as_deref()),
+            (1, "AMD Instinct MI300X", Some("6.8"))
+        );
     }
 }

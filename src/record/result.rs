@@ -17,14 +17,11 @@ pub enum BadResult {
 
 /// Reads a result file of one JSON object.
 pub fn read_result(path: &Path) -> Result<Map<String, Value>, BadResult> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| BadResult::Unreadable { path: path.into(), source })?;
+    let text = std::fs::read_to_string(path).map_err(|source| BadResult::Unreadable { path: path.into(), source })?;
     match parse_result(&text) {
         Ok(Value::Object(result)) => Ok(result),
         Ok(_) => Err(BadResult::NotAnObject { path: path.into() }),
-        Err(error) => {
-            Err(BadResult::Malformed { path: path.into(), line: error.line(), column: error.column() })
-        }
+        Err(error) => Err(BadResult::Malformed { path: path.into(), line: error.line(), column: error.column() }),
     }
 }
 

@@ -53,7 +53,10 @@ impl RunRecord {
             ("error_kind".into(), failure.map(|failure| failure.kind.as_str()).into()),
             ("error".into(), failure.map(|failure| failure.message.as_str()).into()),
             ("exit_code".into(), failure.and_then(|failure| failure.exit_code).map(i64::from).into()),
-            ("log_tail".into(), failure.map(|failure| failure.log_tail.join("\n").as_str().into()).unwrap_or(Cell::Null)),
+            (
+                "log_tail".into(),
+                failure.map(|failure| failure.log_tail.join("\n").as_str().into()).unwrap_or(Cell::Null),
+            ),
             ("started_at".into(), Cell::Time(self.started_at.timestamp_micros())),
             ("wall_time_s".into(), self.wall_time_s.into()),
             ("startup_time_s".into(), self.startup_time_s.into()),
@@ -69,7 +72,10 @@ impl RunRecord {
         let measured = measured_columns(&values);
         row.push(("gpu_count".into(), self.gpu_count.into()));
         row.push(("tokens_per_user".into(), tokens_per_user(&measured).into()));
-        row.push(("tokens_per_gpu".into(), number(&measured, "output_throughput").map(|all| all / self.gpu_count).into()));
+        row.push((
+            "tokens_per_gpu".into(),
+            number(&measured, "output_throughput").map(|all| all / self.gpu_count).into(),
+        ));
         row.extend(measured.into_iter().filter(|(name, _)| name != "gpu_count"));
         row
     }

@@ -2,7 +2,9 @@
 
 use super::ReportError;
 use crate::metric::label;
-use crate::plot::{CurveRequest, Figure, Objective, ParetoRequest, PlotError, Scale, Size, number_label, to_png, to_svg};
+use crate::plot::{
+    CurveRequest, Figure, Objective, ParetoRequest, PlotError, Scale, Size, number_label, to_png, to_svg,
+};
 use crate::query::{Lake, Varied, curve_variables, load_variable};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -32,7 +34,9 @@ pub async fn curves(lake: &Lake, varied: &[Varied]) -> Result<Vec<Chart>, Report
     let load = load_variable(varied);
     let mut wanted = vec![("output_throughput", "p99_e2el_ms"), ("output_throughput", "median_ttft_ms")];
     if let Some(load) = load {
-        wanted.extend(["output_throughput", "median_ttft_ms", "median_tpot_ms", "p99_e2el_ms"].map(|metric| (load, metric)));
+        wanted.extend(
+            ["output_throughput", "median_ttft_ms", "median_tpot_ms", "p99_e2el_ms"].map(|metric| (load, metric)),
+        );
     }
     let mut sketches = Vec::new();
     for (x, y) in wanted {
@@ -110,7 +114,8 @@ fn draw(sketch: Sketch) -> Result<Chart, PlotError> {
 
 /// What the chart shows, for who can't see it.
 fn alternative(heading: &str, figure: &Figure) -> String {
-    let series = figure.panels.iter().flatten().flat_map(|panel| &panel.series).filter(|series| !series.points.is_empty());
+    let series =
+        figure.panels.iter().flatten().flat_map(|panel| &panel.series).filter(|series| !series.points.is_empty());
     let texts = series.map(|series| {
         let ends = (series.points.first(), series.points.last());
         let place = |point: &crate::plot::Point| {
@@ -119,7 +124,9 @@ fn alternative(heading: &str, figure: &Figure) -> String {
         };
         let name = if series.name.is_empty() { "the curve" } else { &series.name };
         match ends {
-            (Some(first), Some(last)) if series.points.len() > 1 => format!("{name} from {} to {}", place(first), place(last)),
+            (Some(first), Some(last)) if series.points.len() > 1 => {
+                format!("{name} from {} to {}", place(first), place(last))
+            }
             (Some(only), _) => format!("{name} at {}", place(only)),
             _ => name.to_owned(),
         }

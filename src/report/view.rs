@@ -76,10 +76,14 @@ impl Page {
 fn headline(row: &[Value], sweeps: &[Sweep]) -> Headline {
     let metric = row[1].to_text();
     let ci95 = row[3].as_f64().map(|half| format!(" ± {}", number(half))).unwrap_or_default();
-    let unit = label(&metric).rsplit_once(" (").map(|(_, unit)| unit.trim_end_matches(')').to_owned()).unwrap_or_default();
+    let unit =
+        label(&metric).rsplit_once(" (").map(|(_, unit)| unit.trim_end_matches(')').to_owned()).unwrap_or_default();
     let runs = row[6].to_text();
     let parts = [("serve", row[4].to_text()), ("bench", row[5].to_text())];
-    let parts = parts.iter().filter(|(_, text)| !matches!(text.as_str(), "" | "{}")).map(|(side, text)| format!("{side} {}", params_text(text)));
+    let parts = parts
+        .iter()
+        .filter(|(_, text)| !matches!(text.as_str(), "" | "{}"))
+        .map(|(side, text)| format!("{side} {}", params_text(text)));
     Headline {
         purpose: row[0].to_text(),
         value: format!("{}{ci95} {unit}", row[2].as_f64().map(number).unwrap_or_default()),
@@ -108,8 +112,15 @@ fn facts(sweep: &Sweep) -> Facts {
             let took = (finished_at - manifest.started_at).num_seconds();
             rows.push(("Took", format!("{} min {} s", took / 60, took % 60)));
         }
-        rows.push(("Runs", format!("{} of {} combinations, {} failed", manifest.runs, manifest.combinations.len(), manifest.failed)));
-        rows.push(("Engine", [environment.engine.as_deref().unwrap_or("unknown"), environment.engine_version.as_deref().unwrap_or("")].join(" ")));
+        rows.push((
+            "Runs",
+            format!("{} of {} combinations, {} failed", manifest.runs, manifest.combinations.len(), manifest.failed),
+        ));
+        rows.push((
+            "Engine",
+            [environment.engine.as_deref().unwrap_or("unknown"), environment.engine_version.as_deref().unwrap_or("")]
+                .join(" "),
+        ));
         rows.push(("Host", environment.host.clone()));
         rows.push(("CPU", format!("{} × {}", environment.cpu_cores, environment.cpu)));
         rows.push(("GPUs", if gpus.is_empty() { "none found".into() } else { gpus.join(", ") }));
@@ -153,7 +164,13 @@ fn failed_run(row: &[Value]) -> FailedRun {
         code => format!(" (exit code {})", code.to_text()),
     };
     FailedRun {
-        run: format!("{} · serve {} · bench {} · run {}", row[0].to_text(), params_text(&row[1].to_text()), params_text(&row[2].to_text()), row[3].to_text()),
+        run: format!(
+            "{} · serve {} · bench {} · run {}",
+            row[0].to_text(),
+            params_text(&row[1].to_text()),
+            params_text(&row[2].to_text()),
+            row[3].to_text()
+        ),
         kind: row[4].to_text(),
         error: format!("{}{exit}", row[5].to_text()),
         log_tail: row[7].to_text(),

@@ -2,13 +2,13 @@
 
 use super::Config;
 use super::engine::{Engine, Gauges, Token};
+use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
-use axum::Router;
 use futures::stream;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -181,7 +181,9 @@ async fn answer(app: &App, kind: Kind, prompt: Vec<u32>, parameters: Parameters)
     let total = prompt.len() + max_tokens;
     if prompt.is_empty() || max_tokens == 0 || total > config.max_model_len {
         let limit = config.max_model_len;
-        let message = format!("This model's maximum context length is {limit} tokens, at least one each of prompt and output; you requested {total}.");
+        let message = format!(
+            "This model's maximum context length is {limit} tokens, at least one each of prompt and output; you requested {total}."
+        );
         return refusal(StatusCode::BAD_REQUEST, message);
     }
     let Some(engine) = least_busy(&app.engines) else {

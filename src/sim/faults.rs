@@ -31,7 +31,11 @@ pub fn at_start(faults: &Faults, max_num_seqs: usize) -> Result<(), SimError> {
     }
     if faults.stubborn_worker {
         // Stays in our process group, as the workers of a real engine do.
-        let worker = Command::new("sh").args(["-c", "trap '' TERM; while :; do sleep 1; done"]).stdin(Stdio::null()).arg0("stubborn-worker").spawn();
+        let worker = Command::new("sh")
+            .args(["-c", "trap '' TERM; while :; do sleep 1; done"])
+            .stdin(Stdio::null())
+            .arg0("stubborn-worker")
+            .spawn();
         if let Err(error) = worker {
             eprintln!("WARNING: no worker: {error}");
         }

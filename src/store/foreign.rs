@@ -18,10 +18,7 @@ const LOAD_KEYS: [&str; 4] = ["num_prompts", "max_concurrency", "request_rate", 
 /// The runs below a sweep's folder, in the order of their paths. A folder's `summary.json` holds them all; the
 /// run files are read only where it is missing.
 pub fn read_runs(folder: &Path, sweep: &str) -> Result<Vec<RunRecord>, StoreError> {
-    let results = result_files(folder)
-        .par_iter()
-        .map(|path| read_results(path))
-        .collect::<Result<Vec<_>, _>>()?;
+    let results = result_files(folder).par_iter().map(|path| read_results(path)).collect::<Result<Vec<_>, _>>()?;
     Ok(results.into_iter().flatten().enumerate().map(|(index, result)| record_of(result, sweep, index)).collect())
 }
 

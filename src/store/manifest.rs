@@ -5,6 +5,7 @@
 
 use super::layout::MANIFEST;
 use super::{StoreError, write_bytes_atomically};
+use crate::params::Command;
 use crate::record::Environment;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -84,6 +85,30 @@ impl SweepState {
 }
 
 impl Manifest {
+    /// The manifest of a sweep that is about to start; the writer adds its name and its combinations.
+    pub fn new(serve_cmd: &Command, bench_cmd: &Command, started_at: DateTime<Utc>, environment: Environment) -> Self {
+        Self {
+            format_version: FORMAT_VERSION,
+            sweep: String::new(),
+            kind: SweepKind::Serve,
+            state: SweepState::Running,
+            started_at,
+            finished_at: None,
+            serve_cmd: serve_cmd.redacted().quoted(),
+            bench_cmd: bench_cmd.redacted().quoted(),
+            after_bench_cmd: None,
+            link_vars: String::new(),
+            num_runs: 1,
+            warmup_num_prompts: 0,
+            serve_params: Vec::new(),
+            bench_params: Vec::new(),
+            combinations: Vec::new(),
+            runs: 0,
+            failed: 0,
+            environment,
+        }
+    }
+
     pub fn read(folder: &Path) -> Result<Self, StoreError> {
         let path = folder.join(MANIFEST);
         let text = std::fs::read_to_string(&path).map_err(StoreError::io(&path))?;
@@ -153,6 +178,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(MANIFEST), r#"{"format_version": 99, "other": []}"#).unwrap();
         let error = Manifest::read(folder.path()).unwrap_err().to_string();
-        assert!(error.ends_with("is of format version 99, this sweeplake reads up to 1; use a newer sweeplake"), "{error}");
+        assert!(
+            error.ends_with("is of format version 99, this sweeplake reads up to 1; use a newer sweeplake"),
+            "{error}"
+        );
     }
 }

@@ -37,7 +37,8 @@ pub fn rows_to_batch(rows: &[Row]) -> RecordBatch {
     }
     // A column that holds nothing yet is text until a file says otherwise.
     let types: Vec<DataType> = kinds.into_iter().map(|kind| kind.unwrap_or(DataType::Null)).collect();
-    let fields: Vec<Field> = names.iter().zip(&types).map(|(name, kind)| Field::new(*name, kind.clone(), true)).collect();
+    let fields: Vec<Field> =
+        names.iter().zip(&types).map(|(name, kind)| Field::new(*name, kind.clone(), true)).collect();
     let arrays = cells.iter().zip(&types).map(|(cells, kind)| array_of(cells, kind)).collect();
     batch(Arc::new(Schema::new(fields)), arrays, rows.len())
 }
@@ -115,12 +116,16 @@ fn array_of(cells: &[&Cell], kind: &DataType) -> ArrayRef {
     match kind {
         DataType::Boolean => {
             let mut column = BooleanBuilder::new();
-            cells.iter().for_each(|cell| column.append_option(if let Cell::Bool(value) = cell { Some(*value) } else { None }));
+            cells
+                .iter()
+                .for_each(|cell| column.append_option(if let Cell::Bool(value) = cell { Some(*value) } else { None }));
             Arc::new(column.finish())
         }
         DataType::Int64 => {
             let mut column = Int64Builder::new();
-            cells.iter().for_each(|cell| column.append_option(if let Cell::Int(value) = cell { Some(*value) } else { None }));
+            cells
+                .iter()
+                .for_each(|cell| column.append_option(if let Cell::Int(value) = cell { Some(*value) } else { None }));
             Arc::new(column.finish())
         }
         DataType::Float64 => {
@@ -130,7 +135,9 @@ fn array_of(cells: &[&Cell], kind: &DataType) -> ArrayRef {
         }
         DataType::Timestamp(..) => {
             let mut column = TimestampMicrosecondBuilder::new().with_timezone("UTC");
-            cells.iter().for_each(|cell| column.append_option(if let Cell::Time(value) = cell { Some(*value) } else { None }));
+            cells
+                .iter()
+                .for_each(|cell| column.append_option(if let Cell::Time(value) = cell { Some(*value) } else { None }));
             Arc::new(column.finish())
         }
         DataType::List(_) => {

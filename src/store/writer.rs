@@ -3,7 +3,7 @@
 use super::layout::{self, combination_folder};
 use super::manifest::{Manifest, StoredCombination, SweepState};
 use super::summary::{write_summary, write_summary_csv};
-use super::{StoreError, compact, read_parquet, rows_to_batch, write_parquet, write_bytes_atomically};
+use super::{StoreError, compact, read_parquet, rows_to_batch, write_bytes_atomically, write_parquet};
 use crate::params::ParamSet;
 use crate::plan::Combination;
 use crate::record::{Outcome, RunRecord, complete_result, read_result};

@@ -4,9 +4,7 @@ mod event;
 
 pub use event::{Event, Observer};
 
-use crate::exec::{
-    Benchmark, Interrupt, Keeper, Output, Reset, Server, ServerSpec, Stop, find_program, run_benchmark,
-};
+use crate::exec::{Benchmark, Interrupt, Keeper, Output, Reset, Server, ServerSpec, Stop, find_program, run_benchmark};
 use crate::id::run_id;
 use crate::params::{Command, ParamSet};
 use crate::plan::{BenchPlan, Combination, Plan, ServerPlan};
@@ -56,7 +54,8 @@ pub fn check_programs(
     bench_cmd: &Command,
     after_bench_cmd: Option<&Command>,
 ) -> Result<(), SweepError> {
-    let commands = [("--serve-cmd", Some(serve_cmd)), ("--bench-cmd", Some(bench_cmd)), ("--after-bench-cmd", after_bench_cmd)];
+    let commands =
+        [("--serve-cmd", Some(serve_cmd)), ("--bench-cmd", Some(bench_cmd)), ("--after-bench-cmd", after_bench_cmd)];
     for (flag, command) in commands {
         if let Some(command) = command.filter(|command| find_program(command).is_none()) {
             return Err(SweepError::ProgramNotFound { flag, program: command.program().into() });

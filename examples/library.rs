@@ -1,0 +1,69 @@
+//! A sweep from a program of your own: plan, run, ask.
+//!
+//!     cargo build
+//!     cargo run --example library -- target/debug/sweeplake 8123 /tmp/lake
+
+use chrono::{Local, Utc};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use sweeplake::exec::{Interrupter, Reset};
+use sweeplake::params::{Command, ParamSet};
+use sweeplake::plan::{Plan, PlanRequest};
+use sweeplake::query::Lake;
+use sweeplake::record::Environment;
+use sweeplake::store::{Manifest, SweepWriter};
+use sweeplake::sweep::{Event, Observer, Options, run};
+
+/// Prints each run's end.
+struct Printer;
+
+impl Observer for Printer {
+    fn event(&mut self, event: Event<'_>) {
+        if let Event::RunEnded { record } = event {
+            let throughput = record.result().and_then(|result| result["output_throughput"].as_f64());
+            println!("run {}: {:.0} tokens per second", record.run_number, throughput.unwrap_or(f64::NAN));
+        }
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [program, port, lake] = &arguments[..] else {
+        return Err("usage: library SWEEPLAKE PORT LAKE".into());
+    };
+    let serve_cmd = Command::parse("serve", &format!("{program} sim m --port {port} --speed 20"))?;
+    let bench = format!("{program} bench --port {port} --num-prompts 8 --random-input-len 64 --random-output-len 8");
+    let bench_cmd = Command::parse("bench", &bench)?;
+    let set =
+        |value: serde_json::Value| ParamSet { name: None, params: value.as_object().cloned().unwrap_or_default() };
+    let plan = Plan::new(&PlanRequest {
+        serve_cmd: serve_cmd.clone(),
+        bench_cmd: bench_cmd.clone(),
+        serve_params: vec![set(json!({"max_num_seqs": 4})), set(json!({"max_num_seqs": 16}))],
+        bench_params: vec![set(json!({"max_concurrency": 8}))],
+        link_vars: Vec::new(),
+        num_runs: 2,
+        warmup_num_prompts: 0,
+    })?;
+    let manifest = Manifest::new(&serve_cmd, &bench_cmd, Utc::now(), Environment::capture(Some(&serve_cmd)));
+    let combinations = plan.combinations();
+    let mut writer = SweepWriter::create(Path::new(lake), None, Local::now(), manifest, &combinations)?;
+    let options = Options {
+        reset: Reset::of(&serve_cmd, None)?,
+        show_stdout: false,
+        server_ready_timeout: Duration::from_secs(30),
+        bench_timeout: None,
+        continue_on_error: false,
+        keeper: PathBuf::from(program),
+    };
+    let runtime = tokio::runtime::Runtime::new()?;
+    let (_interrupter, mut interrupt) = Interrupter::new();
+    runtime.block_on(run(&plan, &options, &mut writer, &mut Printer, &mut interrupt))?;
+
+    let lake = Lake::open(&[writer.folder().to_owned()])?;
+    let sql = "SELECT max_num_seqs, output_throughput_mean FROM combinations ORDER BY 2 DESC LIMIT 1";
+    let best = runtime.block_on(lake.sql(sql))?;
+    println!("best: {:?}", best.rows());
+    Ok(())
+}

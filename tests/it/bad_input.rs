@@ -1,0 +1,115 @@
+//! Bad input: exit code 2, one message, nothing started, nothing written.
+
+use crate::scratch::{Scratch, is_served};
+
+/// Runs a command that must be refused with a message that holds the texts.
+fn refused(scratch: &Scratch, arguments: &[&str], texts: &[&str]) {
+    let before = scratch.files();
+    let ran = scratch.run(arguments);
+    assert_eq!(ran.code, Some(2), "{arguments:?}\n{}", ran.stderr);
+    for text in texts {
+        assert!(ran.stderr.contains(text), "{text:?} is not in {}", ran.stderr);
+    }
+    assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+    assert_eq!(scratch.files(), before, "something was written");
+    assert!(!is_served(scratch.port), "something was started");
+}
+
+fn refused_sweep(scratch: &Scratch, more: &[&str], texts: &[&str]) {
+    let (sim, bench) = (scratch.sim(""), scratch.bench(""));
+    let mut arguments = vec!["serve", "--serve-cmd", &sim, "--bench-cmd", &bench];
+    arguments.extend(more);
+    refused(scratch, &arguments, texts);
+}
+
+#[test]
+fn params_files_that_are_none() {
+    let scratch = Scratch::new();
+    let cases = [
+        ("[{\"a\": 1},\n {\"b\" 2}]", "p.json: line 2, column 7: expected `:`"),
+        ("\"text\"", "p.json: expected a list of objects or an object of named objects, found a string"),
+        ("[1, 2]", "found a number at position 1"),
+        ("{\"a\": 1}", "found a number under the name \"a\""),
+        ("[]", "p.json: holds no parameter set"),
+        ("{}", "p.json: holds no parameter set"),
+        (r#"[{"_benchmark_name": "x"}, {"_benchmark_name": "x"}]"#, "`_benchmark_name` \"x\" is used by more than one"),
+        (r#"{"x": {}, "x": {}}"#, "the key \"x\" is given twice"),
+    ];
+    for (text, message) in cases {
+        scratch.write("p.json", text);
+        refused_sweep(&scratch, &["--serve-params", "p.json"], &[message]);
+        refused_sweep(&scratch, &["--bench-params", "p.json"], &[message]);
+    }
+    refused_sweep(&scratch, &["--bench-params", "missing.json"], &["missing.json: can't be read"]);
+}
+
+#[test]
+fn flags_that_are_wrong() {
+    let scratch = Scratch::new();
+    refused_sweep(&scratch, &["--num-runs", "0"], &["--num-runs must be at least 1"]);
+    refused_sweep(&scratch, &["--nun-runs", "3"], &["--nun-runs", "--num-runs"]);
+    refused_sweep(&scratch, &["--link-vars", "max_num_seqs"], &["--link-vars: \"max_num_seqs\" is not of the form"]);
+    refused_sweep(&scratch, &["-e", "a/b"], &["--experiment-name: \"a/b\" is no folder name"]);
+    scratch.write("p.json", r#"[{"max_num_seqs": 4}]"#);
+    refused_sweep(
+        &scratch,
+        &["--serve-params", "p.json", "--bench-params", "p.json", "--link-vars", "max_num_seq=max_num_seqs"],
+        &["no serve parameter set has the key \"max_num_seq\"; did you mean \"max_num_seqs\"?"],
+    );
+    refused(&scratch, &["serve", "--bench-cmd", "true"], &["--serve-cmd"]);
+    refused(&scratch, &["swerve"], &["swerve"]);
+}
+
+#[test]
+fn commands_that_are_wrong() {
+    let scratch = Scratch::new();
+    let (sim, bench) = (scratch.sim(""), scratch.bench(""));
+    refused(
+        &scratch,
+        &["serve", "--serve-cmd", "vllm 'serve", "--bench-cmd", &bench],
+        &["--serve-cmd: a quote is not closed"],
+    );
+    refused(&scratch, &["serve", "--serve-cmd", &sim, "--bench-cmd", "\"x"], &["--bench-cmd: a quote is not closed"]);
+    refused(&scratch, &["serve", "--serve-cmd", &sim, "--bench-cmd", ""], &["--bench-cmd: there is no program"]);
+    refused(
+        &scratch,
+        &["serve", "--serve-cmd", &sim, "--bench-cmd", "no-such-program-here"],
+        &["--bench-cmd: `no-such-program-here` is not a program"],
+    );
+    refused(
+        &scratch,
+        &["serve", "--serve-cmd", "no-such/vllm serve m", "--bench-cmd", &bench],
+        &["--serve-cmd: `no-such/vllm`"],
+    );
+    refused(
+        &scratch,
+        &["serve", "--serve-cmd", "vllm serve m --port http", "--bench-cmd", &bench],
+        &["\"http\" is no port number"],
+    );
+}
+
+#[test]
+fn folders_that_are_wrong() {
+    let scratch = Scratch::new();
+    refused_sweep(&scratch, &["-e", "x", "--resume"], &["results/x: there is no such sweep"]);
+    refused_sweep(&scratch, &["--resume"], &["--resume needs -e/--experiment-name"]);
+    scratch.write("file", "");
+    refused_sweep(&scratch, &["-o", "file", "-e", "x"], &["file: can't be written"]);
+    std::fs::create_dir_all(scratch.path("results/taken")).unwrap();
+    refused_sweep(&scratch, &["-e", "taken"], &["results/taken: exists already; add --resume"]);
+    refused_sweep(&scratch, &["-o", "/proc/sweeplake", "-e", "x"], &["/proc/sweeplake: can't be written"]);
+}
+
+#[test]
+fn lakes_and_queries_that_are_wrong() {
+    let scratch = Scratch::new();
+    std::fs::create_dir_all(scratch.path("empty/inner")).unwrap();
+    refused(&scratch, &["query", "empty", "SELECT 1"], &["empty: no sweeps here"]);
+    refused(&scratch, &["query", "nowhere", "SELECT 1"], &["nowhere: no such file or folder"]);
+    refused(&scratch, &["list", "empty"], &["empty: no sweeps here"]);
+    refused(&scratch, &["show", "empty"], &["empty: no sweeps here"]);
+    refused(&scratch, &["report", "empty"], &["empty: no sweeps here"]);
+    refused(&scratch, &["plot", "empty"], &["empty: no sweeps here"]);
+    refused(&scratch, &["query", "empty"], &["give the SQL behind the lake"]);
+    refused(&scratch, &["query", "empty", "--file", "missing.sql"], &["--file: missing.sql"]);
+}

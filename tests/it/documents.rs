@@ -1,0 +1,96 @@
+//! What the documents promise: commands that run as they stand there, files that are there.
+
+use crate::scratch::{PROGRAM, Ran, Scratch, is_served, repository};
+use std::os::unix::fs::PermissionsExt;
+
+/// A `vllm` on PATH whose `serve` and `bench serve` are ours; flags that name data that is not here are dropped.
+const VLLM: &str = r#"#!/bin/sh
+kind="$1"; shift
+if [ "$kind" = serve ]; then exec PROGRAM sim "$@" --speed 50; fi
+shift
+words=""
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --dataset-name|--dataset-path) shift 2 ;;
+    *) words="$words $1"; shift ;;
+  esac
+done
+exec PROGRAM bench --num-prompts 3 --ignore-eos $words
+"#;
+
+#[test]
+fn the_command_of_vllms_document_runs_unchanged() {
+    let scratch = Scratch::new();
+    assert!(!is_served(8000), "the document's command uses port 8000, which is taken");
+    let vllm = scratch.write("bin/vllm", &VLLM.replace("PROGRAM", PROGRAM));
+    std::fs::set_permissions(&vllm, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for (name, example) in [("serve_hparams.json", "serve_hparams.json"), ("bench_hparams.json", "bench_hparams.json")]
+    {
+        let text = std::fs::read_to_string(repository().join("examples").join(example)).unwrap();
+        scratch.write(&format!("benchmarks/{name}"), &text);
+    }
+    let program = std::path::Path::new(PROGRAM).parent().unwrap().display();
+    let command = r"sweeplake serve \
+    --serve-cmd 'vllm serve meta-llama/Llama-2-7b-chat-hf' \
+    --bench-cmd 'vllm bench serve --model meta-llama/Llama-2-7b-chat-hf --backend vllm --endpoint /v1/completions --dataset-name sharegpt --dataset-path benchmarks/ShareGPT_V3_unfiltered_cleaned_split.json' \
+    --serve-params benchmarks/serve_hparams.json \
+    --bench-params benchmarks/bench_hparams.json \
+    -o benchmarks/results";
+    let mut shell = std::process::Command::new("sh");
+    shell
+        .args(["-c", command])
+        .current_dir(scratch.path(""))
+        .env("PATH", format!("{}:{program}:{}", scratch.path("bin").display(), std::env::var("PATH").unwrap()));
+    let ran = Ran::of(shell.output().unwrap());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    // Six servers, three loads, three runs.
+    let rows = scratch.query("benchmarks/results", "SELECT count(*) AS n, count(DISTINCT max_num_batched_tokens) AS t, count(DISTINCT random_input_len) AS i FROM runs WHERE status = 'completed'");
+    assert_eq!(rows, [serde_json::json!({"n": 54, "t": 3, "i": 3})]);
+
+    let sweep = std::fs::read_dir(scratch.path("benchmarks/results")).unwrap().next().unwrap().unwrap().path();
+    let sweep = sweep.display().to_string();
+    scratch.ok(&[
+        "plot",
+        &sweep,
+        "--var-x",
+        "random_input_len",
+        "--row-by",
+        "random_input_len",
+        "--col-by",
+        "random_output_len",
+        "--curve-by",
+        "max_num_seqs,max_num_batched_tokens",
+        "--filter-by",
+        "random_input_len<=1024",
+        "--fig-dpi",
+        "40",
+    ]);
+    scratch.ok(&[
+        "plot_pareto",
+        &sweep,
+        "--user-count-var",
+        "max_concurrent_requests",
+        "--label-by",
+        "max_concurrency,random_input_len",
+        "--fig-dpi",
+        "40",
+    ]);
+}
+
+#[test]
+fn the_tests_of_the_readme_are_those_of_ci() {
+    let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
+    let ci = std::fs::read_to_string(repository().join(".ci/run")).unwrap();
+    let command = "cargo test --locked";
+    assert!(readme.lines().any(|line| line == command), "the README gives `{command}`");
+    assert!(ci.lines().any(|line| line == command), ".ci/run runs `{command}`");
+}
+
+#[test]
+fn every_query_that_ships_has_a_header() {
+    for entry in std::fs::read_dir(repository().join("queries")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("-- ") && text.contains("\n-- Columns: "), "{} has no header", path.display());
+    }
+}

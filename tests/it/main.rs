@@ -1,0 +1,15 @@
+//! The built program, driven as a user drives it: real processes, real sockets, real files.
+
+mod architecture;
+mod bad_input;
+mod bench;
+mod documents;
+mod plot;
+mod query;
+mod report;
+mod resume;
+mod scratch;
+mod server;
+mod sim;
+mod sweep;
+mod weaknesses;

@@ -1,0 +1,151 @@
+//! Figures through the built program: names, sizes, refusals. What they show is tested as data beside the code.
+
+use crate::query::vllm_sweep;
+use crate::scratch::{Ran, Scratch};
+
+fn plot(scratch: &Scratch, more: &[&str]) -> Ran {
+    scratch.run(&[&["plot", "theirs", "--fig-dpi", "50"][..], more].concat())
+}
+
+/// Width and height from a PNG's header.
+fn png_size(bytes: &[u8]) -> (u32, u32) {
+    assert!(bytes.starts_with(b"\x89PNG\r\n\x1a\n"));
+    let number = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+    (number(16), number(20))
+}
+
+fn scratch() -> Scratch {
+    let scratch = Scratch::new();
+    vllm_sweep(&scratch, "theirs");
+    scratch
+}
+
+#[test]
+fn figures_have_vllms_names_and_the_asked_size() {
+    let scratch = scratch();
+    let ran = plot(&scratch, &["--fig-height", "4", "--curve-by", "max_num_seqs"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(ran.stdout.trim(), "theirs/FIGURE.png");
+    let (width, height) = png_size(&std::fs::read(scratch.path("theirs/FIGURE.png")).unwrap());
+    assert_eq!(height, 200);
+    assert!(width > 260, "the legend has room of its own: {width}");
+
+    let ran = plot(
+        &scratch,
+        &["--fig-by", "max_num_seqs,max-concurrency", "--fig-dir", "figures", "--fig-name", "F", "--svg"],
+    );
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let names: Vec<&str> = ran.stdout.lines().collect();
+    assert_eq!(names[0], "theirs/figures/F-max_num_seqs=32-max-concurrency=2.png");
+    assert_eq!(names.len(), 4);
+    assert!(scratch.exists("theirs/figures/F-max_num_seqs=64-max-concurrency=8.svg"));
+}
+
+#[test]
+fn a_grid_is_as_large_as_its_panels() {
+    let scratch = scratch();
+    let ran = plot(&scratch, &["--row-by", "max_num_seqs", "--col-by", "max_concurrency", "--fig-height", "2"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(png_size(&std::fs::read(scratch.path("theirs/FIGURE.png")).unwrap()), (260, 200));
+}
+
+#[test]
+fn a_dry_run_tells_and_draws_nothing() {
+    let scratch = scratch();
+    let before = scratch.files();
+    let ran = plot(&scratch, &["--var-x", "max_concurrency", "--curve-by", "max-num-seqs", "--dry-run"]);
+    assert_eq!((ran.code, scratch.files()), (Some(0), before));
+    for text in ["theirs/FIGURE.png", "grid: 1 row(s) x 1 column(s)", "curves: 2, points: 4", "mean of 2 runs"] {
+        assert!(ran.stdout.contains(text), "{text} is not in {}", ran.stdout);
+    }
+}
+
+#[test]
+fn what_can_not_be_drawn_is_refused_before_a_folder_is_made() {
+    let scratch = scratch();
+    let before = scratch.files();
+    let cases: [(&[&str], &str); 8] = [
+        (&["--var-y", "p99_e2e_ms"], "no column `p99_e2e_ms`; did you mean `p99_e2el_ms`?"),
+        (&["--curve-by", "max_num_sequences"], "did you mean `max_num_seqs`?"),
+        (&["--filter-by", "max_concurency<4"], "no column `max_concurency`"),
+        (&["--filter-by", "max_concurrency<=8,max_num_seqs>100"], "`\"max_num_seqs\" > 100` removed the last 8 run(s)"),
+        (&["--var-x", "model_id"], "--var-x: `model_id` holds no numbers"),
+        (&["--scale-x", "logit"], "\"logit\" is not drawn"),
+        (&["--bin-by", "max_concurrency"], "expected VARIABLE%SIZE"),
+        (&["--fig-height", "0"], "expected a number greater than 0"),
+    ];
+    for (flags, message) in cases {
+        let ran = plot(&scratch, &[flags, &["--fig-dir", "new"]].concat());
+        assert_eq!(ran.code, Some(2), "{flags:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(message), "{flags:?}: {}", ran.stderr);
+    }
+    assert_eq!(scratch.files(), before);
+    assert!(!scratch.exists("theirs/new"));
+}
+
+#[test]
+fn filters_of_both_kinds_keep_the_same_runs() {
+    let scratch = scratch();
+    let points = |filter: &str| {
+        let ran = plot(
+            &scratch,
+            &["--var-x", "max_concurrency", "--filter-by", filter, "--curve-by", "max_num_seqs", "--dry-run"],
+        );
+        assert_eq!(ran.code, Some(0), "{filter}: {}", ran.stderr);
+        ran.stdout.lines().find(|line| line.contains("points:")).unwrap().to_owned()
+    };
+    assert_eq!(
+        points("max-num-seqs==32,max_concurrency<=8"),
+        points("max_num_seqs = 32 AND (max_concurrency = 2 OR max_concurrency = 8)")
+    );
+    assert_eq!(points("request_rate==inf"), points(""));
+}
+
+#[test]
+fn the_frontier_is_drawn_and_printed() {
+    let scratch = scratch();
+    let ran = scratch.run(&["plot_pareto", "theirs", "--fig-dpi", "50", "--label-by", "max_concurrency,max_num_seqs"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    png_size(&std::fs::read(scratch.path("theirs/pareto/PARETO.png")).unwrap());
+    let rows: Vec<&str> = ran.stdout.lines().collect();
+    // Throughput is seqs × concurrency: the larger concurrency is best per GPU, and the smaller per user.
+    assert!(
+        rows[0].starts_with("max_concurrency,max_num_seqs,tokens_per_user,tokens_per_user_ci95,tokens_per_gpu,"),
+        "{rows:?}"
+    );
+    assert_eq!(
+        rows.iter().skip(1).map(|row| row.split(',').take(2).collect::<Vec<_>>().join(" ")).collect::<Vec<_>>(),
+        ["8 64", "2 64"]
+    );
+}
+
+#[test]
+fn other_objectives_and_groups_make_other_frontiers() {
+    let scratch = scratch();
+    let run = |more: &[&str]| {
+        let ran = scratch.run(&[&["plot-pareto", "theirs", "--dry-run"][..], more].concat());
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        ran.stdout.lines().nth(1).unwrap().trim().to_owned()
+    };
+    assert_eq!(
+        run(&["--x", "median_ttft_ms:min", "--y", "output_throughput"]),
+        "4 configuration(s), 2 on the frontier"
+    );
+    assert_eq!(
+        run(&["--x", "median_ttft_ms:max", "--y", "output_throughput"]),
+        "4 configuration(s), 1 on the frontier"
+    );
+    assert_eq!(run(&["--group-by", "max_num_seqs"]), "4 configuration(s), 4 on the frontier");
+    let ran = scratch.run(&["plot_pareto", "theirs", "--x", "max_num_seqs"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("expected METRIC:min or METRIC:max"), "{}", ran.stderr);
+    let ran = scratch.run(&["plot_pareto", "theirs", "--user-count-var", "max_concurency"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("did you mean `max_concurrency`?"), "{}", ran.stderr);
+}
+
+#[test]
+fn several_sweeps_are_curves_of_their_own() {
+    let scratch = scratch();
+    vllm_sweep(&scratch, "others");
+    let ran = scratch.run(&["plot", "theirs", "others", "--var-x", "max_concurrency", "--dry-run"]);
+    assert!(ran.stdout.contains("curves: 2, points: 4"), "{}", ran.stdout);
+}

@@ -1,0 +1,194 @@
+//! SQL over sweeps of ours and of vLLM's.
+
+use crate::scratch::Scratch;
+use serde_json::{Value, json};
+
+/// A lake with one sweep of ours and one that vLLM made.
+fn lake() -> Scratch {
+    let scratch = Scratch::new();
+    scratch.write("bench.json", r#"[{"max_concurrency": 1}, {"max_concurrency": 4}]"#);
+    let (sim, bench) = (scratch.sim(""), scratch.bench("--save-detailed"));
+    scratch.ok(&[
+        "serve",
+        "--serve-cmd",
+        &sim,
+        "--bench-cmd",
+        &bench,
+        "--bench-params",
+        "bench.json",
+        "-e",
+        "ours",
+        "--num-runs",
+        "2",
+    ]);
+    vllm_sweep(&scratch, "results/theirs");
+    scratch
+}
+
+/// A folder as vLLM 0.32 writes it: no manifest, no Parquet, a number that is a text, one run cut off.
+pub fn vllm_sweep(scratch: &Scratch, folder: &str) {
+    for (seqs, concurrency) in [(32, 2), (64, 2), (32, 8), (64, 8)] {
+        let runs: Vec<Value> = (0..2)
+            .map(|run| {
+                let throughput = f64::from(seqs * concurrency + run);
+                json!({
+                    "date": "20261101-120000", "backend": "vllm", "model_id": "m", "num_prompts": 12, "request_rate": "inf",
+                    "burstiness": 1.0, "max_concurrency": concurrency, "duration": 2.0, "completed": 12,
+                    "output_throughput": throughput, "total_token_throughput": 2.0 * throughput,
+                    "latencies": [0.1, 0.2], "median_ttft_ms": 20.0 * f64::from(concurrency), "p99_e2el_ms": 100.0,
+                    "run_number": run, "max-num-seqs": seqs, "tensor_parallel_size": 2,
+                })
+            })
+            .collect();
+        let name =
+            format!("{folder}/SERVE--max-num-seqs={seqs}-tensor_parallel_size=2-BENCH--max_concurrency={concurrency}");
+        for (index, run) in runs.iter().enumerate() {
+            scratch.write(&format!("{name}/run={index}.json"), &run.to_string());
+        }
+        if concurrency == 2 {
+            scratch.write(&format!("{name}/summary.json"), &Value::from(runs).to_string());
+        } else {
+            scratch.write(&format!("{name}/run=2.json"), "{\"date\": \"2026");
+        }
+    }
+    scratch.write(&format!("{folder}/summary.csv"), ",date\n");
+}
+
+#[test]
+fn our_sweeps_and_vllms_are_one_lake() {
+    let scratch = lake();
+    let before = scratch.files();
+    let rows = scratch.query("results", "SELECT sweep, count(*) AS runs, count(DISTINCT combination) AS c, min(gpu_count) AS gpus, max(tokens_per_user) AS per_user FROM runs WHERE sweep = 'theirs' GROUP BY sweep");
+    assert_eq!(rows, [json!({"sweep": "theirs", "runs": 8, "c": 4, "gpus": 2.0, "per_user": 64.5})]);
+    let rows = scratch.query("results", "SELECT sweep, count(*) AS n FROM requests GROUP BY sweep ORDER BY sweep");
+    assert_eq!(rows, [json!({"sweep": "ours", "n": 24}), json!({"sweep": "theirs", "n": 16})]);
+    let rows = scratch.query("results", "SELECT sweep, state, kind FROM sweeps ORDER BY sweep");
+    assert_eq!(rows[0], json!({"sweep": "ours", "state": "completed", "kind": "serve"}));
+    assert_eq!(rows[1]["sweep"], "theirs");
+    // The params keep their meaning whatever their spelling, and a text that is a number is one.
+    let rows = scratch.query(
+        "results/theirs",
+        "SELECT DISTINCT max_num_seqs, request_rate = 'inf'::DOUBLE AS all_at_once FROM runs ORDER BY 1",
+    );
+    assert_eq!(
+        rows,
+        [json!({"max_num_seqs": 32, "all_at_once": true}), json!({"max_num_seqs": 64, "all_at_once": true})]
+    );
+    assert_eq!(scratch.files(), before, "a query wrote something");
+}
+
+#[test]
+fn combinations_summarise_the_runs() {
+    let scratch = lake();
+    let sql = "SELECT n, output_throughput_mean AS mean, output_throughput_std AS std, output_throughput_min AS low, output_throughput_max AS high, output_throughput_ci95 AS ci FROM combinations WHERE sweep = 'theirs' AND max_num_seqs = 32 AND max_concurrency = 2";
+    let row = &scratch.query("results", sql)[0];
+    assert_eq!(
+        (&row["n"], &row["mean"], &row["low"], &row["high"]),
+        (&json!(2), &json!(64.5), &json!(64.0), &json!(65.0))
+    );
+    // scipy.stats.t.ppf(0.975, 1) / 2 = 6.353102368; the standard deviation of two values 1 apart is √½.
+    assert!((row["std"].as_f64().unwrap() - 0.5f64.sqrt()).abs() < 1e-9);
+    assert!((row["ci"].as_f64().unwrap() - 6.353_102_368).abs() < 1e-6);
+}
+
+#[test]
+fn answers_come_in_every_format_and_into_files() {
+    let scratch = lake();
+    let sql = "SELECT max_num_seqs AS seqs, avg(output_throughput) AS mean, 'a|b' AS text FROM runs WHERE sweep = 'theirs' GROUP BY 1 ORDER BY 1";
+    let run = |format: &str| scratch.ok(&["query", "results", sql, "--format", format]).stdout;
+    assert_eq!(run("csv"), "seqs,mean,text\n32,160.5,a|b\n64,320.5,a|b\n");
+    assert_eq!(
+        run("jsonl"),
+        "{\"seqs\":32,\"mean\":160.5,\"text\":\"a|b\"}\n{\"seqs\":64,\"mean\":320.5,\"text\":\"a|b\"}\n"
+    );
+    assert!(run("table").contains("│   32 ┆ 160.5 ┆ a|b  │") && run("table").ends_with("2 rows\n"), "{}", run("table"));
+    assert!(run("markdown").starts_with("| seqs |") && run("markdown").contains(r"a\|b"), "{}", run("markdown"));
+    assert_eq!(scratch.ok(&["query", "results", sql]).stdout, run("csv"), "csv where there is no terminal");
+    scratch.write("q.sql", sql);
+    scratch.ok(&["query", "results", "--file", "q.sql", "-o", "answer.parquet"]);
+    assert!(std::fs::read(scratch.path("answer.parquet")).unwrap().starts_with(b"PAR1"));
+    scratch.ok(&["query", "results", sql, "-o", "answer.json"]);
+    assert_eq!(scratch.json("answer.json")[0]["seqs"], 32);
+}
+
+#[test]
+fn an_empty_answer_still_has_its_columns() {
+    let scratch = lake();
+    let ran = scratch.ok(&["query", "results", "SELECT sweep, run_number FROM runs WHERE FALSE", "--format", "csv"]);
+    assert_eq!(ran.stdout, "sweep,run_number\n");
+}
+
+#[test]
+fn a_lake_can_be_read_and_not_changed() {
+    let scratch = lake();
+    let before = scratch.files();
+    let cases = [
+        ("CREATE TABLE t AS SELECT 1", "CREATE is not possible"),
+        ("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION 'x.csv'", "CREATE is not possible"),
+        ("DROP TABLE runs", "DROP is not possible"),
+        ("INSERT INTO runs VALUES (1)", "INSERT is not possible"),
+        ("DELETE FROM runs", "DELETE is not possible"),
+        ("UPDATE runs SET run_number = 1", "UPDATE is not possible"),
+        ("COPY runs TO 'x.csv'", "COPY is not possible"),
+        ("SET datafusion.execution.batch_size = 1", "SET is not possible"),
+        ("EXPLAIN ANALYZE COPY runs TO 'x.csv'", "COPY is not possible"),
+    ];
+    for (sql, message) in cases {
+        let ran = scratch.run(&["query", "results", sql]);
+        assert_eq!(ran.code, Some(2), "{sql}");
+        assert!(ran.stderr.contains(message), "{sql}: {}", ran.stderr);
+    }
+    assert_eq!(scratch.files(), before);
+}
+
+#[test]
+fn errors_name_what_is_nearest() {
+    let scratch = lake();
+    let cases = [
+        ("SELECT p99_e2e_ms FROM runs", "no column `p99_e2e_ms`; did you mean `p99_e2el_ms`?"),
+        ("SELECT r.p99_e2e_ms FROM runs r", "no column `p99_e2e_ms`; did you mean `p99_e2el_ms`?"),
+        ("SELECT x FROM runs WHERE max_concurency = 1", "no column `max_concurency`; did you mean `max_concurrency`?"),
+        ("SELECT * FROM run", "no table `run`; there are sweeps, runs, requests, combinations"),
+        ("SELEC 1", "the SQL is not understood: "),
+        ("SELECT 1; SELECT 2", "the SQL is not understood: "),
+        ("SELECT FROM WHERE", "the SQL is not understood: "),
+        ("SELECT nosuch(1)", "nosuch"),
+    ];
+    for (sql, message) in cases {
+        let ran = scratch.run(&["query", "results", sql]);
+        assert_eq!(ran.code, Some(2), "{sql}: {}", ran.stderr);
+        assert!(ran.stderr.contains(message), "{sql}: {}", ran.stderr);
+    }
+    assert_eq!(scratch.run(&["query", "results", "SELECT CAST(status AS BIGINT) FROM runs"]).code, Some(1));
+}
+
+#[test]
+fn tables_can_be_looked_up() {
+    let scratch = lake();
+    let tables = scratch.ok(&["query", "results", "SHOW TABLES"]).stdout;
+    assert!(
+        ["sweeps", "runs", "requests", "combinations"].iter().all(|table| tables.contains(&format!(",{table},"))),
+        "{tables}"
+    );
+    assert!(scratch.ok(&["query", "results", "DESCRIBE requests"]).stdout.contains("ttft_ms,Float64"));
+    assert!(scratch.ok(&["query", "results", "EXPLAIN SELECT count(*) FROM runs"]).stdout.contains("Aggregate"));
+}
+
+#[test]
+fn columns_are_there_before_a_run_has_a_value_for_them() {
+    let scratch = lake();
+    let rows = scratch.query(
+        "results/ours",
+        "SELECT count(error) AS errors, count(exit_code) AS codes, count(serve_name) AS names FROM runs",
+    );
+    assert_eq!(rows, [json!({"errors": 0, "codes": 0, "names": 0})]);
+}
+
+#[test]
+fn list_and_show_tell_what_there_is() {
+    let scratch = lake();
+    let list = scratch.ok(&["list", "results", "--format", "csv"]).stdout;
+    assert!(list.contains("ours,completed,") && list.contains("theirs,completed,2026-11-01T12:00:00"), "{list}");
+    let show = scratch.ok(&["show", "results/ours", "--format", "table"]).stdout;
+    assert!(show.contains("max_concurrency=4") && show.contains(" ± "), "{show}");
+}

@@ -1,0 +1,121 @@
+//! The report: self-contained, complete, and safe against what users type.
+
+use crate::scratch::Scratch;
+use base64::Engine;
+
+#[test]
+fn a_report_holds_everything_and_needs_nothing() {
+    let scratch = Scratch::new();
+    scratch.write("serve.json", r#"[{"max_num_seqs": 2}, {"max_num_seqs": 8}]"#);
+    scratch.write("bench.json", r#"[{"max_concurrency": 1}, {"max_concurrency": 6}]"#);
+    let (sim, bench) = (scratch.sim(""), scratch.bench(""));
+    scratch.ok(&[
+        "serve",
+        "--serve-cmd",
+        &sim,
+        "--bench-cmd",
+        &bench,
+        "--serve-params",
+        "serve.json",
+        "--bench-params",
+        "bench.json",
+        "-e",
+        "x",
+        "--num-runs",
+        "2",
+    ]);
+    let ran = scratch.ok(&["report", "results/x"]);
+    assert_eq!(ran.stdout.trim(), "results/x/report.html");
+    let html = scratch.read("results/x/report.html");
+    for text in [
+        "<h1>Sweep x</h1>",
+        "Highest throughput",
+        "Pareto frontier",
+        "Performance curves",
+        "Every combination",
+        "max_num_seqs=8",
+        &sim,
+    ] {
+        assert!(html.contains(text), "{text} is not in the report");
+    }
+    for outside in ["http://", "https://", "<script", "<link", "url(", "@import"] {
+        assert!(!html.contains(outside), "the report reaches out: {outside}");
+    }
+    let images: Vec<&str> =
+        html.split("data:image/png;base64,").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(images.len(), 7, "the Pareto chart and six curves");
+    for image in images {
+        assert!(base64::engine::general_purpose::STANDARD.decode(image).unwrap().starts_with(b"\x89PNG"));
+    }
+    assert!(html.len() < 2_000_000);
+}
+
+#[test]
+fn what_users_type_never_becomes_html() {
+    let scratch = Scratch::new();
+    let hostile = "</script><img src=x onerror=alert(1)>\"'&\u{202e}";
+    scratch.write("bench.json", &serde_json::json!([{"label": hostile}, {"label": "y"}]).to_string());
+    let (sim, bench) = (scratch.sim(""), scratch.bench(""));
+    scratch.ok(&[
+        "serve",
+        "--serve-cmd",
+        &sim,
+        "--bench-cmd",
+        &bench,
+        "--bench-params",
+        "bench.json",
+        "-e",
+        "x",
+        "--num-runs",
+        "1",
+    ]);
+    scratch.ok(&["report", "results/x", "--title", hostile, "-o", "r.html"]);
+    let html = scratch.read("r.html");
+    assert!(!html.contains("<img src=x") && !html.contains("</script>"), "user text became HTML");
+    assert!(html.contains("&#60;/script&#62;"));
+}
+
+#[test]
+fn failures_are_told_with_their_logs() {
+    let scratch = Scratch::new();
+    let (sim, bench) = (scratch.sim("--fault-crash-after 9"), scratch.bench(""));
+    assert_eq!(scratch.run(&["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "-e", "x"]).code, Some(1));
+    scratch.ok(&["report", "results/x"]);
+    let html = scratch.read("results/x/report.html");
+    assert!(html.contains("server_exited") && html.contains("engine core died"), "the failure is not told");
+}
+
+#[test]
+fn a_folder_of_vllms_can_be_reported() {
+    let scratch = Scratch::new();
+    crate::query::vllm_sweep(&scratch, "theirs");
+    scratch.ok(&["report", "theirs", "-o", "r.html"]);
+    assert!(scratch.read("r.html").contains("Sweep theirs"));
+}
+
+#[test]
+fn the_demo_does_the_main_job() {
+    let scratch = Scratch::new();
+    let port = scratch.port.to_string();
+    // The params files that the demo would write are there already, smaller, as if a user had edited them.
+    scratch.write("lake/demo_params/serve.json", r#"[{"max_num_seqs": 8, "speed": 20}]"#);
+    scratch.write("lake/demo_params/bench.json", r#"[{"max_concurrency": 4, "num_prompts": 8}]"#);
+    let ran = scratch.ok(&["demo", "-o", "lake", "--port", &port]);
+    assert!(
+        ran.stdout.contains("Highest throughput with every P99 end-to-end latency within 500 ms"),
+        "{}",
+        ran.stdout
+    );
+    assert!(ran.stdout.contains("max_concurrency=4") && ran.stdout.contains("Try next:"), "{}", ran.stdout);
+    let report = scratch.files().into_iter().find(|file| file.ends_with("report.html")).unwrap();
+    assert!(ran.stdout.contains(&report), "{}", ran.stdout);
+    // What it says to try next works as it is printed.
+    let next: Vec<&str> =
+        ran.stdout.split("Try next:").nth(1).unwrap().lines().filter(|line| line.starts_with("  /")).collect();
+    assert_eq!(next.len(), 4, "{next:?}");
+    for command in next {
+        let mut shell = std::process::Command::new("sh");
+        let output = shell.args(["-c", command]).current_dir(scratch.path("")).output().unwrap();
+        assert!(output.status.success(), "{command}\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
