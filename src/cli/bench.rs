@@ -23,6 +23,7 @@ enum DatasetName {
 }
 
 #[derive(clap::Args)]
+#[command(allow_negative_numbers = true)]
 pub struct Arguments {
     #[arg(long, value_enum, default_value = "openai")]
     backend: BackendName,

@@ -73,7 +73,7 @@ fn write_text(sink: &mut dyn Write, text: &str) -> Result<(), Failure> {
 
 /// A table for reading.
 pub fn plain_table(answer: &Answer) -> String {
-    let mut table = filled(answer);
+    let mut table = filled(answer, text_of);
     table.load_preset(presets::UTF8_FULL_CONDENSED);
     if std::io::stdout().is_terminal() {
         table.set_content_arrangement(ContentArrangement::Dynamic);
@@ -83,12 +83,13 @@ pub fn plain_table(answer: &Answer) -> String {
 }
 
 fn markdown(answer: &Answer) -> String {
-    let mut table = filled(answer);
+    // A bar or a line break would end the cell.
+    let mut table = filled(answer, |value| text_of(value).replace('|', "\\|").replace('\n', "<br>"));
     table.load_preset(presets::ASCII_MARKDOWN);
     table.to_string()
 }
 
-fn filled(answer: &Answer) -> Table {
+fn filled(answer: &Answer, text: impl Fn(&Value) -> String) -> Table {
     let columns = answer.columns();
     let rows = answer.rows();
     // A column named `±…` is the half width of the interval of the column before it: one cell for both.
@@ -99,7 +100,7 @@ fn filled(answer: &Answer) -> Table {
     for row in &rows {
         table.add_row(shown.iter().map(|index| match (&row[*index], row.get(index + 1)) {
             (Value::Float(mean), Some(Value::Float(half))) if is_interval(index + 1) => with_interval(*mean, *half),
-            (value, _) => text_of(value),
+            (value, _) => text(value),
         }));
     }
     for (position, index) in shown.iter().enumerate() {

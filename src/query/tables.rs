@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 type Table = Arc<dyn TableProvider>;
 
-/// Columns that are there even where no run has a value for them.
-const RUN_COLUMNS: [(&str, DataType); 19] = [
+/// Columns that are there even where no run has a value for them: those of sweeplake, and what vLLM measures.
+const RUN_COLUMNS: [(&str, DataType); 39] = [
     ("sweep", DataType::Utf8),
     ("combination", DataType::Utf8),
     ("run_id", DataType::Utf8),
@@ -38,7 +38,31 @@ const RUN_COLUMNS: [(&str, DataType); 19] = [
     ("gpu_count", DataType::Float64),
     ("tokens_per_user", DataType::Float64),
     ("tokens_per_gpu", DataType::Float64),
+    ("date", DataType::Utf8),
+    ("backend", DataType::Utf8),
+    ("label", DataType::Utf8),
+    ("model_id", DataType::Utf8),
+    ("tensor_parallel_size", DataType::Int64),
+    ("pipeline_parallel_size", DataType::Int64),
+    ("data_parallel_size", DataType::Int64),
+    ("num_prompts", DataType::Int64),
+    ("max_concurrency", DataType::Int64),
+    ("request_rate", DataType::Float64),
+    ("burstiness", DataType::Float64),
+    ("duration", DataType::Float64),
+    ("completed", DataType::Int64),
+    ("failed", DataType::Int64),
+    ("max_concurrent_requests", DataType::Int64),
+    ("request_throughput", DataType::Float64),
+    ("request_goodput", DataType::Float64),
+    ("output_throughput", DataType::Float64),
+    ("total_token_throughput", DataType::Float64),
+    ("max_output_tokens_per_s", DataType::Float64),
 ];
+
+/// Of each of these, vLLM writes these statistics.
+const LATENCIES: [&str; 4] = ["ttft", "tpot", "itl", "e2el"];
+const STATISTICS: [&str; 4] = ["mean", "median", "std", "p99"];
 
 const REQUEST_COLUMNS: [(&str, DataType); 14] = [
     ("sweep", DataType::Utf8),
@@ -75,7 +99,12 @@ pub fn runs(context: &SessionContext, sweeps: &[Sweep]) -> Result<Table, QueryEr
             batches.push(rows_to_batch(&rows));
         }
     }
-    united(context, base_schema(&RUN_COLUMNS), compacted, batches)
+    let mut base = base_schema(&RUN_COLUMNS);
+    for latency in LATENCIES {
+        let names = STATISTICS.map(|statistic| format!("{statistic}_{latency}_ms"));
+        base.extend(names.map(|name| Field::new(name, DataType::Float64, true)));
+    }
+    united(context, base, compacted, batches)
 }
 
 pub fn requests(context: &SessionContext, sweeps: &[Sweep]) -> Result<Table, QueryError> {

@@ -151,7 +151,7 @@ fn errors_name_what_is_nearest() {
         ("SELECT * FROM run", "no table `run`; there are sweeps, runs, requests, combinations"),
         ("SELEC 1", "the SQL is not understood: "),
         ("SELECT 1; SELECT 2", "the SQL is not understood: "),
-        ("SELECT FROM WHERE", "the SQL is not understood: "),
+        ("SELECT (", "the SQL is not understood: "),
         ("SELECT nosuch(1)", "nosuch"),
     ];
     for (sql, message) in cases {
