@@ -66,10 +66,10 @@ impl Command {
         for (index, word) in self.words.iter().enumerate().skip(1) {
             if forms.contains(word) {
                 found = self.words.get(index + 1).map(String::as_str);
-            } else if let Some((form, value)) = word.split_once('=') {
-                if forms.iter().any(|known| known == form) {
-                    found = Some(value);
-                }
+            } else if let Some((form, value)) = word.split_once('=')
+                && forms.iter().any(|known| known == form)
+            {
+                found = Some(value);
             }
         }
         found

@@ -82,7 +82,7 @@ impl Estimate {
         match Summary::of(values) {
             Some(summary) => Some(Self { mean: summary.mean, half_width: summary.ci95(), n: summary.n }),
             // An infinite parameter is itself: it has a place, but no spread.
-            None => values.iter().any(|value| *value == f64::INFINITY).then(|| Self::exact(f64::INFINITY)),
+            None => values.contains(&f64::INFINITY).then(|| Self::exact(f64::INFINITY)),
         }
     }
 

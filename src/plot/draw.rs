@@ -37,6 +37,8 @@ impl Size {
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn = Result<(), PlotError>;
+/// A place on the drawing.
+type Place = (f64, f64);
 
 static FONTS_READY: LazyLock<bool> = LazyLock::new(|| {
     register_font(FONT, FontStyle::Normal, notosans::REGULAR_TTF).is_ok()
@@ -545,7 +547,7 @@ fn path_of(series: &Series, map: &Map<'_>) -> Vec<(f64, f64)> {
 }
 
 /// A path with a corner between every two places.
-fn stepped(places: &[(f64, f64)], corner: fn((f64, f64), (f64, f64)) -> (f64, f64)) -> Vec<(f64, f64)> {
+fn stepped(places: &[Place], corner: fn(Place, Place) -> Place) -> Vec<Place> {
     let corners = places.windows(2).flat_map(|pair| [pair[0], corner(pair[0], pair[1])]);
     corners.chain(places.last().copied()).collect()
 }
@@ -556,7 +558,7 @@ fn dashed(path: &[(f64, f64)], dash: Dash, scale: f64) -> Vec<Vec<(f64, f64)>> {
         Dash::Solid => return vec![path.to_vec()],
         Dash::Dashed => &[8.0, 4.0],
         Dash::Dotted => &[2.0, 3.0],
-        Dash::DashDot => &[8.0, 3.0, 2.0, 3.0],
+        Dash::Mixed => &[8.0, 3.0, 2.0, 3.0],
     };
     let mut lengths = pattern.iter().map(|points| points * POINT * scale).cycle();
     let mut strokes = Vec::new();

@@ -18,7 +18,8 @@ pub enum Dash {
     Solid,
     Dashed,
     Dotted,
-    DashDot,
+    /// Dashes and dots in turn.
+    Mixed,
 }
 
 pub const FONT: &str = "Noto Sans";
@@ -31,7 +32,7 @@ pub const DIMMED: Color = (150, 158, 168);
 
 const MARKERS: [Marker; 6] =
     [Marker::Circle, Marker::Square, Marker::Triangle, Marker::Diamond, Marker::TriangleDown, Marker::Cross];
-const DASHES: [Dash; 4] = [Dash::Solid, Dash::Dashed, Dash::Dotted, Dash::DashDot];
+const DASHES: [Dash; 4] = [Dash::Solid, Dash::Dashed, Dash::Dotted, Dash::Mixed];
 
 /// Okabe and Ito's palette, without the yellow that vanishes on white.
 const CATEGORIES: [Color; 7] =

@@ -85,7 +85,7 @@ pub fn sweeps(sweeps: &[Sweep]) -> Result<Table, QueryError> {
     let rows: Vec<Row> = sweeps.iter().map(sweep_row).collect();
     let batch = rows_to_batch(&rows);
     let schema = Arc::new(typed(batch.schema_ref()));
-    Ok(in_memory(&schema, &[batch])?)
+    in_memory(&schema, &[batch])
 }
 
 pub fn runs(context: &SessionContext, sweeps: &[Sweep]) -> Result<Table, QueryError> {
@@ -134,7 +134,7 @@ fn united(
     let found = of_files.iter().map(AsRef::as_ref).chain(batches.iter().map(|batch| batch.schema_ref().as_ref()));
     let schema = Arc::new(typed(&unite_schemas(std::iter::once(&base).chain(found))));
     if files.is_empty() {
-        return Ok(in_memory(&schema, &batches)?);
+        return in_memory(&schema, &batches);
     }
     let stored = listing(&schema, &files)?;
     if batches.is_empty() {

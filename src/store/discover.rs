@@ -115,15 +115,18 @@ fn folders_below(path: &Path) -> BTreeSet<PathBuf> {
                 folders.insert(entry.into_path());
                 walk.skip_current_dir();
             }
-        } else if let Some(name) = entry.file_name().to_str() {
-            if name == SUMMARY || run_number_of(name, ".json").is_some() {
-                let combination = entry.path().parent().unwrap_or(path);
-                folders.insert(foreign_sweep_of(combination, path));
-                walk.skip_current_dir();
-            }
+        } else if entry.file_name().to_str().is_some_and(is_result) {
+            let combination = entry.path().parent().unwrap_or(path);
+            folders.insert(foreign_sweep_of(combination, path));
+            walk.skip_current_dir();
         }
     }
     folders
+}
+
+/// Whether a file is one that only a sweep has.
+fn is_result(name: &str) -> bool {
+    name == SUMMARY || run_number_of(name, ".json").is_some()
 }
 
 /// The sweep's folder above a combination's (or a level's, as `max_concurrency=4`), but not above `top`.

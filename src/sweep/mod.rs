@@ -158,7 +158,7 @@ struct Run<'a> {
 /// other runs fail for the same reason without being tried.
 enum Slot {
     Empty,
-    Ready(Server),
+    Ready(Box<Server>),
     Hopeless(Failure),
 }
 
@@ -242,10 +242,10 @@ impl Driver<'_> {
         if self.interrupt.is_set() {
             return Ok(Err(Stop::Interrupted));
         }
-        if matches!(slot, Slot::Empty) {
-            if let Err(stop) = self.start_server(run.server, slot).await? {
-                return Ok(Err(stop));
-            }
+        if matches!(slot, Slot::Empty)
+            && let Err(stop) = self.start_server(run.server, slot).await?
+        {
+            return Ok(Err(stop));
         }
         let server = match slot {
             Slot::Ready(server) => server,
@@ -280,7 +280,7 @@ impl Driver<'_> {
                 if let Some(version) = &server.version {
                     self.writer.set_engine_version(version)?;
                 }
-                *slot = Slot::Ready(server);
+                *slot = Slot::Ready(Box::new(server));
                 Ok(Ok(()))
             }
             Err(stop) => {
