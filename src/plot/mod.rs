@@ -40,6 +40,6 @@ pub enum PlotError {
     FilteredAway { condition: String, left: usize },
     #[error("there is no completed run with both values: nothing to draw")]
     NoRuns,
-    #[error("the chart is {width} x {height} pixels, which is too large; lower --fig-dpi or --fig-height")]
-    TooLarge { width: u32, height: u32 },
+    #[error("a chart of {width} x {height} pixels can't be drawn; change --fig-dpi or --fig-height")]
+    BadSize { width: u32, height: u32 },
 }

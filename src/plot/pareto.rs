@@ -16,6 +16,9 @@ pub struct Configuration {
     pub is_frontier: bool,
 }
 
+/// With more configurations than these, only the frontier is labelled: nobody could read the others.
+const MOST_LABELLED: usize = 60;
+
 #[derive(Clone, Debug)]
 pub struct ParetoSpec {
     pub title: String,
@@ -49,7 +52,8 @@ pub fn pareto_figure(configurations: &[Configuration], spec: &ParetoSpec) -> Fig
     if !series[0].points.is_empty() {
         entries.push(LegendEntry { text: "dominated".into(), style: series[0].style, has_line: false });
     }
-    let labels = configurations.iter().map(|one| PointLabel {
+    let has_room = configurations.len() <= MOST_LABELLED;
+    let labels = configurations.iter().filter(|one| one.is_frontier || has_room).map(|one| PointLabel {
         x: one.x.mean,
         y: one.y.mean,
         text: one.label.clone(),

@@ -2,8 +2,8 @@
 //! loose or was made by vLLM, united by name.
 
 use super::QueryError;
-use crate::record::{Cell, Row};
-use crate::store::{Sweep, parquet_schema, read_parquet, rows_to_batch, unite, unite_schemas};
+use crate::record::{Cell, Row, RunRecord};
+use crate::store::{Detail, Sweep, parquet_schema, read_parquet, rows_to_batch, unite, unite_schemas};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::TableProvider;
@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 type Table = Arc<dyn TableProvider>;
+
+/// Rows read from JSON that one thread turns into columns at a time.
+const ROWS_IN_A_BATCH: usize = 512;
 
 /// Columns that are there even where no run has a value for them: those of sweeplake, and what vLLM measures.
 const RUN_COLUMNS: [(&str, DataType); 39] = [
@@ -94,10 +97,10 @@ pub fn runs(context: &SessionContext, sweeps: &[Sweep]) -> Result<Table, QueryEr
     let loose: Vec<PathBuf> = loose.collect();
     let mut batches = loose.par_iter().map(|path| read_parquet(path)).collect::<Result<Vec<_>, _>>()?;
     for sweep in sweeps {
-        let rows: Vec<Row> = sweep.foreign_runs()?.par_iter().map(|record| record.to_row()).collect();
-        if !rows.is_empty() {
-            batches.push(rows_to_batch(&rows));
-        }
+        let records = sweep.foreign_runs(Detail::Runs)?;
+        let chunks = records.par_chunks(ROWS_IN_A_BATCH);
+        let rows = chunks.map(|chunk| rows_to_batch(&chunk.iter().map(RunRecord::to_row).collect::<Vec<_>>()));
+        batches.extend(rows.collect::<Vec<_>>());
     }
     let mut base = base_schema(&RUN_COLUMNS);
     for latency in LATENCIES {
@@ -112,7 +115,7 @@ pub fn requests(context: &SessionContext, sweeps: &[Sweep]) -> Result<Table, Que
     let mut batches = Vec::new();
     for sweep in sweeps {
         let rows: Vec<Row> =
-            sweep.foreign_runs()?.par_iter().flat_map_iter(|record| record.to_request_rows()).collect();
+            sweep.foreign_runs(Detail::Requests)?.par_iter().flat_map_iter(|record| record.to_request_rows()).collect();
         if !rows.is_empty() {
             batches.push(rows_to_batch(&rows));
         }

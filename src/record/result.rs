@@ -1,7 +1,10 @@
 //! Reading a benchmark's result file.
 
+use super::REQUEST_ARRAYS;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Why a result file is no result.
@@ -25,8 +28,39 @@ pub fn read_result(path: &Path) -> Result<Map<String, Value>, BadResult> {
     }
 }
 
+/// A result without what it says of single requests: most of its bytes, and not needed for a row of `runs`.
+pub struct LeanResult(pub Map<String, Value>);
+
+impl<'de> Deserialize<'de> for LeanResult {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(LeanVisitor).map(LeanResult)
+    }
+}
+
+struct LeanVisitor;
+
+impl<'de> Visitor<'de> for LeanVisitor {
+    type Value = Map<String, Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a result")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        let mut result = Map::new();
+        while let Some(key) = fields.next_key::<String>()? {
+            if REQUEST_ARRAYS.contains(&key.as_str()) {
+                fields.next_value::<IgnoredAny>()?;
+            } else {
+                result.insert(key, fields.next_value()?);
+            }
+        }
+        Ok(result)
+    }
+}
+
 /// Parses JSON as Python writes it: `NaN` and `Infinity` stand for the texts `nan` and `inf`.
-pub fn parse_result(text: &str) -> serde_json::Result<Value> {
+pub fn parse_result<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
     serde_json::from_str(text).or_else(|error| match quoted_non_finite(text) {
         Cow::Borrowed(_) => Err(error),
         Cow::Owned(repaired) => serde_json::from_str(&repaired),
@@ -76,7 +110,13 @@ mod tests {
     fn pythons_non_finite_numbers_are_read() {
         let text = r#"{"a": NaN, "b": [-Infinity, 1], "c": "NaN, \" Infinity", "d": Infinity}"#;
         let expected = json!({"a": "nan", "b": ["-inf", 1], "c": "NaN, \" Infinity", "d": "inf"});
-        assert_eq!(parse_result(text).unwrap(), expected);
+        assert_eq!(parse_result::<Value>(text).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_lean_result_lacks_only_what_is_of_single_requests() {
+        let LeanResult(lean) = parse_result(r#"{"a": NaN, "itls": [[1.0, NaN]], "latencies": [2], "b": [3]}"#).unwrap();
+        assert_eq!(Value::Object(lean), json!({"a": "nan", "b": [3]}));
     }
 
     #[test]

@@ -65,11 +65,12 @@ impl RunRecord {
             ("serve_params".into(), json_text(&self.combination.serve)),
             ("bench_params".into(), json_text(&self.combination.bench)),
         ];
-        let values = match &self.outcome {
-            Outcome::Completed(result) => result.clone(),
-            Outcome::Failed(_) => super::complete_result(Map::new(), self.run_number, &self.combination),
+        let measured = match &self.outcome {
+            Outcome::Completed(result) => measured_columns(result),
+            Outcome::Failed(_) => {
+                measured_columns(&super::complete_result(Map::new(), self.run_number, &self.combination))
+            }
         };
-        let measured = measured_columns(&values);
         row.push(("gpu_count".into(), self.gpu_count.into()));
         row.push(("tokens_per_user".into(), tokens_per_user(&measured).into()));
         row.push((
@@ -150,6 +151,7 @@ fn tpot(ttft_ms: Option<f64>, e2el_ms: Option<f64>, output_len: Option<i64>) -> 
 
 fn measured_columns(values: &Map<String, Value>) -> Row {
     let mut row = Row::new();
+    let mut has_renamed = false;
     for (key, value) in values {
         if REQUEST_ARRAYS.contains(&key.as_str()) || key == "run_number" || key == crate::params::BENCHMARK_NAME {
             continue;
@@ -158,7 +160,9 @@ fn measured_columns(values: &Map<String, Value>) -> Row {
         if OWN_COLUMNS.contains(&name.as_str()) {
             name = format!("param.{name}");
         }
-        if !row.iter().any(|(known, _)| *known == name) {
+        // Keys differ, but two spellings of one may become the same name.
+        has_renamed |= name != *key;
+        if !has_renamed || !row.iter().any(|(known, _)| *known == name) {
             row.push((name, Cell::of_json(value)));
         }
     }

@@ -1,9 +1,10 @@
 //! Finding sweeps: ours by their manifest, vLLM's by their run files.
 
+use super::StoreError;
 use super::compact::LooseFiles;
+use super::foreign::{Detail, read_runs};
 use super::layout::{LOCK, MANIFEST, REQUESTS, RUNS, SUMMARY, run_number_of};
 use super::manifest::{Manifest, SweepState};
-use super::{StoreError, foreign};
 use crate::record::RunRecord;
 use nix::fcntl::{Flock, FlockArg};
 use std::collections::BTreeSet;
@@ -49,10 +50,10 @@ impl Sweep {
     }
 
     /// The runs of a folder that vLLM made, read in place.
-    pub fn foreign_runs(&self) -> Result<Vec<RunRecord>, StoreError> {
+    pub fn foreign_runs(&self, detail: Detail) -> Result<Vec<RunRecord>, StoreError> {
         match self.manifest {
             Some(_) => Ok(Vec::new()),
-            None => foreign::read_runs(&self.folder, &self.name),
+            None => read_runs(&self.folder, &self.name, detail),
         }
     }
 

@@ -1,13 +1,13 @@
 //! Folders that `vllm bench sweep` made: read in place and in parallel, nothing written into them.
 
 use super::StoreError;
-use super::layout::{SUMMARY, run_number_of};
-use crate::id::{column_name, run_id};
+use super::layout::{SUMMARY, local_date, run_number_of};
+use crate::id::{column_name, text_hash};
 use crate::params::{BENCHMARK_NAME, ParamSet};
 use crate::plan::Combination;
-use crate::record::{BadResult, Outcome, RunRecord, gpu_count_of, parse_result, read_result};
-use chrono::{DateTime, Local, NaiveDateTime, Utc};
+use crate::record::{LeanResult, Outcome, RunRecord, gpu_count_of, parse_result};
 use rayon::prelude::*;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
@@ -15,11 +15,29 @@ use walkdir::WalkDir;
 /// Settings of the load that a result repeats: parameters wherever they come from.
 const LOAD_KEYS: [&str; 4] = ["num_prompts", "max_concurrency", "request_rate", "burstiness"];
 
+/// How much of each run is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// What a row of `runs` holds.
+    Runs,
+    /// Also what was measured of each request.
+    Requests,
+}
+
 /// The runs below a sweep's folder, in the order of their paths. A folder's `summary.json` holds them all; the
 /// run files are read only where it is missing.
-pub fn read_runs(folder: &Path, sweep: &str) -> Result<Vec<RunRecord>, StoreError> {
-    let results = result_files(folder).par_iter().map(|path| read_results(path)).collect::<Result<Vec<_>, _>>()?;
-    Ok(results.into_iter().flatten().enumerate().map(|(index, result)| record_of(result, sweep, index)).collect())
+pub fn read_runs(folder: &Path, sweep: &str, detail: Detail) -> Result<Vec<RunRecord>, StoreError> {
+    let files = result_files(folder);
+    let records = files.par_iter().map(|path| {
+        let results = match detail {
+            Detail::Runs => read_results(path, |LeanResult(result)| result),
+            Detail::Requests => read_results(path, |result: Map<String, Value>| result),
+        }?;
+        let origin = path.to_string_lossy();
+        Ok(results.into_iter().enumerate().map(|(index, result)| record_of(result, sweep, &origin, index)).collect())
+    });
+    let records: Vec<Vec<RunRecord>> = records.collect::<Result<_, StoreError>>()?;
+    Ok(records.into_iter().flatten().collect())
 }
 
 fn result_files(folder: &Path) -> Vec<PathBuf> {
@@ -43,37 +61,28 @@ fn result_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn read_results(path: &Path) -> Result<Vec<Map<String, Value>>, StoreError> {
-    if path.file_name().is_some_and(|name| name != SUMMARY) {
-        return match read_result(path) {
-            Ok(result) => Ok(vec![result]),
-            Err(BadResult::Unreadable { path, source }) => Err(StoreError::Io { path, source }),
-            // vLLM writes a run's file in place: one that was cut off is a run that did not finish.
-            Err(_) => Ok(Vec::new()),
-        };
-    }
+fn read_results<T: DeserializeOwned>(
+    path: &Path,
+    map: fn(T) -> Map<String, Value>,
+) -> Result<Vec<Map<String, Value>>, StoreError> {
     let text = std::fs::read_to_string(path).map_err(StoreError::io(path))?;
-    match parse_result(&text).map_err(StoreError::data(path))? {
-        Value::Array(items) => Ok(items
-            .into_iter()
-            .filter_map(|item| match item {
-                Value::Object(result) => Some(result),
-                _ => None,
-            })
-            .collect()),
-        _ => Err(StoreError::BadData { path: path.into(), reason: "expected a list of results".into() }),
+    if path.file_name().is_some_and(|name| name == SUMMARY) {
+        let results: Vec<T> = parse_result(&text).map_err(StoreError::data(path))?;
+        return Ok(results.into_iter().map(map).collect());
     }
+    // vLLM writes a run's file in place: one that was cut off is a run that did not finish.
+    Ok(parse_result(&text).map(map).into_iter().collect())
 }
 
-fn record_of(result: Map<String, Value>, sweep: &str, index: usize) -> RunRecord {
+fn record_of(result: Map<String, Value>, sweep: &str, origin: &str, index: usize) -> RunRecord {
     let combination = Combination::new(ParamSet::unchanged(), params_of(&result));
     let run_number = result.get("run_number").and_then(Value::as_i64).unwrap_or(0);
     RunRecord {
-        run_id: run_id(sweep, &combination.id, run_number, index as i64),
+        run_id: text_hash(&format!("{origin}\0{index}")),
         sweep: sweep.to_owned(),
         gpu_count: gpu_count_of(None, &result),
         run_number,
-        started_at: result.get("date").and_then(Value::as_str).and_then(local_time).unwrap_or_default(),
+        started_at: result.get("date").and_then(Value::as_str).and_then(local_date).unwrap_or_default(),
         wall_time_s: result.get("duration").and_then(Value::as_f64).unwrap_or(f64::NAN),
         startup_time_s: None,
         combination,
@@ -92,9 +101,4 @@ fn params_of(result: &Map<String, Value>) -> ParamSet {
         _ => None,
     };
     ParamSet { name, params }
-}
-
-fn local_time(text: &str) -> Option<DateTime<Utc>> {
-    let time = NaiveDateTime::parse_from_str(text, "%Y%m%d-%H%M%S").ok()?;
-    time.and_local_timezone(Local).earliest().map(|time| time.with_timezone(&Utc))
 }

@@ -144,7 +144,7 @@ impl SweepWriter {
         if row_is_completed(&path) {
             return Ok(true);
         }
-        let started_at = result.get("date").and_then(Value::as_str).and_then(local_date).unwrap_or_default();
+        let started_at = result.get("date").and_then(Value::as_str).and_then(layout::local_date).unwrap_or_default();
         self.save_tables(&RunRecord {
             sweep: self.manifest.sweep.clone(),
             combination: combination.clone(),
@@ -322,11 +322,6 @@ fn row_is_completed(path: &Path) -> bool {
     let Ok(batch) = read_parquet(path) else { return false };
     let status = batch.column_by_name("status").and_then(|column| column.as_string_opt::<i32>());
     status.is_some_and(|status| status.len() == 1 && status.value(0) == "completed")
-}
-
-fn local_date(text: &str) -> Option<DateTime<Utc>> {
-    let time = chrono::NaiveDateTime::parse_from_str(text, "%Y%m%d-%H%M%S").ok()?;
-    time.and_local_timezone(chrono::Local).earliest().map(|time| time.with_timezone(&Utc))
 }
 
 fn write_json(path: &Path, value: &Value) -> Result<(), StoreError> {

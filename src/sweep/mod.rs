@@ -154,6 +154,24 @@ struct Run<'a> {
     number: i64,
 }
 
+/// When the benchmark of a run began and how long it took; of what failed before it, if it never began.
+#[derive(Clone, Copy)]
+struct Clock {
+    started_at: DateTime<Utc>,
+    started: Instant,
+    wall_time: Duration,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { started_at: Utc::now(), started: Instant::now(), wall_time: Duration::ZERO }
+    }
+
+    fn stop(&mut self) {
+        self.wall_time = self.started.elapsed();
+    }
+}
+
 /// The server of a serve parameter set. One that could not be started would not start the next time either: its
 /// other runs fail for the same reason without being tried.
 enum Slot {
@@ -211,14 +229,14 @@ impl Driver<'_> {
     ) -> Result<Flow, StoreError> {
         let mut is_warm = self.warmup_num_prompts == 0;
         for run_number in &bench.run_numbers {
-            let (started_at, started) = (Utc::now(), Instant::now());
             let run = Run { server, bench: bench.plan, number: *run_number };
-            let outcome = match self.run_one(run, &mut is_warm, slot).await? {
+            let mut clock = Clock::start();
+            let outcome = match self.run_one(run, &mut is_warm, &mut clock, slot).await? {
                 Ok(result) => Outcome::Completed(result),
                 Err(Stop::Failed(failure)) => Outcome::Failed(failure),
                 Err(Stop::Interrupted) => return Ok(Err(SweepState::Interrupted)),
             };
-            let record = self.record_of(run, started_at, started.elapsed(), slot, outcome);
+            let record = self.record_of(run, clock, slot, outcome);
             self.keep(&record)?;
             if let Some(failure) = record.failure() {
                 if failure.kind.needs_new_server() {
@@ -237,6 +255,7 @@ impl Driver<'_> {
         &mut self,
         run: Run<'_>,
         is_warm: &mut bool,
+        clock: &mut Clock,
         slot: &mut Slot,
     ) -> Result<Result<Map<String, Value>, Stop>, StoreError> {
         if self.interrupt.is_set() {
@@ -261,7 +280,12 @@ impl Driver<'_> {
         self.observer.event(Event::RunStarted { combination: &run.bench.combination, run_number: run.number });
         let result_path = self.writer.partial_result(&run.bench.combination, run.number)?;
         let command = bench_command(&run.bench.command, &result_path);
+        *clock = Clock::start();
         let result = self.benchmark(&command, &run.bench.combination, &result_path, server).await;
+        clock.stop();
+        if result.is_ok() {
+            server.reset_caches(&self.keeper, self.interrupt).await;
+        }
         Ok(result.map(|result| complete_result(result, run.number, &run.bench.combination)))
     }
 
@@ -309,12 +333,15 @@ impl Driver<'_> {
         let short = ParamSet::unchanged().with("num_prompts", self.warmup_num_prompts.into());
         let command = bench_command(&bench.command.with_params(&short), &result_path);
         let ended = self.benchmark(&command, &bench.combination, &result_path, server).await;
+        if ended.is_ok() {
+            server.reset_caches(&self.keeper, self.interrupt).await;
+        }
         self.writer.partial_result(&bench.combination, WARM_UP)?;
         Ok(ended.map(|_| ()))
     }
 
-    /// The benchmark on a clean server, and the caches emptied behind it. Emptying that fails does not spoil what
-    /// was measured: it fails the run behind, which could not start clean.
+    /// The benchmark on a clean server. Emptying the caches behind it is another step: where that fails, it does not
+    /// spoil what was measured, but the run behind, which could not start clean.
     async fn benchmark(
         &mut self,
         command: &Command,
@@ -329,20 +356,12 @@ impl Driver<'_> {
             result_path,
             limit: self.options.bench_timeout,
         };
-        let result = run_benchmark(benchmark, server, &self.keeper, self.interrupt).await?;
-        server.reset_caches(&self.keeper, self.interrupt).await;
-        Ok(result)
+        run_benchmark(benchmark, server, &self.keeper, self.interrupt).await
     }
 
-    fn record_of(
-        &self,
-        run: Run<'_>,
-        started_at: DateTime<Utc>,
-        wall_time: Duration,
-        slot: &Slot,
-        outcome: Outcome,
-    ) -> RunRecord {
+    fn record_of(&self, run: Run<'_>, clock: Clock, slot: &Slot, outcome: Outcome) -> RunRecord {
         let combination = run.bench.combination.clone();
+        let Clock { started_at, wall_time, .. } = clock;
         RunRecord {
             sweep: self.writer.name().to_owned(),
             run_id: run_id(self.writer.name(), &combination.id, run.number, started_at.timestamp_micros()),
