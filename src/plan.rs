@@ -28,6 +28,13 @@ pub struct BenchPlan {
     pub command: Command,
 }
 
+impl BenchPlan {
+    /// The benchmark with so few prompts that it only warms the server up.
+    pub fn warm_up(&self, num_prompts: u32) -> Command {
+        self.command.with_params(&ParamSet::unchanged().with("num_prompts", num_prompts.into()))
+    }
+}
+
 /// One start of the server, and everything that is measured on it.
 #[derive(Clone, Debug)]
 pub struct ServerPlan {

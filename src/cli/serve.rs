@@ -1,13 +1,13 @@
 //! `sweeplake serve`: a sweep of servers and loads.
 
 use super::progress::Progress;
-use super::show::summary_table;
+use super::show::{failures_table, summary_table};
 use super::{Ended, Failure, block_on};
 use crate::exec::{Interrupt, Interrupter, Reset};
 use crate::params::{Command, ParamSet, read_params_file};
 use crate::plan::{Link, Plan, PlanRequest, describe};
 use crate::record::Environment;
-use crate::store::{Manifest, SweepState, SweepWriter, result_paths};
+use crate::store::{Manifest, SweepState, SweepWriter, WARM_UP_FILE, result_paths};
 use crate::sweep::{Options, bench_command, check_programs, run};
 use chrono::{Local, Utc};
 use std::path::{Path, PathBuf};
@@ -163,7 +163,17 @@ impl Prepared {
                     continue;
                 }
                 benches.push(format!("# {}", describe(&bench.combination.serve, &bench.combination.bench)));
-                benches.extend(paths.iter().map(|path| bench_command(&bench.command, path).quoted()));
+                let after = self.after_bench_cmd.iter().map(Command::quoted);
+                if self.plan.warmup_num_prompts > 0 {
+                    let short = bench.warm_up(self.plan.warmup_num_prompts);
+                    let path = paths[0].with_file_name(WARM_UP_FILE);
+                    benches.push(format!("# warm-up, not kept\n{}", bench_command(&short, &path).quoted()));
+                    benches.extend(after.clone());
+                }
+                for path in &paths {
+                    benches.push(bench_command(&bench.command, path).quoted());
+                    benches.extend(after.clone());
+                }
                 runs += paths.len();
             }
             if !benches.is_empty() {
@@ -199,17 +209,18 @@ impl Prepared {
         progress.finish();
         if ended.runs > 0 {
             eprintln!("{}", summary_table(&folder)?);
+            if ended.failed > 0 {
+                eprintln!("failed runs:\n{}", failures_table(&folder)?);
+            }
             eprintln!("sweep: {}", folder.display());
+            let quoted = quoted_path(&folder);
+            eprintln!(
+                "next:  sweeplake report {quoted}\n       sweeplake query {quoted} \"SELECT * FROM combinations\""
+            );
         }
         let again = format!("add --resume -e {} to the same command to run what is missing", quoted_name(&folder));
         match ended.state {
-            SweepState::Completed => {
-                eprintln!(
-                    "next:  sweeplake report {0}\n       sweeplake query {0} \"SELECT * FROM combinations\"",
-                    quoted_path(&folder)
-                );
-                Ok(folder)
-            }
+            SweepState::Completed => Ok(folder),
             SweepState::Interrupted => {
                 eprintln!(
                     "interrupted: {} run(s) are kept in {}; {again}",

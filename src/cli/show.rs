@@ -15,6 +15,7 @@ pub struct Arguments {
 }
 
 const SUMMARY: &str = include_str!("../../queries/summary.sql");
+const FAILURES: &str = include_str!("../../queries/failures.sql");
 
 pub fn exec(arguments: Arguments) -> Ended {
     let lake = Lake::open(&arguments.sweeps).map_err(query_failure)?;
@@ -27,8 +28,17 @@ pub fn exec(arguments: Arguments) -> Ended {
 
 /// The table of combinations of a sweep, as text.
 pub fn summary_table(sweep: &Path) -> Result<String, Failure> {
+    table(sweep, SUMMARY)
+}
+
+/// The table of failed runs of a sweep, as text.
+pub fn failures_table(sweep: &Path) -> Result<String, Failure> {
+    table(sweep, &format!("SELECT serve, bench, run_number, error_kind, error FROM ({FAILURES})"))
+}
+
+fn table(sweep: &Path, sql: &str) -> Result<String, Failure> {
     let lake = Lake::open(&[sweep.to_owned()]).map_err(query_failure)?;
-    Ok(plain_table(&block_on(lake.sql(SUMMARY))?.map_err(query_failure)?))
+    Ok(plain_table(&block_on(lake.sql(sql))?.map_err(query_failure)?))
 }
 
 fn print_facts(facts: &Answer) {

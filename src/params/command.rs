@@ -83,7 +83,7 @@ impl Command {
 }
 
 /// The words that stand for one parameter on a command line.
-pub fn flag_words(key: &str, value: &Value) -> Vec<String> {
+fn flag_words(key: &str, value: &Value) -> Vec<String> {
     let flag = preferred_flag(key);
     match value {
         Value::Null => Vec::new(),

@@ -6,9 +6,9 @@ mod file;
 mod secret;
 
 pub use address::Address;
-pub use command::{Command, flag_words};
+pub use command::Command;
 pub use file::read_params_file;
-pub use secret::{redacted_params, redacted_value};
+pub use secret::redacted_params;
 
 use crate::id::column_name;
 use serde_json::{Map, Value};

@@ -33,12 +33,10 @@ impl Command {
 
 /// Parameters as they may be stored.
 pub fn redacted_params(params: &Map<String, Value>) -> impl Iterator<Item = (String, Value)> + '_ {
-    params.iter().map(|(key, value)| (key.clone(), redacted_value(key, value)))
-}
-
-/// A parameter's value as it may be stored.
-pub fn redacted_value(key: &str, value: &Value) -> Value {
-    if is_secret(key) && !value.is_null() { Value::String(REDACTED.into()) } else { value.clone() }
+    params.iter().map(|(key, value)| {
+        let is_hidden = is_secret(key) && !value.is_null();
+        (key.clone(), if is_hidden { Value::String(REDACTED.into()) } else { value.clone() })
+    })
 }
 
 /// `NAME=value` given as an argument (`env NAME=value …`, `docker run -e NAME=value`).

@@ -33,7 +33,7 @@ pub fn read_runs(folder: &Path, sweep: &str, detail: Detail) -> Result<Vec<RunRe
             Detail::Runs => read_results(path, |LeanResult(result)| result),
             Detail::Requests => read_results(path, |result: Map<String, Value>| result),
         }?;
-        let origin = path.to_string_lossy();
+        let origin = path.strip_prefix(folder).unwrap_or(path).to_string_lossy();
         Ok(results.into_iter().enumerate().map(|(index, result)| record_of(result, sweep, &origin, index)).collect())
     });
     let records: Vec<Vec<RunRecord>> = records.collect::<Result<_, StoreError>>()?;
@@ -66,19 +66,33 @@ fn read_results<T: DeserializeOwned>(
     map: fn(T) -> Map<String, Value>,
 ) -> Result<Vec<Map<String, Value>>, StoreError> {
     let text = std::fs::read_to_string(path).map_err(StoreError::io(path))?;
-    if path.file_name().is_some_and(|name| name == SUMMARY) {
-        let results: Vec<T> = parse_result(&text).map_err(StoreError::data(path))?;
-        return Ok(results.into_iter().map(map).collect());
+    if path.file_name().is_none_or(|name| name != SUMMARY) {
+        // vLLM writes a run's file in place: one that was cut off is a run that did not finish.
+        return Ok(parse_result(&text).map(map).into_iter().collect());
     }
-    // vLLM writes a run's file in place: one that was cut off is a run that did not finish.
-    Ok(parse_result(&text).map(map).into_iter().collect())
+    match parse_result::<Vec<T>>(&text) {
+        Ok(results) => Ok(results.into_iter().map(map).collect()),
+        // A summary that was cut off, or that is somebody else's: the runs beside it are what there is.
+        Err(_) => {
+            let runs = run_files(path.parent().unwrap_or(path));
+            let results = runs.iter().map(|run| read_results(run, map)).collect::<Result<Vec<_>, _>>()?;
+            Ok(results.into_iter().flatten().collect())
+        }
+    }
+}
+
+fn run_files(folder: &Path) -> Vec<PathBuf> {
+    let files = WalkDir::new(folder).max_depth(1).sort_by_file_name().into_iter().filter_map(Result::ok);
+    let runs =
+        files.filter(|file| file.file_name().to_str().is_some_and(|name| run_number_of(name, ".json").is_some()));
+    runs.map(|file| file.into_path()).collect()
 }
 
 fn record_of(result: Map<String, Value>, sweep: &str, origin: &str, index: usize) -> RunRecord {
     let combination = Combination::new(ParamSet::unchanged(), params_of(&result));
     let run_number = result.get("run_number").and_then(Value::as_i64).unwrap_or(0);
     RunRecord {
-        run_id: text_hash(&format!("{origin}\0{index}")),
+        run_id: text_hash(&format!("{sweep}\0{origin}\0{index}")),
         sweep: sweep.to_owned(),
         gpu_count: gpu_count_of(None, &result),
         run_number,

@@ -14,6 +14,8 @@ pub const REQUESTS: &str = "requests.parquet";
 pub const BENCH_LOG: &str = "bench.log";
 pub const LOCK: &str = ".lock";
 pub const REPORT: &str = "report.html";
+/// Where a warm-up's result lies until it is thrown away.
+pub const WARM_UP_FILE: &str = "warmup.partial.json";
 /// Where the Pareto chart lies in a sweep's folder.
 pub const PARETO_FIGURE: &str = "pareto/PARETO.png";
 

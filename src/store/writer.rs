@@ -6,7 +6,7 @@ use super::summary::{write_summary, write_summary_csv};
 use super::{StoreError, compact, read_parquet, rows_to_batch, write_bytes_atomically, write_parquet};
 use crate::params::ParamSet;
 use crate::plan::Combination;
-use crate::record::{Outcome, RunRecord, complete_result, read_result};
+use crate::record::{Environment, Outcome, RunRecord, complete_result, read_result};
 use arrow::array::{Array, AsArray};
 use chrono::{DateTime, Utc};
 use nix::fcntl::{Flock, FlockArg};
@@ -58,9 +58,10 @@ impl SweepWriter {
             combinations: stored.combinations,
             runs: stored.runs,
             failed: stored.failed,
-            environment: crate::record::Environment {
-                engine_version: wanted.environment.engine_version.clone().or(stored.environment.engine_version),
-                ..wanted.environment.clone()
+            environment: Environment {
+                // Known again only once a server is up, and there may be nothing left to run.
+                engine_version: stored.environment.engine_version,
+                ..wanted.environment
             },
             ..wanted
         };
@@ -131,6 +132,15 @@ impl SweepWriter {
         let folder = self.combination_folder(combination);
         std::fs::create_dir_all(&folder).map_err(StoreError::io(&folder))?;
         let path = layout::run_partial(&folder, run_number);
+        remove_if_there(&path)?;
+        Ok(path)
+    }
+
+    /// Where a warm-up should write its result. Asked for a second time, it takes the result away.
+    pub fn warm_up_result(&self, combination: &Combination) -> Result<PathBuf, StoreError> {
+        let folder = self.combination_folder(combination);
+        std::fs::create_dir_all(&folder).map_err(StoreError::io(&folder))?;
+        let path = folder.join(layout::WARM_UP_FILE);
         remove_if_there(&path)?;
         Ok(path)
     }

@@ -6,7 +6,7 @@ pub use event::{Event, Observer};
 
 use crate::exec::{Benchmark, Interrupt, Keeper, Output, Reset, Server, ServerSpec, Stop, find_program, run_benchmark};
 use crate::id::run_id;
-use crate::params::{Command, ParamSet};
+use crate::params::Command;
 use crate::plan::{BenchPlan, Combination, Plan, ServerPlan};
 use crate::record::{Failure, Outcome, RunRecord, complete_result, gpu_count_of};
 use crate::store::{StoreError, SweepState, SweepWriter};
@@ -142,9 +142,6 @@ struct Driver<'a> {
 
 /// `Err` ends the sweep in that state.
 type Flow = Result<(), SweepState>;
-
-/// The run number under which a warm-up's result lies until it is thrown away.
-const WARM_UP: i64 = -1;
 
 /// One run to be made.
 #[derive(Clone, Copy)]
@@ -329,14 +326,13 @@ impl Driver<'_> {
     /// A run that is not kept, with a few prompts, before the first of a combination.
     async fn warm_up(&mut self, bench: &BenchPlan, server: &mut Server) -> Result<Result<(), Stop>, StoreError> {
         self.observer.event(Event::WarmingUp { num_prompts: self.warmup_num_prompts });
-        let result_path = self.writer.partial_result(&bench.combination, WARM_UP)?;
-        let short = ParamSet::unchanged().with("num_prompts", self.warmup_num_prompts.into());
-        let command = bench_command(&bench.command.with_params(&short), &result_path);
+        let result_path = self.writer.warm_up_result(&bench.combination)?;
+        let command = bench_command(&bench.warm_up(self.warmup_num_prompts), &result_path);
         let ended = self.benchmark(&command, &bench.combination, &result_path, server).await;
         if ended.is_ok() {
             server.reset_caches(&self.keeper, self.interrupt).await;
         }
-        self.writer.partial_result(&bench.combination, WARM_UP)?;
+        self.writer.warm_up_result(&bench.combination)?;
         Ok(ended.map(|_| ()))
     }
 

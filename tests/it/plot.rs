@@ -149,3 +149,72 @@ fn several_sweeps_are_curves_of_their_own() {
     let ran = scratch.run(&["plot", "theirs", "others", "--var-x", "max_concurrency", "--dry-run"]);
     assert!(ran.stdout.contains("curves: 2, points: 4"), "{}", ran.stdout);
 }
+
+/// A folder of combinations with the given TTFT and throughput, and maybe a parameter that only some have.
+fn configurations(scratch: &Scratch, points: &[(&str, f64, f64)]) {
+    for (index, (name, ttft, throughput)) in points.iter().enumerate() {
+        let mut run = serde_json::json!({
+            "median_ttft_ms": ttft, "output_throughput": throughput, "max_concurrency": 1, "run_number": 0, "name": name, "index": index,
+        });
+        if index % 2 == 0 {
+            run["tensor_parallel_size"] = 4.into();
+        }
+        scratch.write(&format!("points/BENCH--index={index}/summary.json"), &serde_json::json!([run]).to_string());
+    }
+}
+
+#[test]
+fn the_frontier_is_exact_about_ties_and_duplicates() {
+    let scratch = Scratch::new();
+    configurations(
+        &scratch,
+        &[
+            ("best ttft", 10.0, 100.0),
+            ("tie in ttft, worse", 10.0, 90.0),
+            ("middle", 20.0, 200.0),
+            ("middle again", 20.0, 200.0),
+            ("tie in throughput, worse", 30.0, 200.0),
+            ("best throughput", 40.0, 400.0),
+            ("dominated", 50.0, 300.0),
+        ],
+    );
+    let frontier = |more: &[&str]| {
+        let ran = scratch.run(
+            &[&["plot_pareto", "points", "--label-by", "name", "--fig-dpi", "40", "--format", "csv"][..], more]
+                .concat(),
+        );
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        ran.stdout.lines().skip(1).map(|row| row.split(',').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        frontier(&["--x", "median_ttft_ms:min", "--y", "output_throughput:max"]),
+        ["best ttft", "middle", "middle again", "best throughput"]
+    );
+    assert_eq!(
+        frontier(&["--x", "median_ttft_ms:max", "--y", "output_throughput:max"]),
+        ["best throughput", "dominated"]
+    );
+    assert_eq!(frontier(&["--x", "median_ttft_ms:min", "--y", "output_throughput:min"]), ["\"tie in ttft"]);
+}
+
+#[test]
+fn a_run_without_the_curve_variable_is_a_curve_of_its_own() {
+    let scratch = Scratch::new();
+    configurations(&scratch, &[("a", 1.0, 1.0), ("b", 2.0, 2.0), ("c", 3.0, 3.0)]);
+    let ran = scratch.ok(&[
+        "plot",
+        "points",
+        "--var-x",
+        "output_throughput",
+        "--var-y",
+        "median_ttft_ms",
+        "--curve-by",
+        "tensor_parallel_size",
+        "--fig-dpi",
+        "40",
+        "--svg",
+    ]);
+    assert_eq!(ran.stdout.trim(), "points/FIGURE.png");
+    let svg = scratch.read("points/FIGURE.svg");
+    assert!(svg.contains("(none)") && !svg.contains("4.0"), "4 stays 4, and nothing is dropped");
+}

@@ -192,3 +192,45 @@ fn list_and_show_tell_what_there_is() {
     let show = scratch.ok(&["show", "results/ours", "--format", "table"]).stdout;
     assert!(show.contains("max_concurrency=4") && show.contains(" ± "), "{show}");
 }
+
+#[test]
+fn an_unrelated_or_broken_summary_hides_no_run() {
+    let scratch = Scratch::new();
+    vllm_sweep(&scratch, "theirs");
+    scratch.write("theirs/notes/summary.json", "{\"not\": \"a sweep\"}");
+    let folder = scratch.files().into_iter().find(|file| file.ends_with("max_concurrency=2/summary.json")).unwrap();
+    let whole = scratch.read(&folder);
+    scratch.write(&folder, &whole[..whole.len() - 20]);
+    assert_eq!(scratch.query("theirs", "SELECT count(*) AS n FROM runs"), [json!({"n": 8})]);
+}
+
+#[test]
+fn the_queries_that_ship_give_their_rows() {
+    let scratch = Scratch::new();
+    vllm_sweep(&scratch, "theirs");
+    let run = |name: &str, parameters: &[(&str, &str)]| {
+        let path = crate::scratch::repository().join("queries").join(name);
+        let text = std::fs::read_to_string(path).unwrap();
+        let sql = parameters.iter().fold(text, |sql, (name, value)| sql.replace(&format!("{{{name}}}"), value));
+        scratch.query("theirs", &sql)
+    };
+    let list = &run("list.sql", &[])[0];
+    assert_eq!(
+        (&list["sweep"], &list["combinations"], &list["runs"], &list["failed"]),
+        (&json!("theirs"), &json!(4), &json!(8), &json!(0))
+    );
+    let summary = run("summary.sql", &[]);
+    assert_eq!(summary.len(), 4);
+    assert!(summary.iter().all(|row| row["n"] == 2 && row["p99_e2el_ms"] == 100.0));
+    let headlines = run("headlines.sql", &[]);
+    let found: Vec<(&str, f64)> =
+        headlines.iter().map(|row| (row["metric"].as_str().unwrap(), row["value"].as_f64().unwrap())).collect();
+    assert_eq!(
+        found,
+        [("output_throughput", 512.5), ("tokens_per_gpu", 256.25), ("median_ttft_ms", 40.0), ("p99_e2el_ms", 100.0)]
+    );
+    let best = run("best.sql", &[("sla", "100")]);
+    assert_eq!((best.len(), &best[0]["output_throughput"]), (4, &json!(512.5)));
+    assert!(run("best.sql", &[("sla", "99.9")]).is_empty());
+    assert!(run("failures.sql", &[]).is_empty());
+}

@@ -107,6 +107,33 @@ fn a_dry_run_prints_what_would_run_and_touches_nothing() {
 }
 
 #[test]
+fn a_dry_run_shows_warm_ups_and_what_runs_after() {
+    let scratch = Scratch::new();
+    let ran = scratch.ok(&[
+        "serve",
+        "--serve-cmd",
+        "my-server",
+        "--bench-cmd",
+        "my-bench --num-prompts 9",
+        "--after-bench-cmd",
+        "sh -c 'echo x'",
+        "-e",
+        "x",
+        "--num-runs",
+        "1",
+        "--warmup-num-prompts",
+        "2",
+        "--dry-run",
+    ]);
+    let commands: Vec<&str> = ran.stdout.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(commands.len(), 5, "{commands:?}");
+    assert!(
+        commands[1].starts_with("my-bench --num-prompts 2 ") && commands[3].starts_with("my-bench --num-prompts 9 ")
+    );
+    assert_eq!((commands[2], commands[4]), ("sh -c 'echo x'", "sh -c 'echo x'"));
+}
+
+#[test]
 fn commands_alone_make_a_sweep_of_one_combination() {
     let scratch = Scratch::new();
     scratch.ok(&[
