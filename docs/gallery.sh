@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Draws docs/gallery/ again, from real sweeps of the simulated server. Takes about ten minutes.
+# Draws docs/gallery/ again, from real sweeps of the simulated server. Takes some ten minutes the first time.
 # Usage: docs/gallery.sh [SWEEPLAKE]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 program=$(realpath "${1:-target/release/sweeplake}")
 gallery=$(realpath -m docs/gallery)
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-mkdir -p "$gallery"
+scratch=target/gallery # sweeps that are there already are not run again
+mkdir -p "$gallery" "$scratch"
 cp examples/demo_serve.json examples/demo_bench.json docs/gallery_wide_serve.json docs/gallery_wide_bench.json "$scratch"
 cd "$scratch"
 
 sweep() { # NAME SERVE_FLAGS BENCH_FLAGS MORE…
     local name=$1 serve=$2 bench=$3
     shift 3
+    if [ -f "results/$name/sweep.json" ]; then set -- "$@" --resume; fi
     "$program" serve --serve-cmd "$program sim sim/llama-8b --port 18200 $serve" \
         --bench-cmd "$program bench --port 18200 --ignore-eos $bench" -e "$name" "$@" 2> "$name.txt" || { cat "$name.txt"; exit 1; }
 }
@@ -30,7 +30,7 @@ draw() { # FILE COMMAND SWEEP FLAGS…
 echo '[{"request_rate": 4}, {"request_rate": 8}, {"request_rate": 16}, {"request_rate": 32}, {"request_rate": "inf"}]' > rates.json
 sweep demo "" "--random-input-len 256 --random-output-len 32" --serve-params demo_serve.json --bench-params demo_bench.json
 sweep rates "" "--random-input-len 256 --random-output-len 32 --num-prompts 60" --bench-params rates.json
-sweep wide "--speed 20" "--num-prompts 96" --serve-params gallery_wide_serve.json --bench-params gallery_wide_bench.json --num-runs 2
+sweep wide "--speed 20" "--num-prompts 64" --serve-params gallery_wide_serve.json --bench-params gallery_wide_bench.json --num-runs 2
 
 curves=max_num_seqs,tensor_parallel_size
 draw latency_throughput.png plot demo --var-x output_throughput --var-y p99_e2el_ms --curve-by $curves

@@ -1,6 +1,6 @@
 -- The Pareto frontier: the configurations that no other one of their series beats.
 -- Exact: of two with equal x only the better y stays, equal points stay together.
--- Parameters: {configurations}, a query with columns series, x and y; {x_sign} and {y_sign}, 1 where more is better
+-- Parameters: {configurations}, a query with columns sweep, combination, series, x and y; {x_sign} and {y_sign}, 1 where more is better
 --             and -1 where less is
 -- Columns: those of {configurations}, then is_frontier
 WITH configurations AS (
@@ -31,4 +31,4 @@ SELECT
     gain_y = best_y AND (best_y_ahead IS NULL OR gain_y > best_y_ahead) AS is_frontier
 FROM gains
 JOIN ahead USING (series, gain_x)
-ORDER BY series, x, y
+ORDER BY series, x, y, sweep, combination

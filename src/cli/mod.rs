@@ -22,7 +22,7 @@ use std::process::ExitCode;
 
 /// Parameter sweeps of LLM servers: run, store, query, show and compare.
 #[derive(Parser)]
-#[command(name = "sweeplake", version, infer_long_args = true, max_term_width = 110)]
+#[command(name = "sweeplake", version, infer_long_args = true, args_override_self = true, max_term_width = 110)]
 #[command(after_help = "Exit codes: 0 fine, 1 the work failed, 2 the command line or an input file is wrong, \
                         130 interrupted. Results go to stdout, everything else to stderr.")]
 struct Arguments {

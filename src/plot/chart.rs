@@ -119,7 +119,15 @@ pub struct LegendBlock {
 pub struct LegendEntry {
     pub text: String,
     pub style: Style,
-    pub has_line: bool,
+    pub shows: Shows,
+}
+
+/// What of a style an entry of the legend stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shows {
+    Line,
+    Marker,
+    Both,
 }
 
 impl Figure {

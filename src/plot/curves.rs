@@ -1,7 +1,7 @@
 //! Runs become curves: repeats are averaged, curves told apart, panels laid out.
 
 use super::axis::{Axis, Scale};
-use super::chart::{Estimate, Figure, Join, LegendBlock, LegendEntry, Panel, Point, Series, Spread, Style};
+use super::chart::{Estimate, Figure, Join, LegendBlock, LegendEntry, Panel, Point, Series, Shows, Spread, Style};
 use super::theme::{self, Color, Dash, Marker};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -197,15 +197,17 @@ impl Styles {
             let second = values(1);
             styles.dashes =
                 second.iter().enumerate().map(|(index, value)| (value.clone(), theme::dash(index))).collect();
-            let entries =
-                second.iter().map(|value| entry(value, Style { dash: styles.dashes[value], ..neutral })).collect();
-            styles.legend.push(LegendBlock { heading: vars[1].clone(), entries });
+            let entries = second.iter().map(|value| LegendEntry {
+                shows: Shows::Line,
+                ..entry(value, Style { dash: styles.dashes[value], ..neutral })
+            });
+            styles.legend.push(LegendBlock { heading: vars[1].clone(), entries: entries.collect() });
             if has_marker_var {
                 let third = values(2);
                 styles.markers =
                     third.iter().enumerate().map(|(index, value)| (value.clone(), theme::marker(index))).collect();
                 let entries = third.iter().map(|value| LegendEntry {
-                    has_line: false,
+                    shows: Shows::Marker,
                     ..entry(value, Style { marker: styles.markers[value], ..neutral })
                 });
                 styles.legend.push(LegendBlock { heading: vars[2].clone(), entries: entries.collect() });
@@ -228,7 +230,7 @@ impl Styles {
 }
 
 fn entry(text: &str, style: Style) -> LegendEntry {
-    LegendEntry { text: text.to_owned(), style, has_line: true }
+    LegendEntry { text: text.to_owned(), style, shows: Shows::Both }
 }
 
 fn joined(curve: &[String]) -> String {

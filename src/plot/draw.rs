@@ -5,7 +5,7 @@
 
 use super::PlotError;
 use super::axis::Axis;
-use super::chart::{Estimate, Figure, Join, LegendEntry, Panel, Point, Series, Spread, Style};
+use super::chart::{Estimate, Figure, Join, LegendEntry, Panel, Point, Series, Shows, Spread, Style};
 use super::labels::{LabelBox, Wanted, place_labels};
 use super::theme::{Color, DIMMED, Dash, FINE_GRID, FONT, FRAME, GRID, INK, Marker, QUIET_INK};
 use plotters::coord::Shift;
@@ -120,8 +120,12 @@ fn text_width(text: &str, kind: Text, scale: f64) -> f64 {
     let style = if kind.is_bold() { FontStyle::Bold } else { FontStyle::Normal };
     let font = FontDesc::new(FontFamily::Name(FONT), kind.units(scale), style);
     LazyLock::force(&FONTS_READY);
-    font.box_size(text).map_or(0.0, |(width, _)| f64::from(width))
+    font.box_size(text).map_or(0.0, |(width, _)| f64::from(width) * DRAWN_OVER_MEASURED)
 }
+
+/// Plotters measures a text as if its size were the height of a line (1.362 em in this font), and writes it into the
+/// SVG at size / 1.24.
+const DRAWN_OVER_MEASURED: f64 = 1.362 / 1.24;
 
 /// Where everything goes.
 struct Layout {
@@ -466,12 +470,14 @@ impl Pen<'_, '_> {
 
     fn legend_entry(&self, entry: &LegendEntry, (left, middle): (f64, f64)) -> Drawn {
         let swatch = 24.0 * POINT * self.scale;
-        if entry.has_line {
+        if entry.shows != Shows::Marker {
             for piece in dashed(&[(left, middle), (left + swatch, middle)], entry.style.dash, self.scale) {
                 self.stroke(&piece, entry.style.color, entry.style.opacity, 2.0)?;
             }
         }
-        self.marker((left + swatch / 2.0, middle), &entry.style, 1.0)?;
+        if entry.shows != Shows::Line {
+            self.marker((left + swatch / 2.0, middle), &entry.style, 1.0)?;
+        }
         let at = (left + swatch + 6.0 * POINT * self.scale, middle);
         self.text(&entry.text, at, Text::Tick, INK, (HPos::Left, VPos::Center))
     }
@@ -619,6 +625,14 @@ mod tests {
             .sum();
         // Eight of twelve points are ink.
         assert!((length / 600.0 - 8.0 / 12.0).abs() < 0.05, "{length}");
+    }
+
+    #[test]
+    fn texts_are_as_wide_as_they_are_drawn() {
+        // A digit of Noto Sans is 0.572 em wide, and an em is drawn as size / 1.24.
+        let em = Text::Tick.units(1.0) / 1.24;
+        let width = text_width(&"0".repeat(100), Text::Tick, 1.0);
+        assert!((width / em / 100.0 - 0.572).abs() < 0.002, "{}", width / em / 100.0);
     }
 
     #[test]

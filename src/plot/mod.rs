@@ -11,7 +11,9 @@ mod request;
 mod theme;
 
 pub use axis::{Axis, Scale, Tick, UnknownScale, number_label};
-pub use chart::{Estimate, Figure, Join, LegendBlock, LegendEntry, Panel, Point, PointLabel, Series, Spread, Style};
+pub use chart::{
+    Estimate, Figure, Join, LegendBlock, LegendEntry, Panel, Point, PointLabel, Series, Shows, Spread, Style,
+};
 pub use curves::{CurveSpec, Observation, curves, natural_order};
 pub use draw::{Size, to_svg};
 pub use labels::{LabelBox, place_labels};

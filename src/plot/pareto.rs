@@ -1,7 +1,9 @@
 //! The Pareto chart: every configuration, the frontier, and what is on it.
 
 use super::axis::{Axis, Scale};
-use super::chart::{Estimate, Figure, Join, LegendBlock, LegendEntry, Panel, Point, PointLabel, Series, Spread, Style};
+use super::chart::{
+    Estimate, Figure, Join, LegendBlock, LegendEntry, Panel, Point, PointLabel, Series, Shows, Spread, Style,
+};
 use super::theme::{self, DIMMED, Dash, Marker};
 use crate::metric::Better;
 
@@ -47,10 +49,10 @@ pub fn pareto_figure(configurations: &[Configuration], spec: &ParetoSpec) -> Fig
             configurations.iter().filter(|one| one.is_frontier && one.group == *group).collect();
         series.push(frontier(&on_it, style, spec));
         let text = if group.is_empty() { "Pareto frontier" } else { group };
-        entries.push(LegendEntry { text: text.to_owned(), style, has_line: true });
+        entries.push(LegendEntry { text: text.to_owned(), style, shows: Shows::Both });
     }
     if !series[0].points.is_empty() {
-        entries.push(LegendEntry { text: "dominated".into(), style: series[0].style, has_line: false });
+        entries.push(LegendEntry { text: "dominated".into(), style: series[0].style, shows: Shows::Marker });
     }
     let has_room = configurations.len() <= MOST_LABELLED;
     let labels = configurations.iter().filter(|one| one.is_frontier || has_room).map(|one| PointLabel {

@@ -67,6 +67,16 @@ const RUN_COLUMNS: [(&str, DataType); 39] = [
 const LATENCIES: [&str; 4] = ["ttft", "tpot", "itl", "e2el"];
 const STATISTICS: [&str; 4] = ["mean", "median", "std", "p99"];
 
+/// Columns of `sweeps` that hold no text: of a folder that vLLM made none of them is known.
+const SWEEP_COLUMNS: [(&str, DataType); 6] = [
+    ("started_at", DataType::Timestamp(TimeUnit::Microsecond, None)),
+    ("finished_at", DataType::Timestamp(TimeUnit::Microsecond, None)),
+    ("runs", DataType::Int64),
+    ("failed", DataType::Int64),
+    ("combinations", DataType::Int64),
+    ("gpus", DataType::Int64),
+];
+
 const REQUEST_COLUMNS: [(&str, DataType); 14] = [
     ("sweep", DataType::Utf8),
     ("combination", DataType::Utf8),
@@ -87,7 +97,8 @@ const REQUEST_COLUMNS: [(&str, DataType); 14] = [
 pub fn sweeps(sweeps: &[Sweep]) -> Result<Table, QueryError> {
     let rows: Vec<Row> = sweeps.iter().map(sweep_row).collect();
     let batch = rows_to_batch(&rows);
-    let schema = Arc::new(typed(batch.schema_ref()));
+    let base = Schema::new(base_schema(&SWEEP_COLUMNS));
+    let schema = Arc::new(typed(&unite_schemas([batch.schema_ref().as_ref(), &base])));
     in_memory(&schema, &[batch])
 }
 

@@ -155,13 +155,21 @@ pub fn http(port: u16, method: &str, path: &str, headers: &str, body: &str) -> O
 
 /// Processes whose command line holds a text.
 pub fn processes_with(text: &str) -> Vec<i32> {
+    command_lines().filter(|(_, line)| line.contains(text)).map(|(pid, _)| pid).collect()
+}
+
+/// Processes that were started with these words.
+pub fn processes_of(words: &str) -> Vec<i32> {
+    command_lines().filter(|(_, line)| line.starts_with(words)).map(|(pid, _)| pid).collect()
+}
+
+fn command_lines() -> impl Iterator<Item = (i32, String)> {
     let entries = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|pid| {
+    pids.map(|pid| {
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&line).replace('\0', " ").contains(text)
+        (pid, String::from_utf8_lossy(&line).replace('\0', " "))
     })
-    .collect()
 }
 
 pub fn repository() -> &'static Path {

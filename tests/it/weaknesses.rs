@@ -1,6 +1,6 @@
 //! What `vllm bench sweep` gets wrong (W1 to W15), and ours must not.
 
-use crate::scratch::{Ran, Scratch, is_served, processes_with, wait_until};
+use crate::scratch::{PROGRAM, Ran, Scratch, is_served, processes_of, processes_with, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -45,13 +45,10 @@ fn w02_nothing_outlives_a_sweep_however_it_dies() {
             .spawn()
             .unwrap();
         let mark = format!("--port {}", scratch.port);
-        // The driver's own command line holds both commands.
-        wait_until("the benchmark runs", || {
-            scratch.exists("results/x/bench.log") && processes_with(&format!("bench {mark}")).len() == 2
-        });
-        let server = processes_with(&format!("sim m {mark}"));
-        assert_eq!(server.len(), 2, "the driver and the server");
-        let group = *server.iter().find(|pid| **pid != child.id() as i32).unwrap();
+        wait_until("the benchmark runs", || processes_of(&format!("{PROGRAM} bench {mark}")).len() == 1);
+        let server = processes_of(&format!("{PROGRAM} sim m {mark}"));
+        assert_eq!(server.len(), 1, "one server");
+        let group = server[0];
         kill(Pid::from_raw(child.id() as i32), signal).unwrap();
         child.wait().unwrap();
         wait_until("every process of the sweep is gone", || {
