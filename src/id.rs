@@ -45,6 +45,12 @@ pub fn column_name(key: &str) -> String {
     }
 }
 
+/// Whether two keys are one parameter, spelled with dashes or underscores.
+pub fn is_same_key(left: &str, right: &str) -> bool {
+    let plain = |byte: u8| if byte == b'-' { b'_' } else { byte };
+    left.len() == right.len() && left.bytes().map(plain).eq(right.bytes().map(plain))
+}
+
 fn canonical_params(params: &Map<String, Value>) -> String {
     let mut pairs: Vec<_> = params.iter().map(|(key, value)| (column_name(key), canonical(value, true))).collect();
     pairs.sort();

@@ -1,6 +1,8 @@
 //! Statistics on plain slices: moments, quantiles and intervals. Pure functions; nothing here reads a clock.
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 /// A sample, summarised.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,11 +60,15 @@ pub fn percentile(sorted: &[f64], percent: f64) -> f64 {
     below + (above - below) * rank.fract()
 }
 
-/// The two-sided critical value of Student's t: 12.706 for 95 % and one degree of freedom.
+/// The two-sided critical value of Student's t: 12.706 for 95 % and one degree of freedom. Found values are kept: it is
+/// a search, and the same few are asked for thousands of times.
 pub fn t_critical(confidence: f64, degrees_of_freedom: usize) -> f64 {
-    StudentsT::new(0.0, 1.0, degrees_of_freedom as f64)
-        .map(|t| t.inverse_cdf(0.5 + confidence / 2.0))
-        .unwrap_or(f64::NAN)
+    static FOUND: Mutex<BTreeMap<(u64, usize), f64>> = Mutex::new(BTreeMap::new());
+    let mut found = FOUND.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    *found.entry((confidence.to_bits(), degrees_of_freedom)).or_insert_with(|| {
+        let t = StudentsT::new(0.0, 1.0, degrees_of_freedom as f64);
+        t.map_or(f64::NAN, |t| t.inverse_cdf(0.5 + confidence / 2.0))
+    })
 }
 
 /// A mean with half the width of its interval, both to the digits that the interval leaves certain:

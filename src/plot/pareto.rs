@@ -21,6 +21,9 @@ pub struct Configuration {
 /// With more configurations than these, only the frontier is labelled: nobody could read the others.
 const MOST_LABELLED: usize = 60;
 
+/// With more configurations than these, only the frontier shows its intervals: the others would be one grey cloud.
+const MOST_CROSSES: usize = 200;
+
 #[derive(Clone, Debug)]
 pub struct ParetoSpec {
     pub title: String,
@@ -36,7 +39,8 @@ pub fn pareto_figure(configurations: &[Configuration], spec: &ParetoSpec) -> Fig
     let mut groups: Vec<&str> = configurations.iter().map(|one| one.group.as_str()).collect();
     groups.sort_by(|left, right| super::curves::natural_order(left, right));
     groups.dedup();
-    let mut series = vec![dominated(configurations)];
+    let is_crowded = configurations.len() > MOST_CROSSES;
+    let mut series = vec![dominated(configurations, is_crowded)];
     let mut entries = Vec::new();
     for (index, group) in groups.iter().enumerate() {
         let style = Style {
@@ -65,7 +69,11 @@ pub fn pareto_figure(configurations: &[Configuration], spec: &ParetoSpec) -> Fig
     let mut caption = spec.caption.clone();
     let most = configurations.iter().map(|one| one.y.n).max().unwrap_or(0);
     if most > 1 {
-        caption.push(format!("Points: mean of up to {most} runs of a configuration; crosses: 95 % confidence intervals of both means (Student's t)."));
+        let of_which = if is_crowded { " (of the frontier only: there are too many points)" } else { "" };
+        caption.push(format!(
+            "Points: mean of up to {most} runs of a configuration; crosses{of_which}: 95 % confidence intervals of both \
+             means (Student's t)."
+        ));
     }
     Figure {
         title: spec.title.clone(),
@@ -79,13 +87,13 @@ pub fn pareto_figure(configurations: &[Configuration], spec: &ParetoSpec) -> Fig
     }
 }
 
-fn dominated(configurations: &[Configuration]) -> Series {
+fn dominated(configurations: &[Configuration], is_crowded: bool) -> Series {
     let points = configurations.iter().filter(|one| !one.is_frontier).map(point);
     Series {
         name: "dominated".into(),
         style: Style { color: DIMMED, dash: Dash::Solid, marker: Marker::Circle, opacity: 0.7 },
         join: Join::None,
-        spread: Spread::Bars,
+        spread: if is_crowded { Spread::None } else { Spread::Bars },
         points: points.collect(),
     }
 }

@@ -7,7 +7,7 @@ use super::{Figure, PlotError, Scale};
 use crate::metric::{Better, Metric, is_measured, label};
 use crate::query::{Answer, Columns, Filter, Kind, Lake, QueryError, Value, fill, quoted};
 use crate::stats::t_critical;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 const FRONTIER: &str = include_str!("../../queries/frontier.sql");
 
@@ -300,28 +300,25 @@ impl ParetoRequest {
         let placed: f64 = answer.numbers("n").into_iter().flatten().sum();
         let skipped = counted.numbers("n").into_iter().flatten().sum::<f64>() - placed;
         let figure = pareto_figure(&configurations_of(&answer, &labels), &self.spec(skipped as usize));
-        let table = lake.sql(&self.table_sql(&sql, labels.iter().chain(&groups))).await?;
+        let table = answer.sql("configurations", &self.table_sql(labels.iter().chain(&groups))).await?;
         Ok(Frontier { figure, table, configurations: answer.num_rows(), sql, skipped: skipped as usize })
     }
 
     /// The frontier's rows for a reader: labels, both values with half the width of their intervals, runs.
-    fn table_sql<'a>(&self, sql: &str, labels: impl Iterator<Item = &'a String>) -> String {
-        let mut columns: Vec<String> = Vec::new();
-        for label in labels.map(|name| quoted(name)) {
-            if !columns.contains(&label) {
-                columns.push(label);
-            }
-        }
+    fn table_sql<'a>(&self, labels: impl Iterator<Item = &'a String>) -> String {
+        let mut columns: Vec<String> = labels.map(|name| quoted(name)).collect();
         for (axis, objective) in [("x", &self.x), ("y", &self.y)] {
             let name = objective.column();
             columns.push(format!("{axis} AS {}", quoted(&name)));
             let ci95 = format!("t_critical(0.95, n - 1) * {axis}_std / sqrt(n)");
             columns.push(format!("{ci95} AS {}", quoted(&format!("{name}_ci95"))));
         }
-        format!(
-            "SELECT {}, n, sweep, combination FROM ({sql}) WHERE is_frontier ORDER BY series, x",
-            columns.join(", ")
-        )
+        columns.extend(["n", "sweep", "combination"].map(quoted));
+        // A label may be one of the others.
+        let mut seen = HashSet::new();
+        columns.retain(|column| seen.insert(column.clone()));
+        let columns = columns.join(", ");
+        format!("SELECT {columns} FROM configurations WHERE is_frontier ORDER BY series, x, y")
     }
 
     fn spec(&self, skipped: usize) -> ParetoSpec {

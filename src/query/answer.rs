@@ -1,10 +1,13 @@
 //! An answer: rows and columns, as plain values and in the formats that other programs read.
 
-use super::QueryError;
+use super::{QueryError, functions};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::datasource::MemTable;
+use datafusion::execution::context::SessionContext;
 use std::io::Write;
+use std::sync::Arc;
 
 /// What a query returned.
 #[derive(Clone, Debug)]
@@ -43,6 +46,17 @@ impl Answer {
 
     pub fn num_rows(&self) -> usize {
         self.batches.iter().map(RecordBatch::num_rows).sum()
+    }
+
+    /// Asks the answer itself, as a table of that name.
+    pub async fn sql(&self, name: &str, sql: &str) -> Result<Self, QueryError> {
+        let context = SessionContext::new();
+        functions::register(&context);
+        let table = MemTable::try_new(self.schema.clone(), vec![self.batches.clone()])?;
+        context.register_table(name, Arc::new(table))?;
+        let frame = context.sql(sql).await.map_err(QueryError::explain)?;
+        let schema = Arc::new(frame.schema().as_arrow().clone());
+        Ok(Self { schema, batches: frame.collect().await? })
     }
 
     /// All rows, cells in the order of [`Answer::columns`].

@@ -2,7 +2,7 @@
 
 use super::{Cell, Outcome, Row, RunRecord};
 use crate::id::column_name;
-use crate::params::{Command, ParamSet};
+use crate::params::{Command, ParamSet, redacted_params};
 use serde_json::{Map, Value};
 
 /// Keys of a result that hold one value for each request; they go to table `requests`.
@@ -182,14 +182,14 @@ fn number(row: &Row, name: &str) -> Option<f64> {
 }
 
 fn lookup(values: &Map<String, Value>, key: &str) -> Option<f64> {
-    values.iter().find(|(known, _)| column_name(known) == key).and_then(|(_, value)| match value {
+    match values.get(key).or_else(|| values.get(&key.replace('_', "-")))? {
         Value::String(text) => text.parse().ok(),
         other => other.as_f64(),
-    })
+    }
 }
 
 fn json_text(set: &ParamSet) -> Cell {
-    Cell::Text(Value::Object(ParamSet { name: None, params: set.params.clone() }.to_record()).to_string())
+    Cell::Text(Value::Object(redacted_params(&set.params).collect()).to_string())
 }
 
 fn to_ms(seconds: f64) -> f64 {

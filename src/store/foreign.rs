@@ -2,7 +2,7 @@
 
 use super::StoreError;
 use super::layout::{SUMMARY, local_date, run_number_of};
-use crate::id::{column_name, text_hash};
+use crate::id::{is_same_key, text_hash};
 use crate::params::{BENCHMARK_NAME, ParamSet};
 use crate::plan::Combination;
 use crate::record::{LeanResult, Outcome, RunRecord, gpu_count_of, parse_result};
@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 /// Settings of the load that a result repeats: parameters wherever they come from.
 const LOAD_KEYS: [&str; 4] = ["num_prompts", "max_concurrency", "request_rate", "burstiness"];
@@ -27,8 +27,8 @@ pub enum Detail {
 /// The runs below a sweep's folder, in the order of their paths. A folder's `summary.json` holds them all; the
 /// run files are read only where it is missing.
 pub fn read_runs(folder: &Path, sweep: &str, detail: Detail) -> Result<Vec<RunRecord>, StoreError> {
-    let files = result_files(folder);
-    let records = files.par_iter().map(|path| {
+    let records = result_files(folder).into_par_iter().map(|path| {
+        let path = path.as_path();
         let results = match detail {
             Detail::Runs => read_results(path, |LeanResult(result)| result),
             Detail::Requests => read_results(path, |result: Map<String, Value>| result),
@@ -40,25 +40,25 @@ pub fn read_runs(folder: &Path, sweep: &str, detail: Detail) -> Result<Vec<RunRe
     Ok(records.into_iter().flatten().collect())
 }
 
+/// The result files of a sweep, in the order of their paths. There may be thousands of folders: listing them is worth
+/// all cores.
 fn result_files(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    let mut covered: Option<PathBuf> = None;
-    let walk = WalkDir::new(folder).sort_by(|left, right| {
-        // The summary first, so that the runs beside it are known to be covered.
-        let is_run = |name: &std::ffi::OsStr| name != SUMMARY;
-        (is_run(left.file_name()), left.file_name()).cmp(&(is_run(right.file_name()), right.file_name()))
-    });
-    for entry in walk.into_iter().filter_map(Result::ok).filter(|entry| entry.file_type().is_file()) {
-        let Some(name) = entry.file_name().to_str() else { continue };
-        let parent = entry.path().parent();
-        if name == SUMMARY {
-            covered = parent.map(Path::to_owned);
-            files.push(entry.into_path());
-        } else if run_number_of(name, ".json").is_some() && parent != covered.as_deref() {
-            files.push(entry.into_path());
-        }
-    }
-    files
+    let mut tops: Vec<PathBuf> =
+        entries(folder).filter(|entry| entry.file_type().is_dir()).map(DirEntry::into_path).collect();
+    tops.sort();
+    let below: Vec<Vec<PathBuf>> = tops.par_iter().map(|top| result_files(top)).collect();
+    let own = own_result_files(folder);
+    own.into_iter().chain(below.into_iter().flatten()).collect()
+}
+
+/// The summary of a folder, or its run files where it has none.
+fn own_result_files(folder: &Path) -> Vec<PathBuf> {
+    let summary = folder.join(SUMMARY);
+    if summary.is_file() { vec![summary] } else { run_files(folder) }
+}
+
+fn entries(folder: &Path) -> impl Iterator<Item = DirEntry> {
+    WalkDir::new(folder).min_depth(1).max_depth(1).into_iter().filter_map(Result::ok)
 }
 
 fn read_results<T: DeserializeOwned>(
@@ -82,10 +82,11 @@ fn read_results<T: DeserializeOwned>(
 }
 
 fn run_files(folder: &Path) -> Vec<PathBuf> {
-    let files = WalkDir::new(folder).max_depth(1).sort_by_file_name().into_iter().filter_map(Result::ok);
-    let runs =
-        files.filter(|file| file.file_name().to_str().is_some_and(|name| run_number_of(name, ".json").is_some()));
-    runs.map(|file| file.into_path()).collect()
+    let is_run =
+        |entry: &DirEntry| entry.file_name().to_str().is_some_and(|name| run_number_of(name, ".json").is_some());
+    let mut runs: Vec<PathBuf> = entries(folder).filter(is_run).map(DirEntry::into_path).collect();
+    runs.sort();
+    runs
 }
 
 fn record_of(result: Map<String, Value>, sweep: &str, origin: &str, index: usize) -> RunRecord {
@@ -107,7 +108,7 @@ fn record_of(result: Map<String, Value>, sweep: &str, origin: &str, index: usize
 /// The parameters of a record: vLLM puts them behind `run_number`, and those of the load where they were.
 fn params_of(result: &Map<String, Value>) -> ParamSet {
     let behind = result.iter().skip_while(|(key, _)| *key != "run_number").skip(1);
-    let load = result.iter().filter(|(key, _)| LOAD_KEYS.contains(&column_name(key).as_str()));
+    let load = result.iter().filter(|(key, _)| LOAD_KEYS.iter().any(|load| is_same_key(load, key)));
     let mut params: Map<String, Value> = load.map(|(key, value)| (key.clone(), value.clone())).collect();
     params.extend(behind.map(|(key, value)| (key.clone(), value.clone())));
     let name = match params.shift_remove(BENCHMARK_NAME) {

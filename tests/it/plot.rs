@@ -136,6 +136,7 @@ fn other_objectives_and_groups_make_other_frontiers() {
         "4 configuration(s), 1 on the frontier"
     );
     assert_eq!(run(&["--group-by", "max_num_seqs"]), "4 configuration(s), 4 on the frontier");
+    assert_eq!(run(&["--label-by", "sweep,combination,sweep"]), "4 configuration(s), 2 on the frontier");
     let ran = scratch.run(&["plot_pareto", "theirs", "--x", "max_num_seqs"]);
     assert!(ran.code == Some(2) && ran.stderr.contains("expected METRIC:min or METRIC:max"), "{}", ran.stderr);
     let ran = scratch.run(&["plot_pareto", "theirs", "--user-count-var", "max_concurency"]);
