@@ -19,7 +19,7 @@ pub struct Metric {
 impl Metric {
     /// Looks a key up; `None` for parameters and unknown keys.
     pub fn of(key: &str) -> Option<Self> {
-        named(key).or_else(|| latency(key))
+        named(key).or_else(|| latency(key)).or_else(|| mean_of_runs(key))
     }
 }
 
@@ -33,9 +33,12 @@ pub fn label(key: &str) -> String {
     }
 }
 
-/// Counts and settings that a result repeats: numbers, but nothing to optimise.
+/// Counts that a benchmark finds, though nobody would optimise them.
+const COUNTS: [&str; 3] = ["max_concurrent_requests", "total_input_tokens", "total_output_tokens"];
+
+/// Whether a key is found by a benchmark, and so differs from run to run; a parameter does not.
 pub fn is_measured(key: &str) -> bool {
-    Metric::of(key).is_some()
+    COUNTS.contains(&key) || Metric::of(key).is_some()
 }
 
 fn named(key: &str) -> Option<Metric> {
@@ -86,6 +89,13 @@ fn latency(key: &str) -> Option<Metric> {
     Some(Metric { label: format!("{statistic} {family}"), unit: Some("ms"), better: Better::Lower })
 }
 
+/// `p99_e2el_ms_mean` of table `combinations`: a mean of P99s, which is not a P99.
+fn mean_of_runs(key: &str) -> Option<Metric> {
+    let inner = key.strip_suffix("_mean")?;
+    let metric = named(inner).or_else(|| latency(inner))?;
+    Some(Metric { label: format!("{}, mean of runs", metric.label), ..metric })
+}
+
 fn sentence_case(key: &str) -> String {
     let text = key.replace('_', " ");
     let mut letters = text.chars();
@@ -103,6 +113,7 @@ mod tests {
     fn keys_become_labels_with_units() {
         assert_eq!(label("p99_e2el_ms"), "P99 E2E latency (ms)");
         assert_eq!(label("p99.9_ttft_ms"), "P99.9 TTFT (ms)");
+        assert_eq!(label("p99_e2el_ms_mean"), "P99 E2E latency, mean of runs (ms)");
         assert_eq!(label("output_throughput"), "Output throughput (tok/s)");
         assert_eq!(label("max_concurrency"), "Max concurrency");
         assert_eq!(label("px_ttft_ms"), "Px ttft ms");

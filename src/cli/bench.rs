@@ -73,7 +73,7 @@ pub struct Arguments {
     #[arg(long, default_value = "ttft,tpot,itl", value_delimiter = ',', value_parser = metric_name)]
     percentile_metrics: Vec<String>,
     /// Comma-separated percentiles.
-    #[arg(long, default_value = "99", value_delimiter = ',')]
+    #[arg(long, default_value = "99", value_delimiter = ',', value_parser = percent)]
     metric_percentiles: Vec<f64>,
     /// Limits in ms of a good request: ttft:200 tpot:50 e2el:2000.
     #[arg(long, num_args = 1.., value_parser = goodput)]
@@ -229,6 +229,13 @@ fn metric_name(text: &str) -> Result<String, String> {
     match text {
         "ttft" | "tpot" | "itl" | "e2el" => Ok(text.to_owned()),
         _ => Err("expected ttft, tpot, itl or e2el".into()),
+    }
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
+        _ => Err("expected a percentile between 0 and 100".into()),
     }
 }
 

@@ -16,6 +16,7 @@ mod table;
 
 use crate::query::QueryError;
 use clap::{Parser, Subcommand};
+use nix::sys::signal::{SigHandler, Signal};
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -58,6 +59,23 @@ enum Command {
     Keeper,
 }
 
+impl Command {
+    /// Whether nothing is lost when the command ends at once.
+    fn only_reads(&self) -> bool {
+        match self {
+            Self::Serve(arguments) => arguments.dry_run,
+            Self::Demo(_) | Self::Bench(_) | Self::Sim(_) | Self::Keeper => false,
+            _ => true,
+        }
+    }
+}
+
+/// `sweeplake query … | head` is no error: as in other tools, the signal of a closed pipe ends the program.
+fn end_quietly_when_the_reader_goes() {
+    // SAFETY: the default action is no handler of ours.
+    let _ = unsafe { nix::sys::signal::signal(Signal::SIGPIPE, SigHandler::SigDfl) };
+}
+
 /// How a command can end other than well.
 #[derive(Debug)]
 enum Failure {
@@ -86,6 +104,9 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => error.exit(),
     };
+    if arguments.command.only_reads() {
+        end_quietly_when_the_reader_goes();
+    }
     let ended = match arguments.command {
         Command::Serve(arguments) => serve::exec(arguments),
         Command::Demo(arguments) => demo::exec(arguments),

@@ -79,9 +79,14 @@ pub fn exec(arguments: Arguments) -> Ended {
     let size = Size { panel_height_in: arguments.fig_height, dpi: arguments.fig_dpi };
     let ended: Vec<Result<(), Failure>> =
         named.par_iter().map(|(path, drawn)| write(path, drawn, size, arguments.svg)).collect();
-    for ((path, _), ended) in named.iter().zip(&ended) {
+    for ((path, drawn), ended) in named.iter().zip(&ended) {
         match ended {
-            Ok(()) => println!("{}", path.display()),
+            Ok(()) => {
+                println!("{}", path.display());
+                if drawn.left_out > 0 {
+                    eprintln!("warning: {}: {} run(s) have no place on the axes", path.display(), drawn.left_out);
+                }
+            }
             Err(Failure::Input(reason) | Failure::Work(reason)) => eprintln!("error: {}: {reason}", path.display()),
             Err(Failure::Interrupted) => {}
         }

@@ -98,6 +98,7 @@ impl Observer for Progress {
                 self.now(format!("{} · run {run_number}", describe(&combination.serve, &combination.bench)));
             }
             Event::RunEnded { record } => self.run_ended(record),
+            Event::Warning { message } => self.line(format!("warning: {message}")),
             Event::ServerStopping => self.now("stopping server".into()),
         }
     }

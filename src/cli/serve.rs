@@ -33,7 +33,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 300)]
     pub server_ready_timeout: u64,
     /// Seconds that one benchmark may take; default: no limit.
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = super::positive_number)]
     pub bench_timeout: Option<f64>,
     /// JSON file with the sets of parameters of the server: a list of objects, or an object of named ones.
     #[arg(long, value_name = "FILE")]

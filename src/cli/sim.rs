@@ -34,7 +34,7 @@ pub struct Arguments {
     /// KV cache blocks; by default what is left of 80 GB a GPU beside the weights.
     #[arg(long)]
     num_gpu_blocks_override: Option<usize>,
-    #[arg(long, default_value_t = 0.9)]
+    #[arg(long, default_value_t = 0.9, value_parser = super::positive_number)]
     gpu_memory_utilization: f64,
     #[arg(long, default_value_t = 1, value_parser = positive)]
     tensor_parallel_size: usize,
@@ -54,13 +54,13 @@ pub struct Arguments {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Spread of step times: the standard deviation of their logarithm.
-    #[arg(long, default_value_t = 0.02)]
+    #[arg(long, default_value_t = 0.02, value_parser = not_negative)]
     jitter: f64,
     /// Run this many times faster than the modelled GPU.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = super::positive_number)]
     speed: f64,
     /// Seconds that loading the model takes.
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, value_parser = not_negative)]
     startup_seconds: f64,
     #[command(flatten, next_help_heading = "Misbehaviour, for tests")]
     faults: FaultArguments,
@@ -140,6 +140,13 @@ fn config_of(arguments: Arguments) -> Config {
             no_resets: arguments.faults.fault_no_resets,
             stubborn_worker: arguments.faults.fault_stubborn_worker,
         },
+    }
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number >= 0.0 && number.is_finite() => Ok(number),
+        _ => Err("expected a number of at least 0".into()),
     }
 }
 

@@ -14,9 +14,11 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::Child;
+use tokio::task::JoinHandle;
 
 /// How long after SIGKILL the kernel may take to remove a group.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
+const COPY_LIMIT: Duration = Duration::from_millis(500);
 const POLL: Duration = Duration::from_millis(10);
 
 /// Where a program's output goes.
@@ -30,6 +32,7 @@ pub struct Output {
 /// A running program and all its descendants that stayed in its group.
 pub struct Group {
     child: Child,
+    copiers: Vec<JoinHandle<()>>,
     id: Pid,
     keeper: Keeper,
     log: PathBuf,
@@ -62,16 +65,21 @@ impl Group {
         let mut child = process.spawn()?;
         let id = Pid::from_raw(child.id().map_or(0, |id| id as i32));
         keeper.watch(id);
+        let mut copiers = Vec::new();
         if output.show {
-            tokio::spawn(copy_lines(child.stdout.take(), file.try_clone()?));
-            tokio::spawn(copy_lines(child.stderr.take(), file));
+            copiers.push(tokio::spawn(copy_lines(child.stdout.take(), file.try_clone()?)));
+            copiers.push(tokio::spawn(copy_lines(child.stderr.take(), file)));
         }
-        Ok(Self { child, id, keeper: keeper.clone(), log: output.log.clone(), log_start, is_ended: false })
+        Ok(Self { child, copiers, id, keeper: keeper.clone(), log: output.log.clone(), log_start, is_ended: false })
     }
 
     /// Waits for the program itself; descendants may still run.
     pub async fn exited(&mut self) -> std::io::Result<ExitStatus> {
-        self.child.wait().await
+        let status = self.child.wait().await;
+        // What it said last is on its way to the log; a descendant may hold the pipe open for longer.
+        let copied = futures::future::join_all(self.copiers.drain(..));
+        let _ = tokio::time::timeout(COPY_LIMIT, copied).await;
+        status
     }
 
     pub fn log_tail(&self) -> Vec<String> {
@@ -107,6 +115,7 @@ impl Drop for Group {
     fn drop(&mut self) {
         if !self.is_ended {
             let _ = killpg(self.id, Signal::SIGKILL);
+            self.keeper.forget(self.id);
         }
     }
 }

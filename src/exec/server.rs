@@ -152,10 +152,13 @@ impl Server {
             .with_log(code, self.group.log_tail())
     }
 
-    /// Empties the caches, so that the next run starts clean. Trouble is told by [`Server::check_clean`].
+    /// Empties the caches, so that the next run starts clean. Trouble is told by [`Server::check`].
     pub async fn reset_caches(&mut self, keeper: &Keeper, interrupt: &mut Interrupt) {
         let ended = match &self.reset {
-            Reset::Endpoints(endpoints) => reset_endpoints(&self.address, endpoints).await.map_err(Stop::from),
+            Reset::Endpoints(endpoints) => tokio::select! {
+                () = interrupt.asked() => Err(Stop::Interrupted),
+                ended = reset_endpoints(&self.address, endpoints) => ended.map_err(Stop::from),
+            },
             Reset::Command(command) => {
                 let kind = ErrorKind::ResetFailed;
                 run_to_end(command, "--after-bench-cmd", kind, &self.output, None, keeper, interrupt).await
@@ -166,9 +169,18 @@ impl Server {
         }
     }
 
-    /// Fails when the caches could not be emptied after the run before.
-    pub fn check_clean(&self) -> Result<(), Failure> {
+    /// Fails when the server is gone, or when its caches could not be emptied after the run before.
+    pub async fn check(&mut self) -> Result<(), Failure> {
+        let ended = self.ended("between two runs");
+        if let Ok(failure) = tokio::time::timeout(Duration::ZERO, ended).await {
+            return Err(failure);
+        }
         self.unclean.clone().map_or(Ok(()), Err)
+    }
+
+    /// Why the caches could not be emptied after the last run.
+    pub fn unclean(&self) -> Option<&Failure> {
+        self.unclean.as_ref()
     }
 
     /// Stops the server and waits until its group is gone and its port is free.

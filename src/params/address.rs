@@ -56,7 +56,8 @@ impl fmt::Display for Address {
 
 fn port_of(command: &Command) -> Result<u16, String> {
     match command.flag(&["port", "-p"]) {
-        Some(text) => text.parse().map_err(|_| text.to_owned()),
+        // `docker run -p 8001:8000` publishes the port inside at the one before it.
+        Some(text) => text.rsplit(':').nth(1).unwrap_or(text).parse().map_err(|_| text.to_owned()),
         None => Ok(Address::DEFAULT_PORT),
     }
 }
@@ -89,6 +90,8 @@ mod tests {
             ("vllm serve m --host ::", "[::1]:8000"),
             ("vllm serve m --host [::1] --port 7", "[::1]:7"),
             ("vllm serve m --port x", "x"),
+            ("docker run -p 8001:8000 image", "127.0.0.1:8001"),
+            ("docker run -p 127.0.0.1:8002:8000 image", "127.0.0.1:8002"),
         ];
         for (command, expected) in cases {
             assert_eq!(server(command), expected, "for {command}");

@@ -215,7 +215,8 @@ fn symlog_ticks(min: f64, max: f64) -> (Vec<f64>, Vec<f64>) {
     let positive: Vec<f64> = (0..=most).step_by(every).map(|power| 10f64.powi(power)).collect();
     let negative = positive.iter().rev().map(|value| -value);
     let all = negative.chain([0.0]).chain(positive.iter().copied());
-    (all.filter(|value| (min..=max).contains(value)).collect(), Vec::new())
+    let major: Vec<f64> = all.filter(|value| (min..=max).contains(value)).collect();
+    if major.len() < 3 { linear_ticks(min, max) } else { (major, Vec::new()) }
 }
 
 fn sqrt_ticks(min: f64, max: f64) -> (Vec<f64>, Vec<f64>) {
@@ -305,6 +306,7 @@ mod tests {
         assert_eq!(texts(Scale::Linear, &[0.12, 0.31]), ["0.15", "0.2", "0.25", "0.3"]);
         assert_eq!(texts(Scale::Log, &[3.0, 20_000.0]), ["10", "100", "1,000", "10,000"]);
         assert_eq!(texts(Scale::Log, &[10.0, 200.0]), ["10", "20", "50", "100", "200"]);
+        assert_eq!(texts(Scale::Symlog, &[118.0, 544.0]), ["200", "300", "400", "500"]);
         assert_eq!(texts(Scale::Log2, &[1.0, 64.0]), ["1", "2", "4", "8", "16", "32", "64"]);
     }
 

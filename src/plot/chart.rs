@@ -131,6 +131,12 @@ pub enum Shows {
 }
 
 impl Figure {
+    /// The runs that its points are made of.
+    pub fn num_runs(&self) -> usize {
+        let series = self.panels.iter().flatten().flat_map(|panel| &panel.series);
+        series.flat_map(|series| &series.points).map(|point| point.y.n).sum()
+    }
+
     pub fn num_points(&self) -> usize {
         self.panels.iter().flatten().flat_map(|panel| &panel.series).map(|series| series.points.len()).sum()
     }

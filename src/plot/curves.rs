@@ -44,10 +44,12 @@ pub fn curves(observations: &[Observation], spec: &CurveSpec) -> Figure {
     let cols = distinct(shown.iter().map(|run| run.col.as_str()));
     let styles = Styles::of(&shown, &spec.curve_vars);
     let mut panels: Vec<Vec<Panel>> = rows.iter().map(|_| vec![Panel::default(); cols.len()]).collect();
-    for ((row, col, _), runs) in group(&shown, |run| {
+    let grouped = group(&shown, |run| {
         let index = |names: &[String], name: &str| names.iter().position(|known| known == name).unwrap_or(0);
         (index(&rows, &run.row), index(&cols, &run.col), curve_key(&run.curve))
-    }) {
+    });
+    let pooled: usize = grouped.values().map(|runs| num_pooled(runs, spec)).sum();
+    for ((row, col, _), runs) in grouped {
         let curve = &runs[0].curve;
         panels[row][col].series.push(Series {
             name: curve.join(", "),
@@ -73,6 +75,11 @@ pub fn curves(observations: &[Observation], spec: &CurveSpec) -> Figure {
     let x_values: Vec<f64> = all.map(|point| point.x.mean).collect();
     let mut caption = spec.caption.clone();
     caption.extend(how_drawn(&panels, spec));
+    if pooled > 0 {
+        caption.push(format!(
+            "{pooled} point(s) average different combinations: tell them apart with --curve-by, --row-by, --col-by or --filter-by."
+        ));
+    }
     if left_out > 0 {
         caption.push(format!(
             "{left_out} run(s) without a place on these axes (NULL, NaN, or not positive on a log axis) left out."
@@ -129,6 +136,15 @@ fn points(runs: &[&Observation], spec: &CurveSpec) -> Vec<Point> {
     placed.into_iter().map(|(_, point)| point).collect()
 }
 
+/// Points of a curve whose runs are not all of one combination.
+fn num_pooled(runs: &[&Observation], spec: &CurveSpec) -> usize {
+    if spec.is_x_measured {
+        return 0;
+    }
+    let points = group(runs, |run| run.x.to_bits()).into_values();
+    points.filter(|runs| runs.iter().any(|run| run.combination != runs[0].combination)).count()
+}
+
 /// Says what line and band are, and of how many runs.
 fn how_drawn(panels: &[Vec<Panel>], spec: &CurveSpec) -> Option<String> {
     let counts = panels
@@ -154,6 +170,7 @@ fn how_drawn(panels: &[Vec<Panel>], spec: &CurveSpec) -> Option<String> {
 struct Styles {
     colors: BTreeMap<String, (Color, Marker)>,
     dashes: BTreeMap<String, Dash>,
+    second_markers: BTreeMap<String, Marker>,
     markers: BTreeMap<String, Marker>,
     is_joined: bool,
     legend: Vec<LegendBlock>,
@@ -172,6 +189,7 @@ impl Styles {
         let mut styles = Self {
             colors: BTreeMap::new(),
             dashes: BTreeMap::new(),
+            second_markers: BTreeMap::new(),
             markers: BTreeMap::new(),
             is_joined,
             legend: Vec::new(),
@@ -186,9 +204,11 @@ impl Styles {
         for (index, value) in first.iter().enumerate() {
             let color =
                 if is_ordered { theme::sequence_color(index, first.len()) } else { theme::category_color(index) };
-            let marker = if has_marker_var { Marker::Circle } else { theme::marker(index) };
+            // Where no other variable needs the marker, it says the same as the colour.
+            let marker = if vars.len() == 1 || is_joined { theme::marker(index) } else { Marker::Circle };
+            let shows = if vars.len() == 1 || is_joined { Shows::Both } else { Shows::Line };
             styles.colors.insert(value.clone(), (color, marker));
-            entries.push(entry(value, Style { color, marker, ..PLAIN }));
+            entries.push(LegendEntry { shows, ..entry(value, Style { color, marker, ..PLAIN }) });
         }
         let heading = if is_joined { vars.join(", ") } else { vars[0].clone() };
         styles.legend.push(LegendBlock { heading, entries });
@@ -197,11 +217,18 @@ impl Styles {
             let second = values(1);
             styles.dashes =
                 second.iter().enumerate().map(|(index, value)| (value.clone(), theme::dash(index))).collect();
-            let entries = second.iter().map(|value| LegendEntry {
-                shows: Shows::Line,
-                ..entry(value, Style { dash: styles.dashes[value], ..neutral })
+            if !has_marker_var {
+                // Dashes repeat after four: the marker tells the fifth from the first.
+                let marked = second.iter().enumerate().map(|(index, value)| (value.clone(), theme::marker(index)));
+                styles.second_markers = marked.collect();
+            }
+            let entries = second.iter().map(|value| {
+                let marker = styles.second_markers.get(value).copied();
+                let style = Style { dash: styles.dashes[value], marker: marker.unwrap_or(PLAIN.marker), ..neutral };
+                LegendEntry { shows: if marker.is_some() { Shows::Both } else { Shows::Line }, ..entry(value, style) }
             });
-            styles.legend.push(LegendBlock { heading: vars[1].clone(), entries: entries.collect() });
+            let entries = entries.collect();
+            styles.legend.push(LegendBlock { heading: vars[1].clone(), entries });
             if has_marker_var {
                 let third = values(2);
                 styles.markers =
@@ -218,12 +245,13 @@ impl Styles {
 
     fn style(&self, curve: &[String]) -> Style {
         let first = if self.is_joined { Some(joined(curve)) } else { curve.first().cloned() };
+        let at = |index: usize| curve.get(index).map_or("", String::as_str);
         let (color, marker) =
             first.and_then(|value| self.colors.get(&value).copied()).unwrap_or((PLAIN.color, PLAIN.marker));
         Style {
             color,
             dash: curve.get(1).and_then(|value| self.dashes.get(value).copied()).unwrap_or(Dash::Solid),
-            marker: curve.get(2).and_then(|value| self.markers.get(value).copied()).unwrap_or(marker),
+            marker: self.markers.get(at(2)).or_else(|| self.second_markers.get(at(1))).copied().unwrap_or(marker),
             opacity: 1.0,
         }
     }
@@ -323,6 +351,14 @@ mod tests {
             [(4.0, 1.5), (f64::INFINITY, 3.0)]
         );
         assert!(figure.x.has_infinity);
+        assert!(!figure.caption.iter().any(|line| line.contains("different combinations")));
+    }
+
+    #[test]
+    fn points_that_average_different_combinations_are_said() {
+        let runs = [run("a", &[], 4.0, 1.0), run("b", &[], 4.0, 3.0), run("b", &[], 8.0, 3.0)];
+        let figure = curves(&runs, &spec(&[], false));
+        assert!(figure.caption.iter().any(|line| line.starts_with("1 point(s) average different combinations")));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::curves::{CurveSpec, Observation, curves, natural_order};
 use super::pareto::{Configuration, ParetoSpec, pareto_figure};
 use super::{Figure, PlotError, Scale};
 use crate::metric::{Better, Metric, is_measured, label};
-use crate::query::{Answer, Columns, Filter, Kind, Lake, QueryError, Value, fill, quoted};
+use crate::query::{Answer, Columns, Filter, Kind, LOADS, Lake, QueryError, Value, fill, quoted};
 use crate::stats::t_critical;
 use std::collections::{BTreeMap, HashSet};
 
@@ -38,6 +38,8 @@ pub struct DrawnCurves {
     /// The variables of `fig_by` with their values.
     pub group: Vec<(String, String)>,
     pub figure: Figure,
+    /// Runs without a place on its axes.
+    pub left_out: usize,
 }
 
 /// Answers a request: a figure for each group. `sql` is the query that the rows came from.
@@ -60,7 +62,10 @@ impl CurveRequest {
         let x = self.axis_column("--var-x", &self.var_x, &columns)?;
         let y = self.axis_column("--var-y", &self.var_y, &columns)?;
         let vars = [&self.fig_by, &self.row_by, &self.col_by, &curve_by];
-        let mut selected = vec![format!("combination AS k, {x} AS x, {y} AS y, {} AS load", load_expression(&columns))];
+        let mut selected = vec![format!("combination AS k, {x} AS x, {y} AS y")];
+        selected.extend(
+            LOADS.map(|var| format!("{} AS {}", load_expression(var, &columns), quoted(&format!("load {var}")))),
+        );
         for (index, var) in vars.iter().copied().flatten().enumerate() {
             selected.push(format!("{} AS v{index}", self.value_column(var, &columns)?));
         }
@@ -74,8 +79,10 @@ impl CurveRequest {
             return Err(nothing_left(lake, &filter).await?);
         }
         let mut groups: BTreeMap<Vec<String>, Vec<Observation>> = BTreeMap::new();
-        for row in answer.rows() {
-            let (group, observation) = observation(&row, vars);
+        let rows = answer.rows();
+        let load = varying_load(&rows);
+        for row in &rows {
+            let (group, observation) = observation(row, load, vars);
             groups.entry(group).or_default().push(observation);
         }
         let spec = self.spec(&curve_by);
@@ -85,9 +92,13 @@ impl CurveRequest {
                 let group: Vec<(String, String)> = self.fig_by.iter().cloned().zip(values).collect();
                 let title =
                     group.iter().map(|(var, value)| format!("{} = {value}", label(var))).collect::<Vec<_>>().join(", ");
-                DrawnCurves { figure: curves(&runs, &CurveSpec { title, ..spec.clone() }), group }
+                let figure = curves(&runs, &CurveSpec { title, ..spec.clone() });
+                DrawnCurves { left_out: runs.len() - figure.num_runs(), figure, group }
             })
             .collect();
+        if figures.iter().all(|drawn| drawn.figure.num_points() == 0) {
+            return Err(PlotError::NoRuns);
+        }
         figures.sort_by(|left, right| {
             let pairs = left.group.iter().zip(&right.group);
             pairs
@@ -217,7 +228,10 @@ impl Objective {
         match self {
             Self::Metric { name, .. } => name.clone(),
             Self::PerUser { count_var } => {
-                format!("output_throughput ÷ {}", count_var.as_deref().unwrap_or("max_concurrency"))
+                format!(
+                    "output_throughput ÷ {}",
+                    count_var.as_deref().unwrap_or("max_concurrency (where it has no value: max_concurrent_requests)")
+                )
             }
             Self::PerGpu { count_var } => {
                 format!("output_throughput ÷ {}", count_var.as_deref().unwrap_or("gpu_count"))
@@ -262,7 +276,9 @@ impl ParetoRequest {
         let names = |vars: &[String]| {
             vars.iter().map(|var| Ok(columns.find(var)?.0.to_owned())).collect::<Result<Vec<_>, QueryError>>()
         };
-        let labels = names(&self.label_by)?;
+        let mut labels = names(&self.label_by)?;
+        // The objectives are in the table anyway.
+        labels.retain(|label| *label != self.x.column() && *label != self.y.column());
         let groups = names(&self.group_by)?;
         let first = |name: &String| format!("first_value({0} ORDER BY run_number) AS {0}", quoted(name));
         let series = match groups.is_empty() {
@@ -274,8 +290,8 @@ impl ParetoRequest {
             }
         };
         let shown = labels.iter().chain(&groups).filter(|name| !matches!(name.as_str(), "sweep" | "combination"));
-        let mut shown: Vec<String> = shown.map(first).collect();
-        shown.dedup();
+        let mut seen = HashSet::new();
+        let shown: Vec<String> = shown.filter(|name| seen.insert(name.as_str())).map(first).collect();
         let extra = if shown.is_empty() { String::new() } else { format!(", {}", shown.join(", ")) };
         let configurations = format!(
             "SELECT sweep, combination, {series} AS series{extra}, avg({x}) AS x, stddev({x}) AS x_std, avg({y}) AS y, \
@@ -372,9 +388,20 @@ fn estimate_of(mean: f64, std: Option<f64>, n: f64) -> Estimate {
     Estimate { mean, half_width, n: n as usize }
 }
 
-fn observation(row: &[Value], [fig, rows, cols, curves]: [&Vec<String>; 4]) -> (Vec<String>, Observation) {
+/// Columns in front of the variables: combination, x, y, and a column for each load.
+const FIRST_VAR: usize = FIRST_LOAD + LOADS.len();
+const FIRST_LOAD: usize = 3;
+
+/// The column of the load that varies: the one that orders the combinations of a curve.
+fn varying_load(rows: &[Vec<Value>]) -> usize {
+    let columns = FIRST_LOAD..FIRST_VAR;
+    let varies = |column: &usize| rows.iter().any(|row| row[*column] != rows[0][*column]);
+    columns.clone().find(varies).unwrap_or(columns.start)
+}
+
+fn observation(row: &[Value], load: usize, [fig, rows, cols, curves]: [&Vec<String>; 4]) -> (Vec<String>, Observation) {
     let number = |index: usize| row[index].as_f64().unwrap_or(f64::NAN);
-    let mut values = row[4..].iter().map(text_of);
+    let mut values = row[FIRST_VAR..].iter().map(text_of);
     let mut take = |count: usize| values.by_ref().take(count).collect::<Vec<_>>();
     let group = take(fig.len());
     let row_values = take(rows.len());
@@ -388,7 +415,7 @@ fn observation(row: &[Value], [fig, rows, cols, curves]: [&Vec<String>; 4]) -> (
         combination: row[0].to_text(),
         x: number(1),
         y: number(2),
-        load: number(3),
+        load: row[load].as_f64().unwrap_or(0.0),
         curve,
         row: titled(rows, &row_values),
         col: titled(cols, &col_values),
@@ -403,13 +430,11 @@ fn text_of(value: &Value) -> String {
     }
 }
 
-/// What orders the combinations of a curve: concurrency, else rate.
-fn load_expression(columns: &Columns) -> String {
-    let known = ["max_concurrency", "request_rate", "num_prompts"]
-        .into_iter()
-        .filter(|var| matches!(columns.find(var), Ok((_, Kind::Number))));
-    let known: Vec<String> = known.map(|var| format!("CAST({} AS DOUBLE)", quoted(var))).collect();
-    if known.is_empty() { "0.0".into() } else { format!("coalesce({}, 0.0)", known.join(", ")) }
+fn load_expression(var: &str, columns: &Columns) -> String {
+    match columns.find(var) {
+        Ok((name, Kind::Number)) => format!("CAST({} AS DOUBLE)", quoted(name)),
+        _ => "0.0".into(),
+    }
 }
 
 /// Says which condition took the last rows.

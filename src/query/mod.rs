@@ -11,7 +11,7 @@ mod views;
 pub use answer::{Answer, Format, Value};
 pub use error::QueryError;
 pub use filter::{Columns, Filter, Kind, literal, quoted, split_outside};
-pub use parameters::{Varied, curve_variables, load_variable};
+pub use parameters::{LOADS, Varied, curve_variables, load_variable};
 
 use crate::store::{Sweep, find_sweeps};
 use arrow::datatypes::DataType;

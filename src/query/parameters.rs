@@ -15,7 +15,7 @@ pub struct Varied {
 }
 
 /// Settings of the load, in the order in which they make a good axis.
-const LOADS: [&str; 3] = ["max_concurrency", "request_rate", "num_prompts"];
+pub const LOADS: [&str; 3] = ["max_concurrency", "request_rate", "num_prompts"];
 
 impl Lake {
     /// The parameters that vary, in the order in which they stand in the params files.

@@ -3,8 +3,8 @@
 
 use super::QueryError;
 use crate::record::{Cell, Row, RunRecord};
-use crate::store::{Detail, Sweep, parquet_schema, read_parquet, rows_to_batch, unite, unite_schemas};
-use arrow::array::RecordBatch;
+use crate::store::{Detail, StoreError, Sweep, parquet_schema, read_parquet, rows_to_batch, unite, unite_schemas};
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
@@ -14,6 +14,7 @@ use datafusion::execution::context::SessionContext;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use url::Url;
 
 type Table = Arc<dyn TableProvider>;
 
@@ -103,11 +104,16 @@ pub fn sweeps(sweeps: &[Sweep]) -> Result<Table, QueryError> {
 }
 
 pub fn runs(context: &SessionContext, sweeps: &[Sweep]) -> Result<Table, QueryError> {
+    let (renamed, sweeps): (Vec<Sweep>, Vec<Sweep>) = sweeps.iter().cloned().partition(Sweep::is_renamed);
     let compacted: Vec<PathBuf> = sweeps.iter().filter_map(Sweep::compacted_runs).collect();
     let loose = sweeps.iter().filter(|sweep| sweep.compacted_runs().is_none()).flat_map(Sweep::loose_runs);
     let loose: Vec<PathBuf> = loose.collect();
     let mut batches = loose.par_iter().map(|path| read_parquet(path)).collect::<Result<Vec<_>, _>>()?;
-    for sweep in sweeps {
+    for sweep in &renamed {
+        let files = sweep.compacted_runs().map_or_else(|| sweep.loose_runs(), |file| vec![file]);
+        batches.extend(renamed_batches(sweep, &files)?);
+    }
+    for sweep in &sweeps {
         let records = sweep.foreign_runs(Detail::Runs)?;
         let chunks = records.par_chunks(ROWS_IN_A_BATCH);
         let rows = chunks.map(|chunk| rows_to_batch(&chunk.iter().map(RunRecord::to_row).collect::<Vec<_>>()));
@@ -122,9 +128,13 @@ pub fn runs(context: &SessionContext, sweeps: &[Sweep]) -> Result<Table, QueryEr
 }
 
 pub fn requests(context: &SessionContext, sweeps: &[Sweep]) -> Result<Table, QueryError> {
+    let (renamed, sweeps): (Vec<Sweep>, Vec<Sweep>) = sweeps.iter().cloned().partition(Sweep::is_renamed);
     let files: Vec<PathBuf> = sweeps.iter().flat_map(Sweep::request_files).collect();
     let mut batches = Vec::new();
-    for sweep in sweeps {
+    for sweep in &renamed {
+        batches.extend(renamed_batches(sweep, &sweep.request_files())?);
+    }
+    for sweep in &sweeps {
         let rows: Vec<Row> =
             sweep.foreign_runs(Detail::Requests)?.par_iter().flat_map_iter(|record| record.to_request_rows()).collect();
         if !rows.is_empty() {
@@ -134,6 +144,20 @@ pub fn requests(context: &SessionContext, sweeps: &[Sweep]) -> Result<Table, Que
     let mut base = base_schema(&REQUEST_COLUMNS);
     base.push(Field::new("itls_ms", DataType::List(Arc::new(Field::new_list_field(DataType::Float64, true))), true));
     united(context, base, files, batches)
+}
+
+/// The rows of files under the name that tells their sweep apart.
+fn renamed_batches(sweep: &Sweep, files: &[PathBuf]) -> Result<Vec<RecordBatch>, QueryError> {
+    let batches = files.par_iter().map(|path| read_parquet(path)).collect::<Result<Vec<_>, _>>()?;
+    let renamed = batches.into_iter().map(|batch| {
+        let names: ArrayRef = Arc::new(StringArray::from(vec![sweep.name.as_str(); batch.num_rows()]));
+        let fields = batch.schema().fields().clone();
+        let columns = fields.iter().zip(batch.columns());
+        let columns =
+            columns.map(|(field, column)| if field.name() == "sweep" { names.clone() } else { column.clone() });
+        RecordBatch::try_new(batch.schema(), columns.collect()).map_err(|error| QueryError::Output(error.to_string()))
+    });
+    renamed.collect()
 }
 
 /// Files and rows in memory as one table.
@@ -163,9 +187,11 @@ fn listing(schema: &SchemaRef, files: &[PathBuf]) -> Result<Table, QueryError> {
         .iter()
         .map(|path| {
             let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-            ListingTableUrl::parse(absolute.to_string_lossy())
+            // Not parsed: brackets and stars in a folder's name are no pattern.
+            let url = Url::from_file_path(&absolute).map_err(|()| StoreError::Missing { path: absolute })?;
+            Ok(ListingTableUrl::try_new(url, None)?)
         })
-        .collect::<Result<Vec<_>, _>>()?;
+        .collect::<Result<Vec<_>, QueryError>>()?;
     let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
     let config =
         ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema.clone());

@@ -25,6 +25,9 @@ const OF_ONE_RUN: [&str; 12] = [
     "date",
 ];
 
+/// Measured once for each start of a server, however many runs follow: its repeats are no repeats.
+const OF_THE_SERVER: &str = "startup_time_s";
+
 pub async fn combinations(context: &SessionContext) -> Result<Arc<dyn TableProvider>, QueryError> {
     let runs = context.table("runs").await?;
     let fields = runs.schema().fields().clone();
@@ -39,11 +42,14 @@ fn combinations_sql<'a>(fields: impl Iterator<Item = &'a Field>) -> String {
         "count(*) FILTER (WHERE status = 'failed') AS failed_runs".into(),
         "min(started_at) AS started_at".into(),
     ];
+    // "completed" stands before "failed": a failed run knows only its parameters.
     for field in fields.filter(|field| !OF_ONE_RUN.contains(&field.name().as_str())) {
         let name = field.name();
         match field.data_type() {
-            DataType::Int64 | DataType::Float64 if is_measured(name) => columns.extend(statistics(name)),
-            _ => columns.push(format!("first_value({0} ORDER BY run_number) AS {0}", quoted(name))),
+            DataType::Int64 | DataType::Float64 if is_measured(name) && name != OF_THE_SERVER => {
+                columns.extend(statistics(name));
+            }
+            _ => columns.push(format!("first_value({0} ORDER BY status, run_number) AS {0}", quoted(name))),
         }
     }
     format!("SELECT {} FROM runs GROUP BY sweep, combination", columns.join(", "))

@@ -7,8 +7,9 @@ use super::layout::{LOCK, MANIFEST, REQUESTS, RUNS, SUMMARY, run_number_of};
 use super::manifest::{Manifest, SweepState};
 use crate::record::RunRecord;
 use nix::fcntl::{Flock, FlockArg};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
@@ -25,6 +26,11 @@ pub struct Sweep {
 }
 
 impl Sweep {
+    /// Whether its rows on disk carry another name than the one that tells it apart here.
+    pub fn is_renamed(&self) -> bool {
+        self.manifest.as_ref().is_some_and(|manifest| manifest.sweep != self.name)
+    }
+
     /// The compacted table of runs, where there is one.
     pub fn compacted_runs(&self) -> Option<PathBuf> {
         self.own_file(RUNS)
@@ -79,7 +85,7 @@ impl Sweep {
 
 /// The sweeps at the given paths: each a sweep, or a lake that holds sweeps. In the order of their names.
 pub fn find_sweeps(paths: &[PathBuf]) -> Result<Vec<Sweep>, StoreError> {
-    let mut folders = BTreeSet::new();
+    let mut folders = BTreeMap::new();
     for path in paths {
         if !path.exists() {
             return Err(StoreError::Missing { path: path.clone() });
@@ -88,9 +94,30 @@ pub fn find_sweeps(paths: &[PathBuf]) -> Result<Vec<Sweep>, StoreError> {
         if found.is_empty() {
             return Err(StoreError::NoSweeps { path: path.clone() });
         }
-        folders.extend(found);
+        // One sweep reached by two ways is one sweep.
+        folders
+            .extend(found.into_iter().map(|folder| (folder.canonicalize().unwrap_or_else(|_| folder.clone()), folder)));
     }
-    folders.into_iter().map(open).collect()
+    let mut sweeps = folders.into_values().map(open).collect::<Result<Vec<_>, _>>()?;
+    tell_apart(&mut sweeps);
+    Ok(sweeps)
+}
+
+/// Sweeps of one name, from two machines for example, are not repeats of each other: the folder above tells them apart.
+fn tell_apart(sweeps: &mut [Sweep]) {
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    sweeps.iter().for_each(|sweep| *counts.entry(sweep.name.clone()).or_default() += 1);
+    let mut taken = BTreeSet::new();
+    for sweep in sweeps.iter_mut().filter(|sweep| counts[&sweep.name] > 1) {
+        let folder = sweep.folder.canonicalize().unwrap_or_else(|_| sweep.folder.clone());
+        let mut above = folder.ancestors().skip(1).filter_map(|folder| folder.file_name());
+        while let Some(parent) = above.next() {
+            sweep.name = format!("{}/{}", parent.to_string_lossy(), sweep.name);
+            if taken.insert(sweep.name.clone()) {
+                break;
+            }
+        }
+    }
 }
 
 fn open(folder: PathBuf) -> Result<Sweep, StoreError> {
@@ -116,18 +143,27 @@ fn folders_below(path: &Path) -> BTreeSet<PathBuf> {
                 folders.insert(entry.into_path());
                 walk.skip_current_dir();
             }
-        } else if entry.file_name().to_str().is_some_and(is_result) {
+        } else if is_result(entry.path()) {
             let combination = entry.path().parent().unwrap_or(path);
             folders.insert(foreign_sweep_of(combination, path));
-            walk.skip_current_dir();
         }
     }
     folders
 }
 
-/// Whether a file is one that only a sweep has.
-fn is_result(name: &str) -> bool {
-    name == SUMMARY || run_number_of(name, ".json").is_some()
+/// Whether a file is one that only a sweep has: a run's, or a summary that is a list.
+fn is_result(path: &Path) -> bool {
+    match path.file_name().and_then(|name| name.to_str()) {
+        Some(SUMMARY) => begins_with_bracket(path),
+        Some(name) => run_number_of(name, ".json").is_some(),
+        None => false,
+    }
+}
+
+fn begins_with_bracket(path: &Path) -> bool {
+    let mut start = [0; 16];
+    let read = File::open(path).and_then(|mut file| file.read(&mut start)).unwrap_or(0);
+    start[..read].trim_ascii_start().starts_with(b"[")
 }
 
 /// The sweep's folder above a combination's (or a level's, as `max_concurrency=4`), but not above `top`.

@@ -1,7 +1,7 @@
 //! Folders that `vllm bench sweep` made: read in place and in parallel, nothing written into them.
 
 use super::StoreError;
-use super::layout::{SUMMARY, local_date, run_number_of};
+use super::layout::{MANIFEST, SUMMARY, local_date, run_number_of};
 use crate::id::{is_same_key, text_hash};
 use crate::params::{BENCHMARK_NAME, ParamSet};
 use crate::plan::Combination;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
 /// Settings of the load that a result repeats: parameters wherever they come from.
-const LOAD_KEYS: [&str; 4] = ["num_prompts", "max_concurrency", "request_rate", "burstiness"];
+const LOAD_KEYS: [&str; 6] = ["num_prompts", "max_concurrency", "request_rate", "burstiness", "backend", "label"];
 
 /// How much of each run is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +43,7 @@ pub fn read_runs(folder: &Path, sweep: &str, detail: Detail) -> Result<Vec<RunRe
 /// The result files of a sweep, in the order of their paths. There may be thousands of folders: listing them is worth
 /// all cores.
 fn result_files(folder: &Path) -> Vec<PathBuf> {
-    let mut tops: Vec<PathBuf> =
-        entries(folder).filter(|entry| entry.file_type().is_dir()).map(DirEntry::into_path).collect();
+    let mut tops: Vec<PathBuf> = entries(folder).filter(is_open_folder).map(DirEntry::into_path).collect();
     tops.sort();
     let below: Vec<Vec<PathBuf>> = tops.par_iter().map(|top| result_files(top)).collect();
     let own = own_result_files(folder);
@@ -55,6 +54,11 @@ fn result_files(folder: &Path) -> Vec<PathBuf> {
 fn own_result_files(folder: &Path) -> Vec<PathBuf> {
     let summary = folder.join(SUMMARY);
     if summary.is_file() { vec![summary] } else { run_files(folder) }
+}
+
+/// A folder that is not a sweep of ours.
+fn is_open_folder(entry: &DirEntry) -> bool {
+    entry.file_type().is_dir() && !entry.path().join(MANIFEST).is_file()
 }
 
 fn entries(folder: &Path) -> impl Iterator<Item = DirEntry> {
@@ -109,6 +113,7 @@ fn record_of(result: Map<String, Value>, sweep: &str, origin: &str, index: usize
 fn params_of(result: &Map<String, Value>) -> ParamSet {
     let behind = result.iter().skip_while(|(key, _)| *key != "run_number").skip(1);
     let load = result.iter().filter(|(key, _)| LOAD_KEYS.iter().any(|load| is_same_key(load, key)));
+    let load = load.filter(|(_, value)| !value.is_null());
     let mut params: Map<String, Value> = load.map(|(key, value)| (key.clone(), value.clone())).collect();
     params.extend(behind.map(|(key, value)| (key.clone(), value.clone())));
     let name = match params.shift_remove(BENCHMARK_NAME) {

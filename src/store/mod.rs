@@ -34,6 +34,8 @@ pub enum StoreError {
     BadName { name: String },
     #[error("{}: exists already; add --resume to go on with it, or choose another -e/--experiment-name", path.display())]
     Exists { path: PathBuf },
+    #[error("{}: exists already and is no sweep; choose another -e/--experiment-name", path.display())]
+    Occupied { path: PathBuf },
     #[error("--resume: {}: there is no such sweep", path.display())]
     NothingToResume { path: PathBuf },
     #[error("--resume needs -e/--experiment-name NAME: which sweep of {} should go on?", lake.display())]

@@ -274,7 +274,10 @@ fn make_named(lake: &Path, name: &str) -> Result<PathBuf, StoreError> {
     let folder = lake.join(name);
     make_lake(lake)?;
     std::fs::create_dir(&folder).map_err(|source| match source.kind() {
-        std::io::ErrorKind::AlreadyExists => StoreError::Exists { path: folder.clone() },
+        std::io::ErrorKind::AlreadyExists => match folder.join(layout::MANIFEST).is_file() {
+            true => StoreError::Exists { path: folder.clone() },
+            false => StoreError::Occupied { path: folder.clone() },
+        },
         _ => StoreError::Unwritable { path: folder.clone(), source },
     })?;
     Ok(folder)

@@ -32,6 +32,9 @@ pub enum Event<'a> {
         record: &'a RunRecord,
     },
     ServerStopping,
+    Warning {
+        message: &'a str,
+    },
 }
 
 /// Listens to a sweep.

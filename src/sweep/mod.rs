@@ -258,10 +258,11 @@ impl Driver<'_> {
         if self.interrupt.is_set() {
             return Ok(Err(Stop::Interrupted));
         }
-        if matches!(slot, Slot::Empty)
-            && let Err(stop) = self.start_server(run.server, slot).await?
-        {
-            return Ok(Err(stop));
+        if matches!(slot, Slot::Empty) {
+            if let Err(stop) = self.start_server(run.server, slot).await? {
+                return Ok(Err(stop));
+            }
+            *is_warm = self.warmup_num_prompts == 0;
         }
         let server = match slot {
             Slot::Ready(server) => server,
@@ -316,6 +317,9 @@ impl Driver<'_> {
     async fn stop_server(&mut self, slot: &mut Slot) {
         match std::mem::replace(slot, Slot::Empty) {
             Slot::Ready(server) => {
+                if let Some(failure) = server.unclean() {
+                    self.observer.event(Event::Warning { message: &failure.message });
+                }
                 self.observer.event(Event::ServerStopping);
                 server.stop().await;
             }
@@ -345,7 +349,7 @@ impl Driver<'_> {
         result_path: &Path,
         server: &mut Server,
     ) -> Result<Map<String, Value>, Stop> {
-        server.check_clean()?;
+        server.check().await?;
         let benchmark = Benchmark {
             command,
             output: Output { log: self.writer.bench_log(combination), show: self.options.show_stdout },
