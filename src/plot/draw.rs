@@ -137,7 +137,49 @@ struct Layout {
     /// The frame of each panel, row by row.
     panels: Vec<Vec<LabelBox>>,
     legend_left: f64,
+    legend_columns: Vec<Vec<LegendLine>>,
+    legend_column_width: f64,
     gap: f64,
+}
+
+/// A line of the legend.
+#[derive(Clone)]
+enum LegendLine {
+    Heading(String),
+    Entry(LegendEntry),
+    Gap,
+}
+
+impl LegendLine {
+    fn height(&self, scale: f64) -> f64 {
+        match self {
+            Self::Heading(_) => Text::PanelTitle.height(scale) * 1.1,
+            Self::Entry(_) => Text::Tick.height(scale) * 1.1,
+            Self::Gap => Text::Tick.height(scale) * 0.6,
+        }
+    }
+}
+
+/// The legend's lines, in as many columns as the height asks for.
+fn legend_columns(figure: &Figure, scale: f64, height: f64) -> Vec<Vec<LegendLine>> {
+    let mut columns: Vec<Vec<LegendLine>> = Vec::new();
+    let mut left = 0.0;
+    for block in &figure.legend {
+        let heading = (!block.heading.is_empty()).then(|| LegendLine::Heading(block.heading.clone()));
+        let entries = block.entries.iter().cloned().map(LegendLine::Entry);
+        for line in heading.into_iter().chain(entries).chain([LegendLine::Gap]) {
+            let needed = line.height(scale);
+            match columns.last_mut() {
+                Some(column) if needed <= left => column.push(line),
+                _ => {
+                    columns.push(vec![line]);
+                    left = height;
+                }
+            }
+            left -= needed;
+        }
+    }
+    columns
 }
 
 impl Layout {
@@ -145,14 +187,17 @@ impl Layout {
         let scale = (panel_height_in / 4.8).clamp(0.6, 1.6);
         let gap = 9.0 * POINT * scale;
         let (rows, cols) = (figure.panels.len().max(1), figure.panels.first().map_or(1, Vec::len).max(1));
-        let legend = legend_width(figure, scale);
-        let legend = if legend > 0.0 { legend + 2.0 * gap } else { 0.0 };
-        let panel_height = panel_height_in * UNITS_PER_INCH;
-        let (width, height) = (panel_height * ASPECT * cols as f64 + legend, panel_height * rows as f64);
+        let (width, height) =
+            (panel_height_in * UNITS_PER_INCH * ASPECT * cols as f64, panel_height_in * UNITS_PER_INCH * rows as f64);
+        let title_height = if figure.title.is_empty() { 0.0 } else { Text::Title.height(scale) + gap };
+        let legend_columns = legend_columns(figure, scale, height - title_height - 2.0 * gap);
+        let legend_column_width = legend_width(figure, scale) + gap;
+        let legend =
+            if legend_columns.is_empty() { 0.0 } else { legend_column_width * legend_columns.len() as f64 + gap };
+        let width = width + legend;
         let caption =
             figure.caption.iter().flat_map(|line| wrapped(line, width - 2.0 * gap, scale)).collect::<Vec<_>>();
 
-        let title_height = if figure.title.is_empty() { 0.0 } else { Text::Title.height(scale) + gap };
         let has_col_titles = figure.col_titles.iter().any(|title| !title.is_empty());
         let has_row_titles = figure.row_titles.iter().any(|title| !title.is_empty());
         let top = gap + title_height + if has_col_titles { Text::PanelTitle.height(scale) + gap * 0.5 } else { 0.0 };
@@ -173,7 +218,18 @@ impl Layout {
             height: inner_height,
         };
         let panels = (0..rows).map(|row| (0..cols).map(|col| frame(row, col)).collect()).collect();
-        Self { scale, width, height, caption, title_height, panels, legend_left: width - legend + gap, gap }
+        Self {
+            scale,
+            width,
+            height,
+            caption,
+            title_height,
+            panels,
+            legend_left: width - legend + gap,
+            legend_columns,
+            legend_column_width,
+            gap,
+        }
     }
 }
 
@@ -223,7 +279,7 @@ impl Pen<'_, '_> {
             }
         }
         self.axis_labels(figure, layout)?;
-        self.legend(figure, layout)
+        self.legend(layout)
     }
 
     fn axis_labels(&self, figure: &Figure, layout: &Layout) -> Drawn {
@@ -450,20 +506,21 @@ impl Pen<'_, '_> {
         boxes
     }
 
-    fn legend(&self, figure: &Figure, layout: &Layout) -> Drawn {
-        let line_height = Text::Tick.height(self.scale) * 1.1;
-        let left = layout.legend_left;
-        let mut top = layout.gap + layout.title_height;
-        for block in &figure.legend {
-            if !block.heading.is_empty() {
-                self.text(&block.heading, (left, top), Text::PanelTitle, INK, (HPos::Left, VPos::Top))?;
-                top += Text::PanelTitle.height(self.scale) * 1.1;
+    fn legend(&self, layout: &Layout) -> Drawn {
+        for (index, column) in layout.legend_columns.iter().enumerate() {
+            let left = layout.legend_left + index as f64 * layout.legend_column_width;
+            let mut top = layout.gap + layout.title_height;
+            for line in column {
+                let height = line.height(self.scale);
+                match line {
+                    LegendLine::Heading(text) => {
+                        self.text(text, (left, top), Text::PanelTitle, INK, (HPos::Left, VPos::Top))?;
+                    }
+                    LegendLine::Entry(entry) => self.legend_entry(entry, (left, top + height / 2.0))?,
+                    LegendLine::Gap => {}
+                }
+                top += height;
             }
-            for entry in &block.entries {
-                self.legend_entry(entry, (left, top + line_height / 2.0))?;
-                top += line_height;
-            }
-            top += layout.gap;
         }
         Ok(())
     }
@@ -612,6 +669,8 @@ fn dashed(path: &[(f64, f64)], dash: Dash, scale: f64) -> Vec<Vec<(f64, f64)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plot::axis::Scale;
+    use crate::plot::chart::LegendBlock;
 
     #[test]
     fn a_dashed_line_is_cut_and_keeps_its_ends_inside() {
@@ -633,6 +692,35 @@ mod tests {
         let em = Text::Tick.units(1.0) / 1.24;
         let width = text_width(&"0".repeat(100), Text::Tick, 1.0);
         assert!((width / em / 100.0 - 0.572).abs() < 0.002, "{}", width / em / 100.0);
+    }
+
+    #[test]
+    fn a_long_legend_takes_more_columns_and_stays_inside() {
+        let style = Style { color: INK, dash: Dash::Solid, marker: Marker::Circle, opacity: 1.0 };
+        let entry = |index: usize| LegendEntry { text: format!("curve {index}"), style, shows: Shows::Both };
+        let block = |count: usize| LegendBlock { heading: "h".into(), entries: (0..count).map(entry).collect() };
+        let axis = || Axis::around("x", Scale::Linear, [1.0, 2.0].into_iter());
+        let figure = |count: usize| Figure {
+            title: String::new(),
+            caption: Vec::new(),
+            x: axis(),
+            y: axis(),
+            row_titles: vec![String::new()],
+            col_titles: vec![String::new()],
+            panels: vec![vec![Panel::default()]],
+            legend: vec![block(count)],
+        };
+        let short = Layout::of(&figure(4), 4.8);
+        let long = Layout::of(&figure(80), 4.8);
+        assert_eq!((short.legend_columns.len(), long.legend_columns.len() > 1), (1, true));
+        let entries = long.legend_columns.iter().flatten().filter(|line| matches!(line, LegendLine::Entry(_)));
+        assert_eq!(entries.count(), 80);
+        for column in &long.legend_columns {
+            assert!(column.iter().map(|line| line.height(long.scale)).sum::<f64>() <= long.height);
+        }
+        let right = long.legend_left + long.legend_columns.len() as f64 * long.legend_column_width;
+        assert!(right <= long.width && long.legend_left >= long.panels[0][0].left + long.panels[0][0].width);
+        assert!((short.panels[0][0].width - long.panels[0][0].width).abs() < 1e-6);
     }
 
     #[test]

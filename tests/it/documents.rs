@@ -94,3 +94,13 @@ fn every_query_that_ships_has_a_header() {
         assert!(text.starts_with("-- ") && text.contains("\n-- Columns: "), "{} has no header", path.display());
     }
 }
+
+#[test]
+fn every_picture_of_the_gallery_is_there() {
+    let text = std::fs::read_to_string(repository().join("docs/gallery.md")).unwrap();
+    let names: Vec<&str> = text.split("](gallery/").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+    assert_eq!(names.len(), 9);
+    for name in names {
+        assert!(repository().join("docs/gallery").join(name).is_file(), "docs/gallery/{name} is missing");
+    }
+}

@@ -64,12 +64,13 @@ fn a_dry_run_tells_and_draws_nothing() {
 fn what_can_not_be_drawn_is_refused_before_a_folder_is_made() {
     let scratch = scratch();
     let before = scratch.files();
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 9] = [
         (&["--var-y", "p99_e2e_ms"], "no column `p99_e2e_ms`; did you mean `p99_e2el_ms`?"),
         (&["--curve-by", "max_num_sequences"], "did you mean `max_num_seqs`?"),
         (&["--filter-by", "max_concurency<4"], "no column `max_concurency`"),
         (&["--filter-by", "max_concurrency<=8,max_num_seqs>100"], "`\"max_num_seqs\" > 100` removed the last 8 run(s)"),
         (&["--var-x", "model_id"], "--var-x: `model_id` holds no numbers"),
+        (&["--var-y", "request_goodput"], "no completed run with both values"),
         (&["--scale-x", "logit"], "\"logit\" is not drawn"),
         (&["--bin-by", "max_concurrency"], "expected VARIABLE%SIZE"),
         (&["--fig-height", "0"], "expected a number greater than 0"),
@@ -136,6 +137,17 @@ fn other_objectives_and_groups_make_other_frontiers() {
         "4 configuration(s), 1 on the frontier"
     );
     assert_eq!(run(&["--group-by", "max_num_seqs"]), "4 configuration(s), 4 on the frontier");
+    assert_eq!(
+        run(&[
+            "--group-by",
+            "max_concurrency",
+            "--y",
+            "output_throughput",
+            "--label-by",
+            "output_throughput,max_concurrency"
+        ]),
+        "4 configuration(s), 2 on the frontier"
+    );
     assert_eq!(run(&["--label-by", "sweep,combination,sweep"]), "4 configuration(s), 2 on the frontier");
     let ran = scratch.run(&["plot_pareto", "theirs", "--x", "max_num_seqs"]);
     assert!(ran.code == Some(2) && ran.stderr.contains("expected METRIC:min or METRIC:max"), "{}", ran.stderr);

@@ -236,3 +236,69 @@ fn the_queries_that_ship_give_their_rows() {
     assert!(run("best.sql", &[("sla", "99.9")]).is_empty());
     assert!(run("failures.sql", &[]).is_empty());
 }
+
+#[test]
+fn sweeps_of_one_name_are_no_repeats_of_each_other() {
+    let scratch = Scratch::new();
+    let (sim, bench) = (scratch.sim(""), scratch.bench("--save-detailed"));
+    for host in ["a", "b"] {
+        scratch.ok(&[
+            "serve",
+            "--serve-cmd",
+            &sim,
+            "--bench-cmd",
+            &bench,
+            "-o",
+            host,
+            "-e",
+            "first",
+            "--num-runs",
+            "2",
+        ]);
+    }
+    let ask = |sql: &str| {
+        let ran = scratch.ok(&["query", "a", "b", "a/first", sql, "--format", "json"]);
+        serde_json::from_str::<Vec<Value>>(&ran.stdout).unwrap()
+    };
+    let two = |n: i64| vec![json!({"sweep": "a/first", "n": n}), json!({"sweep": "b/first", "n": n})];
+    assert_eq!(ask("SELECT sweep, n FROM combinations ORDER BY sweep"), two(2));
+    assert_eq!(ask("SELECT sweep, count(*) AS n FROM requests GROUP BY sweep ORDER BY sweep"), two(12));
+}
+
+#[test]
+fn brackets_and_stars_in_names_are_no_patterns() {
+    let scratch = Scratch::new();
+    scratch.write("bench.json", r#"[{"metadata": ["a=1", "b=[2]*"]}]"#);
+    let (sim, bench) = (scratch.sim(""), scratch.bench("--save-detailed"));
+    scratch.ok(&[
+        "serve",
+        "--serve-cmd",
+        &sim,
+        "--bench-cmd",
+        &bench,
+        "--bench-params",
+        "bench.json",
+        "-o",
+        "lake[1]",
+        "-e",
+        "x*[y]",
+        "--num-runs",
+        "1",
+    ]);
+    let count = |table: &str| scratch.query("lake[1]", &format!("SELECT count(*) AS n FROM {table}"))[0]["n"].clone();
+    assert_eq!((count("runs"), count("requests")), (json!(1), json!(6)));
+    for name in ["runs.parquet", "requests.parquet"] {
+        std::fs::remove_file(scratch.path(&format!("lake[1]/x*[y]/{name}"))).unwrap();
+    }
+    assert_eq!((count("runs"), count("requests")), (json!(1), json!(6)), "the loose files");
+}
+
+#[test]
+fn a_stray_summary_in_a_lake_hides_and_doubles_nothing() {
+    let scratch = lake();
+    scratch.write("results/summary.json", "{\"notes\": []}");
+    assert_eq!(
+        scratch.query("results", "SELECT count(*) AS n, count(DISTINCT sweep) AS s FROM runs"),
+        [json!({"n": 12, "s": 2})]
+    );
+}

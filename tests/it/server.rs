@@ -147,3 +147,51 @@ fn ctrl_c_stops_cleanly_and_says_how_to_go_on() {
     assert!(rows[0]["n"].as_i64().unwrap() >= 2 && rows[0]["n"] == rows[0]["ok"], "{rows:?}");
     assert!(scratch.exists("results/x/runs.parquet") && scratch.exists("results/x/summary.json"));
 }
+
+#[test]
+fn a_server_that_is_started_again_is_warmed_up_again() {
+    let scratch = Scratch::new();
+    // Warm-up and first run take 8 requests; the server dies in the second run, and the third has a new one.
+    let (sim, bench) = (scratch.sim("--fault-crash-after 11"), scratch.bench(""));
+    let ran = scratch.run(&[
+        "serve",
+        "--serve-cmd",
+        &sim,
+        "--bench-cmd",
+        &bench,
+        "-e",
+        "x",
+        "--continue-on-error",
+        "--warmup-num-prompts",
+        "2",
+    ]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    let log = scratch.read("results/x/bench.log");
+    let prompts: Vec<&str> = log
+        .lines()
+        .filter(|line| line.starts_with("$ "))
+        .map(|line| if line.contains("--num-prompts 2 ") { "warm" } else { "run" })
+        .collect();
+    assert_eq!(prompts, ["warm", "run", "run", "warm", "run"]);
+}
+
+#[test]
+fn a_reset_that_fails_after_the_last_run_is_said() {
+    let scratch = Scratch::new();
+    let (sim, bench) = (scratch.sim(""), scratch.bench(""));
+    let ran = scratch.run(&[
+        "serve",
+        "--serve-cmd",
+        &sim,
+        "--bench-cmd",
+        &bench,
+        "-e",
+        "x",
+        "--num-runs",
+        "1",
+        "--after-bench-cmd",
+        "false",
+    ]);
+    assert_eq!(ran.code, Some(0));
+    assert!(ran.stderr.contains("warning: --after-bench-cmd ended with exit code 1"), "{}", ran.stderr);
+}
