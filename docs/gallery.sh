@@ -39,7 +39,7 @@ draw request_rate.png plot rates --var-x request_rate --var-y p99_e2el_ms
 draw single_x.png plot demo --var-x max_concurrency --var-y p99_ttft_ms --curve-by $curves --filter-by max_concurrency==16
 draw twelve_curves.png plot wide --var-x max_concurrency --var-y output_throughput --scale-x log2 \
     --curve-by max_num_seqs,max_num_batched_tokens --filter-by 'random_input_len==256,random_output_len==64'
-draw grid.png plot wide --var-x max_concurrency --var-y p99_e2el_ms --scale-x log2 --scale-y log --fig-height 2.6 \
+draw grid.png plot wide --var-x max_concurrency --var-y p99_e2el_ms --scale-x log2 --scale-y log --fig-height 2.8 --no-error-bars \
     --row-by random_input_len --col-by random_output_len --curve-by max_num_seqs,max_num_batched_tokens
 draw pareto.png plot_pareto demo --label-by max_concurrency,max_num_seqs
 draw pareto_groups.png plot_pareto demo --label-by max_concurrency,max_num_seqs --group-by tensor_parallel_size

@@ -29,6 +29,7 @@ pub fn label(key: &str) -> String {
     match Metric::of(key) {
         Some(Metric { label, unit: Some(unit), .. }) => format!("{label} ({unit})"),
         Some(Metric { label, unit: None, .. }) => label,
+        None if key == "request_rate" => "Request rate (req/s)".into(),
         None => sentence_case(key),
     }
 }
@@ -115,6 +116,7 @@ mod tests {
         assert_eq!(label("p99.9_ttft_ms"), "P99.9 TTFT (ms)");
         assert_eq!(label("p99_e2el_ms_mean"), "P99 E2E latency, mean of runs (ms)");
         assert_eq!(label("output_throughput"), "Output throughput (tok/s)");
+        assert_eq!(label("request_rate"), "Request rate (req/s)");
         assert_eq!(label("max_concurrency"), "Max concurrency");
         assert_eq!(label("px_ttft_ms"), "Px ttft ms");
     }

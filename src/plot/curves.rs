@@ -68,10 +68,15 @@ pub fn curves(observations: &[Observation], spec: &CurveSpec) -> Figure {
     // An interval that is far wider than the data would squeeze it: it may leave the frame.
     let y_means: Vec<f64> = all.clone().map(|point| point.y.mean).collect();
     let (low, high) = extent(&y_means);
-    let room = (high - low).max(high.abs() * 0.05);
+    let (lowest, highest) = match spec.scale_y {
+        Scale::Log | Scale::Log2 => (low / 1.5, high * 1.5),
+        _ => {
+            let room = (high - low).max(high.abs() * 0.05);
+            (if low < 0.0 { low - room } else { (low - room).max(0.0) }, high + room)
+        }
+    };
     let y_values: Vec<f64> =
-        all.clone().flat_map(|point| reach(&point.y)).map(|value| value.clamp(low - room, high + room)).collect();
-    let y_values: Vec<f64> = y_values.into_iter().filter(|value| low < 0.0 || *value >= 0.0).collect();
+        all.clone().flat_map(|point| reach(&point.y)).map(|value| value.clamp(lowest, highest)).collect();
     let x_values: Vec<f64> = all.map(|point| point.x.mean).collect();
     let mut caption = spec.caption.clone();
     caption.extend(how_drawn(&panels, spec));
@@ -97,9 +102,16 @@ pub fn curves(observations: &[Observation], spec: &CurveSpec) -> Figure {
     }
 }
 
-/// Numbers in numeric order, texts behind them in alphabetical order.
+/// Word by word: numbers in numeric order, texts behind them in alphabetical order.
 pub fn natural_order(left: &str, right: &str) -> Ordering {
-    match (left.parse::<f64>(), right.parse::<f64>()) {
+    let words = left.split(' ').zip(right.split(' '));
+    let first = words.map(|(left, right)| word_order(left, right)).find(|order| order.is_ne());
+    first.unwrap_or_else(|| left.len().cmp(&right.len()))
+}
+
+fn word_order(left: &str, right: &str) -> Ordering {
+    let number = |word: &str| word.trim_end_matches(',').parse::<f64>();
+    match (number(left), number(right)) {
         (Ok(left), Ok(right)) => left.total_cmp(&right),
         (Ok(_), Err(_)) => Ordering::Less,
         (Err(_), Ok(_)) => Ordering::Greater,
@@ -388,6 +400,20 @@ mod tests {
         );
         assert_eq!(figure.num_points(), 1);
         assert!(figure.caption.iter().any(|line| line.starts_with("2 run(s) without a place")));
+    }
+
+    #[test]
+    fn titles_stand_in_the_order_of_their_numbers() {
+        let mut titles = ["len = 16, tp = 2", "len = 8, tp = 10", "len = 8, tp = 9", "(none)", "len = 128, tp = 1"];
+        titles.sort_by(|left, right| natural_order(left, right));
+        assert_eq!(titles, ["(none)", "len = 8, tp = 9", "len = 8, tp = 10", "len = 16, tp = 2", "len = 128, tp = 1"]);
+    }
+
+    #[test]
+    fn a_wide_interval_does_not_squash_a_logarithmic_axis() {
+        let runs = [run("a", &[], 1.0, 10.0), run("a", &[], 1.0, 14.0), run("b", &[], 2.0, 100.0)];
+        let figure = curves(&runs, &CurveSpec { scale_y: Scale::Log, ..spec(&[], false) });
+        assert!(figure.y.min > 5.0 && figure.y.max < 300.0, "{} to {}", figure.y.min, figure.y.max);
     }
 
     #[test]

@@ -110,8 +110,7 @@ fn tell_apart(sweeps: &mut [Sweep]) {
     let mut taken = BTreeSet::new();
     for sweep in sweeps.iter_mut().filter(|sweep| counts[&sweep.name] > 1) {
         let folder = sweep.folder.canonicalize().unwrap_or_else(|_| sweep.folder.clone());
-        let mut above = folder.ancestors().skip(1).filter_map(|folder| folder.file_name());
-        while let Some(parent) = above.next() {
+        for parent in folder.ancestors().skip(1).filter_map(|folder| folder.file_name()) {
             sweep.name = format!("{}/{}", parent.to_string_lossy(), sweep.name);
             if taken.insert(sweep.name.clone()) {
                 break;
