@@ -185,14 +185,17 @@ fn log_ticks(min: f64, max: f64) -> (Vec<f64>, Vec<f64>) {
     };
     let minor = at(&[2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]);
     let span = max.log10() - min.log10();
+    // Within less than a factor of two, decades say nothing.
+    if span < 0.3 {
+        return linear_ticks(min, max);
+    }
     let major = match span {
         span if span > 7.0 => at(&[1.0]).into_iter().step_by((span / 6.0).ceil() as usize).collect(),
-        span if span > 2.2 => at(&[1.0]),
+        span if span > 3.2 => at(&[1.0]),
         span if span > 1.0 => at(&[1.0, 2.0, 5.0]),
         _ => at(&[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0]),
     };
-    // Within less than a factor of two, decades say nothing.
-    if major.len() < 3 { linear_ticks(min, max) } else { (major, minor) }
+    if major.len() < 2 { linear_ticks(min, max) } else { (major, minor) }
 }
 
 fn log2_ticks(min: f64, max: f64) -> (Vec<f64>, Vec<f64>) {
@@ -305,6 +308,7 @@ mod tests {
         assert_eq!(texts(Scale::Linear, &[120.0, 9_800.0]), ["0", "2,000", "4,000", "6,000", "8,000", "10,000"]);
         assert_eq!(texts(Scale::Linear, &[0.12, 0.31]), ["0.15", "0.2", "0.25", "0.3"]);
         assert_eq!(texts(Scale::Log, &[3.0, 20_000.0]), ["10", "100", "1,000", "10,000"]);
+        assert_eq!(texts(Scale::Log, &[4.0, 420.0]), ["5", "10", "20", "50", "100", "200", "500"]);
         assert_eq!(texts(Scale::Log, &[10.0, 200.0]), ["10", "20", "50", "100", "200"]);
         assert_eq!(texts(Scale::Symlog, &[118.0, 544.0]), ["200", "300", "400", "500"]);
         assert_eq!(texts(Scale::Log2, &[1.0, 64.0]), ["1", "2", "4", "8", "16", "32", "64"]);

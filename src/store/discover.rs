@@ -138,7 +138,10 @@ fn folders_below(path: &Path) -> BTreeSet<PathBuf> {
     while let Some(entry) = walk.next() {
         let Ok(entry) = entry else { continue };
         if entry.file_type().is_dir() {
-            if entry.path().join(MANIFEST).is_file() {
+            // The other combinations of a sweep that is found already need no look inside.
+            if is_inside_sweep(entry.path()) && folders.contains(&foreign_sweep_of(entry.path(), path)) {
+                walk.skip_current_dir();
+            } else if entry.path().join(MANIFEST).is_file() {
                 folders.insert(entry.into_path());
                 walk.skip_current_dir();
             }
