@@ -1,6 +1,6 @@
 //! What `vllm bench sweep` gets wrong (W1 to W15), and ours must not.
 
-use crate::scratch::{PROGRAM, Ran, Scratch, is_served, processes_of, processes_with, wait_until};
+use crate::scratch::{PROGRAM, Ran, Running, Scratch, is_served, processes_of, processes_with, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -38,19 +38,19 @@ fn w02_nothing_outlives_a_sweep_however_it_dies() {
         let (sim, bench) =
             (scratch.sim("--fault-stubborn-worker"), scratch.bench("--num-prompts 100000 --request-rate 10"));
         let bench = bench.replace("--num-prompts 6 ", "");
-        let mut child = scratch
+        let child = scratch
             .command(&["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "-e", "x"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+            .spawn();
+        let mut child = Running(child.unwrap());
         let mark = format!("--port {}", scratch.port);
         wait_until("the benchmark runs", || processes_of(&format!("{PROGRAM} bench {mark}")).len() == 1);
         let server = processes_of(&format!("{PROGRAM} sim m {mark}"));
         assert_eq!(server.len(), 1, "one server");
         let group = server[0];
-        kill(Pid::from_raw(child.id() as i32), signal).unwrap();
-        child.wait().unwrap();
+        kill(Pid::from_raw(child.0.id() as i32), signal).unwrap();
+        child.0.wait().unwrap();
         wait_until("every process of the sweep is gone", || {
             processes_with(&mark).is_empty() && !is_served(scratch.port)
         });
