@@ -31,9 +31,7 @@ pub fn exec(arguments: Arguments) -> Ended {
     let folder = arguments.output_dir.join("demo_params");
     let serve_params = params_file(&folder, "serve.json", SERVE_PARAMS)?;
     let bench_params = params_file(&folder, "bench.json", BENCH_PARAMS)?;
-    let words = |words: &[&str]| {
-        Command { env: Vec::new(), words: words.iter().map(|word| (*word).to_owned()).collect() }.quoted()
-    };
+    let words = |words: &[&str]| Command::new(words.iter().copied()).quoted();
     let serve_cmd = words(&[&program, "sim", "sim/llama-8b", "--port", &port, "--startup-seconds", "0.3"]);
     let bench_cmd = words(&[
         &program,
@@ -97,7 +95,7 @@ fn serve_command_line(program: &str, sweep: &serve::Arguments) -> String {
         "-o",
         &sweep.output_dir.to_string_lossy(),
     ];
-    Command { env: Vec::new(), words: words.map(str::to_owned).to_vec() }.quoted()
+    Command::new(words).quoted()
 }
 
 /// Writes a params file, unless an earlier demo's was edited.

@@ -1,7 +1,7 @@
 //! `sweeplake plot`: performance curves.
 
 use super::{Ended, Failure, block_on, query_failure};
-use crate::plot::{CurveRequest, DrawnCurves, PlotError, Scale, Size, to_png, to_svg};
+use crate::plot::{CurveRequest, DrawnCurves, Figure, PlotError, Scale, Size, to_png, to_svg};
 use crate::query::Lake;
 use crate::store::{figure_name, write_bytes_atomically};
 use rayon::prelude::*;
@@ -49,17 +49,24 @@ pub struct Arguments {
     /// Draw no intervals.
     #[arg(long)]
     no_error_bars: bool,
+    #[command(flatten)]
+    picture: Picture,
+    /// Print the figures that would be drawn.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// How large a figure is, and in which formats it is written.
+#[derive(clap::Args)]
+pub struct Picture {
     /// Height of a panel in inches.
     #[arg(long, default_value_t = 6.4, value_parser = super::positive_number)]
     fig_height: f64,
     #[arg(long, default_value_t = 300.0, value_parser = super::positive_number)]
     fig_dpi: f64,
-    /// Write each figure as SVG, too.
+    /// Write it as SVG, too.
     #[arg(long)]
     svg: bool,
-    /// Print the figures that would be drawn.
-    #[arg(long)]
-    dry_run: bool,
 }
 
 pub fn exec(arguments: Arguments) -> Ended {
@@ -76,9 +83,8 @@ pub fn exec(arguments: Arguments) -> Ended {
         named.iter().for_each(|(path, drawn)| print(path, drawn));
         return Ok(());
     }
-    let size = Size { panel_height_in: arguments.fig_height, dpi: arguments.fig_dpi };
     let ended: Vec<Result<(), Failure>> =
-        named.par_iter().map(|(path, drawn)| write(path, drawn, size, arguments.svg)).collect();
+        named.par_iter().map(|(path, drawn)| arguments.picture.write(path, &drawn.figure)).collect();
     for ((path, drawn), ended) in named.iter().zip(&ended) {
         match ended {
             Ok(()) => {
@@ -106,23 +112,22 @@ pub fn plot_failure(error: PlotError) -> Failure {
     }
 }
 
-/// Writes a figure in the asked size.
-pub fn write_figure(path: &Path, figure: &crate::plot::Figure, size: Size, has_svg: bool) -> Result<(), Failure> {
-    let svg = to_svg(figure, size.panel_height_in).map_err(plot_failure)?;
-    let (width, height) = size.pixels(figure);
-    let png = to_png(&svg, width, height).map_err(plot_failure)?;
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(Failure::work)?;
+impl Picture {
+    /// Writes a figure in the asked size.
+    pub fn write(&self, path: &Path, figure: &Figure) -> Result<(), Failure> {
+        let size = Size { panel_height_in: self.fig_height, dpi: self.fig_dpi };
+        let svg = to_svg(figure, size.panel_height_in).map_err(plot_failure)?;
+        let (width, height) = size.pixels(figure);
+        let png = to_png(&svg, width, height).map_err(plot_failure)?;
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(Failure::work)?;
+        }
+        write_bytes_atomically(path, &png).map_err(Failure::work)?;
+        if self.svg {
+            write_bytes_atomically(&path.with_extension("svg"), svg.as_bytes()).map_err(Failure::work)?;
+        }
+        Ok(())
     }
-    write_bytes_atomically(path, &png).map_err(Failure::work)?;
-    if has_svg {
-        write_bytes_atomically(&path.with_extension("svg"), svg.as_bytes()).map_err(Failure::work)?;
-    }
-    Ok(())
-}
-
-fn write(path: &Path, drawn: &DrawnCurves, size: Size, has_svg: bool) -> Result<(), Failure> {
-    write_figure(path, &drawn.figure, size, has_svg)
 }
 
 fn print(path: &Path, drawn: &DrawnCurves) {

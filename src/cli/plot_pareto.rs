@@ -1,9 +1,9 @@
 //! `sweeplake plot_pareto`: the Pareto chart, and the frontier as a table.
 
-use super::plot::{names, plot_failure, write_figure};
+use super::plot::{Picture, names, plot_failure};
 use super::table::Output;
 use super::{Ended, block_on, query_failure};
-use crate::plot::{Objective, ParetoRequest, Size};
+use crate::plot::{Objective, ParetoRequest};
 use crate::query::Lake;
 use crate::store::PARETO_FIGURE;
 use std::path::PathBuf;
@@ -35,13 +35,8 @@ pub struct Arguments {
     /// Keep only these runs, as in `plot`.
     #[arg(long, default_value = "")]
     filter_by: String,
-    #[arg(long, default_value_t = 6.4, value_parser = super::positive_number)]
-    fig_height: f64,
-    #[arg(long, default_value_t = 300.0, value_parser = super::positive_number)]
-    fig_dpi: f64,
-    /// Write the chart as SVG, too.
-    #[arg(long)]
-    svg: bool,
+    #[command(flatten)]
+    picture: Picture,
     /// Print what would be drawn.
     #[arg(long)]
     dry_run: bool,
@@ -60,8 +55,7 @@ pub fn exec(arguments: Arguments) -> Ended {
         frontier.figure.caption.iter().for_each(|line| println!("  {line}"));
         return Ok(());
     }
-    let size = Size { panel_height_in: arguments.fig_height, dpi: arguments.fig_dpi };
-    write_figure(&path, &frontier.figure, size, arguments.svg)?;
+    arguments.picture.write(&path, &frontier.figure)?;
     eprintln!("{}", path.display());
     if frontier.skipped > 0 {
         eprintln!("warning: {} run(s) without both values left out", frontier.skipped);

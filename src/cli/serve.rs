@@ -291,5 +291,5 @@ fn quoted_name(folder: &Path) -> String {
 }
 
 fn quoted_path(path: &Path) -> String {
-    Command { env: Vec::new(), words: vec![path.to_string_lossy().into_owned()] }.quoted()
+    Command::new([path.to_string_lossy()]).quoted()
 }

@@ -2,7 +2,7 @@
 
 use super::table::{Output, plain_table};
 use super::{Ended, Failure, block_on, query_failure};
-use crate::query::{Answer, Lake};
+use crate::query::{Answer, FAILURES, Lake, SUMMARY};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -13,9 +13,6 @@ pub struct Arguments {
     #[command(flatten)]
     output: Output,
 }
-
-const SUMMARY: &str = include_str!("../../queries/summary.sql");
-const FAILURES: &str = include_str!("../../queries/failures.sql");
 
 pub fn exec(arguments: Arguments) -> Ended {
     let lake = Lake::open(&arguments.sweeps).map_err(query_failure)?;

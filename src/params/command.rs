@@ -43,6 +43,11 @@ impl Command {
         }
     }
 
+    /// A command of these words.
+    pub fn new<S: Into<String>>(words: impl IntoIterator<Item = S>) -> Self {
+        Self { env: Vec::new(), words: words.into_iter().map(Into::into).collect() }
+    }
+
     pub fn program(&self) -> &str {
         &self.words[0]
     }

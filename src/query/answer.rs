@@ -3,6 +3,8 @@
 use super::{QueryError, functions};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, SchemaRef};
+use arrow::json::WriterBuilder;
+use arrow::json::writer::{JsonArray, JsonFormat, LineDelimited};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::datasource::MemTable;
 use datafusion::execution::context::SessionContext;
@@ -92,20 +94,8 @@ impl Answer {
                 }
                 self.batches.iter().try_for_each(|batch| writer.write(batch)).map_err(output_error)
             }
-            Format::Json => {
-                let mut writer = arrow::json::WriterBuilder::new()
-                    .with_explicit_nulls(true)
-                    .build::<_, arrow::json::writer::JsonArray>(sink);
-                self.batches.iter().try_for_each(|batch| writer.write(batch)).map_err(output_error)?;
-                writer.finish().map_err(output_error)
-            }
-            Format::JsonLines => {
-                let mut writer = arrow::json::WriterBuilder::new()
-                    .with_explicit_nulls(true)
-                    .build::<_, arrow::json::writer::LineDelimited>(sink);
-                self.batches.iter().try_for_each(|batch| writer.write(batch)).map_err(output_error)?;
-                writer.finish().map_err(output_error)
-            }
+            Format::Json => self.write_json::<JsonArray>(sink),
+            Format::JsonLines => self.write_json::<LineDelimited>(sink),
             Format::Parquet => {
                 let mut writer =
                     parquet::arrow::ArrowWriter::try_new(sink, self.schema.clone(), None).map_err(output_error)?;
@@ -113,6 +103,12 @@ impl Answer {
                 writer.close().map(|_| ()).map_err(output_error)
             }
         }
+    }
+
+    fn write_json<F: JsonFormat>(&self, sink: &mut (dyn Write + Send)) -> Result<(), QueryError> {
+        let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, F>(sink);
+        self.batches.iter().try_for_each(|batch| writer.write(batch)).map_err(output_error)?;
+        writer.finish().map_err(output_error)
     }
 }
 

@@ -22,6 +22,10 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use std::path::PathBuf;
 
+/// The combinations of a lake with their main metrics, and its failed runs: what more than one command shows.
+pub const SUMMARY: &str = include_str!("../../queries/summary.sql");
+pub const FAILURES: &str = include_str!("../../queries/failures.sql");
+
 /// The tables that every lake has.
 pub const TABLES: [&str; 4] = ["sweeps", "runs", "requests", "combinations"];
 

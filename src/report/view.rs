@@ -5,15 +5,13 @@ use super::charts::{self, Chart};
 use crate::metric::label;
 use crate::params::{Command, ParamSet};
 use crate::plan::params_text;
-use crate::query::{Answer, Lake, Value};
+use crate::query::{Answer, FAILURES, Lake, SUMMARY, Value};
 use crate::stats::with_interval;
 use crate::store::Sweep;
 use askama::Template;
 use chrono::{DateTime, Local};
 
 const HEADLINES: &str = include_str!("../../queries/headlines.sql");
-const SUMMARY: &str = include_str!("../../queries/summary.sql");
-const FAILURES: &str = include_str!("../../queries/failures.sql");
 
 #[derive(Template)]
 #[template(path = "report.html")]

@@ -29,6 +29,14 @@ pub fn write_bytes_atomically(path: &Path, bytes: &[u8]) -> Result<(), StoreErro
     write_atomically(path, |file| file.write_all(bytes).map_err(StoreError::io(path)))
 }
 
+/// Removes a file, which may be gone already.
+pub fn remove_if_there(path: &Path) -> Result<(), StoreError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StoreError::io(path)(error)),
+        _ => Ok(()),
+    }
+}
+
 /// Results are for sharing: readable as any new file, less the umask.
 fn permissions() -> std::fs::Permissions {
     use std::os::unix::fs::PermissionsExt;

@@ -4,6 +4,7 @@
 //! files are read only where it is not. So it is written last, by rename, and removed before the first run is
 //! added to a finished sweep. The same holds for `requests.parquet`.
 
+use super::atomic::remove_if_there;
 use super::layout::{REQUESTS, RUNS, run_number_of};
 use super::{StoreError, read_parquet, unite, unite_schemas, write_parquet};
 use arrow::array::{AsArray, RecordBatch};
@@ -33,14 +34,7 @@ pub fn compact(folder: &Path) -> Result<Counted, StoreError> {
 
 /// Makes the loose files the truth again.
 pub fn remove_compacted(folder: &Path) -> Result<(), StoreError> {
-    for name in [RUNS, REQUESTS] {
-        let path = folder.join(name);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(StoreError::io(&path)(error)),
-            _ => {}
-        }
-    }
-    Ok(())
+    [RUNS, REQUESTS].iter().try_for_each(|name| remove_if_there(&folder.join(name)))
 }
 
 /// The Parquet files of single runs below a sweep's folder.

@@ -1,5 +1,6 @@
 //! The one writer of a sweep's folder.
 
+use super::atomic::remove_if_there;
 use super::layout::{self, combination_folder};
 use super::manifest::{Manifest, StoredCombination, SweepState};
 use super::summary::{write_summary, write_summary_csv};
@@ -129,18 +130,19 @@ impl SweepWriter {
 
     /// Where the benchmark should write its result of a run; the folder is there afterwards, the file is not.
     pub fn partial_result(&self, combination: &Combination, run_number: i64) -> Result<PathBuf, StoreError> {
-        let folder = self.combination_folder(combination);
-        std::fs::create_dir_all(&folder).map_err(StoreError::io(&folder))?;
-        let path = layout::run_partial(&folder, run_number);
-        remove_if_there(&path)?;
-        Ok(path)
+        self.cleared(combination, |folder| layout::run_partial(folder, run_number))
     }
 
     /// Where a warm-up should write its result. Asked for a second time, it takes the result away.
     pub fn warm_up_result(&self, combination: &Combination) -> Result<PathBuf, StoreError> {
+        self.cleared(combination, |folder| folder.join(layout::WARM_UP_FILE))
+    }
+
+    /// A path in the combination's folder, which is there afterwards, and nothing at the path.
+    fn cleared(&self, combination: &Combination, path: impl Fn(&Path) -> PathBuf) -> Result<PathBuf, StoreError> {
         let folder = self.combination_folder(combination);
         std::fs::create_dir_all(&folder).map_err(StoreError::io(&folder))?;
-        let path = folder.join(layout::WARM_UP_FILE);
+        let path = path(&folder);
         remove_if_there(&path)?;
         Ok(path)
     }
@@ -340,13 +342,6 @@ fn row_is_completed(path: &Path) -> bool {
 fn write_json(path: &Path, value: &Value) -> Result<(), StoreError> {
     let text = serde_json::to_string_pretty(value).map_err(StoreError::data(path))?;
     write_bytes_atomically(path, text.as_bytes())
-}
-
-fn remove_if_there(path: &Path) -> Result<(), StoreError> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StoreError::io(path)(error)),
-        _ => Ok(()),
-    }
 }
 
 fn file_name(path: &Path) -> String {
