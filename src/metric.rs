@@ -42,6 +42,18 @@ pub fn is_measured(key: &str) -> bool {
     COUNTS.contains(&key) || Metric::of(key).is_some()
 }
 
+/// What to know about a percentile of so few requests: below `1 / (1 - p)` of them it is the slowest request.
+pub fn caution(key: &str, fewest_requests: f64) -> Option<String> {
+    let percentile = key.strip_prefix('p')?.split_once('_')?.0;
+    let share_above = 1.0 - percentile.parse::<f64>().ok()? / 100.0;
+    // 1 / 0.01 is a little more than 100.
+    let needed = (1.0 / share_above - 1e-6).ceil();
+    let is_few = fewest_requests < needed && Metric::of(key).is_some();
+    is_few.then(|| {
+        format!("P{percentile} of only {fewest_requests} requests in some runs: below {needed:.0} it is the slowest of them.")
+    })
+}
+
 fn named(key: &str) -> Option<Metric> {
     use Better::{Higher, Lower};
     let (label, unit, better) = match key {
@@ -119,6 +131,18 @@ mod tests {
         assert_eq!(label("request_rate"), "Request rate (req/s)");
         assert_eq!(label("max_concurrency"), "Max concurrency");
         assert_eq!(label("px_ttft_ms"), "Px ttft ms");
+    }
+
+    #[test]
+    fn percentiles_of_few_requests_are_marked() {
+        let text = caution("p99_e2el_ms", 99.0).unwrap();
+        assert_eq!(text, "P99 of only 99 requests in some runs: below 100 it is the slowest of them.");
+        assert!(caution("p99.9_ttft_ms", 999.0).is_some() && caution("p90_itl_ms", 9.0).is_some());
+        for (key, requests) in
+            [("p99_e2el_ms", 100.0), ("p99.9_ttft_ms", 1000.0), ("p90_itl_ms", 10.0), ("mean_e2el_ms", 1.0)]
+        {
+            assert_eq!(caution(key, requests), None, "{key} of {requests}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::chart::Estimate;
 use super::curves::{CurveSpec, Observation, curves, natural_order};
 use super::pareto::{Configuration, ParetoSpec, pareto_figure};
 use super::{Figure, PlotError, Scale};
-use crate::metric::{Better, Metric, is_measured, label};
+use crate::metric::{Better, Metric, caution, is_measured, label};
 use crate::query::{Answer, Columns, Filter, Kind, LOADS, Lake, QueryError, Value, fill, quoted};
 use crate::stats::t_critical;
 use std::collections::{BTreeMap, HashSet};
@@ -62,7 +62,8 @@ impl CurveRequest {
         let x = self.axis_column("--var-x", &self.var_x, &columns)?;
         let y = self.axis_column("--var-y", &self.var_y, &columns)?;
         let vars = [&self.fig_by, &self.row_by, &self.col_by, &curve_by];
-        let mut selected = vec![format!("combination AS k, {x} AS x, {y} AS y")];
+        let mut selected =
+            vec![format!("combination AS k, {x} AS x, {y} AS y, CAST(completed AS DOUBLE) AS completed")];
         selected.extend(
             LOADS.map(|var| format!("{} AS {}", load_expression(var, &columns), quoted(&format!("load {var}")))),
         );
@@ -85,7 +86,8 @@ impl CurveRequest {
             let (group, observation) = observation(row, load, vars);
             groups.entry(group).or_default().push(observation);
         }
-        let spec = self.spec(&curve_by);
+        let mut spec = self.spec(&curve_by);
+        spec.caption.extend(cautions([&self.var_x, &self.var_y], &answer));
         let mut figures: Vec<DrawnCurves> = groups
             .into_iter()
             .map(|(values, runs)| {
@@ -295,7 +297,7 @@ impl ParetoRequest {
         let extra = if shown.is_empty() { String::new() } else { format!(", {}", shown.join(", ")) };
         let configurations = format!(
             "SELECT sweep, combination, {series} AS series{extra}, avg({x}) AS x, stddev({x}) AS x_std, avg({y}) AS y, \
-             stddev({y}) AS y_std, count({x}) AS n FROM runs WHERE status = 'completed' AND {} \
+             stddev({y}) AS y_std, count({x}) AS n, CAST(min(completed) AS DOUBLE) AS completed FROM runs WHERE status = 'completed' AND {} \
              GROUP BY sweep, combination, series",
             filter.to_sql()
         );
@@ -315,7 +317,9 @@ impl ParetoRequest {
             .await?;
         let placed: f64 = answer.numbers("n").into_iter().flatten().sum();
         let skipped = counted.numbers("n").into_iter().flatten().sum::<f64>() - placed;
-        let figure = pareto_figure(&configurations_of(&answer, &labels), &self.spec(skipped as usize));
+        let mut spec = self.spec(skipped as usize);
+        spec.caption.extend(cautions([&self.x.column(), &self.y.column()], &answer));
+        let figure = pareto_figure(&configurations_of(&answer, &labels), &spec);
         let table = answer.sql("configurations", &self.table_sql(labels.iter().chain(&groups))).await?;
         Ok(Frontier { figure, table, configurations: answer.num_rows(), sql, skipped: skipped as usize })
     }
@@ -388,9 +392,18 @@ fn estimate_of(mean: f64, std: Option<f64>, n: f64) -> Estimate {
     Estimate { mean, half_width, n: n as usize }
 }
 
-/// Columns in front of the variables: combination, x, y, and a column for each load.
+/// What to know of metrics that stand on as few requests as the answer's column `completed` says.
+fn cautions(keys: [&str; 2], answer: &Answer) -> Vec<String> {
+    let completed = answer.numbers("completed").into_iter().flatten();
+    let Some(fewest) = completed.reduce(f64::min) else { return Vec::new() };
+    let mut cautions: Vec<String> = keys.iter().filter_map(|key| caution(key, fewest)).collect();
+    cautions.dedup();
+    cautions
+}
+
+/// Columns in front of the variables: combination, x, y, completed requests, and a column for each load.
 const FIRST_VAR: usize = FIRST_LOAD + LOADS.len();
-const FIRST_LOAD: usize = 3;
+const FIRST_LOAD: usize = 4;
 
 /// The column of the load that varies: the one that orders the combinations of a curve.
 fn varying_load(rows: &[Vec<Value>]) -> usize {

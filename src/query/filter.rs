@@ -154,13 +154,29 @@ fn collect_conjuncts(expression: &Expr, conditions: &mut Vec<String>) {
     }
 }
 
-/// Quoted names in their dash spelling become the columns' names.
+/// Names in their dash spelling become the columns' names, whether they stand in double quotes or bare. A bare
+/// `a-b` stays a difference where `a` is a column of its own.
 fn with_column_names(text: &str, columns: &Columns) -> String {
-    let parts = text.split('"').enumerate().map(|(index, part)| match (index % 2, columns.find(part)) {
-        (1, Ok((name, _))) => name.to_owned(),
-        _ => part.to_owned(),
-    });
-    parts.collect::<Vec<_>>().join("\"")
+    let mut sql = String::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let is_word = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '-';
+        let len = match first {
+            '\'' | '"' => rest[1..].find(first).map_or(rest.len(), |end| end + 2),
+            letter if letter.is_alphabetic() || letter == '_' => {
+                rest.find(|letter| !is_word(letter)).unwrap_or(rest.len())
+            }
+            letter => letter.len_utf8(),
+        };
+        let (word, behind) = rest.split_at(len);
+        let is_difference = || word.split_once('-').is_none_or(|(left, _)| columns.has(left));
+        match columns.find(word.trim_matches('"')) {
+            Ok((name, _)) if first == '"' || !is_difference() => sql += &quoted(name),
+            _ => sql += word,
+        }
+        rest = behind;
+    }
+    sql
 }
 
 /// Splits at a separator that stands outside quotes and parentheses.
@@ -223,6 +239,11 @@ mod tests {
             "max_concurrency <= 4 ; (request_rate > 1 OR model_id LIKE 'Q%')"
         );
         assert_eq!(parse("\"max-concurrency\" IN (1, 2)").unwrap(), "\"max_concurrency\" IN (1, 2)");
+        assert_eq!(
+            parse("max-concurrency * 2 < 9 AND (model-id LIKE 'max-concurrency%' OR request_rate-burstiness > 1)")
+                .unwrap(),
+            "\"max_concurrency\" * 2 < 9 ; (\"model_id\" LIKE 'max-concurrency%' OR request_rate - burstiness > 1)"
+        );
     }
 
     #[test]

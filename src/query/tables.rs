@@ -2,8 +2,8 @@
 //! loose or was made by vLLM, united by name.
 
 use super::QueryError;
-use crate::record::{Cell, Row, RunRecord};
-use crate::store::{Detail, StoreError, Sweep, parquet_schema, read_parquet, rows_to_batch, unite, unite_schemas};
+use crate::record::{Cell, Row};
+use crate::store::{Detail, StoreError, Sweep, fit_all, parquet_schema, read_parquet, rows_to_batch, unite_schemas};
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::TableProvider;
@@ -12,14 +12,11 @@ use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::execution::context::SessionContext;
 use rayon::prelude::*;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use url::Url;
 
 type Table = Arc<dyn TableProvider>;
-
-/// Rows read from JSON that one thread turns into columns at a time.
-const ROWS_IN_A_BATCH: usize = 512;
 
 /// Columns that are there even where no run has a value for them: those of sweeplake, and what vLLM measures.
 const RUN_COLUMNS: [(&str, DataType); 39] = [
@@ -114,10 +111,7 @@ pub fn runs(context: &SessionContext, sweeps: &[Sweep]) -> Result<Table, QueryEr
         batches.extend(renamed_batches(sweep, &files)?);
     }
     for sweep in &sweeps {
-        let records = sweep.foreign_runs(Detail::Runs)?;
-        let chunks = records.par_chunks(ROWS_IN_A_BATCH);
-        let rows = chunks.map(|chunk| rows_to_batch(&chunk.iter().map(RunRecord::to_row).collect::<Vec<_>>()));
-        batches.extend(rows.collect::<Vec<_>>());
+        batches.extend(sweep.foreign_rows(Detail::Runs)?);
     }
     let mut base = base_schema(&RUN_COLUMNS);
     for latency in LATENCIES {
@@ -135,11 +129,7 @@ pub fn requests(context: &SessionContext, sweeps: &[Sweep]) -> Result<Table, Que
         batches.extend(renamed_batches(sweep, &sweep.request_files())?);
     }
     for sweep in &sweeps {
-        let rows: Vec<Row> =
-            sweep.foreign_runs(Detail::Requests)?.par_iter().flat_map_iter(|record| record.to_request_rows()).collect();
-        if !rows.is_empty() {
-            batches.push(rows_to_batch(&rows));
-        }
+        batches.extend(sweep.foreign_rows(Detail::Requests)?);
     }
     let mut base = base_schema(&REQUEST_COLUMNS);
     base.push(Field::new("itls_ms", DataType::List(Arc::new(Field::new_list_field(DataType::Float64, true))), true));
@@ -199,8 +189,8 @@ fn listing(schema: &SchemaRef, files: &[PathBuf]) -> Result<Table, QueryError> {
 }
 
 fn in_memory(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Table, QueryError> {
-    let batch = unite(schema, batches, Path::new("runs in memory"))?;
-    Ok(Arc::new(MemTable::try_new(schema.clone(), vec![vec![batch]])?))
+    let batches = fit_all(schema, batches).map_err(|error| QueryError::Failed(error.into()))?;
+    Ok(Arc::new(MemTable::try_new(schema.clone(), vec![batches])?))
 }
 
 fn base_schema(columns: &[(&str, DataType)]) -> Vec<Field> {

@@ -2,10 +2,10 @@
 
 use super::StoreError;
 use super::compact::LooseFiles;
-use super::foreign::{Detail, read_runs};
+use super::foreign::{Detail, read_rows};
 use super::layout::{LOCK, MANIFEST, REQUESTS, RUNS, SUMMARY, run_number_of};
 use super::manifest::{Manifest, SweepState};
-use crate::record::RunRecord;
+use arrow::array::RecordBatch;
 use nix::fcntl::{Flock, FlockArg};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
@@ -55,11 +55,11 @@ impl Sweep {
         }
     }
 
-    /// The runs of a folder that vLLM made, read in place.
-    pub fn foreign_runs(&self, detail: Detail) -> Result<Vec<RunRecord>, StoreError> {
+    /// The rows of a folder that vLLM made, read in place.
+    pub fn foreign_rows(&self, detail: Detail) -> Result<Vec<RecordBatch>, StoreError> {
         match self.manifest {
             Some(_) => Ok(Vec::new()),
-            None => read_runs(&self.folder, &self.name, detail),
+            None => read_rows(&self.folder, &self.name, detail),
         }
     }
 

@@ -2,12 +2,13 @@
 
 use super::StoreError;
 use super::layout::{MANIFEST, SUMMARY, local_date, run_number_of};
+use super::schema::rows_to_batch;
 use crate::id::{is_same_key, text_hash};
 use crate::params::{BENCHMARK_NAME, ParamSet};
 use crate::plan::Combination;
-use crate::record::{LeanResult, Outcome, RunRecord, gpu_count_of, parse_result};
+use crate::record::{LeanResult, Outcome, Row, RunRecord, gpu_count_of, parse_result, without_request_numbers};
+use arrow::array::RecordBatch;
 use rayon::prelude::*;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
@@ -15,29 +16,38 @@ use walkdir::{DirEntry, WalkDir};
 /// Settings of the load that a result repeats: parameters wherever they come from.
 const LOAD_KEYS: [&str; 6] = ["num_prompts", "max_concurrency", "request_rate", "burstiness", "backend", "label"];
 
-/// How much of each run is wanted.
+/// What is wanted of each run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
-    /// What a row of `runs` holds.
+    /// Its row of `runs`.
     Runs,
-    /// Also what was measured of each request.
+    /// Its rows of `requests`.
     Requests,
 }
 
-/// The runs below a sweep's folder, in the order of their paths. A folder's `summary.json` holds them all; the
-/// run files are read only where it is missing.
-pub fn read_runs(folder: &Path, sweep: &str, detail: Detail) -> Result<Vec<RunRecord>, StoreError> {
-    let records = result_files(folder).into_par_iter().map(|path| {
-        let path = path.as_path();
-        let results = match detail {
-            Detail::Runs => read_results(path, |LeanResult(result)| result),
-            Detail::Requests => read_results(path, |result: Map<String, Value>| result),
-        }?;
-        let origin = path.strip_prefix(folder).unwrap_or(path).to_string_lossy();
-        Ok(results.into_iter().enumerate().map(|(index, result)| record_of(result, sweep, &origin, index)).collect())
+/// Files that one thread turns into columns at a time: what they hold as JSON takes many times the room.
+const FILES_IN_A_BATCH: usize = 64;
+
+/// The rows of the runs below a sweep's folder, in the order of their paths. A folder's `summary.json` holds them all;
+/// the run files are read only where it is missing.
+pub fn read_rows(folder: &Path, sweep: &str, detail: Detail) -> Result<Vec<RecordBatch>, StoreError> {
+    let files = result_files(folder);
+    let batches = files.par_chunks(FILES_IN_A_BATCH).map(|files| {
+        let mut rows: Vec<Row> = Vec::new();
+        for path in files {
+            let origin = path.strip_prefix(folder).unwrap_or(path).to_string_lossy();
+            for (index, result) in read_results(path, detail)?.into_iter().enumerate() {
+                let record = record_of(result, sweep, &origin, index);
+                match detail {
+                    Detail::Runs => rows.push(record.to_row()),
+                    Detail::Requests => rows.extend(record.to_request_rows()),
+                }
+            }
+        }
+        Ok(rows_to_batch(&rows))
     });
-    let records: Vec<Vec<RunRecord>> = records.collect::<Result<_, StoreError>>()?;
-    Ok(records.into_iter().flatten().collect())
+    let batches: Vec<RecordBatch> = batches.collect::<Result<_, StoreError>>()?;
+    Ok(batches.into_iter().filter(|batch| batch.num_rows() > 0).collect())
 }
 
 /// The result files of a sweep, in the order of their paths. There may be thousands of folders: listing them is worth
@@ -65,22 +75,35 @@ fn entries(folder: &Path) -> impl Iterator<Item = DirEntry> {
     WalkDir::new(folder).min_depth(1).max_depth(1).into_iter().filter_map(Result::ok)
 }
 
-fn read_results<T: DeserializeOwned>(
-    path: &Path,
-    map: fn(T) -> Map<String, Value>,
-) -> Result<Vec<Map<String, Value>>, StoreError> {
+fn read_results(path: &Path, detail: Detail) -> Result<Vec<Map<String, Value>>, StoreError> {
     let text = std::fs::read_to_string(path).map_err(StoreError::io(path))?;
     if path.file_name().is_none_or(|name| name != SUMMARY) {
         // vLLM writes a run's file in place: one that was cut off is a run that did not finish.
-        return Ok(parse_result(&text).map(map).into_iter().collect());
+        return Ok(detail.parse_run(&text).into_iter().collect());
     }
-    match parse_result::<Vec<T>>(&text) {
-        Ok(results) => Ok(results.into_iter().map(map).collect()),
+    detail.parse_summary(&text).or_else(|_| {
         // A summary that was cut off, or that is somebody else's: the runs beside it are what there is.
-        Err(_) => {
-            let runs = run_files(path.parent().unwrap_or(path));
-            let results = runs.iter().map(|run| read_results(run, map)).collect::<Result<Vec<_>, _>>()?;
-            Ok(results.into_iter().flatten().collect())
+        let runs = run_files(path.parent().unwrap_or(path));
+        let results = runs.iter().map(|run| read_results(run, detail)).collect::<Result<Vec<_>, _>>()?;
+        Ok(results.into_iter().flatten().collect())
+    })
+}
+
+impl Detail {
+    fn parse_run(self, text: &str) -> serde_json::Result<Map<String, Value>> {
+        match self {
+            Self::Runs => parse_result(&without_request_numbers(text)).map(|LeanResult(result)| result),
+            Self::Requests => parse_result(text),
+        }
+    }
+
+    fn parse_summary(self, text: &str) -> serde_json::Result<Vec<Map<String, Value>>> {
+        match self {
+            Self::Runs => {
+                let results: Vec<LeanResult> = parse_result(&without_request_numbers(text))?;
+                Ok(results.into_iter().map(|LeanResult(result)| result).collect())
+            }
+            Self::Requests => parse_result(text),
         }
     }
 }

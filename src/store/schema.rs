@@ -11,30 +11,33 @@ use arrow::array::{
 };
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::error::ArrowError;
+use std::collections::HashMap;
+use std::mem::discriminant;
 use std::path::Path;
 use std::sync::Arc;
 
 /// Rows as one batch; columns stand in the order in which they first appear.
 pub fn rows_to_batch(rows: &[Row]) -> RecordBatch {
-    let mut names: Vec<&str> = Vec::new();
+    let mut columns = RowColumns::default();
     let mut kinds: Vec<Option<DataType>> = Vec::new();
-    let mut index_of = std::collections::HashMap::new();
-    for (name, cell) in rows.iter().flatten() {
-        let index = *index_of.entry(name.as_str()).or_insert_with(|| {
-            names.push(name);
-            kinds.push(None);
-            names.len() - 1
-        });
-        if let Some(kind) = kind_of(cell) {
-            kinds[index] = Some(kinds[index].take().map_or(kind.clone(), |known| common_type(&known, &kind)));
-        }
-    }
-    let mut cells: Vec<Vec<&Cell>> = names.iter().map(|_| vec![&Cell::Null; rows.len()]).collect();
+    let mut cells: Vec<Vec<&Cell>> = Vec::new();
     for (row_index, row) in rows.iter().enumerate() {
-        for (name, cell) in row {
-            cells[index_of[name.as_str()]][row_index] = cell;
+        for (position, (name, cell)) in row.iter().enumerate() {
+            let index = columns.index_of(position, name);
+            if index == cells.len() {
+                kinds.push(None);
+                cells.push(vec![&Cell::Null; rows.len()]);
+            }
+            cells[index][row_index] = cell;
+            // Of cells alike one tells the type.
+            let is_like_the_last = row_index > 0 && discriminant(cells[index][row_index - 1]) == discriminant(cell);
+            if let Some(kind) = kind_of(cell).filter(|_| !is_like_the_last) {
+                kinds[index] = Some(kinds[index].take().map_or(kind.clone(), |known| common_type(&known, &kind)));
+            }
         }
     }
+    let names = columns.names;
     // A column that holds nothing yet is text until a file says otherwise.
     let types: Vec<DataType> = kinds.into_iter().map(|kind| kind.unwrap_or(DataType::Null)).collect();
     let fields: Vec<Field> =
@@ -43,10 +46,36 @@ pub fn rows_to_batch(rows: &[Row]) -> RecordBatch {
     batch(Arc::new(Schema::new(fields)), arrays, rows.len())
 }
 
+/// The columns of rows whose names mostly come in the same order.
+#[derive(Default)]
+struct RowColumns<'a> {
+    names: Vec<&'a str>,
+    indices: HashMap<&'a str, usize>,
+    /// The column that stood at each position of a row.
+    last: Vec<usize>,
+}
+
+impl<'a> RowColumns<'a> {
+    fn index_of(&mut self, position: usize, name: &'a str) -> usize {
+        if let Some(&index) = self.last.get(position).filter(|index| self.names[**index] == name) {
+            return index;
+        }
+        let index = *self.indices.entry(name).or_insert(self.names.len());
+        if index == self.names.len() {
+            self.names.push(name);
+        }
+        match self.last.get_mut(position) {
+            Some(last) => *last = index,
+            None => self.last.push(index),
+        }
+        index
+    }
+}
+
 /// The schema that holds the columns of all.
 pub fn unite_schemas<'a>(schemas: impl IntoIterator<Item = &'a Schema>) -> SchemaRef {
     let mut fields: Vec<Field> = Vec::new();
-    let mut index_of = std::collections::HashMap::new();
+    let mut index_of = HashMap::new();
     for field in schemas.into_iter().flat_map(|schema| schema.fields()) {
         match index_of.get(field.name()) {
             None => {
@@ -62,13 +91,17 @@ pub fn unite_schemas<'a>(schemas: impl IntoIterator<Item = &'a Schema>) -> Schem
     Arc::new(Schema::new(fields))
 }
 
-/// The rows of all batches under one schema.
+/// The rows of all batches under one schema, as one batch.
 pub fn unite(schema: &SchemaRef, batches: &[RecordBatch], origin: &Path) -> Result<RecordBatch, StoreError> {
-    let fitted = batches.iter().map(|batch| fit(schema, batch)).collect::<Result<Vec<_>, _>>();
-    fitted.and_then(|fitted| concat_batches(schema, &fitted)).map_err(StoreError::data(origin))
+    fit_all(schema, batches).and_then(|fitted| concat_batches(schema, &fitted)).map_err(StoreError::data(origin))
 }
 
-fn fit(schema: &SchemaRef, found: &RecordBatch) -> Result<RecordBatch, arrow::error::ArrowError> {
+/// Each batch under the schema.
+pub fn fit_all(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>, ArrowError> {
+    batches.iter().map(|batch| fit(schema, batch)).collect()
+}
+
+fn fit(schema: &SchemaRef, found: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let arrays = schema.fields().iter().map(|field| match found.column_by_name(field.name()) {
         Some(column) => cast(column, field.data_type()),
         None => Ok(new_null_array(field.data_type(), found.num_rows())),

@@ -99,6 +99,7 @@ fn filters_of_both_kinds_keep_the_same_runs() {
         points("max-num-seqs==32,max_concurrency<=8"),
         points("max_num_seqs = 32 AND (max_concurrency = 2 OR max_concurrency = 8)")
     );
+    assert_eq!(points("max-num-seqs==32"), points("max-num-seqs = 32 AND max-concurrency IN (2, 8)"));
     assert_eq!(points("request_rate==inf"), points(""));
 }
 
@@ -153,6 +154,29 @@ fn other_objectives_and_groups_make_other_frontiers() {
     assert!(ran.code == Some(2) && ran.stderr.contains("expected METRIC:min or METRIC:max"), "{}", ran.stderr);
     let ran = scratch.run(&["plot_pareto", "theirs", "--user-count-var", "max_concurency"]);
     assert!(ran.code == Some(2) && ran.stderr.contains("did you mean `max_concurrency`?"), "{}", ran.stderr);
+}
+
+#[test]
+fn w23_one_figure_of_several_that_fails_is_in_the_exit_code() {
+    let scratch = scratch();
+    std::fs::create_dir(scratch.path("theirs/FIGURE-max_num_seqs=32.png")).unwrap();
+    let ran = plot(&scratch, &["--fig-by", "max_num_seqs"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert_eq!(ran.stdout.trim(), "theirs/FIGURE-max_num_seqs=64.png");
+    assert!(ran.stderr.contains("theirs/FIGURE-max_num_seqs=32.png"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("1 of 2 figure(s) could not be drawn"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_percentile_of_few_requests_is_marked() {
+    let scratch = scratch();
+    let few = "P99 of only 12 requests in some runs: below 100 it is the slowest of them.";
+    let ran = plot(&scratch, &["--var-x", "max_concurrency", "--var-y", "p99_e2el_ms", "--dry-run"]);
+    assert!(ran.stdout.contains(few), "{}", ran.stdout);
+    let ran = plot(&scratch, &["--var-x", "max_concurrency", "--var-y", "median_ttft_ms", "--dry-run"]);
+    assert!(!ran.stdout.contains("of only"), "{}", ran.stdout);
+    let ran = scratch.run(&["plot_pareto", "theirs", "--x", "p99_e2el_ms", "--y", "output_throughput", "--dry-run"]);
+    assert!(ran.stdout.contains(few), "{}", ran.stdout);
 }
 
 #[test]
