@@ -14,6 +14,7 @@ pub mod query;
 pub mod record;
 pub mod report;
 pub mod sim;
+pub mod sla;
 pub mod stats;
 pub mod store;
 pub mod sweep;

@@ -44,7 +44,7 @@ pub fn is_measured(key: &str) -> bool {
 
 /// What to know about a percentile of so few requests: below `1 / (1 - p)` of them it is the slowest request.
 pub fn caution(key: &str, fewest_requests: f64) -> Option<String> {
-    let percentile = key.strip_prefix('p')?.split_once('_')?.0;
+    let percentile = percentile_of(key)?;
     let share_above = 1.0 - percentile.parse::<f64>().ok()? / 100.0;
     // 1 / 0.01 is a little more than 100.
     let needed = (1.0 / share_above - 1e-6).ceil();
@@ -52,6 +52,12 @@ pub fn caution(key: &str, fewest_requests: f64) -> Option<String> {
     is_few.then(|| {
         format!("P{percentile} of only {fewest_requests} requests in some runs: below {needed:.0} it is the slowest of them.")
     })
+}
+
+/// The percentile in a key: `99.9` of `p99.9_ttft_ms`.
+pub fn percentile_of(key: &str) -> Option<&str> {
+    let percentile = key.strip_prefix('p')?.split_once('_')?.0;
+    percentile.parse::<f64>().is_ok().then_some(percentile)
 }
 
 fn named(key: &str) -> Option<Metric> {

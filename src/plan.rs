@@ -3,8 +3,13 @@
 
 use crate::id::{CombinationId, column_name};
 use crate::params::{Address, Command, ParamSet};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::HashSet;
 use strsim::jaro_winkler;
+
+/// What `vllm bench serve` sends without `--num-prompts`.
+const DEFAULT_NUM_PROMPTS: u32 = 1000;
 
 /// One serve parameter set × one bench parameter set.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +33,30 @@ pub struct BenchPlan {
     pub command: Command,
 }
 
+/// A setting under which a combination is measured, on top of its own parameters: `max_concurrency` 4.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Level {
+    pub variable: String,
+    pub value: Value,
+}
+
 impl BenchPlan {
+    /// The benchmark at a level.
+    pub fn at(&self, level: &Level) -> Self {
+        let set = self.combination.bench.with(&level.variable, level.value.clone());
+        let only_level = ParamSet::unchanged().with(&level.variable, level.value.clone());
+        Self {
+            combination: Combination::new(self.combination.serve.clone(), set),
+            command: self.command.with_params(&only_level),
+        }
+    }
+
+    /// How many prompts the benchmark sends.
+    pub fn num_prompts(&self) -> u32 {
+        let given = self.command.flag(&["num-prompts"]).and_then(|text| text.parse().ok());
+        given.unwrap_or(DEFAULT_NUM_PROMPTS)
+    }
+
     /// The benchmark with so few prompts that it only warms the server up.
     pub fn warm_up(&self, num_prompts: u32) -> Command {
         self.command.with_params(&ParamSet::unchanged().with("num_prompts", num_prompts.into()))
@@ -245,7 +273,7 @@ fn misdirected(servers: &[ServerPlan]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn sets(value: Value) -> Vec<ParamSet> {
         let items = value.as_array().unwrap().clone();

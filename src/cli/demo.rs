@@ -54,7 +54,7 @@ pub fn exec(arguments: Arguments) -> Ended {
         ..serve::Arguments::default()
     };
     let again = serve_command_line(&program, &sweep);
-    let folder = serve::Prepared::new(sweep)?.run()?;
+    let folder = serve::Prepared::new(sweep, serve::Job::Serve)?.run()?;
     let path = folder.join(REPORT);
     report::write(std::slice::from_ref(&folder), None, &path)?;
 

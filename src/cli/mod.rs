@@ -10,6 +10,8 @@ mod progress;
 mod query;
 mod report;
 mod serve;
+mod serve_sla;
+mod serve_workload;
 mod show;
 mod sim;
 mod table;
@@ -35,6 +37,12 @@ struct Arguments {
 enum Command {
     /// Run a server under each set of parameters, and a benchmark under each load.
     Serve(serve::Arguments),
+    /// Find, for each combination, the greatest load that meets an SLA.
+    #[command(name = "serve_sla", alias = "serve-sla")]
+    ServeSla(serve_sla::Arguments),
+    /// Explore each combination alone, at full load, and in between.
+    #[command(name = "serve_workload", alias = "serve-workload")]
+    ServeWorkload(serve_workload::Arguments),
     /// See the whole job on a simulated server: about a minute, no GPU needed.
     Demo(demo::Arguments),
     /// Write one self-contained HTML report about sweeps.
@@ -64,6 +72,7 @@ impl Command {
     fn only_reads(&self) -> bool {
         match self {
             Self::Serve(arguments) => arguments.dry_run,
+            Self::ServeSla(_) | Self::ServeWorkload(_) => false,
             Self::Demo(_) | Self::Bench(_) | Self::Sim(_) | Self::Keeper => false,
             _ => true,
         }
@@ -109,6 +118,8 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     }
     let ended = match arguments.command {
         Command::Serve(arguments) => serve::exec(arguments),
+        Command::ServeSla(arguments) => serve_sla::exec(arguments),
+        Command::ServeWorkload(arguments) => serve_workload::exec(arguments),
         Command::Demo(arguments) => demo::exec(arguments),
         Command::Report(arguments) => report::exec(arguments),
         Command::Show(arguments) => show::exec(arguments),

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 pub struct Progress {
     bar: Option<ProgressBar>,
-    total: usize,
+    /// Runs to make, where that is known.
+    total: Option<usize>,
     done: usize,
     started: Instant,
 }
@@ -18,7 +19,7 @@ impl Progress {
     pub fn new() -> Self {
         Self {
             bar: std::io::stderr().is_terminal().then(|| ProgressBar::new(0)),
-            total: 0,
+            total: None,
             done: 0,
             started: Instant::now(),
         }
@@ -48,7 +49,7 @@ impl Progress {
     /// From the time that the runs so far took, servers included.
     fn time_left(&self) -> Option<Duration> {
         let per_run = self.started.elapsed().checked_div(self.done as u32)?;
-        Some(per_run * (self.total - self.done) as u32)
+        Some(per_run * self.total?.saturating_sub(self.done) as u32)
     }
 
     fn run_ended(&mut self, record: &RunRecord) {
@@ -59,7 +60,8 @@ impl Progress {
             Some(failure) => format!("FAILED ({}): {failure}", failure.kind.as_str()),
             None => main_metrics(record),
         };
-        self.line(format!("[{}/{}{left}] {what} · run {}: {how}", self.done, self.total, record.run_number));
+        let of = self.total.map(|total| format!("/{total}")).unwrap_or_default();
+        self.line(format!("[{}{of}{left}] {what} · run {}: {how}", self.done, record.run_number));
         if let Some(failure) = record.failure() {
             failure.log_tail.iter().for_each(|line| self.line(format!("    | {line}")));
         }
@@ -76,14 +78,20 @@ impl Observer for Progress {
                 self.total = runs;
                 let already = if skipped > 0 { format!(", {skipped} run(s) already there") } else { String::new() };
                 if let Some(bar) = &self.bar {
-                    bar.set_length(runs as u64);
-                    let template = "{spinner} {pos}/{len} {bar:24} {elapsed_precise} {wide_msg}";
+                    let template = match runs {
+                        Some(runs) => {
+                            bar.set_length(runs as u64);
+                            "{spinner} {pos}/{len} {bar:24} {elapsed_precise} {wide_msg}"
+                        }
+                        None => "{spinner} {pos} {elapsed_precise} {wide_msg}",
+                    };
                     if let Ok(style) = ProgressStyle::with_template(template) {
                         bar.set_style(style);
                     }
                     bar.enable_steady_tick(Duration::from_millis(200));
                 }
-                self.line(format!("sweep {}: {servers} server(s), {runs} run(s) to make{already}", folder.display()));
+                let runs = runs.map_or("as many runs as it takes".to_owned(), |runs| format!("{runs} run(s) to make"));
+                self.line(format!("sweep {}: {servers} server(s), {runs}{already}", folder.display()));
             }
             Event::ServerStarting { serve } => {
                 let what = if serve.is_unchanged() { "the command unchanged".into() } else { describe_set(serve) };

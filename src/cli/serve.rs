@@ -1,21 +1,28 @@
 //! `sweeplake serve`: a sweep of servers and loads.
 
 use super::progress::Progress;
-use super::show::{failures_table, summary_table};
+use super::serve_sla::SLA_NAME;
+use super::show::{failures_table, sla_table, summary_table};
 use super::{Ended, Failure, block_on};
 use crate::exec::{Interrupt, Interrupter, Reset};
 use crate::params::{Command, ParamSet, read_params_file};
-use crate::plan::{Link, Plan, PlanRequest, describe};
+use crate::metric::percentile_of;
+use crate::plan::{BenchPlan, Level, Link, Plan, PlanRequest, describe};
+use crate::sla::Sla;
 use crate::record::Environment;
-use crate::store::{Manifest, SweepState, SweepWriter, WARM_UP_FILE, result_paths};
-use crate::sweep::{Options, bench_command, check_programs, run};
+use crate::store::{Manifest, SweepKind, SweepState, SweepWriter, WARM_UP_FILE, result_paths};
+use crate::sweep::{
+    Course, Next, Options, Repeats, Tuner, TunerOptions, Variable, Workload, bench_command, check_programs, run,
+};
 use chrono::{Local, Utc};
+use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The flags of `vllm bench sweep serve`.
 #[derive(clap::Args, Clone)]
+#[group(id = "serve")]
 pub struct Arguments {
     /// The command that runs the server: `vllm serve …`. Words NAME=value in front are its environment.
     #[arg(long)]
@@ -50,9 +57,9 @@ pub struct Arguments {
     /// The sweep's folder in it; default: the present time as YYYYMMDD_HHMMSS.
     #[arg(long, short, value_name = "NAME")]
     pub experiment_name: Option<String>,
-    /// Runs of each combination.
-    #[arg(long, default_value_t = 3)]
-    pub num_runs: u32,
+    /// Runs of each combination; default: 3 (serve_sla: 1 of each level, and more where noise asks for them).
+    #[arg(long)]
+    pub num_runs: Option<u32>,
     /// Before the first run of each combination, run its benchmark with so many prompts and drop the result.
     #[arg(long, default_value_t = 0)]
     pub warmup_num_prompts: u32,
@@ -81,7 +88,7 @@ impl Default for Arguments {
             link_vars: String::new(),
             output_dir: "results".into(),
             experiment_name: None,
-            num_runs: 3,
+            num_runs: None,
             warmup_num_prompts: 0,
             continue_on_error: false,
             dry_run: false,
@@ -91,7 +98,74 @@ impl Default for Arguments {
 }
 
 pub fn exec(arguments: Arguments) -> Ended {
-    let sweep = Prepared::new(arguments)?;
+    exec_job(arguments, Job::Serve)
+}
+
+/// What a sweep does with each combination.
+pub enum Job {
+    Serve,
+    Tune(TunerOptions),
+    Explore(Workload),
+}
+
+impl Job {
+    fn kind(&self) -> SweepKind {
+        match self {
+            Self::Serve => SweepKind::Serve,
+            Self::Tune(_) => SweepKind::ServeSla,
+            Self::Explore(_) => SweepKind::ServeWorkload,
+        }
+    }
+
+    fn default_num_runs(&self) -> u32 {
+        match self {
+            Self::Tune(_) => 1,
+            Self::Serve | Self::Explore(_) => 3,
+        }
+    }
+
+    /// The flag and the name of what the sweep itself turns.
+    fn turned(&self) -> Option<(&'static str, Variable)> {
+        match self {
+            Self::Serve => None,
+            Self::Tune(options) => Some(("--sla-variable", options.variable)),
+            Self::Explore(workload) => Some(("--workload-var", workload.variable)),
+        }
+    }
+
+    fn course(&self, num_runs: usize) -> Box<dyn Course> {
+        match self {
+            Self::Serve => Box::new(Repeats { num_runs }),
+            Self::Tune(options) => Box::new(Tuner::new(TunerOptions { num_runs, ..options.clone() })),
+            Self::Explore(workload) => Box::new(Workload { num_runs, ..workload.clone() }),
+        }
+    }
+
+    fn sla_records(&self) -> Vec<Map<String, Value>> {
+        let Self::Tune(options) = self else { return Vec::new() };
+        options.slas.iter().map(sla_record).collect()
+    }
+
+    /// Percentiles in the names of the SLAs' metrics: 95 of `p95_ttft_ms`.
+    fn percentiles(&self) -> Vec<String> {
+        let Self::Tune(options) = self else { return Vec::new() };
+        let metrics = options.slas.iter().flat_map(|sla| &sla.constraints).map(|constraint| &constraint.metric);
+        metrics.filter_map(|metric| Some(percentile_of(metric)?.to_owned())).collect()
+    }
+}
+
+fn sla_record(sla: &Sla) -> Map<String, Value> {
+    let name = sla.name.iter().map(|name| (SLA_NAME.to_owned(), name.as_str().into()));
+    let constraints = sla.constraints.iter().map(|constraint| {
+        let target = format!("{}{}", constraint.operator.as_str(), constraint.target);
+        (constraint.metric.clone(), target.into())
+    });
+    name.chain(constraints).collect()
+}
+
+/// Prints or runs a sweep.
+pub fn exec_job(arguments: Arguments, job: Job) -> Ended {
+    let sweep = Prepared::new(arguments, job)?;
     for warning in &sweep.plan.warnings {
         eprintln!("warning: {warning}");
     }
@@ -108,12 +182,14 @@ pub struct Prepared {
     bench_params: Vec<ParamSet>,
     reset: Reset,
     plan: Plan,
+    job: Job,
 }
 
 impl Prepared {
     /// Turns what was typed into what is meant; every mistake is found here, before anything starts.
-    pub fn new(mut arguments: Arguments) -> Result<Self, Failure> {
-        if arguments.num_runs == 0 {
+    pub fn new(mut arguments: Arguments, job: Job) -> Result<Self, Failure> {
+        let num_runs = arguments.num_runs.unwrap_or(job.default_num_runs());
+        if num_runs == 0 {
             return Err(Failure::input("--num-runs must be at least 1"));
         }
         if let Some(name) = arguments.resume.clone().filter(|name| !name.is_empty()) {
@@ -128,13 +204,16 @@ impl Prepared {
             .map_err(Failure::input)?;
         let serve_params = sets_of(arguments.serve_params.as_deref())?;
         let bench_params = sets_of(arguments.bench_params.as_deref())?;
+        if let Some((flag, variable)) = job.turned() {
+            check_is_free(flag, variable.key(), &bench_cmd, &bench_params)?;
+        }
         let plan = Plan::new(&PlanRequest {
             serve_cmd: serve_cmd.clone(),
             bench_cmd: bench_cmd.clone(),
             serve_params: serve_params.clone(),
             bench_params: bench_params.clone(),
             link_vars: Link::parse_list(&arguments.link_vars).map_err(Failure::input)?,
-            num_runs: arguments.num_runs,
+            num_runs,
             warmup_num_prompts: arguments.warmup_num_prompts,
         })
         .map_err(Failure::input)?;
@@ -142,7 +221,7 @@ impl Prepared {
         if !arguments.dry_run {
             check_programs(&serve_cmd, &bench_cmd, after_bench_cmd.as_ref()).map_err(Failure::input)?;
         }
-        Ok(Self { arguments, serve_cmd, bench_cmd, after_bench_cmd, serve_params, bench_params, reset, plan })
+        Ok(Self { arguments, serve_cmd, bench_cmd, after_bench_cmd, serve_params, bench_params, reset, plan, job })
     }
 
     /// The dry run: every command, quoted for a shell.
@@ -164,14 +243,21 @@ impl Prepared {
                 }
                 benches.push(format!("# {}", describe(&bench.combination.serve, &bench.combination.bench)));
                 let after = self.after_bench_cmd.iter().map(Command::quoted);
+                if let Some(level) = self.first_level(bench)? {
+                    let first = bench.at(&level);
+                    benches.push("# the first run; the others follow from what is measured".into());
+                    benches.push(bench_command(&first.command, &self.job.percentiles(), &paths[0]).quoted());
+                    benches.extend(after);
+                    continue;
+                }
                 if self.plan.warmup_num_prompts > 0 {
                     let short = bench.warm_up(self.plan.warmup_num_prompts);
                     let path = paths[0].with_file_name(WARM_UP_FILE);
-                    benches.push(format!("# warm-up, not kept\n{}", bench_command(&short, &path).quoted()));
+                    benches.push(format!("# warm-up, not kept\n{}", bench_command(&short, &[], &path).quoted()));
                     benches.extend(after.clone());
                 }
                 for path in &paths {
-                    benches.push(bench_command(&bench.command, path).quoted());
+                    benches.push(bench_command(&bench.command, &[], path).quoted());
                     benches.extend(after.clone());
                 }
                 runs += paths.len();
@@ -183,9 +269,20 @@ impl Prepared {
                 lines.extend(benches);
             }
         }
-        lines.push(format!("# {servers} server(s), {runs} run(s)"));
+        lines.push(match self.job {
+            Job::Serve => format!("# {servers} server(s), {runs} run(s)"),
+            _ => format!("# {servers} server(s)"),
+        });
         println!("{}", lines.join("\n"));
         Ok(())
+    }
+
+    /// Where the sweep begins with a combination, if it chooses levels itself.
+    fn first_level(&self, bench: &BenchPlan) -> Result<Option<Level>, Failure> {
+        match self.job.course(1).next(bench, &[]).map_err(Failure::input)? {
+            Next::Run(level) => Ok(level),
+            Next::Enough => Ok(None),
+        }
     }
 
     /// Runs the sweep and returns its folder.
@@ -197,18 +294,23 @@ impl Prepared {
             server_ready_timeout: Duration::from_secs(self.arguments.server_ready_timeout),
             bench_timeout: self.arguments.bench_timeout.map(Duration::from_secs_f64),
             continue_on_error: self.arguments.continue_on_error,
+            percentiles: self.job.percentiles(),
             keeper: std::env::current_exe().map_err(Failure::work)?,
         };
+        let mut course = self.job.course(self.plan.num_runs as usize);
         let mut progress = Progress::new();
         let ended = block_on(async {
             let mut interrupt = interrupt_on_signals()?;
-            run(&self.plan, &options, &mut writer, &mut progress, &mut interrupt).await.map_err(Failure::work)
+            run(&self.plan, course.as_mut(), &options, &mut writer, &mut progress, &mut interrupt).await.map_err(Failure::work)
         })??;
         let folder = writer.folder().to_owned();
         drop(writer);
         progress.finish();
-        if ended.runs > 0 {
-            eprintln!("{}", summary_table(&folder)?);
+        if ended.runs > 0 || matches!(self.job, Job::Tune(_)) {
+            match self.job {
+                Job::Tune(_) => eprintln!("{}", sla_table(&folder)?),
+                _ => eprintln!("{}", summary_table(&folder)?),
+            }
             if ended.failed > 0 {
                 eprintln!("failed runs:\n{}", failures_table(&folder)?);
             }
@@ -250,12 +352,29 @@ impl Prepared {
         Manifest {
             after_bench_cmd: self.after_bench_cmd.as_ref().map(|command| command.redacted().quoted()),
             link_vars: self.arguments.link_vars.clone(),
-            num_runs: self.arguments.num_runs,
+            kind: self.job.kind(),
+            num_runs: self.plan.num_runs,
+            sla_params: self.job.sla_records(),
+            variable: self.job.turned().map(|(_, variable)| variable.key().to_owned()),
             warmup_num_prompts: self.arguments.warmup_num_prompts,
             serve_params: self.serve_params.iter().map(ParamSet::to_record).collect(),
             bench_params: self.bench_params.iter().map(ParamSet::to_record).collect(),
             ..Manifest::new(&self.serve_cmd, &self.bench_cmd, Utc::now(), environment)
         }
+    }
+}
+
+/// What the sweep turns may not be set elsewhere.
+fn check_is_free(flag: &str, key: &str, bench_cmd: &Command, bench_params: &[ParamSet]) -> Result<(), Failure> {
+    if bench_cmd.flag(&[key]).is_some() {
+        return Err(Failure::input(format!("{flag} {key}: --bench-cmd sets it, too; take it out there")));
+    }
+    match bench_params.iter().position(|set| set.get(key).is_some()) {
+        Some(index) => Err(Failure::input(format!(
+            "{flag} {key}: --bench-params sets it, too (parameter set {}); take it out there",
+            index + 1
+        ))),
+        None => Ok(()),
     }
 }
 

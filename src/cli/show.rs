@@ -2,7 +2,7 @@
 
 use super::table::{Output, plain_table};
 use super::{Ended, Failure, block_on, query_failure};
-use crate::query::{Answer, FAILURES, Lake, SUMMARY};
+use crate::query::{Answer, FAILURES, Lake, SLAS, SUMMARY};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +26,11 @@ pub fn exec(arguments: Arguments) -> Ended {
 /// The table of combinations of a sweep, as text.
 pub fn summary_table(sweep: &Path) -> Result<String, Failure> {
     table(sweep, SUMMARY)
+}
+
+/// The answers to a sweep's SLAs, as text.
+pub fn sla_table(sweep: &Path) -> Result<String, Failure> {
+    table(sweep, SLAS)
 }
 
 /// The table of failed runs of a sweep, as text.

@@ -24,10 +24,12 @@ use std::path::PathBuf;
 
 /// The combinations of a lake with their main metrics, and its failed runs: what more than one command shows.
 pub const SUMMARY: &str = include_str!("../../queries/summary.sql");
+/// The answers to SLAs.
+pub const SLAS: &str = include_str!("../../queries/sla.sql");
 pub const FAILURES: &str = include_str!("../../queries/failures.sql");
 
 /// The tables that every lake has.
-pub const TABLES: [&str; 4] = ["sweeps", "runs", "requests", "combinations"];
+pub const TABLES: [&str; 6] = ["sweeps", "runs", "requests", "combinations", "sla", "sla_history"];
 
 /// Sweeps that can be asked.
 pub struct Lake {
@@ -109,6 +111,8 @@ impl Lake {
             "sweeps" => tables::sweeps(&self.sweeps)?,
             "runs" => tables::runs(&self.context, &self.sweeps)?,
             "requests" => tables::requests(&self.context, &self.sweeps)?,
+            "sla" => tables::slas(&self.context, &self.sweeps)?,
+            "sla_history" => tables::sla_history(&self.context, &self.sweeps)?,
             _ => {
                 Box::pin(self.register("runs")).await?;
                 views::combinations(&self.context).await?

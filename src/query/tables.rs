@@ -92,6 +92,44 @@ const REQUEST_COLUMNS: [(&str, DataType); 14] = [
     ("error", DataType::Utf8),
 ];
 
+const SLA_COLUMNS: [(&str, DataType); 20] = [
+    ("sweep", DataType::Utf8),
+    ("combination", DataType::Utf8),
+    ("serve_params", DataType::Utf8),
+    ("bench_params", DataType::Utf8),
+    ("sla", DataType::Utf8),
+    ("sla_name", DataType::Utf8),
+    ("variable", DataType::Utf8),
+    ("value", DataType::Float64),
+    ("lower", DataType::Float64),
+    ("upper", DataType::Float64),
+    ("status", DataType::Utf8),
+    ("confidence", DataType::Float64),
+    ("is_monotone", DataType::Boolean),
+    ("binding", DataType::Utf8),
+    ("reason", DataType::Utf8),
+    ("runs", DataType::Int64),
+    ("levels", DataType::Int64),
+    ("measured_value", DataType::Float64),
+    ("output_throughput", DataType::Float64),
+    ("request_throughput", DataType::Float64),
+];
+
+const SLA_HISTORY_COLUMNS: [(&str, DataType); 12] = [
+    ("sweep", DataType::Utf8),
+    ("combination", DataType::Utf8),
+    ("serve_params", DataType::Utf8),
+    ("bench_params", DataType::Utf8),
+    ("sla", DataType::Utf8),
+    ("variable", DataType::Utf8),
+    ("value", DataType::Float64),
+    ("runs", DataType::Int64),
+    ("failed_runs", DataType::Int64),
+    ("margin", DataType::Float64),
+    ("passes", DataType::Boolean),
+    ("binding", DataType::Utf8),
+];
+
 pub fn sweeps(sweeps: &[Sweep]) -> Result<Table, QueryError> {
     let rows: Vec<Row> = sweeps.iter().map(sweep_row).collect();
     let batch = rows_to_batch(&rows);
@@ -134,6 +172,29 @@ pub fn requests(context: &SessionContext, sweeps: &[Sweep]) -> Result<Table, Que
     let mut base = base_schema(&REQUEST_COLUMNS);
     base.push(Field::new("itls_ms", DataType::List(Arc::new(Field::new_list_field(DataType::Float64, true))), true));
     united(context, base, files, batches)
+}
+
+pub fn slas(context: &SessionContext, sweeps: &[Sweep]) -> Result<Table, QueryError> {
+    of_files(context, base_schema(&SLA_COLUMNS), sweeps, Sweep::sla_file)
+}
+
+pub fn sla_history(context: &SessionContext, sweeps: &[Sweep]) -> Result<Table, QueryError> {
+    of_files(context, base_schema(&SLA_HISTORY_COLUMNS), sweeps, Sweep::sla_history_file)
+}
+
+/// One file of each sweep as one table.
+fn of_files(
+    context: &SessionContext,
+    base: Vec<Field>,
+    sweeps: &[Sweep],
+    file: impl Fn(&Sweep) -> Option<PathBuf>,
+) -> Result<Table, QueryError> {
+    let (renamed, sweeps): (Vec<Sweep>, Vec<Sweep>) = sweeps.iter().cloned().partition(Sweep::is_renamed);
+    let mut batches = Vec::new();
+    for sweep in &renamed {
+        batches.extend(renamed_batches(sweep, &file(sweep).into_iter().collect::<Vec<_>>())?);
+    }
+    united(context, base, sweeps.iter().filter_map(file).collect(), batches)
 }
 
 /// The rows of files under the name that tells their sweep apart.
@@ -231,7 +292,7 @@ fn sweep_row(sweep: &Sweep) -> Row {
         ),
         ("runs", manifest.map(|manifest| manifest.runs as i64).into()),
         ("failed", manifest.map(|manifest| manifest.failed as i64).into()),
-        ("combinations", manifest.map(|manifest| manifest.combinations.len() as i64).into()),
+        ("combinations", manifest.map(|manifest| manifest.num_combinations() as i64).into()),
         ("serve_cmd", text(manifest.map(|manifest| manifest.serve_cmd.as_str()))),
         ("bench_cmd", text(manifest.map(|manifest| manifest.bench_cmd.as_str()))),
         ("host", text(environment.map(|environment| environment.host.as_str()))),

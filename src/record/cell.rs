@@ -33,6 +33,19 @@ impl Cell {
         }
     }
 
+    /// The cell as a JSON value; numbers that JSON lacks as the texts that Python writes.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => (*value).into(),
+            Self::Int(value) | Self::Time(value) => (*value).into(),
+            Self::Float(value) if value.is_finite() => (*value).into(),
+            Self::Float(value) => value.to_string().to_lowercase().into(),
+            Self::Text(text) => text.as_str().into(),
+            Self::Floats(values) => values.as_slice().into(),
+        }
+    }
+
     pub fn as_f64(&self) -> Option<f64> {
         match self {
             Self::Int(value) => Some(*value as f64),

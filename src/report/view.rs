@@ -112,7 +112,7 @@ fn facts(sweep: &Sweep) -> Facts {
         }
         rows.push((
             "Runs",
-            format!("{} of {} combinations, {} failed", manifest.runs, manifest.combinations.len(), manifest.failed),
+            format!("{} of {} combinations, {} failed", manifest.runs, manifest.num_combinations(), manifest.failed),
         ));
         rows.push((
             "Engine",

@@ -1,8 +1,9 @@
-//! SLAs, and the search for the greatest load that meets them.
+//! SLAs, and the search for the greatest load that meets them. Pure: it proposes a value and is told the margin.
 
+mod criteria;
 mod curve;
 mod posterior;
 mod search;
 
-pub use curve::Curve;
-pub use search::{Answer, Domain, Level, Measured, Status, Step, next_step};
+pub use criteria::{Constraint, Distance, Operator, Sla};
+pub use search::{Answer, Domain, Measured, Status, Step, next_step, standing};

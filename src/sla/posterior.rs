@@ -20,9 +20,6 @@ const STEPS: [(f64, f64); 3] = [(0.0, 0.6), (1.0, 0.2), (3.0, 0.2)];
 /// Margins beyond so many standard deviations say only on which side they are.
 const REACH: f64 = 5.0;
 
-/// Degrees of freedom of the errors: tails heavy enough that one odd run decides nothing.
-const TAIL: f64 = 4.0;
-
 /// The probability of each place of the boundary.
 pub struct Posterior {
     low: f64,
@@ -54,17 +51,6 @@ impl Posterior {
         let part = if own > 0.0 { ((probability - before) / own).clamp(0.0, 1.0) } else { 0.5 };
         self.low + (cell as f64 + part) * self.step
     }
-
-    /// The probability that the boundary is not below this place.
-    pub fn passes(&self, place: f64) -> f64 {
-        let cells = (place - self.low) / self.step;
-        if cells <= 0.0 {
-            return 1.0;
-        }
-        let cell = (cells as usize).min(PLACES - 1);
-        let before = if cell == 0 { 0.0 } else { self.cumulative[cell - 1] };
-        1.0 - (before + (self.cumulative[cell] - before) * (cells - cell as f64).min(1.0))
-    }
 }
 
 /// How likely the measurements are with the boundary at a place, over all shapes.
@@ -76,6 +62,7 @@ fn weights_at(place: f64, levels: &[Level], std: f64) -> f64 {
             let distance = level.place() - place;
             let expected = (slope * distance + step * distance.signum()).clamp(-reach, reach);
             let error = (level.margin.clamp(-reach, reach) - expected) / (std / (level.runs as f64).sqrt());
+            // Student's t with 4 degrees of freedom: tails heavy enough that one odd run decides nothing.
             let density = 1.0 / (1.0 + error * error / 4.0);
             density * density * density.sqrt()
         });

@@ -45,6 +45,17 @@ pub struct Answer {
     pub is_monotone: bool,
 }
 
+impl Status {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Found => "found",
+            Self::Wide => "wide",
+            Self::PassesEverywhere => "passes_everywhere",
+            Self::FailsEverywhere => "fails_everywhere",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// The bracket is as close as was asked for.
@@ -109,14 +120,32 @@ const FORETOLD: usize = 2;
 const DOUBTFUL: f64 = 0.1;
 const MOST_RUNS_AT_AN_END: usize = 3;
 
-/// From what was measured, in the order in which it was, to what comes next.
-pub fn next_step(domain: &Domain, measured: &[Measured]) -> Step {
-    Search { domain, levels: levels_of(measured), measured }.next()
+/// From what was measured, in the order in which it was, to what comes next. The first `given` runs were there before the
+/// search began: they count as knowledge, not as runs that it made.
+pub fn next_step(domain: &Domain, measured: &[Measured], given: usize) -> Step {
+    Search { domain, levels: levels_of(measured), measured, given }.next()
+}
+
+/// What runs that were made for another purpose say: the answer without any further run.
+pub fn standing(is_integer: bool, tolerance: f64, measured: &[Measured]) -> Option<Answer> {
+    let values = || measured.iter().map(|run| run.value);
+    let domain = Domain {
+        min: values().reduce(f64::min)?,
+        max: values().reduce(f64::max)?,
+        is_integer,
+        tolerance,
+        max_runs: 0,
+    };
+    match next_step(&domain, measured, measured.len()) {
+        Step::Done(answer) => Some(answer),
+        Step::Run(_) => None,
+    }
 }
 
 struct Search<'a> {
     domain: &'a Domain,
     measured: &'a [Measured],
+    given: usize,
     levels: Vec<Level>,
 }
 
@@ -163,7 +192,7 @@ impl Search<'_> {
     /// No level was run twice yet, so nothing is known of noise but what neighbouring levels tell.
     fn before_repeats(&self, bracket: &Bracket) -> Step {
         let is_contradicted = self.levels.iter().any(|level| level.passes() && level.value > bracket.fail.value);
-        if bracket.width() > NEAR && !is_contradicted {
+        if bracket.width() > NEAR && !self.is_close(bracket) && !is_contradicted {
             return self.narrow(bracket);
         }
         let std = self.std_without_repeats(bracket);
@@ -201,28 +230,33 @@ impl Search<'_> {
         let posterior = Posterior::of(&self.levels, low.ln(), high.ln(), std);
         let tail = (1.0 - CONFIDENCE) / 2.0;
         let (lower, upper) = (posterior.quantile(tail), posterior.quantile(1.0 - tail));
-        let is_certain = upper - lower <= self.domain.tolerance.ln_1p();
-        if is_certain || self.measured.len() >= self.most_runs_in_doubt() {
-            return Step::Done(self.weighed(&posterior, lower.exp(), upper.exp(), is_certain));
+        if self.is_certain(lower.exp(), upper.exp()) || self.made() >= self.most_runs_in_doubt() {
+            return Step::Done(self.weighed(&posterior, lower.exp(), upper.exp(), std));
         }
         let aim = if self.measured.len() % 2 == 0 { 0.4 } else { 0.6 };
         Step::Run(self.snapped(posterior.quantile(aim).exp(), (upper - lower) / 10.0))
     }
 
-    fn weighed(&self, posterior: &Posterior, lower: f64, upper: f64, is_certain: bool) -> Answer {
+    fn weighed(&self, posterior: &Posterior, lower: f64, upper: f64, std: f64) -> Answer {
         let middle = posterior.quantile(0.5).exp();
         let value = match self.domain.is_integer {
             true => middle.floor(),
             false => rounded(middle, self.domain.tolerance),
         };
         Answer {
-            status: if is_certain { Status::Found } else { Status::Wide },
+            status: if self.is_certain(lower, upper) { Status::Found } else { Status::Wide },
             value: Some(value),
             lower: Some(lower),
             upper: Some(upper),
             confidence: Some(CONFIDENCE),
-            is_monotone: self.std().is_none_or(|std| self.is_monotone(std)),
+            is_monotone: self.is_monotone(std),
         }
+    }
+
+    /// Whether an interval is as narrow as was asked for; of integers, whether it holds one boundary only.
+    fn is_certain(&self, lower: f64, upper: f64) -> bool {
+        (upper / lower).ln() <= self.domain.tolerance.ln_1p()
+            || (self.domain.is_integer && lower.floor() == (upper - 1e-9).floor())
     }
 
     fn exact(&self, bracket: &Bracket) -> Answer {
@@ -232,7 +266,7 @@ impl Search<'_> {
             lower: Some(bracket.pass.value),
             upper: Some(bracket.fail.value),
             confidence: None,
-            is_monotone: self.std().is_none_or(|std| self.is_monotone(std)),
+            is_monotone: self.is_monotone(self.std().unwrap_or(0.0)),
         }
     }
 
@@ -272,7 +306,12 @@ impl Search<'_> {
     }
 
     fn is_out_of_runs(&self) -> bool {
-        self.measured.len() >= self.domain.max_runs
+        self.made() >= self.domain.max_runs
+    }
+
+    /// Runs that this search made.
+    fn made(&self) -> usize {
+        self.measured.len() - self.given
     }
 
     /// In doubt a search may take as many runs again as it took until it came near.
@@ -283,13 +322,14 @@ impl Search<'_> {
                 && run.value < self.domain.max
                 && self.measured[..*index].iter().any(|earlier| earlier.value == run.value)
         };
-        let first = (0..self.measured.len()).find(is_repeat).unwrap_or(self.measured.len());
-        (2 * first).max(LEAST_RUNS_IN_DOUBT).min(self.domain.max_runs)
+        let first = (self.given..self.measured.len()).find(is_repeat).unwrap_or(self.measured.len());
+        (2 * (first - self.given)).max(LEAST_RUNS_IN_DOUBT).min(self.domain.max_runs)
     }
 
+    /// Whether the verdict at an end of the domain may be luck. Runs that agree to the last digit are no luck.
     fn is_doubtful(&self, level: &Level) -> bool {
-        level.margin.abs() < DOUBTFUL && level.runs < MOST_RUNS_AT_AN_END && level.squares == 0.0 && level.runs < 2
-            || (level.squares > 0.0 && level.runs < MOST_RUNS_AT_AN_END && level.margin.abs() < DOUBTFUL)
+        let is_settled = level.runs > 1 && (level.squares == 0.0 || level.runs >= MOST_RUNS_AT_AN_END);
+        level.margin.abs() < DOUBTFUL && !is_settled && !self.is_out_of_runs()
     }
 
     /// Standard deviation of a run's margin, from levels that were run more than once. With few repeats it is an upper
@@ -346,7 +386,7 @@ impl Search<'_> {
 
     /// The width of the bracket after each run that left one.
     fn widths(&self) -> Vec<f64> {
-        let counts = 2..=self.measured.len();
+        let counts = self.given.max(2)..=self.measured.len();
         let brackets = counts.filter_map(|count| {
             let levels = levels_of(&self.measured[..count]);
             let fail = levels.iter().position(|level| !level.passes()).filter(|index| *index > 0)?;
@@ -363,7 +403,7 @@ impl Search<'_> {
         let latest: Vec<f64> = self.latest_inner_values().into_iter().take(FORETOLD).collect();
         let ways = Scales::all().flat_map(|scales| [Through::All, Through::Below, Through::Above].map(|side| (scales, side)));
         let foretold = ways.filter_map(|(scales, side)| {
-            let curve = Curve::through(&self.points(side, self.boundary(), None), scales)?;
+            let curve = Curve::through(&self.points(side, self.bracket().fail.value, None), scales)?;
             let surprises = latest.iter().map(|value| {
                 let others = Curve::through(&self.points(side, *value, Some(*value)), scales)?;
                 let found = self.levels.iter().find(|level| level.value == *value)?.margin;
@@ -374,10 +414,6 @@ impl Search<'_> {
             Some((surprise, curve))
         });
         foretold.min_by(|left, right| left.0.total_cmp(&right.0))
-    }
-
-    fn boundary(&self) -> f64 {
-        self.bracket().fail.value
     }
 
     /// The levels on a side of a value.

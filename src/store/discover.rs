@@ -3,7 +3,7 @@
 use super::StoreError;
 use super::compact::LooseFiles;
 use super::foreign::{Detail, read_rows};
-use super::layout::{LOCK, MANIFEST, REQUESTS, RUNS, SUMMARY, run_number_of};
+use super::layout::{LOCK, MANIFEST, REQUESTS, RUNS, SLA, SLA_HISTORY, SUMMARY, run_number_of};
 use super::manifest::{Manifest, SweepState};
 use arrow::array::RecordBatch;
 use nix::fcntl::{Flock, FlockArg};
@@ -53,6 +53,15 @@ impl Sweep {
             Some(_) => LooseFiles::of(&self.folder).runs,
             None => Vec::new(),
         }
+    }
+
+    /// The tables of answers to SLAs, and of what was measured for them.
+    pub fn sla_file(&self) -> Option<PathBuf> {
+        self.own_file(SLA)
+    }
+
+    pub fn sla_history_file(&self) -> Option<PathBuf> {
+        self.own_file(SLA_HISTORY)
     }
 
     /// The rows of a folder that vLLM made, read in place.

@@ -1,7 +1,7 @@
 //! Names of folders and files, as vLLM gives them.
 
 use crate::params::{ParamSet, redacted_params};
-use crate::plan::Combination;
+use crate::plan::{Combination, Level};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,9 @@ pub const SUMMARY: &str = "summary.json";
 pub const SUMMARY_CSV: &str = "summary.csv";
 pub const RUNS: &str = "runs.parquet";
 pub const REQUESTS: &str = "requests.parquet";
+/// Answers to SLAs, and what was measured on the way.
+pub const SLA: &str = "sla.parquet";
+pub const SLA_HISTORY: &str = "sla_history.parquet";
 pub const BENCH_LOG: &str = "bench.log";
 pub const LOCK: &str = ".lock";
 pub const REPORT: &str = "report.html";
@@ -32,6 +35,30 @@ pub fn combination_folder(combination: &Combination) -> String {
         .map(|(prefix, set)| format!("{prefix}-{}", set_name(set)))
         .collect();
     shortened(&sanitized(&parts.join("-")), combination.id.as_str())
+}
+
+/// The folder of a level that a search chose, below its combination's: `…/max_concurrency=4`.
+pub fn sla_level_folder(combination: &str, level: &Level) -> String {
+    joined(combination, "/", &level_text(level))
+}
+
+/// The folder of a level of a workload, beside its combination's: `…-WL--max_concurrency=4`.
+pub fn workload_folder(combination: &str, level: &Level) -> String {
+    joined(combination, "-", &format!("WL--{}", level_text(level)))
+}
+
+/// Where the answer to an SLA lies in its combination's folder: `SLA--p99_e2el_ms<=500.json`.
+pub fn sla_file(sla: &str) -> String {
+    let name = format!("SLA--{sla}");
+    format!("{}.json", shortened(&sanitized(&name), &crate::id::text_hash(&name)))
+}
+
+fn level_text(level: &Level) -> String {
+    sanitized(&format!("{}={}", level.variable, python_text(&level.value)))
+}
+
+fn joined(folder: &str, separator: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}{separator}{name}") }
 }
 
 /// The log of the servers started for a serve parameter set.

@@ -6,6 +6,7 @@
 use super::layout::MANIFEST;
 use super::{StoreError, write_bytes_atomically};
 use crate::params::Command;
+use crate::plan::Level;
 use crate::record::Environment;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,12 @@ pub struct Manifest {
     pub warmup_num_prompts: u32,
     pub serve_params: Vec<Map<String, Value>>,
     pub bench_params: Vec<Map<String, Value>>,
+    /// Of `serve_sla`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sla_params: Vec<Map<String, Value>>,
+    /// What `serve_sla` and `serve_workload` turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variable: Option<String>,
     pub combinations: Vec<StoredCombination>,
     pub runs: usize,
     pub failed: usize,
@@ -47,12 +54,25 @@ pub struct StoredCombination {
     pub folder: String,
     pub serve: Map<String, Value>,
     pub bench: Map<String, Value>,
+    /// The combination of the parameter files that this is a level of, where a sweep chose the level itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level_of: Option<LevelOf>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LevelOf {
+    pub combination: String,
+    #[serde(flatten)]
+    pub level: Level,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SweepKind {
     Serve,
+    ServeSla,
+    ServeWorkload,
+    Startup,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +89,9 @@ impl SweepKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Serve => "serve",
+            Self::ServeSla => "serve_sla",
+            Self::ServeWorkload => "serve_workload",
+            Self::Startup => "startup",
         }
     }
 }
@@ -102,11 +125,19 @@ impl Manifest {
             warmup_num_prompts: 0,
             serve_params: Vec::new(),
             bench_params: Vec::new(),
+            sla_params: Vec::new(),
+            variable: None,
             combinations: Vec::new(),
             runs: 0,
             failed: 0,
             environment,
         }
+    }
+
+    /// Combinations that were measured: where the sweep chose levels itself, each of them is one.
+    pub fn num_combinations(&self) -> usize {
+        let levels = self.combinations.iter().filter(|stored| stored.level_of.is_some()).count();
+        if levels > 0 { levels } else { self.combinations.len() }
     }
 
     pub fn read(folder: &Path) -> Result<Self, StoreError> {

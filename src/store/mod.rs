@@ -19,7 +19,7 @@ pub use layout::{PARETO_FIGURE, REPORT, WARM_UP_FILE, figure_name};
 pub use manifest::{FORMAT_VERSION, Manifest, StoredCombination, SweepKind, SweepState};
 pub use parquet::{parquet_schema, read_parquet, write_parquet};
 pub use schema::{fit_all, rows_to_batch, unite, unite_schemas};
-pub use writer::{SweepWriter, result_paths};
+pub use writer::{FinishedRun, SweepWriter, result_paths};
 
 use std::path::{Path, PathBuf};
 

@@ -2,12 +2,12 @@
 
 use super::atomic::remove_if_there;
 use super::layout::{self, combination_folder};
-use super::manifest::{Manifest, StoredCombination, SweepState};
+use super::manifest::{LevelOf, Manifest, StoredCombination, SweepKind, SweepState};
 use super::summary::{write_summary, write_summary_csv};
 use super::{StoreError, compact, read_parquet, rows_to_batch, write_bytes_atomically, write_parquet};
 use crate::params::ParamSet;
-use crate::plan::Combination;
-use crate::record::{Environment, Outcome, RunRecord, complete_result, read_result};
+use crate::plan::{Combination, Level};
+use crate::record::{Environment, Outcome, Row, RunRecord, complete_result, read_result};
 use arrow::array::{Array, AsArray};
 use chrono::{DateTime, Utc};
 use nix::fcntl::{Flock, FlockArg};
@@ -91,11 +91,57 @@ impl SweepWriter {
                 folder: name,
                 serve: combination.serve.to_record(),
                 bench: combination.bench.to_record(),
+                level_of: None,
             });
         }
         manifest.state = SweepState::Running;
         manifest.write(&folder)?;
         Ok(Self { folder, manifest, folders, _lock: lock })
+    }
+
+    /// Gives a level of a combination its folder.
+    pub fn add_level(&mut self, of: &Combination, level: &Level, at: &Combination) -> Result<(), StoreError> {
+        if self.folders.contains_key(at.id.as_str()) {
+            return Ok(());
+        }
+        let base = self.folders.get(of.id.as_str()).cloned().unwrap_or_default();
+        let folder = match self.manifest.kind {
+            SweepKind::ServeWorkload => layout::workload_folder(&base, level),
+            _ => layout::sla_level_folder(&base, level),
+        };
+        self.folders.insert(at.id.to_string(), folder.clone());
+        self.manifest.combinations.push(StoredCombination {
+            id: at.id.to_string(),
+            folder,
+            serve: at.serve.to_record(),
+            bench: at.bench.to_record(),
+            level_of: Some(LevelOf { combination: of.id.to_string(), level: level.clone() }),
+        });
+        self.manifest.write(&self.folder)
+    }
+
+    /// The levels at which a combination was measured before.
+    pub fn levels_of(&self, combination: &Combination) -> Vec<Level> {
+        let levels = self.manifest.combinations.iter().filter_map(|stored| stored.level_of.as_ref());
+        let own = levels.filter(|level| level.combination == combination.id.as_str());
+        own.map(|level| level.level.clone()).collect()
+    }
+
+    /// Writes what was found out about the levels of a combination.
+    pub fn write_findings(&self, combination: &Combination, name: &str, findings: &Value) -> Result<(), StoreError> {
+        let folder = self.combination_folder(combination);
+        std::fs::create_dir_all(&folder).map_err(StoreError::io(&folder))?;
+        write_json(&folder.join(layout::sla_file(name)), findings)
+    }
+
+    /// Writes the tables of answers to SLAs.
+    pub fn write_slas(&self, answers: &[Row], history: &[Row]) -> Result<(), StoreError> {
+        for (name, rows) in [(layout::SLA, answers), (layout::SLA_HISTORY, history)] {
+            if !rows.is_empty() {
+                write_parquet(&self.folder.join(name), &rows_to_batch(rows))?;
+            }
+        }
+        Ok(())
     }
 
     pub fn folder(&self) -> &Path {
@@ -147,14 +193,28 @@ impl SweepWriter {
         Ok(path)
     }
 
-    /// Whether a run was finished: its result reads, and its row says completed. A result without a row (the
-    /// writer was killed between the two) gets its row now.
-    pub fn is_finished(&self, combination: &Combination, run_number: i64, gpu_count: f64) -> Result<bool, StoreError> {
+    /// The finished runs of a combination: those whose result reads. One without its row (the writer was killed between
+    /// the two) gets it now.
+    pub fn finished_runs(&self, combination: &Combination, gpu_count: f64) -> Result<Vec<FinishedRun>, StoreError> {
         let folder = self.combination_folder(combination);
-        let Some(result) = finished_result(&folder, run_number) else { return Ok(false) };
-        let path = layout::run_parquet(&folder, run_number);
-        if row_is_completed(&path) {
-            return Ok(true);
+        let finished = run_numbers(&folder).into_iter().filter_map(|number| {
+            let result = finished_result(&folder, number)?;
+            let with_row = self.with_row(combination, number, gpu_count, &folder, &result);
+            Some(with_row.map(|()| FinishedRun { number, result }))
+        });
+        finished.collect()
+    }
+
+    fn with_row(
+        &self,
+        combination: &Combination,
+        run_number: i64,
+        gpu_count: f64,
+        folder: &Path,
+        result: &serde_json::Map<String, Value>,
+    ) -> Result<(), StoreError> {
+        if row_is_completed(&layout::run_parquet(folder, run_number)) {
+            return Ok(());
         }
         let started_at = result.get("date").and_then(Value::as_str).and_then(layout::local_date).unwrap_or_default();
         self.save_tables(&RunRecord {
@@ -166,9 +226,8 @@ impl SweepWriter {
             wall_time_s: result.get("duration").and_then(Value::as_f64).unwrap_or(f64::NAN),
             startup_time_s: None,
             gpu_count,
-            outcome: Outcome::Completed(result),
-        })?;
-        Ok(true)
+            outcome: Outcome::Completed(result.clone()),
+        })
     }
 
     /// Stores a run the moment it ended: the result as vLLM writes it, then its rows.
@@ -238,6 +297,22 @@ impl SweepWriter {
             None => self.folder.join(combination_folder(combination)),
         }
     }
+}
+
+/// A run that is on disk.
+#[derive(Clone, Debug)]
+pub struct FinishedRun {
+    pub number: i64,
+    pub result: serde_json::Map<String, Value>,
+}
+
+/// The numbers of the run files in a folder, in ascending order.
+fn run_numbers(folder: &Path) -> Vec<i64> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let mut numbers: Vec<i64> =
+        entries.filter_map(|entry| layout::run_number_of(entry.file_name().to_str()?, ".json")).collect();
+    numbers.sort_unstable();
+    numbers
 }
 
 /// Where the benchmarks of a combination would write; with `only_missing`, of the runs that are not finished.
@@ -312,6 +387,7 @@ fn check_name(name: &str) -> Result<(), StoreError> {
 fn check_unchanged(folder: &Path, stored: &Manifest, wanted: &Manifest) -> Result<(), StoreError> {
     let or_none = |command: &Option<String>| command.clone().unwrap_or_else(|| "(none)".into());
     let pairs = [
+        ("the sub-command", stored.kind.as_str().to_owned(), wanted.kind.as_str().to_owned()),
         ("--serve-cmd", stored.serve_cmd.clone(), wanted.serve_cmd.clone()),
         ("--bench-cmd", stored.bench_cmd.clone(), wanted.bench_cmd.clone()),
         ("--after-bench-cmd", or_none(&stored.after_bench_cmd), or_none(&wanted.after_bench_cmd)),

@@ -9,9 +9,9 @@ use std::time::Duration;
 pub enum Event<'a> {
     SweepStarted {
         folder: &'a Path,
-        /// Servers to start and runs to make.
+        /// Servers to start and runs to make, where that is known beforehand.
         servers: usize,
-        runs: usize,
+        runs: Option<usize>,
         /// Runs that were there already.
         skipped: usize,
     },

@@ -1,13 +1,19 @@
 //! The heart: drives servers and benchmarks through a plan, hands each record to the store at once, and resumes.
 
+mod course;
 mod event;
+mod tuner;
+mod workload;
 
+pub use course::{Course, Made, Next, Repeats};
 pub use event::{Event, Observer};
+pub use tuner::{Tuner, TunerOptions, Variable};
+pub use workload::{Spacing, Workload};
 
 use crate::exec::{Benchmark, Interrupt, Keeper, Output, Reset, Server, ServerSpec, Stop, find_program, run_benchmark};
 use crate::id::run_id;
-use crate::params::Command;
-use crate::plan::{BenchPlan, Combination, Plan, ServerPlan};
+use crate::params::{Command, ParamSet};
+use crate::plan::{BenchPlan, Combination, Level, Plan, ServerPlan};
 use crate::record::{Failure, Outcome, RunRecord, complete_result, gpu_count_of};
 use crate::store::{StoreError, SweepState, SweepWriter};
 use chrono::{DateTime, Utc};
@@ -23,6 +29,8 @@ pub struct Options {
     pub server_ready_timeout: Duration,
     pub bench_timeout: Option<Duration>,
     pub continue_on_error: bool,
+    /// Percentiles that the benchmark is to report besides its own.
+    pub percentiles: Vec<String>,
     /// The program that keeps watch over what is started: sweeplake itself.
     pub keeper: PathBuf,
 }
@@ -44,6 +52,8 @@ pub enum SweepError {
     Store(#[from] StoreError),
     #[error("the keeper process could not be started: {0}")]
     Keeper(std::io::Error),
+    #[error("{0}")]
+    Course(String),
     #[error("{flag}: `{program}` is not a program that can be found")]
     ProgramNotFound { flag: &'static str, program: String },
 }
@@ -65,10 +75,10 @@ pub fn check_programs(
 }
 
 /// The benchmark's command with what tells it to measure everything and where to put its result.
-pub fn bench_command(command: &Command, result_path: &Path) -> Command {
+pub fn bench_command(command: &Command, percentiles: &[String], result_path: &Path) -> Command {
     let folder = result_path.parent().unwrap_or(Path::new("."));
     let file = result_path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    command.with_words([
+    with_percentiles(command, percentiles).with_words([
         "--percentile-metrics".to_owned(),
         "ttft,tpot,itl,e2el".into(),
         "--save-result".into(),
@@ -79,9 +89,29 @@ pub fn bench_command(command: &Command, result_path: &Path) -> Command {
     ])
 }
 
-/// Runs what is missing of the plan.
+/// The command with the percentiles that an SLA needs added to those that it reports anyway.
+fn with_percentiles(command: &Command, percentiles: &[String]) -> Command {
+    let own = command.flag(&["metric-percentiles"]).unwrap_or(DEFAULT_PERCENTILES);
+    let mut all: Vec<&str> = own.split(',').map(str::trim).collect();
+    let before = all.len();
+    for percentile in percentiles {
+        if !all.contains(&percentile.as_str()) {
+            all.push(percentile);
+        }
+    }
+    match all.len() > before {
+        true => command.with_params(&ParamSet::unchanged().with("metric_percentiles", all.join(",").into())),
+        false => command.clone(),
+    }
+}
+
+/// What `vllm bench serve` reports without `--metric-percentiles`.
+const DEFAULT_PERCENTILES: &str = "99";
+
+/// Runs what the course asks for of each combination of the plan, and is not there yet.
 pub async fn run(
     plan: &Plan,
+    course: &mut dyn Course,
     options: &Options,
     writer: &mut SweepWriter,
     observer: &mut dyn Observer,
@@ -94,39 +124,44 @@ pub async fn run(
         observer,
         interrupt,
         keeper,
-        num_runs: plan.num_runs,
+        course,
         warmup_num_prompts: plan.warmup_num_prompts,
         ended: Ended { state: SweepState::Completed, runs: 0, failed: 0, skipped: 0 },
     };
-    let missing = driver.missing(plan)?;
+    let todo = driver.todo(plan)?;
     driver.observer.event(Event::SweepStarted {
         folder: driver.writer.folder(),
-        servers: missing.len(),
-        runs: missing.iter().flat_map(|server| &server.benches).map(|bench| bench.run_numbers.len()).sum(),
+        servers: todo.iter().filter(|server| server.missing != Some(0)).count(),
+        runs: todo.iter().map(|server| server.missing).sum(),
         skipped: driver.ended.skipped,
     });
-    let mut state = None;
-    for todo in &missing {
-        if let Err(stopped) = driver.run_server(todo).await? {
-            state = Some(stopped);
+    let mut stopped = Ok(());
+    for server in todo {
+        stopped = driver.run_server(server).await?;
+        if stopped.is_err() {
             break;
         }
     }
-    let state = state.unwrap_or(if driver.ended.failed > 0 { SweepState::Failed } else { SweepState::Completed });
+    let state = match stopped {
+        Ok(()) if driver.ended.failed > 0 => SweepState::Failed,
+        Ok(()) => SweepState::Completed,
+        Err(Stopped::Interrupted) => SweepState::Interrupted,
+        Err(Stopped::AtFailure | Stopped::ByCourse(_)) => SweepState::Failed,
+    };
     driver.ended.state = state;
     driver.writer.finish(state, Utc::now())?;
-    Ok(driver.ended)
+    match stopped {
+        Err(Stopped::ByCourse(reason)) => Err(SweepError::Course(reason)),
+        _ => Ok(driver.ended),
+    }
 }
 
-/// What is still to be measured on one server.
+/// One server with what is there already of its benchmarks.
 struct ServerTodo<'a> {
     plan: &'a ServerPlan,
-    benches: Vec<BenchTodo<'a>>,
-}
-
-struct BenchTodo<'a> {
-    plan: &'a BenchPlan,
-    run_numbers: Vec<i64>,
+    benches: Vec<(&'a BenchPlan, Vec<Made>)>,
+    /// Runs that will be made, where that is known beforehand.
+    missing: Option<usize>,
 }
 
 struct Driver<'a> {
@@ -135,13 +170,19 @@ struct Driver<'a> {
     observer: &'a mut dyn Observer,
     interrupt: &'a mut Interrupt,
     keeper: Keeper,
-    num_runs: u32,
+    course: &'a mut dyn Course,
     warmup_num_prompts: u32,
     ended: Ended,
 }
 
-/// `Err` ends the sweep in that state.
-type Flow = Result<(), SweepState>;
+/// Why a sweep ended before its end.
+enum Stopped {
+    Interrupted,
+    AtFailure,
+    ByCourse(String),
+}
+
+type Flow = Result<(), Stopped>;
 
 /// One run to be made.
 #[derive(Clone, Copy)]
@@ -178,37 +219,59 @@ enum Slot {
 }
 
 impl Driver<'_> {
-    /// The plan without the runs that are finished.
-    fn missing<'p>(&mut self, plan: &'p Plan) -> Result<Vec<ServerTodo<'p>>, StoreError> {
-        let mut missing = Vec::new();
+    /// The plan with the runs that are finished.
+    fn todo<'p>(&mut self, plan: &'p Plan) -> Result<Vec<ServerTodo<'p>>, StoreError> {
+        let mut todo = Vec::new();
         for server in &plan.servers {
+            let mut missing = self.course.runs_of_each().map(|_| 0);
             let mut benches = Vec::new();
             for bench in &server.benches {
-                let mut run_numbers = Vec::new();
-                for run_number in 0..i64::from(self.num_runs) {
-                    let gpu_count = gpu_count(server, &bench.combination);
-                    match self.writer.is_finished(&bench.combination, run_number, gpu_count)? {
-                        true => self.ended.skipped += 1,
-                        false => run_numbers.push(run_number),
-                    }
-                }
-                if !run_numbers.is_empty() {
-                    benches.push(BenchTodo { plan: bench, run_numbers });
-                }
+                let made = self.finished(server, bench)?;
+                let left = self.course.runs_of_each().map(|runs| runs.saturating_sub(made.len()));
+                missing = missing.zip(left).map(|(sum, left)| sum + left);
+                self.ended.skipped += made.len();
+                benches.push((bench, made));
             }
-            if !benches.is_empty() {
-                missing.push(ServerTodo { plan: server, benches });
-            }
+            todo.push(ServerTodo { plan: server, benches, missing });
         }
-        Ok(missing)
+        Ok(todo)
     }
 
-    async fn run_server(&mut self, todo: &ServerTodo<'_>) -> Result<Flow, StoreError> {
+    /// The finished runs of a combination and of its levels.
+    fn finished(&self, server: &ServerPlan, bench: &BenchPlan) -> Result<Vec<Made>, StoreError> {
+        let levels = self.writer.levels_of(&bench.combination).into_iter().map(Some);
+        let mut made = Vec::new();
+        for level in std::iter::once(None).chain(levels) {
+            let bench_at = at(bench, level.as_ref());
+            let runs = self.writer.finished_runs(&bench_at.combination, gpu_count(server, &bench_at.combination))?;
+            made.extend(runs.into_iter().map(|run| Made {
+                level: level.clone(),
+                number: run.number,
+                result: Some(run.result),
+            }));
+        }
+        // In the order in which they were measured.
+        made.sort_by_key(|made| {
+            let date = made.result.as_ref().and_then(|result| result.get("date")).and_then(Value::as_str);
+            date.unwrap_or_default().to_owned()
+        });
+        Ok(made)
+    }
+
+    async fn run_server(&mut self, todo: ServerTodo<'_>) -> Result<Flow, StoreError> {
         let mut slot = Slot::Empty;
         let mut flow = Ok(());
-        for bench in &todo.benches {
-            flow = self.run_bench(todo.plan, bench, &mut slot).await?;
-            self.writer.finish_combination(&bench.plan.combination)?;
+        for (bench, mut made) in todo.benches {
+            flow = self.run_bench(todo.plan, bench, &mut made, &mut slot).await?;
+            let mut levels: Vec<Option<Level>> = Vec::new();
+            for level in made.iter().map(|made| &made.level) {
+                if !levels.contains(level) {
+                    levels.push(level.clone());
+                    let bench_at = at(bench, level.as_ref());
+                    self.writer.finish_combination(&bench_at.combination)?;
+                }
+            }
+            self.course.conclude(bench, &made, self.writer)?;
             if flow.is_err() {
                 break;
             }
@@ -221,30 +284,42 @@ impl Driver<'_> {
     async fn run_bench(
         &mut self,
         server: &ServerPlan,
-        bench: &BenchTodo<'_>,
+        bench: &BenchPlan,
+        made: &mut Vec<Made>,
         slot: &mut Slot,
     ) -> Result<Flow, StoreError> {
         let mut is_warm = self.warmup_num_prompts == 0;
-        for run_number in &bench.run_numbers {
-            let run = Run { server, bench: bench.plan, number: *run_number };
+        loop {
+            let level = match self.course.next(bench, made) {
+                Ok(Next::Run(level)) => level,
+                Ok(Next::Enough) => return Ok(Ok(())),
+                Err(reason) => return Ok(Err(Stopped::ByCourse(reason))),
+            };
+            let bench_at = at(bench, level.as_ref());
+            if let Some(level) = &level {
+                self.writer.add_level(&bench.combination, level, &bench_at.combination)?;
+            }
+            let is_taken = |number: &i64| made.iter().any(|made| made.level == level && made.number == *number);
+            let number = (0..).find(|number| !is_taken(number)).unwrap_or(0);
+            let run = Run { server, bench: &bench_at, number };
             let mut clock = Clock::start();
             let outcome = match self.run_one(run, &mut is_warm, &mut clock, slot).await? {
                 Ok(result) => Outcome::Completed(result),
                 Err(Stop::Failed(failure)) => Outcome::Failed(failure),
-                Err(Stop::Interrupted) => return Ok(Err(SweepState::Interrupted)),
+                Err(Stop::Interrupted) => return Ok(Err(Stopped::Interrupted)),
             };
             let record = self.record_of(run, clock, slot, outcome);
             self.keep(&record)?;
+            made.push(Made { level, number, result: record.result().cloned() });
             if let Some(failure) = record.failure() {
                 if failure.kind.needs_new_server() {
                     self.stop_server(slot).await;
                 }
                 if !self.options.continue_on_error {
-                    return Ok(Err(SweepState::Failed));
+                    return Ok(Err(Stopped::AtFailure));
                 }
             }
         }
-        Ok(Ok(()))
     }
 
     /// One run on a server that is ready and clean, whatever that takes.
@@ -277,7 +352,7 @@ impl Driver<'_> {
         }
         self.observer.event(Event::RunStarted { combination: &run.bench.combination, run_number: run.number });
         let result_path = self.writer.partial_result(&run.bench.combination, run.number)?;
-        let command = bench_command(&run.bench.command, &result_path);
+        let command = bench_command(&run.bench.command, &self.options.percentiles, &result_path);
         *clock = Clock::start();
         let result = self.benchmark(&command, &run.bench.combination, &result_path, server).await;
         clock.stop();
@@ -331,7 +406,7 @@ impl Driver<'_> {
     async fn warm_up(&mut self, bench: &BenchPlan, server: &mut Server) -> Result<Result<(), Stop>, StoreError> {
         self.observer.event(Event::WarmingUp { num_prompts: self.warmup_num_prompts });
         let result_path = self.writer.warm_up_result(&bench.combination)?;
-        let command = bench_command(&bench.warm_up(self.warmup_num_prompts), &result_path);
+        let command = bench_command(&bench.warm_up(self.warmup_num_prompts), &[], &result_path);
         let ended = self.benchmark(&command, &bench.combination, &result_path, server).await;
         if ended.is_ok() {
             server.reset_caches(&self.keeper, self.interrupt).await;
@@ -386,6 +461,11 @@ impl Driver<'_> {
         self.observer.event(Event::RunEnded { record });
         Ok(())
     }
+}
+
+/// A combination as it is, or at a level.
+fn at(bench: &BenchPlan, level: Option<&Level>) -> BenchPlan {
+    level.map_or_else(|| bench.clone(), |level| bench.at(level))
 }
 
 fn gpu_count(server: &ServerPlan, combination: &Combination) -> f64 {

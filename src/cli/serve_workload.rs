@@ -1,0 +1,41 @@
+//! `sweeplake serve_workload`: each combination alone, at full load, and at levels in between.
+
+use super::Ended;
+use super::serve::{self, Job};
+use super::serve_sla::variable;
+use crate::sweep::{Spacing, Variable, Workload};
+
+/// The flags of `vllm bench sweep serve_workload`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    serve: serve::Arguments,
+    /// What the levels are levels of: request_rate or max_concurrency.
+    #[arg(long, default_value = "request_rate", value_parser = variable)]
+    workload_var: Variable,
+    /// Number of levels, the serial run and the batch run included.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..))]
+    workload_iters: u32,
+    /// How the levels in between are spaced.
+    #[arg(long, value_enum, default_value = "linear")]
+    workload_spacing: SpacingName,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum SpacingName {
+    Linear,
+    Geometric,
+}
+
+pub fn exec(arguments: Arguments) -> Ended {
+    let workload = Workload {
+        variable: arguments.workload_var,
+        iters: arguments.workload_iters as usize,
+        spacing: match arguments.workload_spacing {
+            SpacingName::Linear => Spacing::Linear,
+            SpacingName::Geometric => Spacing::Geometric,
+        },
+        num_runs: 1,
+    };
+    serve::exec_job(arguments.serve, Job::Explore(workload))
+}

@@ -1,0 +1,151 @@
+//! Workload exploration: each combination alone, at full load, and at levels in between.
+
+use super::course::{Course, Made, Next};
+use super::tuner::Variable;
+use crate::plan::{BenchPlan, Level};
+use crate::stats::mean;
+use crate::store::{StoreError, SweepWriter};
+use serde_json::{Map, Value, json};
+
+/// How the levels between the two ends lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spacing {
+    Linear,
+    Geometric,
+}
+
+/// The course of `serve_workload`.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    pub variable: Variable,
+    /// Levels, the two ends included.
+    pub iters: usize,
+    pub spacing: Spacing,
+    pub num_runs: usize,
+}
+
+impl Workload {
+    /// One request at a time.
+    fn serial(&self) -> Level {
+        Level { variable: Variable::MaxConcurrency.key().into(), value: json!(1) }
+    }
+
+    /// Everything at once.
+    fn batch(&self, bench: &BenchPlan) -> Level {
+        let value = match self.variable {
+            Variable::MaxConcurrency => json!(bench.num_prompts()),
+            Variable::RequestRate => json!("inf"),
+        };
+        Level { variable: self.variable.key().into(), value }
+    }
+
+    /// The levels between what was reached serially and at full load.
+    fn between(&self, serial: f64, batch: f64) -> Vec<Level> {
+        let steps = self.iters.saturating_sub(1);
+        let part = |index: usize| index as f64 / steps as f64;
+        let values = (1..steps).map(|index| match self.spacing {
+            Spacing::Linear => serial + (batch - serial) * part(index),
+            Spacing::Geometric => serial * (batch / serial).powf(part(index)),
+        });
+        let mut levels: Vec<Level> = values
+            .map(|value| match self.variable {
+                Variable::MaxConcurrency => json!(value.round() as i64),
+                Variable::RequestRate => json!((value * 1000.0).round() / 1000.0),
+            })
+            .map(|value| Level { variable: self.variable.key().into(), value })
+            .collect();
+        levels.dedup();
+        levels
+    }
+
+    /// What the variable was in effect, in the mean over the runs at a level.
+    fn reached(&self, level: &Level, made: &[Made]) -> Option<f64> {
+        let results = made.iter().filter(|made| made.level.as_ref() == Some(level)).filter_map(|made| made.result.as_ref());
+        let values: Vec<f64> = results.filter_map(|result| self.value_in(result)).collect();
+        let reached = (!values.is_empty()).then(|| mean(&values));
+        reached.filter(|value| value.is_finite() && *value > 0.0)
+    }
+
+    /// The rate of completed requests; the number of requests in the system by Little's law: rate × time in it.
+    fn value_in(&self, result: &Map<String, Value>) -> Option<f64> {
+        let number = |key: &str| result.get(key).and_then(Value::as_f64);
+        let rate = number("request_throughput")?;
+        match self.variable {
+            Variable::RequestRate => Some(rate),
+            Variable::MaxConcurrency => Some(rate * number("mean_e2el_ms")? / 1000.0),
+        }
+    }
+}
+
+impl Course for Workload {
+    fn runs_of_each(&self) -> Option<usize> {
+        None
+    }
+
+    fn next(&mut self, bench: &BenchPlan, made: &[Made]) -> Result<Next, String> {
+        let is_wanted = |level: &Level| {
+            made.iter().filter(|made| made.level.as_ref() == Some(level)).count() < self.num_runs
+        };
+        let ends = [self.serial(), self.batch(bench)];
+        if let Some(level) = ends.iter().find(|level| is_wanted(level)) {
+            return Ok(Next::Run(Some(level.clone())));
+        }
+        let reached = ends.each_ref().map(|level| self.reached(level, made));
+        let [Some(serial), Some(batch)] = reached else {
+            return Err("the benchmark reports no request_throughput and mean_e2el_ms to estimate the levels from".into());
+        };
+        let levels = self.between(serial, batch).into_iter().filter(|level| !ends.contains(level));
+        let next = levels.into_iter().find(|level| is_wanted(level));
+        Ok(next.map_or(Next::Enough, |level| Next::Run(Some(level))))
+    }
+
+    fn conclude(&mut self, _: &BenchPlan, _: &[Made], _: &SweepWriter) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::params::{Command, ParamSet};
+    use crate::plan::Combination;
+
+    fn bench() -> BenchPlan {
+        BenchPlan {
+            combination: Combination::new(ParamSet::unchanged(), ParamSet::unchanged()),
+            command: Command::parse("--bench-cmd", "bench --num-prompts 64").unwrap(),
+        }
+    }
+
+    /// The levels that are asked for, on a server whose throughput saturates at 8 requests at a time.
+    fn levels(workload: &mut Workload) -> Vec<Value> {
+        let mut made: Vec<Made> = Vec::new();
+        while let Next::Run(Some(level)) = workload.next(&bench(), &made).unwrap() {
+            let users = level.value.as_f64().filter(|_| level.variable == "max_concurrency").unwrap_or(64.0);
+            let latency_ms = 100.0 * (users / 8.0).max(1.0);
+            let result = json!({"request_throughput": users / latency_ms * 1000.0, "mean_e2el_ms": latency_ms});
+            let number = made.iter().filter(|made| made.level.as_ref() == Some(&level)).count() as i64;
+            made.push(Made { level: Some(level), number, result: result.as_object().cloned() });
+        }
+        made.into_iter().filter(|made| made.number == 0).map(|made| made.level.unwrap().value).collect()
+    }
+
+    #[test]
+    fn levels_lie_between_the_serial_run_and_the_batch() {
+        let mut workload =
+            Workload { variable: Variable::MaxConcurrency, iters: 4, spacing: Spacing::Linear, num_runs: 2 };
+        assert_eq!(levels(&mut workload), [json!(1), json!(64), json!(22), json!(43)]);
+        workload.spacing = Spacing::Geometric;
+        assert_eq!(levels(&mut workload), [json!(1), json!(64), json!(4), json!(16)]);
+        let mut rates = Workload { variable: Variable::RequestRate, ..workload };
+        // 10 requests a second alone, 80 at full load.
+        assert_eq!(levels(&mut rates), [json!(1), json!("inf"), json!(20.0), json!(40.0)]);
+    }
+
+    #[test]
+    fn two_iterations_are_the_ends() {
+        let mut workload =
+            Workload { variable: Variable::MaxConcurrency, iters: 2, spacing: Spacing::Linear, num_runs: 1 };
+        assert_eq!(levels(&mut workload), [json!(1), json!(64)]);
+    }
+}
