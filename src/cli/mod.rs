@@ -14,6 +14,7 @@ mod serve_sla;
 mod serve_workload;
 mod show;
 mod sim;
+mod sla;
 mod table;
 
 use crate::query::QueryError;
@@ -49,6 +50,8 @@ enum Command {
     Report(report::Arguments),
     /// Show a sweep's facts and the table of its combinations.
     Show(show::Arguments),
+    /// Answer SLAs from the runs that sweeps have, without running anything.
+    Sla(sla::Arguments),
     /// Draw performance curves of sweeps.
     Plot(plot::Arguments),
     /// Draw the Pareto frontier of sweeps, and print it.
@@ -123,6 +126,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Demo(arguments) => demo::exec(arguments),
         Command::Report(arguments) => report::exec(arguments),
         Command::Show(arguments) => show::exec(arguments),
+        Command::Sla(arguments) => sla::exec(arguments),
         Command::Plot(arguments) => plot::exec(arguments),
         Command::PlotPareto(arguments) => plot_pareto::exec(arguments),
         Command::Query(arguments) => query::exec(arguments),

@@ -1,6 +1,8 @@
 //! An answer: rows and columns, as plain values and in the formats that other programs read.
 
 use super::{QueryError, functions};
+use crate::record::Row;
+use crate::store::rows_to_batch;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, SchemaRef};
 use arrow::json::WriterBuilder;
@@ -40,6 +42,12 @@ pub enum Format {
 impl Answer {
     pub(super) fn new(schema: SchemaRef, batches: Vec<RecordBatch>) -> Self {
         Self { schema, batches }
+    }
+
+    /// Rows that were found otherwise than by a query.
+    pub fn of_rows(rows: &[Row]) -> Self {
+        let batch = rows_to_batch(rows);
+        Self { schema: batch.schema(), batches: vec![batch] }
     }
 
     pub fn columns(&self) -> Vec<String> {

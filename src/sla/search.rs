@@ -246,8 +246,8 @@ impl Search<'_> {
         Answer {
             status: if self.is_certain(lower, upper) { Status::Found } else { Status::Wide },
             value: Some(value),
-            lower: Some(lower),
-            upper: Some(upper),
+            lower: Some(if self.domain.is_integer { lower.floor() } else { lower }),
+            upper: Some(if self.domain.is_integer { upper.ceil() } else { upper }),
             confidence: Some(CONFIDENCE),
             is_monotone: self.is_monotone(std),
         }

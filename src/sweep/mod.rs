@@ -2,12 +2,14 @@
 
 mod course;
 mod event;
+mod finding;
 mod tuner;
 mod workload;
 
 pub use course::{Course, Made, Next, Repeats};
 pub use event::{Event, Observer};
-pub use tuner::{Tuner, TunerOptions, Variable};
+pub use finding::{Finding, Runs, Variable};
+pub use tuner::{Tuner, TunerOptions};
 pub use workload::{Spacing, Workload};
 
 use crate::exec::{Benchmark, Interrupt, Keeper, Output, Reset, Server, ServerSpec, Stop, find_program, run_benchmark};

@@ -1,7 +1,7 @@
 //! Workload exploration: each combination alone, at full load, and at levels in between.
 
 use super::course::{Course, Made, Next};
-use super::tuner::Variable;
+use super::finding::Variable;
 use crate::plan::{BenchPlan, Level};
 use crate::stats::mean;
 use crate::store::{StoreError, SweepWriter};

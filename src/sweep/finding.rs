@@ -1,0 +1,252 @@
+//! What runs at several values of a variable say about an SLA, as rows of tables.
+
+use super::course::Made;
+use crate::metric::label;
+use crate::plan::{Combination, Level};
+use crate::record::{Cell, Row};
+use crate::sla::{Answer, Distance, Measured, Sla, Status, standing};
+use serde_json::{Map, Value, json};
+
+/// Beyond so many times the rate that a saturated server completes, a higher rate changes little.
+const SATURATED: f64 = 2.0;
+
+/// What the tuner turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variable {
+    RequestRate,
+    MaxConcurrency,
+}
+
+impl Variable {
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::RequestRate => "request_rate",
+            Self::MaxConcurrency => "max_concurrency",
+        }
+    }
+
+    /// Adjacent integers, or 1 % of a rate.
+    pub fn default_tolerance(self) -> f64 {
+        match self {
+            Self::MaxConcurrency => 0.0,
+            Self::RequestRate => 0.01,
+        }
+    }
+
+    pub fn is_integer(self) -> bool {
+        self == Self::MaxConcurrency
+    }
+
+    /// The level of a value; an infinite rate is written as vLLM writes it.
+    pub fn level(self, value: f64) -> Level {
+        let value = match self {
+            _ if value.is_infinite() => json!("inf"),
+            Self::MaxConcurrency => json!(value as i64),
+            Self::RequestRate => json!(value),
+        };
+        Level { variable: self.key().into(), value }
+    }
+
+    /// The value of a level of this variable.
+    fn value_of(self, level: &Level) -> Option<f64> {
+        let is_own = level.variable == self.key();
+        let value = level.value.as_f64().or_else(|| (level.value == json!("inf")).then_some(f64::INFINITY));
+        value.filter(|_| is_own)
+    }
+}
+
+/// All runs of one combination at values of the variable.
+pub struct Runs<'a> {
+    pub variable: Variable,
+    runs: Vec<(f64, Option<&'a Map<String, Value>>)>,
+}
+
+impl<'a> Runs<'a> {
+    pub fn of(variable: Variable, made: &'a [Made]) -> Self {
+        let at = |made: &'a Made| Some((variable.value_of(made.level.as_ref()?)?, made.result.as_ref()));
+        Self { variable, runs: made.iter().filter_map(at).collect() }
+    }
+
+    fn values(&self) -> Vec<f64> {
+        let mut values: Vec<f64> = self.runs.iter().map(|run| run.0).collect();
+        values.sort_by(f64::total_cmp);
+        values.dedup();
+        values
+    }
+
+    fn at(&self, value: f64) -> impl Iterator<Item = Option<&'a Map<String, Value>>> {
+        self.runs.iter().filter(move |run| run.0 == value).map(|run| run.1)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    pub fn value_with_fewer_than(&self, count: usize) -> Option<f64> {
+        self.values().into_iter().find(|value| self.at(*value).count() < count)
+    }
+
+    /// The mean of a metric over the runs at a value that have it.
+    pub fn mean(&self, value: f64, key: &str) -> Option<f64> {
+        let numbers: Vec<f64> = self.at(value).flatten().filter_map(|result| number(result, key)).collect();
+        (!numbers.is_empty()).then(|| crate::stats::mean(&numbers))
+    }
+
+    /// The runs' margins, in the order in which they were measured; an infinite value stands at `unlimited`.
+    pub fn measured(&self, sla: &Sla, unlimited: f64) -> Vec<Measured> {
+        let of = |&(value, result): &(f64, Option<&Map<String, Value>>)| {
+            let distance = result.map_or(Distance::hopeless(), |result| sla.distance(|key| number(result, key)));
+            Measured { value: if value.is_infinite() { unlimited } else { value }, margin: distance.margin }
+        };
+        self.runs.iter().map(of).collect()
+    }
+
+    /// Where a run at an unlimited request rate stands among the others.
+    pub fn unlimited(&self) -> Option<f64> {
+        let throughput = self.mean(f64::INFINITY, "request_throughput")?;
+        Some(SATURATED * throughput)
+    }
+
+    /// What these runs say, without any further one.
+    pub fn standing(&self, sla: &Sla, tolerance: f64) -> Option<Answer> {
+        let values = self.values();
+        let greatest = values.iter().copied().filter(|value| value.is_finite()).fold(0.0, f64::max);
+        let unlimited = self.unlimited().unwrap_or(greatest).max(greatest * (1.0 + tolerance));
+        let has_unlimited = values.last().is_some_and(|value| value.is_infinite());
+        let answer = standing(self.variable.is_integer(), tolerance, &self.measured(sla, unlimited))?;
+        Some(if has_unlimited { with_unlimited(answer, unlimited) } else { answer })
+    }
+
+    /// The distance of the mean of all runs at a value.
+    fn distance(&self, value: f64, sla: &Sla) -> Distance {
+        sla.distance(|key| self.mean(value, key))
+    }
+}
+
+/// The answer with what stood for an unlimited rate written as such. Between the rates that were measured and no limit
+/// at all nothing is known.
+pub fn with_unlimited(mut answer: Answer, unlimited: f64) -> Answer {
+    if answer.upper == Some(unlimited) && answer.status == Status::Found {
+        answer.status = Status::Wide;
+    }
+    for end in [&mut answer.value, &mut answer.lower, &mut answer.upper] {
+        *end = end.map(|value| if value == unlimited { f64::INFINITY } else { value });
+    }
+    answer
+}
+
+/// What was found for one SLA of one combination.
+pub struct Finding<'a> {
+    pub sweep: &'a str,
+    pub combination: &'a Combination,
+    pub sla: &'a Sla,
+    pub runs: &'a Runs<'a>,
+    pub answer: Answer,
+}
+
+impl Finding<'_> {
+    /// The row of table `sla`.
+    pub fn row(&self) -> Row {
+        let answer = &self.answer;
+        let nearest = self.nearest_level();
+        let at_level = |key: &str| Cell::from(nearest.and_then(|value| self.runs.mean(value, key)));
+        let mut row = self.identity();
+        row.extend([
+            ("sla_name".to_owned(), self.sla.name.as_deref().into()),
+            ("variable".to_owned(), self.runs.variable.key().into()),
+            ("value".to_owned(), answer.value.into()),
+            ("lower".to_owned(), answer.lower.into()),
+            ("upper".to_owned(), answer.upper.into()),
+            ("status".to_owned(), answer.status.as_str().into()),
+            ("confidence".to_owned(), answer.confidence.into()),
+            ("is_monotone".to_owned(), Cell::Bool(answer.is_monotone)),
+            ("binding".to_owned(), self.binding().map(|(index, _)| self.sla.constraints[index].metric.as_str()).into()),
+            ("reason".to_owned(), self.reason().as_str().into()),
+            ("runs".to_owned(), (self.runs.runs.len() as i64).into()),
+            ("levels".to_owned(), (self.runs.values().len() as i64).into()),
+            ("measured_value".to_owned(), nearest.into()),
+            ("output_throughput".to_owned(), at_level("output_throughput")),
+            ("request_throughput".to_owned(), at_level("request_throughput")),
+        ]);
+        row
+    }
+
+    /// The rows of table `sla_history`: one for each measured value.
+    pub fn history(&self) -> Vec<Row> {
+        let rows = self.runs.values().into_iter().map(|value| {
+            let distance = self.runs.distance(value, self.sla);
+            let mut row = self.identity();
+            row.extend([
+                ("variable".to_owned(), self.runs.variable.key().into()),
+                ("value".to_owned(), value.into()),
+                ("runs".to_owned(), (self.runs.at(value).count() as i64).into()),
+                ("failed_runs".to_owned(), (self.runs.at(value).filter(Option::is_none).count() as i64).into()),
+                ("margin".to_owned(), distance.margin.into()),
+                ("passes".to_owned(), Cell::Bool(distance.margin <= 0.0)),
+                ("binding".to_owned(), self.sla.constraints[distance.binding].metric.as_str().into()),
+            ]);
+            let metrics = self.sla.constraints.iter().map(|constraint| &constraint.metric);
+            row.extend(metrics.map(|metric| (metric.clone(), self.runs.mean(value, metric).into())));
+            row
+        });
+        rows.collect()
+    }
+
+    fn identity(&self) -> Row {
+        let params = |set: &crate::params::ParamSet| Cell::Text(Value::Object(set.to_record()).to_string());
+        vec![
+            ("sweep".to_owned(), self.sweep.into()),
+            ("combination".to_owned(), self.combination.id.as_str().into()),
+            ("serve_params".to_owned(), params(&self.combination.serve)),
+            ("bench_params".to_owned(), params(&self.combination.bench)),
+            ("sla".to_owned(), self.sla.to_string().as_str().into()),
+        ]
+    }
+
+    /// The measured value next to the answer.
+    fn nearest_level(&self) -> Option<f64> {
+        let wanted = self.answer.value?;
+        let distance = |value: &f64| if *value == wanted { 0.0 } else { (value / wanted).ln().abs() };
+        self.runs.values().into_iter().min_by(|left, right| distance(left).total_cmp(&distance(right)))
+    }
+
+    /// The constraint that breaks first above the answer, and the value at which it was seen broken.
+    fn binding(&self) -> Option<(usize, f64)> {
+        let above = self.runs.values().into_iter().filter(|value| self.answer.value.is_none_or(|found| *value > found));
+        let broken = above.map(|value| (value, self.runs.distance(value, self.sla)));
+        broken.into_iter().find(|(_, distance)| distance.margin > 0.0).map(|(value, distance)| (distance.binding, value))
+    }
+
+    /// The answer in words.
+    fn reason(&self) -> String {
+        let name = label(self.runs.variable.key());
+        let breach = self.binding().map(|(index, value)| {
+            let constraint = &self.sla.constraints[index];
+            let seen = self.runs.mean(value, &constraint.metric);
+            (value, seen.map_or("the run failed".to_owned(), |seen| constraint.breach(seen)))
+        });
+        match (self.answer.status, breach) {
+            (Status::PassesEverywhere, _) => "even the greatest value meets the SLA".into(),
+            (Status::FailsEverywhere, Some((value, breach))) => format!("even {value} fails: {breach}"),
+            (_, Some((value, breach))) => format!("{name} {value} fails: {breach}"),
+            (_, None) => String::new(),
+        }
+    }
+
+    /// What vLLM keeps beside the levels: a list of them with their metrics.
+    pub fn to_json(&self) -> Value {
+        let levels = self.history().into_iter().map(|row| {
+            let columns = row.into_iter().skip(5).map(|(name, cell)| (name, cell.to_json()));
+            Value::Object(columns.collect())
+        });
+        levels.collect()
+    }
+}
+
+fn number(result: &Map<String, Value>, key: &str) -> Option<f64> {
+    match Cell::of_json(result.get(key)?) {
+        Cell::Int(value) => Some(value as f64),
+        Cell::Float(value) => Some(value),
+        _ => None,
+    }
+}
