@@ -69,6 +69,12 @@ pub struct Picture {
     svg: bool,
 }
 
+impl Default for Picture {
+    fn default() -> Self {
+        Self { fig_height: 4.8, fig_dpi: 150.0, svg: false }
+    }
+}
+
 pub fn exec(arguments: Arguments) -> Ended {
     let request = request_of(&arguments)?;
     let lake = Lake::open(&arguments.sweeps).map_err(query_failure)?;

@@ -5,11 +5,11 @@ use super::serve_sla::SLA_NAME;
 use super::show::{failures_table, sla_table, summary_table};
 use super::{Ended, Failure, block_on};
 use crate::exec::{Interrupt, Interrupter, Reset};
-use crate::params::{Command, ParamSet, read_params_file};
 use crate::metric::percentile_of;
+use crate::params::{Command, ParamSet, read_params_file};
 use crate::plan::{BenchPlan, Level, Link, Plan, PlanRequest, describe};
-use crate::sla::Sla;
 use crate::record::Environment;
+use crate::sla::Sla;
 use crate::store::{Manifest, SweepKind, SweepState, SweepWriter, WARM_UP_FILE, result_paths};
 use crate::sweep::{
     Course, Next, Options, Repeats, Tuner, TunerOptions, Variable, Workload, bench_command, check_programs, run,
@@ -301,7 +301,9 @@ impl Prepared {
         let mut progress = Progress::new();
         let ended = block_on(async {
             let mut interrupt = interrupt_on_signals()?;
-            run(&self.plan, course.as_mut(), &options, &mut writer, &mut progress, &mut interrupt).await.map_err(Failure::work)
+            run(&self.plan, course.as_mut(), &options, &mut writer, &mut progress, &mut interrupt)
+                .await
+                .map_err(Failure::work)
         })??;
         let folder = writer.folder().to_owned();
         drop(writer);
@@ -313,6 +315,9 @@ impl Prepared {
             }
             if ended.failed > 0 {
                 eprintln!("failed runs:\n{}", failures_table(&folder)?);
+            }
+            if matches!(self.job, Job::Tune(_)) {
+                super::sla::draw(&folder)?;
             }
             eprintln!("sweep: {}", folder.display());
             let quoted = quoted_path(&folder);

@@ -1,17 +1,21 @@
 //! `sweeplake sla`: what stored runs say about an SLA, without running anything.
 
+use super::plot::{Picture, plot_failure};
 use super::serve_sla::{read_slas, variable};
 use super::table::Output;
 use super::{Ended, Failure, block_on, positive_number, query_failure};
 use crate::params::ParamSet;
 use crate::plan::Combination;
+use crate::plot::sla_charts;
 use crate::query::{Answer, Lake, SLAS, Value, quoted};
 use crate::record::Row;
 use crate::sla::Sla;
+use crate::store::{SLA_FIGURES, figure_name};
 use crate::sweep::{Finding, Made, Runs, Variable};
+use rayon::prelude::*;
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -53,6 +57,17 @@ pub fn exec(arguments: Arguments) -> Ended {
     arguments.output.write(&answer)
 }
 
+/// Draws the chart of each answer of a sweep into its folder `sla`.
+pub fn draw(folder: &Path) -> Result<(), Failure> {
+    let lake = Lake::open(&[folder.to_owned()]).map_err(query_failure)?;
+    let charts = block_on(sla_charts(&lake))?.map_err(plot_failure)?;
+    charts.par_iter().try_for_each(|chart| {
+        Picture::default().write(&folder.join(SLA_FIGURES).join(figure_name("SLA", &chart.group)), &chart.figure)
+    })?;
+    eprintln!("charts: {}", folder.join(SLA_FIGURES).display());
+    Ok(())
+}
+
 /// A row for each SLA of each combination; unless the variable was asked for, only of those that it tells apart.
 async fn answers(
     lake: &Lake,
@@ -61,7 +76,8 @@ async fn answers(
     tolerance: f64,
     is_asked_for: bool,
 ) -> Result<Vec<Row>, Failure> {
-    let mut metrics: Vec<&str> = slas.iter().flat_map(|sla| &sla.constraints).map(|each| each.metric.as_str()).collect();
+    let mut metrics: Vec<&str> =
+        slas.iter().flat_map(|sla| &sla.constraints).map(|each| each.metric.as_str()).collect();
     metrics.extend(["output_throughput", "request_throughput"]);
     metrics.sort_unstable();
     metrics.dedup();
@@ -90,7 +106,7 @@ async fn answers(
         let runs = Runs::of(variable, made);
         for sla in slas {
             if let Some(answer) = runs.standing(sla, tolerance) {
-                rows.push(Finding { sweep, combination, sla, runs: &runs, answer }.row());
+                rows.push(Finding::new(sweep, combination, sla, &runs, answer).row());
             }
         }
     }

@@ -437,6 +437,7 @@ impl Pen<'_, '_> {
             Marker::Triangle => self.area.draw(&Polygon::new(corners(&[-90.0, 30.0, 150.0], radius * 1.35), fill)),
             Marker::TriangleDown => self.area.draw(&Polygon::new(corners(&[90.0, 210.0, 330.0], radius * 1.35), fill)),
             Marker::Diamond => self.area.draw(&Polygon::new(corners(&[0.0, 90.0, 180.0, 270.0], radius * 1.35), fill)),
+            Marker::None => Ok(()),
             Marker::Cross => {
                 for (from, to) in [(45.0, 225.0), (135.0, 315.0)] {
                     let ends = corners(&[from, to], radius * 1.3);

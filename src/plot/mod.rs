@@ -8,6 +8,7 @@ mod labels;
 mod pareto;
 mod raster;
 mod request;
+mod sla;
 mod theme;
 
 pub use axis::{Axis, Scale, Tick, UnknownScale, number_label};
@@ -20,6 +21,8 @@ pub use labels::{LabelBox, place_labels};
 pub use pareto::{Configuration, ParetoSpec, pareto_figure};
 pub use raster::to_png;
 pub use request::{CurveRequest, Curves, DrawnCurves, Frontier, Objective, ParetoRequest};
+
+pub use sla::{AnswerShown, SlaChart, sla_charts, sla_figure};
 
 use crate::query::QueryError;
 

@@ -11,6 +11,8 @@ pub enum Marker {
     Diamond,
     TriangleDown,
     Cross,
+    /// Only the line.
+    None,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -64,7 +64,8 @@ impl Constraint {
     /// Parses `<=500`.
     pub fn parse(metric: &str, text: &str) -> Result<Self, String> {
         let text = text.trim();
-        let found = Operator::ALL.into_iter().find_map(|operator| Some((operator, text.strip_prefix(operator.as_str())?)));
+        let found =
+            Operator::ALL.into_iter().find_map(|operator| Some((operator, text.strip_prefix(operator.as_str())?)));
         let (operator, number) =
             found.ok_or_else(|| format!("`{metric}`: {text:?} begins with none of <=, <, >=, > (as in \"<=500\")"))?;
         match number.trim().parse::<f64>() {
@@ -92,6 +93,14 @@ impl Constraint {
         }
     }
 
+    /// The value of the metric at a margin: the way back from [`Constraint::margin`].
+    pub fn value_at(&self, margin: f64) -> f64 {
+        match self.operator {
+            Operator::AtMost | Operator::Below => self.target * margin.exp(),
+            Operator::AtLeast | Operator::Above => self.target * (-margin).exp(),
+        }
+    }
+
     /// `p99_e2el_ms 812 > 500`: what broke the constraint.
     pub fn breach(&self, value: f64) -> String {
         format!("{} {} {} {}", self.metric, short(value), self.operator.broken(), self.target)
@@ -112,6 +121,15 @@ impl fmt::Display for Sla {
 }
 
 impl Sla {
+    /// Parses what [`Sla`] is written as: `p99_e2el_ms<=500, output_throughput>=50`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let constraints = text.split(", ").map(|part| {
+            let operator = part.find(['<', '>']).ok_or_else(|| format!("{part:?} has no operator"))?;
+            Constraint::parse(part[..operator].trim(), &part[operator..])
+        });
+        Ok(Self { name: None, constraints: constraints.collect::<Result<_, _>>()? })
+    }
+
     /// The SLA as vLLM names its file: its name, or `p99_e2el_ms<=500-p99_ttft_ms<=80`.
     pub fn file_text(&self) -> String {
         let texts = || self.constraints.iter().map(Constraint::to_string).collect::<Vec<_>>().join("-");
@@ -186,6 +204,10 @@ mod tests {
         assert_eq!(sla.distance(metrics), Distance { margin: 2f64.ln(), binding: 1 });
         assert_eq!(sla.distance(|key| metrics(key).filter(|_| key != "p99_ttft_ms")).binding, 0);
         assert_eq!(sla.to_string(), "p99_ttft_ms<=200, output_throughput>=50");
+        assert_eq!(Sla::parse(&sla.to_string()), Ok(sla.clone()));
+        for (constraint, value) in sla.constraints.iter().zip([812.0, 25.0]) {
+            assert!((constraint.value_at(constraint.margin(value)) - value).abs() < 1e-9);
+        }
         assert_eq!(sla.constraints[0].breach(812.3), "p99_ttft_ms 812 > 200");
     }
 

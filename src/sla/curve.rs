@@ -111,7 +111,8 @@ impl Curve {
             let before = y - tangent * step_at(index.checked_sub(1)) / 3.0;
             Key::new(x, y, Interpolation::StrokeBezier(before, y + tangent * step_at(Some(index)) / 3.0))
         });
-        let tangent = |&(x, y): &(f64, f64), slope: Option<&f64>| Tangent { x, y, slope: slope.copied().unwrap_or(0.0) };
+        let tangent =
+            |&(x, y): &(f64, f64), slope: Option<&f64>| Tangent { x, y, slope: slope.copied().unwrap_or(0.0) };
         Some(Self {
             scales,
             spline: Spline::from_iter(keys),

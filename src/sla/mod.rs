@@ -4,6 +4,8 @@ mod criteria;
 mod curve;
 mod posterior;
 mod search;
+mod trend;
 
 pub use criteria::{Constraint, Distance, Operator, Sla};
-pub use search::{Answer, Domain, Measured, Status, Step, next_step, standing};
+pub use search::{Answer, Domain, Measured, Status, Step, next_step, rounded, standing};
+pub use trend::Trend;

@@ -129,13 +129,8 @@ pub fn next_step(domain: &Domain, measured: &[Measured], given: usize) -> Step {
 /// What runs that were made for another purpose say: the answer without any further run.
 pub fn standing(is_integer: bool, tolerance: f64, measured: &[Measured]) -> Option<Answer> {
     let values = || measured.iter().map(|run| run.value);
-    let domain = Domain {
-        min: values().reduce(f64::min)?,
-        max: values().reduce(f64::max)?,
-        is_integer,
-        tolerance,
-        max_runs: 0,
-    };
+    let domain =
+        Domain { min: values().reduce(f64::min)?, max: values().reduce(f64::max)?, is_integer, tolerance, max_runs: 0 };
     match next_step(&domain, measured, measured.len()) {
         Step::Done(answer) => Some(answer),
         Step::Run(_) => None,
@@ -164,9 +159,7 @@ impl Bracket {
 
 impl Search<'_> {
     fn next(&self) -> Step {
-        for (end, status) in
-            [(self.domain.max, Status::PassesEverywhere), (self.domain.min, Status::FailsEverywhere)]
-        {
+        for (end, status) in [(self.domain.max, Status::PassesEverywhere), (self.domain.min, Status::FailsEverywhere)] {
             let wanted = status == Status::PassesEverywhere;
             match self.levels.iter().find(|level| level.value == end) {
                 None => return Step::Run(end),
@@ -401,7 +394,8 @@ impl Search<'_> {
     /// one side only where the margin has a kink.
     fn best_curve(&self) -> Option<(f64, Curve)> {
         let latest: Vec<f64> = self.latest_inner_values().into_iter().take(FORETOLD).collect();
-        let ways = Scales::all().flat_map(|scales| [Through::All, Through::Below, Through::Above].map(|side| (scales, side)));
+        let ways =
+            Scales::all().flat_map(|scales| [Through::All, Through::Below, Through::Above].map(|side| (scales, side)));
         let foretold = ways.filter_map(|(scales, side)| {
             let curve = Curve::through(&self.points(side, self.bracket().fail.value, None), scales)?;
             let surprises = latest.iter().map(|value| {
@@ -467,7 +461,7 @@ fn nearer(bracket: &Bracket) -> Level {
 }
 
 /// As few digits as the tolerance needs, so that values are readable.
-fn rounded(value: f64, tolerance: f64) -> f64 {
+pub fn rounded(value: f64, tolerance: f64) -> f64 {
     let digits = (1.5 - tolerance.log10()).ceil().clamp(2.0, 12.0);
     let scale = 10f64.powf(digits - 1.0 - value.log10().floor());
     (value * scale).round() / scale

@@ -13,6 +13,8 @@ pub const RUNS: &str = "runs.parquet";
 pub const REQUESTS: &str = "requests.parquet";
 /// Answers to SLAs, and what was measured on the way.
 pub const SLA: &str = "sla.parquet";
+/// Where the charts of the answers lie in a sweep's folder.
+pub const SLA_FIGURES: &str = "sla";
 pub const SLA_HISTORY: &str = "sla_history.parquet";
 pub const BENCH_LOG: &str = "bench.log";
 pub const LOCK: &str = ".lock";

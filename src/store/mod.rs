@@ -15,7 +15,7 @@ pub use atomic::{write_atomically, write_bytes_atomically};
 pub use compact::compact;
 pub use discover::{Sweep, find_sweeps};
 pub use foreign::Detail;
-pub use layout::{PARETO_FIGURE, REPORT, WARM_UP_FILE, figure_name};
+pub use layout::{PARETO_FIGURE, REPORT, SLA_FIGURES, WARM_UP_FILE, figure_name};
 pub use manifest::{FORMAT_VERSION, Manifest, StoredCombination, SweepKind, SweepState};
 pub use parquet::{parquet_schema, read_parquet, write_parquet};
 pub use schema::{fit_all, rows_to_batch, unite, unite_schemas};

@@ -4,15 +4,17 @@ use super::atomic::remove_if_there;
 use super::layout::{self, combination_folder};
 use super::manifest::{LevelOf, Manifest, StoredCombination, SweepKind, SweepState};
 use super::summary::{write_summary, write_summary_csv};
-use super::{StoreError, compact, read_parquet, rows_to_batch, write_bytes_atomically, write_parquet};
+use super::{
+    StoreError, compact, read_parquet, rows_to_batch, unite, unite_schemas, write_bytes_atomically, write_parquet,
+};
 use crate::params::ParamSet;
 use crate::plan::{Combination, Level};
 use crate::record::{Environment, Outcome, Row, RunRecord, complete_result, read_result};
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use chrono::{DateTime, Utc};
 use nix::fcntl::{Flock, FlockArg};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
@@ -134,11 +136,19 @@ impl SweepWriter {
         write_json(&folder.join(layout::sla_file(name)), findings)
     }
 
-    /// Writes the tables of answers to SLAs.
+    /// Writes the tables of answers to SLAs. Answers of earlier runs of the sweep stay, unless they are given anew.
     pub fn write_slas(&self, answers: &[Row], history: &[Row]) -> Result<(), StoreError> {
         for (name, rows) in [(layout::SLA, answers), (layout::SLA_HISTORY, history)] {
-            if !rows.is_empty() {
-                write_parquet(&self.folder.join(name), &rows_to_batch(rows))?;
+            let path = self.folder.join(name);
+            let new = rows_to_batch(rows);
+            let kept = match path.is_file() {
+                true => vec![without_questions_of(&read_parquet(&path)?, &new)],
+                false => Vec::new(),
+            };
+            let batches: Vec<_> = kept.into_iter().chain([new]).filter(|batch| batch.num_rows() > 0).collect();
+            if !batches.is_empty() {
+                let schema = unite_schemas(batches.iter().map(|batch| batch.schema_ref().as_ref()));
+                write_parquet(&path, &unite(&schema, &batches, &path)?)?;
             }
         }
         Ok(())
@@ -297,6 +307,19 @@ impl SweepWriter {
             None => self.folder.join(combination_folder(combination)),
         }
     }
+}
+
+/// The rows of a table that answer other questions (combination and SLA) than those of another one.
+fn without_questions_of(stored: &RecordBatch, new: &RecordBatch) -> RecordBatch {
+    let questions = |batch: &RecordBatch| -> Vec<String> {
+        let columns = ["combination", "sla"]
+            .map(|name| batch.column_by_name(name).and_then(|column| column.as_string_opt::<i32>()));
+        let text = |row: usize| columns.iter().flatten().map(|column| column.value(row)).collect::<Vec<_>>().join("\0");
+        (0..batch.num_rows()).map(text).collect()
+    };
+    let answered: HashSet<String> = questions(new).into_iter().collect();
+    let is_other: BooleanArray = questions(stored).iter().map(|question| Some(!answered.contains(question))).collect();
+    arrow::compute::filter_record_batch(stored, &is_other).unwrap_or_else(|_| stored.clone())
 }
 
 /// A run that is on disk.

@@ -4,7 +4,7 @@ use super::course::Made;
 use crate::metric::label;
 use crate::plan::{Combination, Level};
 use crate::record::{Cell, Row};
-use crate::sla::{Answer, Distance, Measured, Sla, Status, standing};
+use crate::sla::{Answer, Constraint, Distance, Measured, Sla, Status, standing};
 use serde_json::{Map, Value, json};
 
 /// Beyond so many times the rate that a saturated server completes, a higher rate changes little.
@@ -92,8 +92,22 @@ impl<'a> Runs<'a> {
         (!numbers.is_empty()).then(|| crate::stats::mean(&numbers))
     }
 
+    /// The constraints that a higher load can break. One that the least load breaks and the greatest meets (a throughput,
+    /// mostly) bounds the load from below: it has no say in how high the load may go.
+    fn breakable(&self, sla: &Sla) -> Sla {
+        let values = self.values();
+        let (Some(least), Some(greatest)) = (values.first(), values.last()) else { return sla.clone() };
+        let is_met = |constraint: &Constraint, value: &f64| {
+            self.mean(*value, &constraint.metric).is_some_and(|metric| constraint.margin(metric) <= 0.0)
+        };
+        let wants_load = |constraint: &Constraint| !is_met(constraint, least) && is_met(constraint, greatest);
+        let kept: Vec<Constraint> = sla.constraints.iter().filter(|each| !wants_load(each)).cloned().collect();
+        if kept.is_empty() { sla.clone() } else { Sla { constraints: kept, ..sla.clone() } }
+    }
+
     /// The runs' margins, in the order in which they were measured; an infinite value stands at `unlimited`.
     pub fn measured(&self, sla: &Sla, unlimited: f64) -> Vec<Measured> {
+        let sla = self.breakable(sla);
         let of = |&(value, result): &(f64, Option<&Map<String, Value>>)| {
             let distance = result.map_or(Distance::hopeless(), |result| sla.distance(|key| number(result, key)));
             Measured { value: if value.is_infinite() { unlimited } else { value }, margin: distance.margin }
@@ -137,14 +151,30 @@ pub fn with_unlimited(mut answer: Answer, unlimited: f64) -> Answer {
 
 /// What was found for one SLA of one combination.
 pub struct Finding<'a> {
-    pub sweep: &'a str,
-    pub combination: &'a Combination,
-    pub sla: &'a Sla,
-    pub runs: &'a Runs<'a>,
-    pub answer: Answer,
+    sweep: &'a str,
+    combination: &'a Combination,
+    sla: &'a Sla,
+    runs: &'a Runs<'a>,
+    answer: Answer,
+    /// The greatest load that meets the other constraints, where it is too low for one.
+    starved_at: Option<f64>,
 }
 
-impl Finding<'_> {
+impl<'a> Finding<'a> {
+    /// Puts an answer together. Where the load may go no higher, constraints that want a high load must hold, too.
+    pub fn new(sweep: &'a str, combination: &'a Combination, sla: &'a Sla, runs: &'a Runs<'a>, answer: Answer) -> Self {
+        let finding = Self { sweep, combination, sla, runs, answer, starved_at: None };
+        let is_starved = finding.nearest_level().is_some_and(|value| {
+            let distance = runs.distance(value, sla);
+            distance.margin > 0.0 && !runs.breakable(sla).constraints.contains(&sla.constraints[distance.binding])
+        });
+        let answer = match is_starved {
+            true => Answer { status: Status::FailsEverywhere, value: None, lower: None, upper: None, ..answer },
+            false => answer,
+        };
+        Self { answer, starved_at: is_starved.then(|| finding.nearest_level()).flatten(), ..finding }
+    }
+
     /// The row of table `sla`.
     pub fn row(&self) -> Row {
         let answer = &self.answer;
@@ -212,9 +242,15 @@ impl Finding<'_> {
 
     /// The constraint that breaks first above the answer, and the value at which it was seen broken.
     fn binding(&self) -> Option<(usize, f64)> {
+        if let Some(value) = self.starved_at {
+            return Some((self.runs.distance(value, self.sla).binding, value));
+        }
         let above = self.runs.values().into_iter().filter(|value| self.answer.value.is_none_or(|found| *value > found));
         let broken = above.map(|value| (value, self.runs.distance(value, self.sla)));
-        broken.into_iter().find(|(_, distance)| distance.margin > 0.0).map(|(value, distance)| (distance.binding, value))
+        broken
+            .into_iter()
+            .find(|(_, distance)| distance.margin > 0.0)
+            .map(|(value, distance)| (distance.binding, value))
     }
 
     /// The answer in words.
@@ -227,6 +263,9 @@ impl Finding<'_> {
         });
         match (self.answer.status, breach) {
             (Status::PassesEverywhere, _) => "even the greatest value meets the SLA".into(),
+            (Status::FailsEverywhere, Some((value, breach))) if self.starved_at.is_some() => {
+                format!("{name} {value} is the greatest that meets the other constraints, but {breach}")
+            }
             (Status::FailsEverywhere, Some((value, breach))) => format!("even {value} fails: {breach}"),
             (_, Some((value, breach))) => format!("{name} {value} fails: {breach}"),
             (_, None) => String::new(),

@@ -4,7 +4,7 @@ use super::course::{Course, Made, Next};
 use super::finding::{Finding, Runs, Variable, with_unlimited};
 use crate::plan::{BenchPlan, nearest_name};
 use crate::record::Row;
-use crate::sla::{Answer, Domain, Sla, Step, next_step};
+use crate::sla::{Answer, Domain, Sla, Step, next_step, rounded};
 use crate::store::{StoreError, SweepWriter};
 use std::collections::HashMap;
 
@@ -50,7 +50,7 @@ impl Tuner {
         };
         let least = match options.variable {
             Variable::MaxConcurrency => 1.0,
-            Variable::RequestRate => max * LEAST_RATE,
+            Variable::RequestRate => rounded(max * LEAST_RATE, options.variable.default_tolerance()),
         };
         Some(Domain {
             min: options.min.unwrap_or(least).min(max),
@@ -116,7 +116,7 @@ impl Course for Tuner {
         let Some(domain) = self.domain(bench, &runs) else { return Ok(()) };
         for (index, sla) in self.options.slas.clone().iter().enumerate() {
             let Some(answer) = self.answer(&domain, bench, index, &runs) else { continue };
-            let finding = Finding { sweep: writer.name(), combination: &bench.combination, sla, runs: &runs, answer };
+            let finding = Finding::new(writer.name(), &bench.combination, sla, &runs, answer);
             self.answers.push(finding.row());
             self.history.extend(finding.history());
             writer.write_findings(&bench.combination, &sla.file_text(), &finding.to_json())?;
@@ -134,8 +134,9 @@ fn check_metrics(slas: &[Sla], made: &[Made]) -> Result<(), String> {
         Some(metric) => {
             let nearest = nearest_name(metric, result.keys().map(String::as_str));
             let hint = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
-            Err(format!("--sla-params: the benchmark reports no `{metric}`{hint} The run is kept: correct the file and --resume"))
+            Err(format!(
+                "--sla-params: the benchmark reports no `{metric}`{hint} The run is kept: correct the file and --resume"
+            ))
         }
     }
 }
-

@@ -60,7 +60,8 @@ impl Workload {
 
     /// What the variable was in effect, in the mean over the runs at a level.
     fn reached(&self, level: &Level, made: &[Made]) -> Option<f64> {
-        let results = made.iter().filter(|made| made.level.as_ref() == Some(level)).filter_map(|made| made.result.as_ref());
+        let results =
+            made.iter().filter(|made| made.level.as_ref() == Some(level)).filter_map(|made| made.result.as_ref());
         let values: Vec<f64> = results.filter_map(|result| self.value_in(result)).collect();
         let reached = (!values.is_empty()).then(|| mean(&values));
         reached.filter(|value| value.is_finite() && *value > 0.0)
@@ -83,16 +84,17 @@ impl Course for Workload {
     }
 
     fn next(&mut self, bench: &BenchPlan, made: &[Made]) -> Result<Next, String> {
-        let is_wanted = |level: &Level| {
-            made.iter().filter(|made| made.level.as_ref() == Some(level)).count() < self.num_runs
-        };
+        let is_wanted =
+            |level: &Level| made.iter().filter(|made| made.level.as_ref() == Some(level)).count() < self.num_runs;
         let ends = [self.serial(), self.batch(bench)];
         if let Some(level) = ends.iter().find(|level| is_wanted(level)) {
             return Ok(Next::Run(Some(level.clone())));
         }
         let reached = ends.each_ref().map(|level| self.reached(level, made));
         let [Some(serial), Some(batch)] = reached else {
-            return Err("the benchmark reports no request_throughput and mean_e2el_ms to estimate the levels from".into());
+            return Err(
+                "the benchmark reports no request_throughput and mean_e2el_ms to estimate the levels from".into()
+            );
         };
         let levels = self.between(serial, batch).into_iter().filter(|level| !ends.contains(level));
         let next = levels.into_iter().find(|level| is_wanted(level));
