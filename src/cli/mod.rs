@@ -15,6 +15,7 @@ mod serve_workload;
 mod show;
 mod sim;
 mod sla;
+mod startup;
 mod table;
 
 use crate::query::QueryError;
@@ -44,6 +45,8 @@ enum Command {
     /// Explore each combination alone, at full load, and in between.
     #[command(name = "serve_workload", alias = "serve-workload")]
     ServeWorkload(serve_workload::Arguments),
+    /// Measure how an engine starts under each set of parameters.
+    Startup(startup::Arguments),
     /// See the whole job on a simulated server: about a minute, no GPU needed.
     Demo(demo::Arguments),
     /// Write one self-contained HTML report about sweeps.
@@ -75,6 +78,7 @@ impl Command {
     fn only_reads(&self) -> bool {
         match self {
             Self::Serve(arguments) => arguments.dry_run,
+            Self::Startup(arguments) => arguments.dry_run,
             Self::ServeSla(_) | Self::ServeWorkload(_) => false,
             Self::Demo(_) | Self::Bench(_) | Self::Sim(_) | Self::Keeper => false,
             _ => true,
@@ -123,6 +127,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Serve(arguments) => serve::exec(arguments),
         Command::ServeSla(arguments) => serve_sla::exec(arguments),
         Command::ServeWorkload(arguments) => serve_workload::exec(arguments),
+        Command::Startup(arguments) => startup::exec(arguments),
         Command::Demo(arguments) => demo::exec(arguments),
         Command::Report(arguments) => report::exec(arguments),
         Command::Show(arguments) => show::exec(arguments),

@@ -91,7 +91,8 @@ impl Observer for Progress {
                     bar.enable_steady_tick(Duration::from_millis(200));
                 }
                 let runs = runs.map_or("as many runs as it takes".to_owned(), |runs| format!("{runs} run(s) to make"));
-                self.line(format!("sweep {}: {servers} server(s), {runs}{already}", folder.display()));
+                let servers = if servers > 0 { format!("{servers} server(s), ") } else { String::new() };
+                self.line(format!("sweep {}: {servers}{runs}{already}", folder.display()));
             }
             Event::ServerStarting { serve } => {
                 let what = if serve.is_unchanged() { "the command unchanged".into() } else { describe_set(serve) };
@@ -114,7 +115,13 @@ impl Observer for Progress {
 
 fn main_metrics(record: &RunRecord) -> String {
     let get = |key: &str| record.result().and_then(|result| result.get(key)).and_then(|value| value.as_f64());
-    let parts = [("output_throughput", "tok/s"), ("median_ttft_ms", "ms TTFT"), ("p99_e2el_ms", "ms P99 E2E")];
+    let parts = [
+        ("output_throughput", "tok/s"),
+        ("median_ttft_ms", "ms TTFT"),
+        ("p99_e2el_ms", "ms P99 E2E"),
+        ("avg_cold_startup_time", "s cold start"),
+        ("avg_warm_startup_time", "s warm start"),
+    ];
     let texts = parts.iter().filter_map(|(key, unit)| Some(format!("{:.1} {unit}", get(key)?)));
     texts.collect::<Vec<_>>().join(", ")
 }

@@ -236,7 +236,7 @@ impl Prepared {
         for server in &self.plan.servers {
             let mut benches = Vec::new();
             for bench in &server.benches {
-                let paths = result_paths(&folder, &bench.combination, self.plan.num_runs, is_resumed)
+                let paths = result_paths(&folder, self.job.kind(), &bench.combination, self.plan.num_runs, is_resumed)
                     .map_err(Failure::input)?;
                 if paths.is_empty() {
                     continue;
@@ -383,7 +383,7 @@ fn check_is_free(flag: &str, key: &str, bench_cmd: &Command, bench_params: &[Par
     }
 }
 
-fn sets_of(path: Option<&Path>) -> Result<Vec<ParamSet>, Failure> {
+pub fn sets_of(path: Option<&Path>) -> Result<Vec<ParamSet>, Failure> {
     match path {
         Some(path) => read_params_file(path).map_err(Failure::input),
         None => Ok(vec![ParamSet::unchanged()]),
@@ -391,7 +391,7 @@ fn sets_of(path: Option<&Path>) -> Result<Vec<ParamSet>, Failure> {
 }
 
 /// Ctrl-C, SIGTERM and SIGHUP ask to stop; a second one stops at once, and the keeper ends what is left.
-fn interrupt_on_signals() -> Result<Interrupt, Failure> {
+pub fn interrupt_on_signals() -> Result<Interrupt, Failure> {
     let (interrupter, interrupt) = Interrupter::new();
     let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
     let mut signals = kinds.into_iter().map(signal).collect::<Result<Vec<_>, _>>().map_err(Failure::work)?;

@@ -48,6 +48,11 @@ impl Command {
         Self { env: Vec::new(), words: words.into_iter().map(Into::into).collect() }
     }
 
+    /// The program and its arguments.
+    pub fn words(&self) -> &[String] {
+        &self.words
+    }
+
     pub fn program(&self) -> &str {
         &self.words[0]
     }

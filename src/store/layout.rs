@@ -1,5 +1,6 @@
 //! Names of folders and files, as vLLM gives them.
 
+use super::manifest::SweepKind;
 use crate::params::{ParamSet, redacted_params};
 use crate::plan::{Combination, Level};
 use chrono::{DateTime, Utc};
@@ -29,8 +30,9 @@ const LONGEST_NAME: usize = 255 - 16;
 
 /// The folder of a combination: `SERVE--a=1-BENCH--b=2`. Empty when both commands run unchanged: then the runs
 /// lie in the sweep's own folder.
-pub fn combination_folder(combination: &Combination) -> String {
-    let sides = [("SERVE-", &combination.serve), ("BENCH-", &combination.bench)];
+pub fn combination_folder(kind: SweepKind, combination: &Combination) -> String {
+    let second = if kind == SweepKind::Startup { "STARTUP-" } else { "BENCH-" };
+    let sides = [("SERVE-", &combination.serve), (second, &combination.bench)];
     let parts: Vec<String> = sides
         .into_iter()
         .filter(|(_, set)| !set.is_unchanged())
@@ -155,7 +157,7 @@ mod tests {
 
     fn folder(serve: Value, bench: Value) -> String {
         let set = |value: Value| ParamSet { name: None, params: value.as_object().unwrap().clone() };
-        combination_folder(&Combination::new(set(serve), set(bench)))
+        combination_folder(SweepKind::Serve, &Combination::new(set(serve), set(bench)))
     }
 
     #[test]
@@ -164,7 +166,9 @@ mod tests {
         assert_eq!(folder(json!({}), json!({"c": 0.5})), "BENCH--c=0.5");
         assert_eq!(folder(json!({}), json!({})), "");
         let named = ParamSet { name: Some("fast".into()), params: serde_json::Map::new() };
-        assert_eq!(combination_folder(&Combination::new(named, ParamSet::unchanged())), "SERVE--fast");
+        let named = Combination::new(named, ParamSet::unchanged().with("n", 3.into()));
+        assert_eq!(combination_folder(SweepKind::Serve, &named), "SERVE--fast-BENCH--n=3");
+        assert_eq!(combination_folder(SweepKind::Startup, &named), "SERVE--fast-STARTUP--n=3");
         assert_eq!(folder(json!({"api_key": "s3cret"}), json!({})), "SERVE--api_key=***");
     }
 

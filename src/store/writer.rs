@@ -83,7 +83,7 @@ impl SweepWriter {
             if folders.contains_key(&id) {
                 continue;
             }
-            let mut name = combination_folder(combination);
+            let mut name = combination_folder(manifest.kind, combination);
             if folders.values().any(|taken| *taken == name) {
                 name = format!("{name}-{id}");
             }
@@ -304,7 +304,7 @@ impl SweepWriter {
     fn combination_folder(&self, combination: &Combination) -> PathBuf {
         match self.folders.get(combination.id.as_str()) {
             Some(name) => self.folder.join(name),
-            None => self.folder.join(combination_folder(combination)),
+            None => self.folder.join(combination_folder(self.manifest.kind, combination)),
         }
     }
 }
@@ -341,11 +341,12 @@ fn run_numbers(folder: &Path) -> Vec<i64> {
 /// Where the benchmarks of a combination would write; with `only_missing`, of the runs that are not finished.
 pub fn result_paths(
     sweep: &Path,
+    kind: SweepKind,
     combination: &Combination,
     num_runs: u32,
     only_missing: bool,
 ) -> Result<Vec<PathBuf>, StoreError> {
-    let mut folder = sweep.join(combination_folder(combination));
+    let mut folder = sweep.join(combination_folder(kind, combination));
     if only_missing {
         let manifest = existing_manifest(sweep)?;
         let stored = manifest.combinations.iter().find(|stored| stored.id == combination.id.as_str());

@@ -3,12 +3,14 @@
 mod course;
 mod event;
 mod finding;
+mod startup;
 mod tuner;
 mod workload;
 
 pub use course::{Course, Made, Next, Repeats};
 pub use event::{Event, Observer};
 pub use finding::{Finding, Runs, Variable};
+pub use startup::{StartupOptions, known_flags, run_startups, startup_command};
 pub use tuner::{Tuner, TunerOptions};
 pub use workload::{Spacing, Workload};
 
@@ -68,12 +70,18 @@ pub fn check_programs(
 ) -> Result<(), SweepError> {
     let commands =
         [("--serve-cmd", Some(serve_cmd)), ("--bench-cmd", Some(bench_cmd)), ("--after-bench-cmd", after_bench_cmd)];
-    for (flag, command) in commands {
-        if let Some(command) = command.filter(|command| find_program(command).is_none()) {
-            return Err(SweepError::ProgramNotFound { flag, program: command.program().into() });
-        }
+    commands
+        .into_iter()
+        .filter_map(|(flag, command)| Some((flag, command?)))
+        .try_for_each(|(flag, command)| check_program(flag, command))
+}
+
+/// Checks that the program of a command exists.
+pub fn check_program(flag: &'static str, command: &Command) -> Result<(), SweepError> {
+    match find_program(command) {
+        Some(_) => Ok(()),
+        None => Err(SweepError::ProgramNotFound { flag, program: command.program().into() }),
     }
-    Ok(())
 }
 
 /// The benchmark's command with what tells it to measure everything and where to put its result.
