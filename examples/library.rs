@@ -13,7 +13,7 @@ use sweeplake::plan::{Plan, PlanRequest};
 use sweeplake::query::Lake;
 use sweeplake::record::Environment;
 use sweeplake::store::{Manifest, SweepWriter};
-use sweeplake::sweep::{Event, Observer, Options, run};
+use sweeplake::sweep::{Event, Observer, Options, Repeats, run};
 
 /// Prints each run's end.
 struct Printer;
@@ -56,10 +56,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         bench_timeout: None,
         continue_on_error: false,
         keeper: PathBuf::from(program),
+        percentiles: Vec::new(),
     };
     let runtime = tokio::runtime::Runtime::new()?;
     let (_interrupter, mut interrupt) = Interrupter::new();
-    runtime.block_on(run(&plan, &options, &mut writer, &mut Printer, &mut interrupt))?;
+    runtime.block_on(run(&plan, &mut Repeats { num_runs: 2 }, &options, &mut writer, &mut Printer, &mut interrupt))?;
 
     let lake = Lake::open(&[writer.folder().to_owned()])?;
     let sql = "SELECT max_num_seqs, output_throughput_mean FROM combinations ORDER BY 2 DESC LIMIT 1";

@@ -236,14 +236,22 @@ impl Prepared {
         for server in &self.plan.servers {
             let mut benches = Vec::new();
             for bench in &server.benches {
-                let paths = result_paths(&folder, self.job.kind(), &bench.combination, self.plan.num_runs, is_resumed)
-                    .map_err(Failure::input)?;
+                let level = self.first_level(bench)?;
+                let paths = result_paths(
+                    &folder,
+                    self.job.kind(),
+                    &bench.combination,
+                    level.as_ref(),
+                    self.plan.num_runs,
+                    is_resumed,
+                )
+                .map_err(Failure::input)?;
                 if paths.is_empty() {
                     continue;
                 }
                 benches.push(format!("# {}", describe(&bench.combination.serve, &bench.combination.bench)));
                 let after = self.after_bench_cmd.iter().map(Command::quoted);
-                if let Some(level) = self.first_level(bench)? {
+                if let Some(level) = level {
                     let first = bench.at(&level);
                     benches.push("# the first run; the others follow from what is measured".into());
                     benches.push(bench_command(&first.command, &self.job.percentiles(), &paths[0]).quoted());

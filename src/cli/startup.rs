@@ -173,7 +173,7 @@ fn print(arguments: &Arguments, plan: &[BenchPlan]) -> Ended {
     let mut runs = 0;
     for bench in plan {
         let is_resumed = arguments.resume.is_some();
-        let paths = result_paths(&folder, SweepKind::Startup, &bench.combination, arguments.num_runs, is_resumed)
+        let paths = result_paths(&folder, SweepKind::Startup, &bench.combination, None, arguments.num_runs, is_resumed)
             .map_err(Failure::input)?;
         if !paths.is_empty() {
             println!("# {}", describe(&bench.combination.serve, &bench.combination.bench));

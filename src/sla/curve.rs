@@ -29,6 +29,9 @@ enum MarginScale {
 const FAR: f64 = 50.0;
 
 impl Scales {
+    /// The value itself and how many times the target the metric is: nothing transformed.
+    pub const PLAIN: Self = Self { is_x_log: false, margin: MarginScale::Ratio };
+
     /// All of them; the first is the one to take while nothing is known.
     pub fn all() -> impl Iterator<Item = Self> {
         use MarginScale::{Asinh, Log, Ratio, Reciprocal};
@@ -207,7 +210,8 @@ mod tests {
 
     #[test]
     fn on_its_own_scales_a_law_needs_two_points_on_whichever_side() {
-        let laws: [(fn(f64) -> f64, MarginScale); 3] = [
+        type Law = fn(f64) -> f64;
+        let laws: [(Law, MarginScale); 3] = [
             (|load| ((1.0 + load / 8.0) / 3.0).ln(), MarginScale::Ratio),
             (|load| load / 16.0 - 1.0, MarginScale::Log),
             (|load| (1.0 / (1.0 - load / 20.0) / 5.0).ln(), MarginScale::Reciprocal),

@@ -109,7 +109,7 @@ enum Through {
 const UNKNOWN_SURPRISE: f64 = 0.3;
 /// A deviation that was seen once may be small by luck: so many times as large is what it may really be.
 const CAUTION: f64 = 8.0;
-const LEAST_RUNS_IN_DOUBT: usize = 12;
+const LEAST_RUNS_IN_DOUBT: usize = 10;
 /// So many runs the curve has before it must be faster than halving.
 const SLACK: f64 = 3.0;
 /// Margins that differ by less are equal.
@@ -189,8 +189,9 @@ impl Search<'_> {
             return self.narrow(bracket);
         }
         let std = self.std_without_repeats(bracket);
-        let is_clear = |level: Level| level.margin.abs() >= CLEAR * std;
-        let is_silent = is_clear(bracket.pass) && is_clear(bracket.fail) && !is_contradicted;
+        // Noise that is small beside the rise from one end to the other moves the boundary by little.
+        let rise = bracket.fail.margin - bracket.pass.margin;
+        let is_silent = rise >= 2.0 * CLEAR * std && !is_contradicted;
         match is_silent || self.is_out_of_runs() {
             true if self.is_close(bracket) => Step::Done(self.exact(bracket)),
             true => self.narrow(bracket),
@@ -226,7 +227,7 @@ impl Search<'_> {
         if self.is_certain(lower.exp(), upper.exp()) || self.made() >= self.most_runs_in_doubt() {
             return Step::Done(self.weighed(&posterior, lower.exp(), upper.exp(), std));
         }
-        let aim = if self.measured.len() % 2 == 0 { 0.4 } else { 0.6 };
+        let aim = if self.measured.len().is_multiple_of(2) { 0.4 } else { 0.6 };
         Step::Run(self.snapped(posterior.quantile(aim).exp(), (upper - lower) / 10.0))
     }
 
@@ -394,10 +395,14 @@ impl Search<'_> {
     /// one side only where the margin has a kink.
     fn best_curve(&self) -> Option<(f64, Curve)> {
         let latest: Vec<f64> = self.latest_inner_values().into_iter().take(FORETOLD).collect();
-        let ways =
-            Scales::all().flat_map(|scales| [Through::All, Through::Below, Through::Above].map(|side| (scales, side)));
+        let bracket = self.bracket();
+        // Of equals the first is taken: plain axes, unless the margin grows faster than the load.
+        let explodes = bracket.fail.margin > bracket.width();
+        let first = (!explodes).then_some(Scales::PLAIN);
+        let scales = first.into_iter().chain(Scales::all());
+        let ways = scales.flat_map(|scales| [Through::All, Through::Below, Through::Above].map(|side| (scales, side)));
         let foretold = ways.filter_map(|(scales, side)| {
-            let curve = Curve::through(&self.points(side, self.bracket().fail.value, None), scales)?;
+            let curve = Curve::through(&self.points(side, bracket.fail.value, None), scales)?;
             let surprises = latest.iter().map(|value| {
                 let others = Curve::through(&self.points(side, *value, Some(*value)), scales)?;
                 let found = self.levels.iter().find(|level| level.value == *value)?.margin;
@@ -481,4 +486,147 @@ fn levels_of(measured: &[Measured]) -> Vec<Level> {
             Level { value, margin, runs: margins.len(), squares }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const RATES: Domain = Domain { min: 1.0, max: 1000.0, is_integer: false, tolerance: 0.01, max_runs: 24 };
+
+    fn integers(max: f64) -> Domain {
+        Domain { min: 1.0, max, is_integer: true, tolerance: 0.0, max_runs: 24 }
+    }
+
+    /// Searches with a double of the benchmark, and returns all runs with the answer.
+    fn search(domain: &Domain, mut margin: impl FnMut(f64) -> f64) -> (Vec<Measured>, Answer) {
+        let mut measured = Vec::new();
+        loop {
+            match next_step(domain, &measured, 0) {
+                Step::Run(value) => measured.push(Measured { value, margin: margin(value) }),
+                Step::Done(answer) => return (measured, answer),
+            }
+            assert!(measured.len() <= domain.max_runs, "{measured:?}");
+        }
+    }
+
+    fn runs(pairs: &[(f64, f64)]) -> Vec<Measured> {
+        pairs.iter().map(|(value, margin)| Measured { value: *value, margin: *margin }).collect()
+    }
+
+    #[test]
+    fn the_ends_come_first_and_may_be_the_answer() {
+        let (measured, answer) = search(&RATES, |_| -0.5);
+        assert_eq!((measured.len(), answer.status, answer.value), (1, Status::PassesEverywhere, Some(1000.0)));
+        let (measured, answer) = search(&RATES, |_| 0.5);
+        assert_eq!((measured.len(), answer.status, answer.value), (2, Status::FailsEverywhere, None));
+        assert_eq!((measured[0].value, measured[1].value, answer.upper), (1000.0, 1.0, Some(1.0)));
+    }
+
+    #[test]
+    fn a_verdict_at_an_end_that_may_be_luck_is_asked_for_again() {
+        let mut margins = [-0.01, 0.05, 0.06, -0.8].into_iter();
+        let Step::Run(first) = next_step(&RATES, &runs(&[(1000.0, margins.next().unwrap())]), 0) else { panic!() };
+        assert_eq!(first, 1000.0);
+        let lucky = runs(&[(1000.0, -0.01), (1000.0, 0.05), (1000.0, 0.06)]);
+        assert_eq!(next_step(&RATES, &lucky, 0), Step::Run(1.0));
+    }
+
+    #[test]
+    fn a_cliff_a_stair_and_an_explosion_are_found() {
+        type Margin = fn(f64) -> f64;
+        let curves: [(&str, Margin, f64); 5] = [
+            ("cliff", |load| if load <= 123.0 { -3.0 } else { 40.0 }, 123.0),
+            ("stairs", |load| ((load / 10.0).ceil() / 7.5).ln(), 70.0),
+            ("explosion", |load| load - 5.0, 5.0),
+            ("flat, then steep", |load| (load / 900.0).powi(40).ln(), 900.0),
+            ("at the low end", |load| (load / 1.02).ln(), 1.02),
+        ];
+        for (name, margin, truth) in curves {
+            let (measured, answer) = search(&RATES, margin);
+            let (lower, upper) = (answer.lower.unwrap(), answer.upper.unwrap());
+            assert!(lower <= truth * 1.000_001 && truth <= upper, "{name}: {answer:?}");
+            assert!(answer.status == Status::Found && upper / lower < 1.011, "{name}: {answer:?}");
+            assert!(measured.len() <= 16, "{name}: {} runs", measured.len());
+        }
+    }
+
+    #[test]
+    fn neighbouring_integers_end_a_search() {
+        for max in [2.0, 3.0, 4.0, 200.0] {
+            let (measured, answer) = search(&integers(max), |users| (users / 1.5).ln());
+            assert_eq!((answer.value, answer.upper), (Some(1.0), Some(2.0)), "up to {max}: {measured:?}");
+        }
+        let (measured, answer) = search(&integers(500.0), |users| (users / 87.3).ln());
+        assert_eq!((answer.status, answer.value, answer.upper), (Status::Found, Some(87.0), Some(88.0)));
+        assert!(measured.iter().all(|run| run.value.fract() == 0.0));
+    }
+
+    #[test]
+    fn a_history_that_is_not_monotone_is_told_and_not_trusted() {
+        let history = runs(&[
+            (1000.0, 2.0),
+            (1.0, -2.0),
+            (100.0, 0.5),
+            (100.0, 0.51),
+            (50.0, -0.8),
+            (50.0, -0.81),
+            (200.0, -0.4),
+            (200.0, -0.41),
+        ]);
+        let answer = standing(false, 0.01, &history).unwrap();
+        assert!(!answer.is_monotone);
+        assert!(answer.upper.unwrap() <= 200.0 && answer.lower.unwrap() >= 50.0, "{answer:?}");
+    }
+
+    #[test]
+    fn what_is_stored_is_used() {
+        let stored = runs(&[(1000.0, 2.0), (1.0, -2.0), (50.0, -0.3), (50.0, -0.31), (50.4, 0.3), (50.4, 0.31)]);
+        let Step::Done(answer) = next_step(&RATES, &stored, stored.len()) else { panic!("no run is needed") };
+        assert_eq!((answer.lower, answer.upper), (Some(50.0), Some(50.4)));
+        let answer = standing(true, 0.0, &runs(&[(4.0, -1.0), (64.0, 1.0)])).unwrap();
+        assert_eq!((answer.status, answer.lower, answer.upper), (Status::Wide, Some(4.0), Some(64.0)));
+        assert_eq!(standing(true, 0.0, &[]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_monotone_curve_is_bracketed(
+            truth in 1.01..990.0f64,
+            below in 0.01..20.0f64,
+            above in 0.01..20.0f64,
+            bend in 0.1..8.0f64,
+            jump in 0.0..2.0f64,
+        ) {
+            let margin = |load: f64| {
+                let distance = (load / truth).ln();
+                match distance <= 0.0 {
+                    true => -below * (-distance).powf(bend) - jump,
+                    false => above * distance.powf(bend) + jump + 1e-12,
+                }
+            };
+            let (measured, answer) = search(&RATES, margin);
+            prop_assert!(measured.iter().all(|run| (1.0..=1000.0).contains(&run.value)));
+            prop_assert!(answer.lower.unwrap() <= truth * 1.000_001 && answer.upper.unwrap() >= truth * 0.999_999, "{answer:?} {measured:?}");
+        }
+
+        #[test]
+        fn whatever_is_measured_a_search_ends_in_its_domain(
+            margins in prop::collection::vec(prop_oneof![-1.0..1.0f64, -0.02..0.02f64, Just(50.0), Just(-50.0), Just(0.0)], 24),
+            is_integer in any::<bool>(),
+            max in 2.0..400.0f64,
+        ) {
+            let domain = match is_integer {
+                true => integers(max.floor()),
+                false => Domain { max, ..RATES },
+            };
+            let mut margins = margins.into_iter();
+            let (measured, answer) = search(&domain, |_| margins.next().unwrap());
+            prop_assert!(measured.iter().all(|run| domain.min <= run.value && run.value <= domain.max));
+            prop_assert!(!is_integer || measured.iter().all(|run| run.value.fract() == 0.0));
+            let ends = [answer.lower, answer.value, answer.upper];
+            prop_assert!(ends.iter().flatten().is_sorted(), "{answer:?}");
+        }
+    }
 }

@@ -41,28 +41,21 @@ pub fn combination_folder(kind: SweepKind, combination: &Combination) -> String 
     shortened(&sanitized(&parts.join("-")), combination.id.as_str())
 }
 
-/// The folder of a level that a search chose, below its combination's: `…/max_concurrency=4`.
-pub fn sla_level_folder(combination: &str, level: &Level) -> String {
-    joined(combination, "/", &level_text(level))
-}
-
-/// The folder of a level of a workload, beside its combination's: `…-WL--max_concurrency=4`.
-pub fn workload_folder(combination: &str, level: &Level) -> String {
-    joined(combination, "-", &format!("WL--{}", level_text(level)))
+/// The folder of a level that a sweep chose: of a search below its combination's (`…/max_concurrency=4`), of a workload
+/// beside it (`…-WL--max_concurrency=4`).
+pub fn level_folder(kind: SweepKind, combination: &str, level: &Level) -> String {
+    let text = sanitized(&format!("{}={}", level.variable, python_text(&level.value)));
+    let (separator, name) = match kind {
+        SweepKind::ServeWorkload => ("-", format!("WL--{text}")),
+        _ => ("/", text),
+    };
+    if combination.is_empty() { name } else { format!("{combination}{separator}{name}") }
 }
 
 /// Where the answer to an SLA lies in its combination's folder: `SLA--p99_e2el_ms<=500.json`.
 pub fn sla_file(sla: &str) -> String {
     let name = format!("SLA--{sla}");
     format!("{}.json", shortened(&sanitized(&name), &crate::id::text_hash(&name)))
-}
-
-fn level_text(level: &Level) -> String {
-    sanitized(&format!("{}={}", level.variable, python_text(&level.value)))
-}
-
-fn joined(folder: &str, separator: &str, name: &str) -> String {
-    if folder.is_empty() { name.to_owned() } else { format!("{folder}{separator}{name}") }
 }
 
 /// The log of the servers started for a serve parameter set.
@@ -170,6 +163,18 @@ mod tests {
         assert_eq!(combination_folder(SweepKind::Serve, &named), "SERVE--fast-BENCH--n=3");
         assert_eq!(combination_folder(SweepKind::Startup, &named), "SERVE--fast-STARTUP--n=3");
         assert_eq!(folder(json!({"api_key": "s3cret"}), json!({})), "SERVE--api_key=***");
+    }
+
+    #[test]
+    fn levels_lie_below_or_beside_their_combination() {
+        let level = |value: Value| Level { variable: "request_rate".into(), value };
+        assert_eq!(level_folder(SweepKind::ServeSla, "SERVE--a=1", &level(json!(2.5))), "SERVE--a=1/request_rate=2.5");
+        assert_eq!(level_folder(SweepKind::ServeSla, "", &level(json!("inf"))), "request_rate=inf");
+        assert_eq!(
+            level_folder(SweepKind::ServeWorkload, "BENCH--b=1", &level(json!(4))),
+            "BENCH--b=1-WL--request_rate=4"
+        );
+        assert_eq!(sla_file("p99_e2el_ms<=500"), "SLA--p99_e2el_ms<=500.json");
     }
 
     #[test]

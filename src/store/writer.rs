@@ -1,7 +1,7 @@
 //! The one writer of a sweep's folder.
 
 use super::atomic::remove_if_there;
-use super::layout::{self, combination_folder};
+use super::layout::{self, combination_folder, level_folder};
 use super::manifest::{LevelOf, Manifest, StoredCombination, SweepKind, SweepState};
 use super::summary::{write_summary, write_summary_csv};
 use super::{
@@ -107,10 +107,7 @@ impl SweepWriter {
             return Ok(());
         }
         let base = self.folders.get(of.id.as_str()).cloned().unwrap_or_default();
-        let folder = match self.manifest.kind {
-            SweepKind::ServeWorkload => layout::workload_folder(&base, level),
-            _ => layout::sla_level_folder(&base, level),
-        };
+        let folder = level_folder(self.manifest.kind, &base, level);
         self.folders.insert(at.id.to_string(), folder.clone());
         self.manifest.combinations.push(StoredCombination {
             id: at.id.to_string(),
@@ -343,15 +340,17 @@ pub fn result_paths(
     sweep: &Path,
     kind: SweepKind,
     combination: &Combination,
+    level: Option<&Level>,
     num_runs: u32,
     only_missing: bool,
 ) -> Result<Vec<PathBuf>, StoreError> {
-    let mut folder = sweep.join(combination_folder(kind, combination));
+    let mut name = combination_folder(kind, combination);
     if only_missing {
         let manifest = existing_manifest(sweep)?;
-        let stored = manifest.combinations.iter().find(|stored| stored.id == combination.id.as_str());
-        folder = stored.map_or(folder, |stored| sweep.join(&stored.folder));
+        let stored = manifest.combinations.into_iter().find(|stored| stored.id == combination.id.as_str());
+        name = stored.map_or(name, |stored| stored.folder);
     }
+    let folder = sweep.join(level.map_or(name.clone(), |level| level_folder(kind, &name, level)));
     let is_wanted = |number: &i64| !only_missing || finished_result(&folder, *number).is_none();
     let numbers = (0..i64::from(num_runs)).filter(is_wanted);
     Ok(numbers.map(|number| layout::run_partial(&folder, number)).collect())

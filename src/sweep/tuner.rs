@@ -113,7 +113,8 @@ impl Course for Tuner {
 
     fn conclude(&mut self, bench: &BenchPlan, made: &[Made], writer: &SweepWriter) -> Result<(), StoreError> {
         let runs = Runs::of(self.options.variable, made);
-        let Some(domain) = self.domain(bench, &runs) else { return Ok(()) };
+        let can_tell = check_metrics(&self.options.slas, made).is_ok();
+        let Some(domain) = self.domain(bench, &runs).filter(|_| can_tell) else { return Ok(()) };
         for (index, sla) in self.options.slas.clone().iter().enumerate() {
             let Some(answer) = self.answer(&domain, bench, index, &runs) else { continue };
             let finding = Finding::new(writer.name(), &bench.combination, sla, &runs, answer);
@@ -133,7 +134,7 @@ fn check_metrics(slas: &[Sla], made: &[Made]) -> Result<(), String> {
         None => Ok(()),
         Some(metric) => {
             let nearest = nearest_name(metric, result.keys().map(String::as_str));
-            let hint = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+            let hint = nearest.map_or(".".to_owned(), |name| format!("; did you mean `{name}`?"));
             Err(format!(
                 "--sla-params: the benchmark reports no `{metric}`{hint} The run is kept: correct the file and --resume"
             ))

@@ -71,7 +71,7 @@ fn every_module_of_the_table_exists_and_uses_all_its_arrows() {
 
 #[test]
 fn each_heavy_dependency_has_one_owner() {
-    let owners: [(&str, &[&str]); 12] = [
+    let owners: [(&str, &[&str]); 13] = [
         ("clap", &["cli"]),
         ("indicatif", &["cli"]),
         ("comfy_table", &["cli"]),
@@ -82,6 +82,7 @@ fn each_heavy_dependency_has_one_owner() {
         ("resvg", &["plot"]),
         ("askama", &["report"]),
         ("axum", &["sim"]),
+        ("splines", &["sla"]),
         ("walkdir", &["store"]),
         ("sysinfo", &["record"]),
     ];

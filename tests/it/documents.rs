@@ -18,24 +18,22 @@ done
 exec PROGRAM bench --num-prompts 3 --ignore-eos $words
 "#;
 
-#[test]
-fn the_command_of_vllms_document_runs_unchanged() {
+/// A folder with the parameter files of vLLM's document, and a `vllm` on PATH.
+fn documented() -> Scratch {
     let scratch = Scratch::new();
-    assert!(!is_served(8000), "the document's command uses port 8000, which is taken");
     let vllm = scratch.write("bin/vllm", &VLLM.replace("PROGRAM", PROGRAM));
     std::fs::set_permissions(&vllm, std::fs::Permissions::from_mode(0o755)).unwrap();
-    for (name, example) in [("serve_hparams.json", "serve_hparams.json"), ("bench_hparams.json", "bench_hparams.json")]
-    {
-        let text = std::fs::read_to_string(repository().join("examples").join(example)).unwrap();
+    for name in ["serve_hparams.json", "bench_hparams.json", "sla_hparams.json"] {
+        let text = std::fs::read_to_string(repository().join("examples").join(name)).unwrap();
         scratch.write(&format!("benchmarks/{name}"), &text);
     }
+    scratch
+}
+
+/// Runs a command of the document in a shell.
+fn in_a_shell(scratch: &Scratch, command: &str) {
+    assert!(!is_served(8000), "the document's command uses port 8000, which is taken");
     let program = std::path::Path::new(PROGRAM).parent().unwrap().display();
-    let command = r"sweeplake serve \
-    --serve-cmd 'vllm serve meta-llama/Llama-2-7b-chat-hf' \
-    --bench-cmd 'vllm bench serve --model meta-llama/Llama-2-7b-chat-hf --backend vllm --endpoint /v1/completions --dataset-name sharegpt --dataset-path benchmarks/ShareGPT_V3_unfiltered_cleaned_split.json' \
-    --serve-params benchmarks/serve_hparams.json \
-    --bench-params benchmarks/bench_hparams.json \
-    -o benchmarks/results";
     let mut shell = std::process::Command::new("sh");
     shell
         .args(["-c", command])
@@ -43,6 +41,21 @@ fn the_command_of_vllms_document_runs_unchanged() {
         .env("PATH", format!("{}:{program}:{}", scratch.path("bin").display(), std::env::var("PATH").unwrap()));
     let ran = Ran::of(shell.output().unwrap());
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+}
+
+/// The document's commands use one port: they run one after the other.
+#[test]
+fn the_commands_of_vllms_document_run_unchanged() {
+    let scratch = documented();
+    in_a_shell(
+        &scratch,
+        r"sweeplake serve \
+    --serve-cmd 'vllm serve meta-llama/Llama-2-7b-chat-hf' \
+    --bench-cmd 'vllm bench serve --model meta-llama/Llama-2-7b-chat-hf --backend vllm --endpoint /v1/completions --dataset-name sharegpt --dataset-path benchmarks/ShareGPT_V3_unfiltered_cleaned_split.json' \
+    --serve-params benchmarks/serve_hparams.json \
+    --bench-params benchmarks/bench_hparams.json \
+    -o benchmarks/results",
+    );
     // Six servers, three loads, three runs.
     let rows = scratch.query("benchmarks/results", "SELECT count(*) AS n, count(DISTINCT max_num_batched_tokens) AS t, count(DISTINCT random_input_len) AS i FROM runs WHERE status = 'completed'");
     assert_eq!(rows, [serde_json::json!({"n": 54, "t": 3, "i": 3})]);
@@ -75,6 +88,20 @@ fn the_command_of_vllms_document_runs_unchanged() {
         "--fig-dpi",
         "40",
     ]);
+
+    in_a_shell(
+        &scratch,
+        r"sweeplake serve_sla \
+    --serve-cmd 'vllm serve meta-llama/Llama-2-7b-chat-hf' \
+    --bench-cmd 'vllm bench serve --model meta-llama/Llama-2-7b-chat-hf --backend vllm --endpoint /v1/completions --dataset-name sharegpt --dataset-path benchmarks/ShareGPT_V3_unfiltered_cleaned_split.json' \
+    --serve-params benchmarks/serve_hparams.json \
+    --bench-params benchmarks/bench_hparams.json \
+    --sla-params benchmarks/sla_hparams.json \
+    --sla-variable max_concurrency \
+    -o benchmarks/tuned",
+    );
+    let rows = scratch.query("benchmarks/tuned", "SELECT count(*) AS n, count(DISTINCT sla) AS slas FROM sla");
+    assert_eq!(rows, [serde_json::json!({"n": 72, "slas": 4})]);
 }
 
 #[test]

@@ -11,5 +11,6 @@ mod resume;
 mod scratch;
 mod server;
 mod sim;
+mod sla;
 mod sweep;
 mod weaknesses;
