@@ -3,6 +3,7 @@
 //! ARCHITECTURE.md says what each module owns and which way they may depend on each other.
 
 pub mod cli;
+pub mod compare;
 pub mod exec;
 pub mod id;
 pub mod load;

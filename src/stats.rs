@@ -1,6 +1,7 @@
 //! Statistics on plain slices: moments, quantiles and intervals. Pure functions; nothing here reads a clock.
 
-use statrs::distribution::{ContinuousCDF, StudentsT};
+use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+use statrs::function::gamma::digamma;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -71,6 +72,106 @@ pub fn t_critical(confidence: f64, degrees_of_freedom: usize) -> f64 {
     })
 }
 
+/// The two-sided p-value of a t statistic; infinitely many degrees of freedom make it a normal one.
+pub fn t_p_value(t: f64, degrees_of_freedom: f64) -> f64 {
+    let below = match StudentsT::new(0.0, 1.0, degrees_of_freedom) {
+        Ok(student) if degrees_of_freedom.is_finite() => student.cdf(-t.abs()),
+        _ => Normal::standard().cdf(-t.abs()),
+    };
+    (2.0 * below).clamp(0.0, 1.0)
+}
+
+/// The quantile of Student's t; infinitely many degrees of freedom make it a normal one.
+pub fn t_quantile(probability: f64, degrees_of_freedom: f64) -> f64 {
+    match StudentsT::new(0.0, 1.0, degrees_of_freedom) {
+        Ok(student) if degrees_of_freedom.is_finite() => student.inverse_cdf(probability),
+        _ => Normal::standard().inverse_cdf(probability),
+    }
+}
+
+/// p-values corrected for their number so that of those called significant at most that share is false (Benjamini and
+/// Hochberg).
+pub fn false_discovery(p_values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p_values.len()).collect();
+    order.sort_by(|left, right| p_values[*right].total_cmp(&p_values[*left]));
+    let mut corrected = vec![1.0; p_values.len()];
+    let mut least = 1.0f64;
+    for (rank_from_end, index) in order.into_iter().enumerate() {
+        let rank = (p_values.len() - rank_from_end) as f64;
+        least = least.min(p_values[index] * p_values.len() as f64 / rank);
+        corrected[index] = least;
+    }
+    corrected
+}
+
+/// Variances of many small samples, each moved towards what is usual among them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Moderated {
+    pub variances: Vec<f64>,
+    /// Of each variance: its own, and those that the others lend.
+    pub degrees_of_freedom: Vec<f64>,
+}
+
+/// Samples that are too few to learn from each other.
+const FEW_SAMPLES: usize = 3;
+
+/// Empirical Bayes moderation of variances (Smyth 2004): they are taken to scatter around a common one as a scaled inverse
+/// chi-square, whose degrees of freedom are estimated from how much they scatter.
+pub fn moderate(variances: &[f64], degrees_of_freedom: &[f64]) -> Moderated {
+    let plain = Moderated { variances: variances.to_vec(), degrees_of_freedom: degrees_of_freedom.to_vec() };
+    let positive = variances.iter().copied().filter(|variance| *variance > 0.0).fold(f64::INFINITY, f64::min);
+    if variances.len() < FEW_SAMPLES || !positive.is_finite() {
+        return plain;
+    }
+    let logs = variances.iter().zip(degrees_of_freedom);
+    let logs: Vec<f64> = logs
+        .map(|(variance, degrees)| variance.max(positive * 1e-3).ln() - digamma(degrees / 2.0) + (degrees / 2.0).ln())
+        .collect();
+    let Some(summary) = Summary::of(&logs) else { return plain };
+    let expected = mean(&degrees_of_freedom.iter().map(|degrees| trigamma(degrees / 2.0)).collect::<Vec<_>>());
+    let excess = summary.std.unwrap_or(0.0).powi(2) - expected;
+    let (prior_degrees, prior) = match excess > 0.0 {
+        true => {
+            let half = inverse_trigamma(excess);
+            (2.0 * half, (summary.mean + digamma(half) - half.ln()).exp())
+        }
+        false => (f64::INFINITY, summary.mean.exp()),
+    };
+    // From a few dozen variances their scatter is known roughly: the prior never outweighs a sample by more than this.
+    let lent = |degrees: f64| prior_degrees.min(MOST_LENT * degrees);
+    let moderated = variances
+        .iter()
+        .zip(degrees_of_freedom)
+        .map(|(variance, degrees)| (lent(*degrees) * prior + degrees * variance) / (lent(*degrees) + degrees));
+    Moderated {
+        variances: moderated.collect(),
+        degrees_of_freedom: degrees_of_freedom.iter().map(|degrees| degrees + lent(*degrees)).collect(),
+    }
+}
+
+/// So many times its own degrees of freedom are lent to a sample at most.
+const MOST_LENT: f64 = 3.0;
+
+/// The derivative of digamma: by recurrence to where its asymptotic series holds.
+fn trigamma(x: f64) -> f64 {
+    let (mut x, mut sum) = (x, 0.0);
+    while x < 25.0 {
+        sum += 1.0 / (x * x);
+        x += 1.0;
+    }
+    let inverse = 1.0 / (x * x);
+    sum + 1.0 / x + inverse / 2.0 + inverse / x * (1.0 / 6.0 - inverse * (1.0 / 30.0 - inverse / 42.0))
+}
+
+fn inverse_trigamma(y: f64) -> f64 {
+    let (mut low, mut high) = (1e-6f64, 1e9f64);
+    for _ in 0..200 {
+        let middle = (low * high).sqrt();
+        if trigamma(middle) > y { low = middle } else { high = middle }
+    }
+    (low * high).sqrt()
+}
+
 /// A mean with half the width of its interval, both to the digits that the interval leaves certain:
 /// `1465.2 ± 4.4`.
 pub fn with_interval(mean: f64, half_width: f64) -> String {
@@ -85,6 +186,21 @@ pub fn with_interval(mean: f64, half_width: f64) -> String {
 mod tests {
     use super::*;
 
+    const P_VALUES: [(f64, f64, f64); 4] = [
+        (2.5, 4.0, 0.06676654481198814),
+        (-1.2, 3.7, 0.3012923781518793),
+        (4.6, 44.0, 3.56855512694742e-05),
+        (1.96, f64::INFINITY, 0.04999579029644087),
+    ];
+    const CORRECTED: [f64; 6] = [0.03, 0.048, 0.048, 0.03, 0.5, 0.048];
+    const TRIGAMMA: [(f64, f64); 5] = [
+        (0.5, 4.93480220054468),
+        (1.0, 1.6449340668482266),
+        (2.0, 0.6449340668482266),
+        (7.25, 0.1478792331589322),
+        (40.0, 0.025315103841291032),
+    ];
+
     fn close(left: f64, right: f64) {
         assert!((left - right).abs() <= 1e-9 * right.abs().max(1.0), "{left} is not {right}");
     }
@@ -98,6 +214,47 @@ mod tests {
             let found = t_critical(0.95, df);
             assert!((found - expected).abs() < 1e-6, "df {df}: {found} is not {expected}");
         }
+    }
+
+    // scipy.stats.t.sf(abs(t), df) * 2
+    #[test]
+    fn p_values_are_scipys() {
+        for (t, df, expected) in P_VALUES {
+            let found = t_p_value(t, df);
+            assert!((found - expected).abs() < 1e-9, "t {t}, df {df}: {found} is not {expected}");
+            assert!((t_quantile(1.0 - found / 2.0, df) - t.abs()).abs() < 1e-6);
+        }
+    }
+
+    // scipy.stats.false_discovery_control
+    #[test]
+    fn false_discoveries_are_controlled_as_by_scipy() {
+        let found = false_discovery(&[0.01, 0.04, 0.03, 0.005, 0.5, 0.04]);
+        for (found, expected) in found.iter().zip(CORRECTED) {
+            close(*found, expected);
+        }
+        assert!(false_discovery(&[]).is_empty());
+    }
+
+    // scipy.special.polygamma(1, x)
+    #[test]
+    fn trigamma_and_its_inverse_are_scipys() {
+        for (x, expected) in TRIGAMMA {
+            assert!((trigamma(x) - expected).abs() < 1e-10 * expected, "{x}: {}", trigamma(x));
+            assert!((inverse_trigamma(expected) / x - 1.0).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn variances_learn_from_each_other_as_far_as_they_are_alike() {
+        // They scatter no more than chance: the common variance counts three times as much as the own one.
+        let alike = moderate(&[0.8, 1.1, 1.3, 0.9, 1.0], &[4.0; 5]);
+        assert_eq!(alike.degrees_of_freedom, [16.0; 5]);
+        assert!((alike.variances[2] - alike.variances[0] - 0.5 / 4.0).abs() < 1e-12, "{alike:?}");
+        // One that is a hundred times the others keeps most of itself.
+        let mixed = moderate(&[1.0, 0.9, 1.1, 100.0, 1.0, 0.9], &[30.0; 6]);
+        assert!(mixed.variances[3] > 50.0 && mixed.variances[0] < 5.0, "{mixed:?}");
+        assert_eq!(moderate(&[1.0, 2.0], &[4.0, 4.0]).variances, [1.0, 2.0]);
     }
 
     // numpy.percentile([1, 2, 4, 8, 16], q)
