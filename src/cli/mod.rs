@@ -2,6 +2,7 @@
 
 mod bench;
 mod command_line;
+mod compare;
 mod demo;
 mod list;
 mod plot;
@@ -17,6 +18,7 @@ mod sim;
 mod sla;
 mod startup;
 mod table;
+mod tag;
 
 use crate::query::QueryError;
 use clap::{Parser, Subcommand};
@@ -55,6 +57,10 @@ enum Command {
     Show(show::Arguments),
     /// Answer SLAs from the runs that sweeps have, without running anything.
     Sla(sla::Arguments),
+    /// Say what changed between sweeps, and end with 1 where it may not.
+    Compare(compare::Arguments),
+    /// Give a sweep a name, to compare others with.
+    Tag(tag::Arguments),
     /// Draw performance curves of sweeps.
     Plot(plot::Arguments),
     /// Draw the Pareto frontier of sweeps, and print it.
@@ -132,6 +138,8 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Report(arguments) => report::exec(arguments),
         Command::Show(arguments) => show::exec(arguments),
         Command::Sla(arguments) => sla::exec(arguments),
+        Command::Compare(arguments) => compare::exec(arguments),
+        Command::Tag(arguments) => tag::exec(arguments),
         Command::Plot(arguments) => plot::exec(arguments),
         Command::PlotPareto(arguments) => plot_pareto::exec(arguments),
         Command::Query(arguments) => query::exec(arguments),

@@ -252,3 +252,90 @@ pub fn runs_needed(noise: f64, change: f64) -> usize {
 }
 
 const MOST_RUNS: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCIPY_P: f64 = 0.00961605941076579;
+    const SCIPY_CHANGE: f64 = 0.07127397821766167;
+    const SCIPY_LOW: f64 = 0.025709471748542035;
+    const SCIPY_HIGH: f64 = 0.11886257075301919;
+
+    const JUDGE: Judge = Judge { threshold: 0.02, false_discovery_rate: 0.05 };
+
+    fn pair(base: &[f64], candidate: &[f64]) -> Pair {
+        Pair { base: base.to_vec(), candidate: candidate.to_vec() }
+    }
+
+    fn single(base: &[f64], candidate: &[f64], better: Better) -> Change {
+        judge(&[(better, vec![pair(base, candidate)])], &JUDGE)[0].0[0]
+    }
+
+    #[test]
+    fn one_cell_alone_is_scipys_t_test_of_logarithms() {
+        // scipy: r = ttest_ind(log(candidate), log(base)); expm1 of its difference and r.confidence_interval(0.95)
+        let change = single(&[100.0, 104.0, 99.0, 101.5], &[108.0, 111.0, 106.0], Better::Lower);
+        let close = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+        close(change.p_value.unwrap(), SCIPY_P);
+        close(change.ratio, SCIPY_CHANGE);
+        close(change.interval.unwrap().0, SCIPY_LOW);
+        close(change.interval.unwrap().1, SCIPY_HIGH);
+        assert_eq!((change.q_value, change.verdict), (change.p_value, Verdict::Worse));
+    }
+
+    #[test]
+    fn a_direction_is_better_or_worse_by_its_metric() {
+        let (slow, fast) = ([100.0, 101.0, 99.0], [80.0, 81.0, 79.0]);
+        assert_eq!(single(&slow, &fast, Better::Lower).verdict, Verdict::Better);
+        assert_eq!(single(&slow, &fast, Better::Higher).verdict, Verdict::Worse);
+        assert_eq!(single(&fast, &slow, Better::Higher).verdict, Verdict::Better);
+    }
+
+    #[test]
+    fn the_same_is_shown_and_not_assumed() {
+        let quiet = [100.0, 100.1, 99.9, 100.05];
+        assert_eq!(single(&quiet, &[100.1, 100.0, 100.2, 100.1], Better::Lower).verdict, Verdict::Same);
+        // A noisy pair of equal means shows nothing.
+        let noisy = [80.0, 120.0, 100.0];
+        assert_eq!(single(&noisy, &noisy, Better::Lower).verdict, Verdict::Unclear);
+        // Significant, and smaller than what matters.
+        let change = single(&quiet, &[101.0, 101.1, 100.9, 101.05], Better::Lower);
+        assert!(change.p_value.unwrap() < 1e-4 && change.verdict == Verdict::Same, "{change:?}");
+    }
+
+    #[test]
+    fn of_one_or_two_runs_nothing_is_concluded() {
+        let change = single(&[100.0, 101.0], &[200.0, 201.0, 202.0], Better::Lower);
+        assert_eq!((change.verdict, change.p_value, change.interval), (Verdict::TooFew, None, None));
+        assert!((change.ratio - 1.0).abs() < 0.01);
+        assert_eq!(single(&[0.0, 1.0, 2.0], &[1.0, 1.0, 1.0], Better::Lower).verdict, Verdict::TooFew);
+    }
+
+    #[test]
+    fn many_cells_are_corrected_together_and_their_mean_is_sharper() {
+        let quiet = |level: f64, offset: f64| -> Vec<f64> {
+            [-0.004, 0.006, -0.001, 0.005, -0.006].iter().map(|error| level * (1.0 + error + offset)).collect()
+        };
+        let cells: Vec<Pair> = (1..=12)
+            .map(|index| pair(&quiet(10.0 * f64::from(index), 0.0), &quiet(10.0 * f64::from(index), 0.03)))
+            .collect();
+        let judged = judge(&[(Better::Lower, cells.clone()), (Better::Higher, cells)], &JUDGE);
+        for ((changes, overall), verdict) in judged.iter().zip([Verdict::Worse, Verdict::Better]) {
+            assert!(changes.iter().all(|change| change.verdict == verdict && change.q_value >= change.p_value));
+            let (low, high) = overall.interval.unwrap();
+            let (cell_low, cell_high) = changes[0].interval.unwrap();
+            assert!((overall.ratio - 0.03).abs() < 0.001 && high - low < (cell_high - cell_low) / 3.0);
+            assert_eq!(overall.verdict, verdict);
+        }
+    }
+
+    // statsmodels: TTestIndPower().solve_power(log(1 + change) / noise, power=0.8, alpha=0.05), rounded up
+    #[test]
+    fn the_runs_that_are_needed_are_about_those_of_statsmodels() {
+        for (noise, change, expected) in [(0.03, 0.05, 8), (0.01, 0.02, 6), (0.1, 0.05, 67)] {
+            let found = runs_needed(noise, change);
+            assert!(found.abs_diff(expected) <= 1, "noise {noise}, change {change}: {found} is not {expected}");
+        }
+    }
+}

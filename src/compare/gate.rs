@@ -46,3 +46,46 @@ impl Gate {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::Verdict;
+
+    fn change(low: f64, ratio: f64, high: f64, q_value: f64) -> Change {
+        Change {
+            base_mean: 1.0,
+            candidate_mean: 1.0 + ratio,
+            base_runs: 3,
+            candidate_runs: 3,
+            ratio,
+            interval: Some((low, high)),
+            p_value: Some(q_value),
+            q_value: Some(q_value),
+            detectable: None,
+            verdict: Verdict::Unclear,
+        }
+    }
+
+    #[test]
+    fn a_gate_fails_passes_or_can_not_tell() {
+        let growth = Gate::parse("p99_e2el_ms > 5%").unwrap();
+        assert_eq!((growth.metric.as_str(), growth.is_growth, growth.limit), ("p99_e2el_ms", true, 0.05));
+        assert_eq!(growth.judge(&change(0.04, 0.08, 0.12, 0.001), 0.05), Passage::Fails);
+        assert_eq!(growth.judge(&change(-0.02, 0.08, 0.2, 0.2), 0.05), Passage::Unclear);
+        assert_eq!(growth.judge(&change(0.01, 0.03, 0.05, 0.001), 0.05), Passage::Passes);
+        assert_eq!(growth.judge(&change(0.01, 0.04, 0.07, 0.001), 0.05), Passage::Unclear);
+        let fall = Gate::parse("output_throughput<-3%").unwrap();
+        assert_eq!(fall.judge(&change(-0.06, -0.04, -0.02, 0.001), 0.05), Passage::Fails);
+        assert_eq!(fall.judge(&change(-0.02, 0.1, 0.2, 0.001), 0.05), Passage::Passes);
+        let few = Change { interval: None, q_value: None, ..change(0.0, 0.5, 0.0, 1.0) };
+        assert_eq!(growth.judge(&few, 0.05), Passage::Unclear);
+    }
+
+    #[test]
+    fn what_is_no_gate_is_told() {
+        for text in ["p99_e2el_ms", "p99_e2el_ms>5", ">5%", "a>x%", "a<-100%"] {
+            assert!(Gate::parse(text).unwrap_err().contains("expected METRIC>5%"), "{text}");
+        }
+    }
+}

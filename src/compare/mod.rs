@@ -1,11 +1,13 @@
-//! Verdicts between sweeps: what changed, how sure that is, and whether it may. Pure: numbers in, numbers out.
+//! Verdicts between sweeps: what changed, how sure that is, and whether it may. Everything but the reading of runs is pure.
 
 mod change;
 mod drift;
 mod frontier;
 mod gate;
+mod sides;
 
 pub use change::{Change, Judge, LEAST_RUNS, Overall, Pair, Verdict, judge, runs_needed};
 pub use drift::{Drift, Ordered, drift};
 pub use frontier::{Configuration, FrontierChange, compare_frontiers, frontier, hypervolume};
 pub use gate::{Gate, Passage};
+pub use sides::{Matched, Question, Side, Sides};

@@ -7,6 +7,7 @@ mod foreign;
 mod layout;
 mod manifest;
 mod parquet;
+mod reference;
 mod schema;
 mod summary;
 mod writer;
@@ -18,6 +19,7 @@ pub use foreign::Detail;
 pub use layout::{PARETO_FIGURE, REPORT, SLA_FIGURES, WARM_UP_FILE, figure_name};
 pub use manifest::{FORMAT_VERSION, Manifest, StoredCombination, SweepKind, SweepState};
 pub use parquet::{parquet_schema, read_parquet, write_parquet};
+pub use reference::{resolve, tag};
 pub use schema::{fit_all, rows_to_batch, unite, unite_schemas};
 pub use writer::{FinishedRun, SweepWriter, result_paths};
 
@@ -58,8 +60,18 @@ pub enum StoreError {
     Missing { path: PathBuf },
     #[error("{}: no sweeps here: expected folders with a sweep.json, or run=K.json files as `vllm bench sweep` writes them", path.display())]
     NoSweeps { path: PathBuf },
+    #[error("{reference}: no such sweep: it is neither a path, nor a sweep of {}{}", lake.display(), tags_text(tags))]
+    NoSuchSweep { reference: String, lake: PathBuf, tags: Vec<String> },
+    #[error("{reference}: {} holds only {count} sweep(s)", lake.display())]
+    TooOld { reference: String, lake: PathBuf, count: usize },
+    #[error("{name:?} can't be a tag: `latest`, `/` and `~` mean something else")]
+    BadTag { name: String },
     #[error("{}: {reason}", path.display())]
     BadData { path: PathBuf, reason: String },
+}
+
+fn tags_text(tags: &[String]) -> String {
+    if tags.is_empty() { String::new() } else { format!(", nor one of its tags ({})", tags.join(", ")) }
 }
 
 impl StoreError {

@@ -3,6 +3,7 @@
 mod architecture;
 mod bad_input;
 mod bench;
+mod compare;
 mod documents;
 mod plot;
 mod query;

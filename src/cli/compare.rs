@@ -1,0 +1,561 @@
+//! `sweeplake compare`: what changed between sweeps, and whether it may.
+
+use super::table::short_number;
+use super::{Ended, Failure, block_on, query_failure};
+use crate::compare::{
+    Change, Drift, FrontierChange, Gate, Judge, LEAST_RUNS, Overall, Passage, Question, Side, Sides, Verdict,
+    compare_frontiers, drift, judge, runs_needed,
+};
+use crate::metric::label;
+use crate::query::{Answer, Format, Lake};
+use crate::record::{Cell, Row};
+use crate::store::{SweepState, resolve, write_atomically};
+use comfy_table::{CellAlignment, Color, Table, presets};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The sweep to compare with, then those to compare: paths, names in the lake, tags, latest, latest~1.
+    #[arg(required = true, num_args = 2.., value_name = "SWEEP")]
+    sweeps: Vec<String>,
+    /// The lake in which names, tags and `latest` are looked up.
+    #[arg(long, default_value = "results", value_name = "DIR")]
+    lake: PathBuf,
+    #[arg(long, value_delimiter = ',', default_value = "output_throughput,median_ttft_ms,median_tpot_ms,p99_e2el_ms")]
+    metrics: Vec<String>,
+    /// Match on these variables instead of on all parameters.
+    #[arg(long, value_delimiter = ',', value_name = "VAR,…")]
+    match_on: Vec<String>,
+    /// Keep only these runs, as in `plot`.
+    #[arg(long, default_value = "")]
+    filter_by: String,
+    /// A change smaller than this is none that matters.
+    #[arg(long, default_value = "2%", value_parser = percent)]
+    threshold: f64,
+    /// Compare even what is not alike: other numbers of GPUs, other datasets.
+    #[arg(long)]
+    force: bool,
+    /// End with exit code 1 on such a change: 'p99_e2el_ms>5%', 'output_throughput<-3%'. May be given again.
+    #[arg(long, value_name = "GATE", value_parser = Gate::parse)]
+    fail_on: Vec<Gate>,
+    /// What a gate says where the runs can't tell.
+    #[arg(long, value_enum, default_value = "pass")]
+    unclear: Unclear,
+    /// Default: text, or what the name of FILE says.
+    #[arg(long, value_enum)]
+    format: Option<CompareFormat>,
+    /// Write to a file.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Unclear {
+    Pass,
+    Fail,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum CompareFormat {
+    Text,
+    Csv,
+    Json,
+    Markdown,
+    Parquet,
+}
+
+/// At most this share of the changes that are called real is false.
+const FALSE_DISCOVERY_RATE: f64 = 0.05;
+/// A drift is told when it is this unlikely to be chance.
+const DRIFT_P: f64 = 0.01;
+
+/// One candidate against the base.
+struct Comparison {
+    base: Side,
+    candidate: Side,
+    sides: Sides,
+    metrics: Vec<String>,
+    /// For each metric its changes, in the order of the matched combinations.
+    judged: Vec<(Vec<Change>, Overall)>,
+    frontier: FrontierChange,
+    /// For each metric the drift of base and candidate.
+    drifts: Vec<[Option<Drift>; 2]>,
+    gates: Vec<GateResult>,
+    threshold: f64,
+}
+
+struct GateResult {
+    text: String,
+    passage: Passage,
+    reasons: Vec<String>,
+}
+
+pub fn exec(mut arguments: Arguments) -> Ended {
+    let question = Question {
+        metrics: with_gated(&arguments.metrics, &arguments.fail_on),
+        match_on: std::mem::take(&mut arguments.match_on),
+        filter_by: arguments.filter_by.clone(),
+    };
+    let mut sides = Vec::new();
+    for reference in &arguments.sweeps {
+        let path = resolve(reference, &arguments.lake).map_err(Failure::input)?;
+        let lake = Lake::open(&[path]).map_err(query_failure)?;
+        let [sweep] = lake.sweeps() else {
+            return Err(Failure::input(format!("{reference}: holds {} sweeps; name one of them", lake.sweeps().len())));
+        };
+        if sweep.state() == SweepState::Running {
+            return Err(Failure::input(format!("{reference}: is still running; compare it when it has ended")));
+        }
+        sides.push(block_on(Side::of(&lake, &question))?.map_err(query_failure)?);
+    }
+    let (base, candidates) = sides.split_first().ok_or_else(|| Failure::input("compare needs two sweeps"))?;
+    let comparisons = candidates.iter().map(|candidate| Comparison::new(base, candidate, &question, &arguments));
+    let comparisons = comparisons.collect::<Result<Vec<_>, _>>()?;
+    write(&comparisons, &arguments)?;
+    close(&comparisons, arguments.unclear)
+}
+
+/// The exit code: a gate that fails is work that failed.
+fn close(comparisons: &[Comparison], unclear: Unclear) -> Ended {
+    let fails = |gate: &&GateResult| match gate.passage {
+        Passage::Fails => true,
+        Passage::Unclear => unclear == Unclear::Fail,
+        Passage::Passes => false,
+    };
+    let failed: Vec<&GateResult> = comparisons.iter().flat_map(|comparison| &comparison.gates).filter(fails).collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let reasons = failed.iter().map(|gate| {
+        let what = if gate.passage == Passage::Unclear { " can't be told apart from it" } else { "" };
+        format!("{}{what}: {}", gate.text, gate.reasons.join("; "))
+    });
+    Err(Failure::work(format!("--fail-on {}", reasons.collect::<Vec<_>>().join("\n       --fail-on "))))
+}
+
+/// The metrics that are shown, and those that a gate asks about.
+fn with_gated(metrics: &[String], gates: &[Gate]) -> Vec<String> {
+    let mut all: Vec<String> = metrics.iter().map(|metric| metric.trim().to_owned()).collect();
+    for gate in gates {
+        if !all.contains(&gate.metric) {
+            all.push(gate.metric.clone());
+        }
+    }
+    all
+}
+
+impl Comparison {
+    fn new(base: &Side, candidate: &Side, question: &Question, arguments: &Arguments) -> Result<Self, Failure> {
+        let sides = Sides::of(base, candidate);
+        if let Some((name, was, is)) = sides.unlike().filter(|_| !arguments.force) {
+            return Err(Failure::input(format!(
+                "{} and {} are not alike: {name} is {was:?} in the one and {is:?} in the other; --force compares them all the same",
+                base.sweep, candidate.sweep
+            )));
+        }
+        if sides.matched.is_empty() {
+            return Err(Failure::input(no_common(base, candidate, &sides)));
+        }
+        let cells = question.metrics.iter().enumerate().map(|(index, metric)| {
+            let pairs = sides.matched.iter().map(|matched| matched.pairs[index].clone()).collect();
+            (question.better(metric), pairs)
+        });
+        let cells: Vec<_> = cells.collect();
+        let judge_by = Judge { threshold: arguments.threshold, false_discovery_rate: FALSE_DISCOVERY_RATE };
+        let judged = judge(&cells, &judge_by);
+        let drifts = (0..question.metrics.len()).map(|index| [base, candidate].map(|side| drift(side.order(index))));
+        let mut comparison = Self {
+            frontier: compare_frontiers(&base.configurations(), &candidate.configurations()),
+            drifts: drifts.collect(),
+            base: base.clone(),
+            candidate: candidate.clone(),
+            sides,
+            metrics: question.metrics.clone(),
+            judged,
+            gates: Vec::new(),
+            threshold: arguments.threshold,
+        };
+        comparison.gates = arguments.fail_on.iter().map(|gate| comparison.gate(gate)).collect();
+        Ok(comparison)
+    }
+
+    fn gate(&self, gate: &Gate) -> GateResult {
+        let metric = self.metrics.iter().position(|metric| *metric == gate.metric).unwrap_or(0);
+        let sign = if gate.is_growth { '>' } else { '<' };
+        let text = format!("{}{sign}{}", gate.metric, percent_text(gate.limit));
+        let judged = self.judged[metric].0.iter().zip(&self.sides.matched);
+        let mut reasons: Vec<(Passage, String)> = judged
+            .map(|(change, matched)| {
+                (gate.judge(change, FALSE_DISCOVERY_RATE), format!("{} {}", matched.label, change_text(change)))
+            })
+            .filter(|(passage, _)| *passage != Passage::Passes)
+            .collect();
+        let passage = match &reasons {
+            reasons if reasons.iter().any(|(passage, _)| *passage == Passage::Fails) => Passage::Fails,
+            reasons if reasons.is_empty() => Passage::Passes,
+            _ => Passage::Unclear,
+        };
+        reasons.retain(|(of, _)| *of == passage);
+        GateResult { text, passage, reasons: reasons.into_iter().map(|(_, reason)| reason).collect() }
+    }
+
+    /// All changes, those that matter first.
+    fn changes(&self) -> Vec<(&str, &str, &Change)> {
+        let of_metric = self.metrics.iter().zip(&self.judged).flat_map(|(metric, (changes, _))| {
+            changes
+                .iter()
+                .zip(&self.sides.matched)
+                .map(move |(change, matched)| (metric.as_str(), matched.label.as_str(), change))
+        });
+        let mut all: Vec<(&str, &str, &Change)> = of_metric.collect();
+        all.sort_by(|left, right| {
+            left.2.verdict.cmp(&right.2.verdict).then(right.2.ratio.abs().total_cmp(&left.2.ratio.abs()))
+        });
+        all
+    }
+
+    fn counts(&self) -> String {
+        let verdicts = [Verdict::Worse, Verdict::Better, Verdict::Same, Verdict::Unclear, Verdict::TooFew];
+        let count = |verdict: Verdict| {
+            self.judged.iter().flat_map(|(changes, _)| changes).filter(|change| change.verdict == verdict).count()
+        };
+        let texts =
+            verdicts.into_iter().map(|verdict| (count(verdict), verdict.as_str())).filter(|(count, _)| *count > 0);
+        texts.map(|(count, name)| format!("{count} {name}")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// One line for all: what a reader wants to know first.
+    fn verdict(&self) -> String {
+        let overall = || self.judged.iter().map(|(_, overall)| overall.verdict);
+        let worst = overall().min().unwrap_or(Verdict::TooFew);
+        let any = |verdict: Verdict| {
+            self.judged.iter().any(|(changes, _)| changes.iter().any(|change| change.verdict == verdict))
+        };
+        let word = match worst {
+            Verdict::Worse => "worse",
+            _ if any(Verdict::Worse) => "worse in some combinations",
+            Verdict::Better => "better",
+            _ if any(Verdict::Better) => "better in some combinations",
+            Verdict::Same if overall().all(|verdict| verdict == Verdict::Same) => "the same",
+            Verdict::Same | Verdict::Unclear => "no change that these runs could tell",
+            Verdict::TooFew => "nothing can be concluded: three runs of each combination are the least",
+        };
+        format!("{} against {}: {word} ({})", self.candidate.sweep, self.base.sweep, self.counts())
+    }
+
+    /// What else differs, and what has no partner.
+    fn notes(&self) -> Vec<String> {
+        let mut notes: Vec<String> =
+            self.sides.differences.iter().map(|(name, was, is)| format!("differs: {name}: {was:?} → {is:?}")).collect();
+        notes.push(format!("{} combination(s) in common", self.sides.matched.len()));
+        for (side, labels) in [("base", &self.sides.only_base), ("candidate", &self.sides.only_candidate)] {
+            if !labels.is_empty() {
+                notes.push(format!("only in the {side}: {}", shortened(labels)));
+            }
+        }
+        notes
+    }
+
+    /// What the runs could have shown, drift, and the frontier.
+    fn remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        for (metric, (changes, overall)) in self.metrics.iter().zip(&self.judged) {
+            let mut detectable: Vec<f64> = changes.iter().filter_map(|change| change.detectable).collect();
+            detectable.sort_by(f64::total_cmp);
+            if let (Some(noise), Some(usual)) = (overall.noise, detectable.get(detectable.len() / 2)) {
+                let wanted = if self.threshold > 0.0 { self.threshold } else { 0.02 };
+                remarks.push(format!(
+                    "{metric}: noise {} a run; a change of {} in a usual combination would have been seen; {} runs of each would show {}",
+                    percent_text(noise),
+                    percent_text(*usual),
+                    runs_needed(noise, wanted),
+                    percent_text(wanted)
+                ));
+            }
+        }
+        for (metric, drifts) in self.metrics.iter().zip(&self.drifts) {
+            for (side, drift) in [&self.base, &self.candidate].into_iter().zip(drifts) {
+                if let Some(drift) = drift.filter(|drift| drift.p_value < DRIFT_P) {
+                    remarks.push(format!(
+                        "warning: {} drifted while {} ran: {} from its first run to its last (p {})",
+                        metric,
+                        side.sweep,
+                        signed_percent(drift.change),
+                        short_number(drift.p_value)
+                    ));
+                }
+            }
+        }
+        let frontier = &self.frontier;
+        if frontier.base_hypervolume > 0.0 {
+            let ratio = frontier.candidate_hypervolume / frontier.base_hypervolume - 1.0;
+            let mut text = format!("frontier of tokens/s/user and tokens/s/GPU: hypervolume {}", signed_percent(ratio));
+            for (name, keys) in [("entered", &frontier.entered), ("left", &frontier.left)] {
+                if !keys.is_empty() {
+                    let _ = write!(text, "; {name}: {}", shortened(keys));
+                }
+            }
+            remarks.push(text);
+        }
+        remarks
+    }
+
+    fn gate_lines(&self) -> Vec<String> {
+        let word = |passage| match passage {
+            Passage::Passes => "passes",
+            Passage::Fails => "fails",
+            Passage::Unclear => "can't be told",
+        };
+        let line = |gate: &GateResult| match gate.reasons.is_empty() {
+            true => format!("gate {}: {}", gate.text, word(gate.passage)),
+            false => format!("gate {}: {}: {}", gate.text, word(gate.passage), shortened(&gate.reasons)),
+        };
+        self.gates.iter().map(line).collect()
+    }
+
+    fn text(&self, has_color: bool) -> String {
+        let mut lines = vec![self.verdict()];
+        lines.extend(self.notes().into_iter().map(|note| format!("  {note}")));
+        lines.push("\nOver all combinations (geometric mean):".into());
+        lines.push(self.overall_table(has_color).load_preset(presets::UTF8_FULL_CONDENSED).to_string());
+        lines.push(format!(
+            "\nBy combination, the changes that matter first (q: corrected for their number, threshold {}):",
+            percent_text(self.threshold)
+        ));
+        lines.push(self.change_table(has_color).load_preset(presets::UTF8_FULL_CONDENSED).to_string());
+        lines.extend(self.remarks());
+        lines.extend(self.gate_lines());
+        lines.join("\n")
+    }
+
+    fn markdown(&self) -> String {
+        let mut lines = vec![format!("### {}\n", self.verdict())];
+        lines.extend(self.gate_lines().into_iter().map(|line| format!("- {line}")));
+        lines.extend(self.notes().into_iter().map(|note| format!("- {note}")));
+        lines.push(String::new());
+        lines.push(self.overall_table(false).load_preset(presets::ASCII_MARKDOWN).to_string());
+        lines.push("\n<details><summary>By combination</summary>\n".into());
+        lines.push(self.change_table(false).load_preset(presets::ASCII_MARKDOWN).to_string());
+        lines.push(String::new());
+        lines.extend(self.remarks().into_iter().map(|remark| format!("- {remark}")));
+        lines.push("\n</details>".into());
+        lines.join("\n")
+    }
+
+    fn overall_table(&self, has_color: bool) -> Table {
+        let mut table = Table::new();
+        table.set_header(["metric", "change", "95 % interval", "combinations", "verdict"]);
+        for (metric, (_, overall)) in self.metrics.iter().zip(&self.judged) {
+            table.add_row([
+                comfy_table::Cell::new(label(metric)),
+                comfy_table::Cell::new(signed_percent(overall.ratio)),
+                comfy_table::Cell::new(interval_text(overall.interval)),
+                comfy_table::Cell::new(overall.cells),
+                verdict_cell(overall.verdict, has_color),
+            ]);
+        }
+        right_aligned(&mut table, 1..=3);
+        table
+    }
+
+    fn change_table(&self, has_color: bool) -> Table {
+        let mut table = Table::new();
+        table.set_header([
+            "verdict",
+            "metric",
+            "combination",
+            "base",
+            "candidate",
+            "change",
+            "95 % interval",
+            "q",
+            "runs",
+        ]);
+        for (metric, combination, change) in self.changes() {
+            table.add_row([
+                verdict_cell(change.verdict, has_color),
+                comfy_table::Cell::new(metric),
+                comfy_table::Cell::new(combination.replace('|', "\\|")),
+                comfy_table::Cell::new(short_number(change.base_mean)),
+                comfy_table::Cell::new(short_number(change.candidate_mean)),
+                comfy_table::Cell::new(signed_percent(change.ratio)),
+                comfy_table::Cell::new(interval_text(change.interval)),
+                comfy_table::Cell::new(change.q_value.map(|q| format!("{q:.3}")).unwrap_or_default()),
+                comfy_table::Cell::new(format!("{} / {}", change.base_runs, change.candidate_runs)),
+            ]);
+        }
+        right_aligned(&mut table, 3..=7);
+        table
+    }
+
+    /// The changes as rows of a table.
+    fn rows(&self) -> Vec<Row> {
+        let row = |(metric, combination, change): (&str, &str, &Change)| {
+            vec![
+                ("base".to_owned(), self.base.sweep.as_str().into()),
+                ("candidate".to_owned(), self.candidate.sweep.as_str().into()),
+                ("metric".to_owned(), metric.into()),
+                ("combination".to_owned(), combination.into()),
+                ("base_mean".to_owned(), change.base_mean.into()),
+                ("candidate_mean".to_owned(), change.candidate_mean.into()),
+                ("base_runs".to_owned(), (change.base_runs as i64).into()),
+                ("candidate_runs".to_owned(), (change.candidate_runs as i64).into()),
+                ("change".to_owned(), change.ratio.into()),
+                ("change_low".to_owned(), change.interval.map(|interval| interval.0).into()),
+                ("change_high".to_owned(), change.interval.map(|interval| interval.1).into()),
+                ("p_value".to_owned(), change.p_value.into()),
+                ("q_value".to_owned(), change.q_value.into()),
+                ("detectable".to_owned(), change.detectable.into()),
+                ("verdict".to_owned(), Cell::from(change.verdict.as_str())),
+            ]
+        };
+        self.changes().into_iter().map(row).collect()
+    }
+
+    fn json(&self) -> Value {
+        let object = |row: Row| Value::Object(row.into_iter().map(|(name, cell)| (name, cell.to_json())).collect());
+        let overall = self.metrics.iter().zip(&self.judged).map(|(metric, (_, overall))| {
+            json!({
+                "metric": metric, "change": overall.ratio, "change_low": overall.interval.map(|interval| interval.0),
+                "change_high": overall.interval.map(|interval| interval.1), "combinations": overall.cells,
+                "noise": overall.noise, "verdict": overall.verdict.as_str(),
+            })
+        });
+        let gates = self.gates.iter().map(|gate| {
+            let passage = match gate.passage {
+                Passage::Passes => "passes",
+                Passage::Fails => "fails",
+                Passage::Unclear => "unclear",
+            };
+            json!({"gate": gate.text, "result": passage, "reasons": gate.reasons})
+        });
+        let differences = self
+            .sides
+            .differences
+            .iter()
+            .map(|(name, base, candidate)| json!({"fact": name, "base": base, "candidate": candidate}));
+        json!({
+            "base": self.base.sweep, "candidate": self.candidate.sweep, "verdict": self.verdict(),
+            "differences": differences.collect::<Vec<_>>(),
+            "only_base": self.sides.only_base, "only_candidate": self.sides.only_candidate,
+            "overall": overall.collect::<Vec<_>>(),
+            "changes": self.rows().into_iter().map(object).collect::<Vec<_>>(),
+            "frontier": {
+                "base_hypervolume": self.frontier.base_hypervolume, "candidate_hypervolume": self.frontier.candidate_hypervolume,
+                "entered": self.frontier.entered, "left": self.frontier.left,
+            },
+            "remarks": self.remarks(), "gates": gates.collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn no_common(base: &Side, candidate: &Side, sides: &Sides) -> String {
+    format!(
+        "{} and {} have no combination in common; --match-on VAR,… matches on some of their parameters only.\n  only in the base: {}\n  only in the candidate: {}",
+        base.sweep,
+        candidate.sweep,
+        shortened(&sides.only_base),
+        shortened(&sides.only_candidate)
+    )
+}
+
+fn write(comparisons: &[Comparison], arguments: &Arguments) -> Result<(), Failure> {
+    let by_name = arguments.output.as_ref().and_then(|path| path.extension()).and_then(|kind| kind.to_str());
+    let format = arguments.format.unwrap_or(match by_name {
+        Some("json") => CompareFormat::Json,
+        Some("csv") => CompareFormat::Csv,
+        Some("md") => CompareFormat::Markdown,
+        Some("parquet") => CompareFormat::Parquet,
+        _ => CompareFormat::Text,
+    });
+    let has_color = arguments.output.is_none() && std::io::stdout().is_terminal();
+    let joined = |text: &dyn Fn(&Comparison) -> String| {
+        comparisons.iter().map(text).collect::<Vec<_>>().join("\n\n").into_bytes()
+    };
+    let rows = || comparisons.iter().flat_map(Comparison::rows).collect::<Vec<Row>>();
+    let table = |format: Format| {
+        let mut bytes = Vec::new();
+        Answer::of_rows(&rows()).write(format, &mut bytes).map_err(Failure::work).map(|()| bytes)
+    };
+    let mut bytes = match format {
+        CompareFormat::Text => joined(&|comparison| comparison.text(has_color)),
+        CompareFormat::Markdown => joined(&Comparison::markdown),
+        CompareFormat::Json => {
+            let all: Vec<Value> = comparisons.iter().map(Comparison::json).collect();
+            serde_json::to_vec_pretty(&all).map_err(Failure::work)?
+        }
+        CompareFormat::Csv => table(Format::Csv)?,
+        CompareFormat::Parquet => table(Format::Parquet)?,
+    };
+    if !matches!(format, CompareFormat::Parquet | CompareFormat::Csv) {
+        bytes.push(b'\n');
+    }
+    match &arguments.output {
+        Some(path) => write_atomically(path, |file| {
+            file.write_all(&bytes).map_err(|source| crate::store::StoreError::Io { path: path.clone(), source })
+        })
+        .map_err(Failure::input),
+        None => match std::io::stdout().write_all(&bytes) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::work(error)),
+            _ => Ok(()),
+        },
+    }
+}
+
+fn verdict_cell(verdict: Verdict, has_color: bool) -> comfy_table::Cell {
+    let cell = comfy_table::Cell::new(verdict.as_str());
+    match verdict {
+        Verdict::Worse if has_color => cell.fg(Color::Red),
+        Verdict::Better if has_color => cell.fg(Color::Green),
+        _ => cell,
+    }
+}
+
+fn right_aligned(table: &mut Table, columns: std::ops::RangeInclusive<usize>) {
+    for column in columns {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+fn change_text(change: &Change) -> String {
+    let interval = change.interval.map(|interval| format!(" [{}]", interval_text(Some(interval)))).unwrap_or_default();
+    let few = if change.interval.is_none() { format!(" (fewer than {LEAST_RUNS} runs)") } else { String::new() };
+    format!("{}{interval}{few}", signed_percent(change.ratio))
+}
+
+fn interval_text(interval: Option<(f64, f64)>) -> String {
+    interval.map(|(low, high)| format!("{} to {}", signed_percent(low), signed_percent(high))).unwrap_or_default()
+}
+
+fn signed_percent(ratio: f64) -> String {
+    format!("{:+.1} %", ratio * 100.0)
+}
+
+fn percent_text(ratio: f64) -> String {
+    let text = format!("{:.1}", ratio * 100.0);
+    format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// The first few of a list.
+fn shortened(texts: &[String]) -> String {
+    const MOST: usize = 5;
+    let shown = texts.iter().take(MOST).cloned().collect::<Vec<_>>().join("; ");
+    if texts.len() > MOST { format!("{shown}; and {} more", texts.len() - MOST) } else { shown }
+}
+
+/// `2%` or `0.02` as 0.02.
+fn percent(text: &str) -> Result<f64, String> {
+    let number = match text.trim().strip_suffix('%') {
+        Some(percent) => percent.trim().parse::<f64>().map(|number| number / 100.0),
+        None => text.trim().parse(),
+    };
+    match number {
+        Ok(share) if (0.0..1.0).contains(&share) => Ok(share),
+        _ => Err("expected a share such as 2%".into()),
+    }
+}

@@ -1,0 +1,219 @@
+//! Two sweeps side by side: their runs matched by combination, and what else differs between them.
+
+use crate::metric::{Better, Metric};
+use crate::plan::params_text;
+use crate::query::{Columns, Filter, Lake, QueryError, Value, literal, quoted};
+use std::collections::BTreeMap;
+
+use super::{Ordered, Pair};
+
+/// What to compare.
+#[derive(Clone, Debug)]
+pub struct Question {
+    pub metrics: Vec<String>,
+    /// Columns whose values make a combination; empty: all of its parameters.
+    pub match_on: Vec<String>,
+    pub filter_by: String,
+}
+
+/// A sweep's runs, by what they are matched on.
+#[derive(Clone, Debug)]
+pub struct Side {
+    pub sweep: String,
+    combinations: BTreeMap<String, Combination>,
+    facts: Vec<(String, String)>,
+    /// In the order in which they were measured: for each metric the runs with their combination.
+    orders: Vec<Vec<Ordered>>,
+}
+
+#[derive(Clone, Debug)]
+struct Combination {
+    label: String,
+    /// For each metric the values of the runs that have it.
+    values: Vec<Vec<f64>>,
+    users: Vec<(f64, f64)>,
+}
+
+/// A combination that both sweeps have.
+#[derive(Clone, Debug)]
+pub struct Matched {
+    pub label: String,
+    /// For each metric.
+    pub pairs: Vec<Pair>,
+}
+
+/// What two sweeps have in common, and what not.
+#[derive(Clone, Debug)]
+pub struct Sides {
+    pub matched: Vec<Matched>,
+    pub only_base: Vec<String>,
+    pub only_candidate: Vec<String>,
+    /// Facts that differ: name, base, candidate.
+    pub differences: Vec<(String, String, String)>,
+}
+
+/// Facts of a sweep that a reader of a comparison wants to know when they differ.
+const FACTS: [&str; 10] =
+    ["serve_cmd", "bench_cmd", "engine", "engine_version", "host", "cpu", "gpu", "gpus", "git_commit", "kind"];
+/// Facts of its runs; with other GPUs, or other requests, a metric is another one.
+const RUN_FACTS: [&str; 3] = ["gpu_count", "num_prompts", "model_id"];
+/// Where they differ, numbers make no sense side by side.
+const UNLIKE: [&str; 2] = ["gpu_count", DATASET];
+const DATASET: &str = "dataset";
+
+/// Columns in front of the metrics: key, label's two halves, and the two values of the frontier.
+const FIRST_METRIC: usize = 5;
+
+impl Question {
+    /// Whether a higher value of a metric is better; by its name, else lower.
+    pub fn better(&self, metric: &str) -> Better {
+        Metric::of(metric).map_or(Better::Lower, |metric| metric.better)
+    }
+}
+
+impl Side {
+    pub async fn of(lake: &Lake, question: &Question) -> Result<Self, QueryError> {
+        let columns = lake.columns("runs").await?;
+        let filter = Filter::parse(&question.filter_by, &columns)?;
+        let key = match_key(&columns, &question.match_on)?;
+        let metrics = question.metrics.iter().map(|metric| Ok(quoted(columns.find(metric)?.0)));
+        let metrics = metrics.collect::<Result<Vec<_>, QueryError>>()?;
+        let sql = format!(
+            "SELECT {key}, coalesce(serve_name, serve_params), coalesce(bench_name, bench_params), tokens_per_user, \
+             tokens_per_gpu, {} FROM runs WHERE status = 'completed' AND {} ORDER BY started_at, run_number",
+            metrics.join(", "),
+            filter.to_sql()
+        );
+        let mut combinations: BTreeMap<String, Combination> = BTreeMap::new();
+        let mut orders = vec![Vec::new(); metrics.len()];
+        let mut cells: Vec<String> = Vec::new();
+        for row in lake.sql(&sql).await?.rows() {
+            let key = row[0].to_text();
+            let cell = cells.iter().position(|known| *known == key).unwrap_or_else(|| {
+                cells.push(key.clone());
+                cells.len() - 1
+            });
+            let label = if question.match_on.is_empty() { label_of(&row[1..3]) } else { key.clone() };
+            let combination = combinations.entry(key).or_insert_with(|| Combination {
+                label,
+                values: vec![Vec::new(); metrics.len()],
+                users: Vec::new(),
+            });
+            combination.users.extend(row[3].as_f64().zip(row[4].as_f64()));
+            for (index, value) in row[FIRST_METRIC..].iter().enumerate() {
+                if let Some(value) = value.as_f64() {
+                    combination.values[index].push(value);
+                    orders[index].push(Ordered { cell, value });
+                }
+            }
+        }
+        Ok(Self { sweep: name_of(lake), combinations, facts: facts(lake, &columns).await?, orders })
+    }
+
+    /// The runs of a metric in the order in which they were measured.
+    pub fn order(&self, metric: usize) -> &[Ordered] {
+        &self.orders[metric]
+    }
+
+    pub fn num_combinations(&self) -> usize {
+        self.combinations.len()
+    }
+
+    /// The mean throughput per user and per GPU of each combination.
+    pub fn configurations(&self) -> Vec<super::Configuration> {
+        let mean = |values: &mut dyn Iterator<Item = f64>| {
+            let values: Vec<f64> = values.collect();
+            crate::stats::mean(&values)
+        };
+        let placed = self.combinations.values().filter(|combination| !combination.users.is_empty());
+        placed
+            .map(|combination| super::Configuration {
+                key: combination.label.clone(),
+                x: mean(&mut combination.users.iter().map(|user| user.0)),
+                y: mean(&mut combination.users.iter().map(|user| user.1)),
+            })
+            .collect()
+    }
+}
+
+impl Sides {
+    pub fn of(base: &Side, candidate: &Side) -> Self {
+        let matched = base.combinations.iter().filter_map(|(key, was)| {
+            let is = candidate.combinations.get(key)?;
+            let pairs = was.values.iter().zip(&is.values);
+            let pairs = pairs.map(|(base, candidate)| Pair { base: base.clone(), candidate: candidate.clone() });
+            Some(Matched { label: was.label.clone(), pairs: pairs.collect() })
+        });
+        let only = |of: &Side, other: &Side| {
+            let alone = of.combinations.iter().filter(|(key, _)| !other.combinations.contains_key(*key));
+            alone.map(|(_, combination)| combination.label.clone()).collect()
+        };
+        let differences = base.facts.iter().filter_map(|(name, was)| {
+            let is = candidate.facts.iter().find(|fact| fact.0 == *name).map(|fact| &fact.1)?;
+            (was != is).then(|| (name.clone(), was.clone(), is.clone()))
+        });
+        Self {
+            matched: matched.collect(),
+            only_base: only(base, candidate),
+            only_candidate: only(candidate, base),
+            differences: differences.collect(),
+        }
+    }
+
+    /// A difference that makes the numbers ones of different things.
+    pub fn unlike(&self) -> Option<&(String, String, String)> {
+        self.differences.iter().find(|(name, ..)| UNLIKE.contains(&name.as_str()))
+    }
+}
+
+fn match_key(columns: &Columns, match_on: &[String]) -> Result<String, QueryError> {
+    if match_on.is_empty() {
+        return Ok("combination".into());
+    }
+    let parts = match_on.iter().map(|name| {
+        let column = columns.find(name)?.0;
+        Ok(format!("{} || coalesce(CAST({} AS VARCHAR), '(none)')", literal(&format!("{column}=")), quoted(column)))
+    });
+    Ok(parts.collect::<Result<Vec<_>, QueryError>>()?.join(" || ' ' || "))
+}
+
+fn label_of(halves: &[Value]) -> String {
+    let texts = halves.iter().map(|half| params_text(&half.to_text())).filter(|text| !text.is_empty());
+    let label = texts.collect::<Vec<_>>().join(" · ");
+    if label.is_empty() { "the commands unchanged".into() } else { label }
+}
+
+fn name_of(lake: &Lake) -> String {
+    lake.sweeps().iter().map(|sweep| sweep.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+async fn facts(lake: &Lake, columns: &Columns) -> Result<Vec<(String, String)>, QueryError> {
+    let of_sweeps = lake.columns("sweeps").await?;
+    let names: Vec<&str> = FACTS.into_iter().filter(|name| of_sweeps.has(name)).collect();
+    let row = lake.sql(&format!("SELECT {} FROM sweeps", names.join(", "))).await?.rows().into_iter().next();
+    let texts = row.map(|row| row.iter().map(Value::to_text).collect::<Vec<_>>()).unwrap_or_default();
+    let mut facts: Vec<(String, String)> = names.iter().map(|name| (*name).to_owned()).zip(texts).collect();
+    if let Some((_, bench)) = facts.iter().find(|(name, _)| name == "bench_cmd") {
+        facts.push((DATASET.into(), dataset_of(bench)));
+    }
+    for name in RUN_FACTS.into_iter().filter(|name| columns.has(name)) {
+        let sql = format!(
+            "SELECT DISTINCT CAST({0} AS VARCHAR) AS v FROM runs WHERE {0} IS NOT NULL ORDER BY v",
+            quoted(name)
+        );
+        let values = lake.sql(&sql).await?.column("v").unwrap_or_default();
+        facts.push((name.to_owned(), values.iter().map(Value::to_text).collect::<Vec<_>>().join(", ")));
+    }
+    Ok(facts)
+}
+
+/// What a benchmark command sends: the flags that name its data.
+fn dataset_of(bench_cmd: &str) -> String {
+    let words: Vec<&str> = bench_cmd.split_whitespace().collect();
+    let pairs = words.iter().enumerate().filter_map(|(index, word)| {
+        let (flag, value) = word.split_once('=').unwrap_or((word, words.get(index + 1).copied().unwrap_or_default()));
+        let flag = flag.replace('_', "-");
+        flag.starts_with("--dataset").then(|| format!("{flag} {value}"))
+    });
+    pairs.collect::<Vec<_>>().join(" ")
+}

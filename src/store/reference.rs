@@ -1,0 +1,66 @@
+//! Sweeps by the names that people give them: a path, a name in the lake, a tag, `latest`, `latest~2`.
+
+use super::layout::MANIFEST;
+use super::{StoreError, Sweep, find_sweeps, write_bytes_atomically};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Where a lake keeps its tags: an object of tag to the sweep's folder, relative to the lake.
+const TAGS: &str = "tags.json";
+
+/// Finds the sweep that a text names.
+pub fn resolve(reference: &str, lake: &Path) -> Result<PathBuf, StoreError> {
+    let tags = read_tags(lake)?;
+    if let Some(folder) = tags.get(reference) {
+        return Ok(lake.join(folder));
+    }
+    if let Some(age) = age_of(reference) {
+        return latest(lake, age, reference);
+    }
+    let candidates = [PathBuf::from(reference), lake.join(reference)];
+    candidates.into_iter().find(|path| path.is_dir()).ok_or_else(|| StoreError::NoSuchSweep {
+        reference: reference.into(),
+        lake: lake.into(),
+        tags: tags.into_keys().collect(),
+    })
+}
+
+/// Gives a sweep a name of its own in the lake. A tag that is there already moves.
+pub fn tag(lake: &Path, sweep: &Path, name: &str) -> Result<(), StoreError> {
+    if name.is_empty() || name.contains(['/', '~']) || age_of(name).is_some() {
+        return Err(StoreError::BadTag { name: name.into() });
+    }
+    let absolute = |path: &Path| path.canonicalize().map_err(StoreError::io(path));
+    let (lake_path, sweep_path) = (absolute(lake)?, absolute(sweep)?);
+    let folder = sweep_path.strip_prefix(&lake_path).unwrap_or(&sweep_path).to_string_lossy().into_owned();
+    let mut tags = read_tags(lake)?;
+    tags.insert(name.to_owned(), folder);
+    let path = lake.join(TAGS);
+    let text = serde_json::to_string_pretty(&tags).map_err(StoreError::data(&path))?;
+    write_bytes_atomically(&path, (text + "\n").as_bytes())
+}
+
+fn read_tags(lake: &Path) -> Result<BTreeMap<String, String>, StoreError> {
+    let path = lake.join(TAGS);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => serde_json::from_str(&text).map_err(StoreError::data(&path)),
+        Err(_) => Ok(BTreeMap::new()),
+    }
+}
+
+/// How many sweeps before the newest: 0 of `latest`, 2 of `latest~2`.
+fn age_of(reference: &str) -> Option<usize> {
+    match reference.strip_prefix("latest")? {
+        "" => Some(0),
+        age => age.strip_prefix('~')?.parse().ok(),
+    }
+}
+
+fn latest(lake: &Path, age: usize, reference: &str) -> Result<PathBuf, StoreError> {
+    let mut sweeps: Vec<Sweep> = find_sweeps(&[lake.to_owned()])?;
+    sweeps.retain(|sweep| sweep.folder.join(MANIFEST).is_file());
+    sweeps.sort_by_key(|sweep| std::cmp::Reverse(sweep.manifest.as_ref().map(|manifest| manifest.started_at)));
+    let count = sweeps.len();
+    let found = sweeps.into_iter().nth(age).map(|sweep| sweep.folder);
+    found.ok_or_else(|| StoreError::TooOld { reference: reference.into(), lake: lake.into(), count })
+}
