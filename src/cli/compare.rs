@@ -1,31 +1,43 @@
 //! `sweeplake compare`: what changed between sweeps, and whether it may.
 
-use super::table::short_number;
+use super::plot::Picture;
+use super::table::{Output, OutputFormat, short_number};
+use super::trend::Trend;
 use super::{Ended, Failure, block_on, query_failure};
 use crate::compare::{
     Change, Drift, FrontierChange, Gate, Judge, LEAST_RUNS, Overall, Passage, Question, Side, Sides, Verdict,
-    compare_frontiers, drift, judge, runs_needed,
+    compare_frontiers, drift, frontier, judge, runs_needed,
 };
+use crate::metric::Better;
 use crate::metric::label;
+use crate::plot::{self, Estimate, Figure, ParetoSpec, pareto_figure};
 use crate::query::{Answer, Format, Lake};
 use crate::record::{Cell, Row};
-use crate::store::{SweepState, resolve, write_atomically};
+use crate::report::{ComparisonView, TableView, render_comparison};
+use crate::store::{SweepState, resolve, write_atomically, write_bytes_atomically};
+use chrono::Local;
 use comfy_table::{CellAlignment, Color, Table, presets};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The sweep to compare with, then those to compare: paths, names in the lake, tags, latest, latest~1.
-    #[arg(required = true, num_args = 2.., value_name = "SWEEP")]
+    #[arg(required_unless_present = "trend", num_args = 2.., value_name = "SWEEP")]
     sweeps: Vec<String>,
     /// The lake in which names, tags and `latest` are looked up.
     #[arg(long, default_value = "results", value_name = "DIR")]
     lake: PathBuf,
     #[arg(long, value_delimiter = ',', default_value = "output_throughput,median_ttft_ms,median_tpot_ms,p99_e2el_ms")]
     metrics: Vec<String>,
+    /// Instead: follow a metric of each combination over all sweeps of a lake, with its change points.
+    #[arg(long, value_name = "LAKE", conflicts_with = "sweeps", requires = "metric")]
+    trend: Option<PathBuf>,
+    /// The metric that --trend follows.
+    #[arg(long, requires = "trend")]
+    metric: Option<String>,
     /// Match on these variables instead of on all parameters.
     #[arg(long, value_delimiter = ',', value_name = "VAR,…")]
     match_on: Vec<String>,
@@ -50,6 +62,12 @@ pub struct Arguments {
     /// Write to a file.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Write a page with the charts in it, too.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Draw both Pareto frontiers (or the trend) into a PNG file, too.
+    #[arg(long, value_name = "FILE")]
+    fig: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -94,6 +112,9 @@ struct GateResult {
 }
 
 pub fn exec(mut arguments: Arguments) -> Ended {
+    if let (Some(lake), Some(metric)) = (&arguments.trend, &arguments.metric) {
+        return follow(lake, metric, &arguments);
+    }
     let question = Question {
         metrics: with_gated(&arguments.metrics, &arguments.fail_on),
         match_on: std::mem::take(&mut arguments.match_on),
@@ -115,7 +136,26 @@ pub fn exec(mut arguments: Arguments) -> Ended {
     let comparisons = candidates.iter().map(|candidate| Comparison::new(base, candidate, &question, &arguments));
     let comparisons = comparisons.collect::<Result<Vec<_>, _>>()?;
     write(&comparisons, &arguments)?;
+    write_pages(&comparisons, &arguments)?;
     close(&comparisons, arguments.unclear)
+}
+
+fn follow(lake: &Path, metric: &str, arguments: &Arguments) -> Ended {
+    let trend = Trend {
+        lake: lake.to_owned(),
+        metric: metric.to_owned(),
+        filter_by: arguments.filter_by.clone(),
+        judge: Judge { threshold: arguments.threshold, false_discovery_rate: FALSE_DISCOVERY_RATE },
+        fig: arguments.fig.clone(),
+    };
+    let format = match arguments.format {
+        None | Some(CompareFormat::Text) => arguments.output.is_none().then_some(OutputFormat::Table),
+        Some(CompareFormat::Csv) => Some(OutputFormat::Csv),
+        Some(CompareFormat::Json) => Some(OutputFormat::Json),
+        Some(CompareFormat::Markdown) => Some(OutputFormat::Markdown),
+        Some(CompareFormat::Parquet) => Some(OutputFormat::Parquet),
+    };
+    Output { format, output: arguments.output.clone() }.write(&trend.follow()?)
 }
 
 /// The exit code: a gate that fails is work that failed.
@@ -319,13 +359,10 @@ impl Comparison {
     fn text(&self, has_color: bool) -> String {
         let mut lines = vec![self.verdict()];
         lines.extend(self.notes().into_iter().map(|note| format!("  {note}")));
-        lines.push("\nOver all combinations (geometric mean):".into());
-        lines.push(self.overall_table(has_color).load_preset(presets::UTF8_FULL_CONDENSED).to_string());
-        lines.push(format!(
-            "\nBy combination, the changes that matter first (q: corrected for their number, threshold {}):",
-            percent_text(self.threshold)
-        ));
-        lines.push(self.change_table(has_color).load_preset(presets::UTF8_FULL_CONDENSED).to_string());
+        for table in [self.overall(), self.by_combination()] {
+            lines.push(format!("\n{}:", table.heading));
+            lines.push(drawn(&table, has_color).load_preset(presets::UTF8_FULL_CONDENSED).to_string());
+        }
         lines.extend(self.remarks());
         lines.extend(self.gate_lines());
         lines.join("\n")
@@ -336,59 +373,98 @@ impl Comparison {
         lines.extend(self.gate_lines().into_iter().map(|line| format!("- {line}")));
         lines.extend(self.notes().into_iter().map(|note| format!("- {note}")));
         lines.push(String::new());
-        lines.push(self.overall_table(false).load_preset(presets::ASCII_MARKDOWN).to_string());
+        lines.push(drawn(&self.overall(), false).load_preset(presets::ASCII_MARKDOWN).to_string());
         lines.push("\n<details><summary>By combination</summary>\n".into());
-        lines.push(self.change_table(false).load_preset(presets::ASCII_MARKDOWN).to_string());
+        lines.push(drawn(&self.by_combination(), false).load_preset(presets::ASCII_MARKDOWN).to_string());
         lines.push(String::new());
         lines.extend(self.remarks().into_iter().map(|remark| format!("- {remark}")));
         lines.push("\n</details>".into());
         lines.join("\n")
     }
 
-    fn overall_table(&self, has_color: bool) -> Table {
-        let mut table = Table::new();
-        table.set_header(["metric", "change", "95 % interval", "combinations", "verdict"]);
-        for (metric, (_, overall)) in self.metrics.iter().zip(&self.judged) {
-            table.add_row([
-                comfy_table::Cell::new(label(metric)),
-                comfy_table::Cell::new(signed_percent(overall.ratio)),
-                comfy_table::Cell::new(interval_text(overall.interval)),
-                comfy_table::Cell::new(overall.cells),
-                verdict_cell(overall.verdict, has_color),
-            ]);
+    fn overall(&self) -> TableView {
+        let rows = self.metrics.iter().zip(&self.judged).map(|(metric, (_, overall))| {
+            vec![
+                overall.verdict.as_str().to_owned(),
+                label(metric),
+                signed_percent(overall.ratio),
+                interval_text(overall.interval),
+                overall.cells.to_string(),
+            ]
+        });
+        TableView {
+            heading: "Over all combinations (geometric mean)",
+            columns: vec!["verdict", "metric", "change", "95 % interval", "combinations"],
+            rows: rows.collect(),
         }
-        right_aligned(&mut table, 1..=3);
-        table
     }
 
-    fn change_table(&self, has_color: bool) -> Table {
-        let mut table = Table::new();
-        table.set_header([
-            "verdict",
-            "metric",
-            "combination",
-            "base",
-            "candidate",
-            "change",
-            "95 % interval",
-            "q",
-            "runs",
-        ]);
-        for (metric, combination, change) in self.changes() {
-            table.add_row([
-                verdict_cell(change.verdict, has_color),
-                comfy_table::Cell::new(metric),
-                comfy_table::Cell::new(combination.replace('|', "\\|")),
-                comfy_table::Cell::new(short_number(change.base_mean)),
-                comfy_table::Cell::new(short_number(change.candidate_mean)),
-                comfy_table::Cell::new(signed_percent(change.ratio)),
-                comfy_table::Cell::new(interval_text(change.interval)),
-                comfy_table::Cell::new(change.q_value.map(|q| format!("{q:.3}")).unwrap_or_default()),
-                comfy_table::Cell::new(format!("{} / {}", change.base_runs, change.candidate_runs)),
-            ]);
+    fn by_combination(&self) -> TableView {
+        let rows = self.changes().into_iter().map(|(metric, combination, change)| {
+            vec![
+                change.verdict.as_str().to_owned(),
+                metric.to_owned(),
+                combination.to_owned(),
+                short_number(change.base_mean),
+                short_number(change.candidate_mean),
+                signed_percent(change.ratio),
+                interval_text(change.interval),
+                change.q_value.map(|q| format!("{q:.3}")).unwrap_or_default(),
+                format!("{} / {}", change.base_runs, change.candidate_runs),
+            ]
+        });
+        TableView {
+            heading: "By combination, the changes that matter first (q: p-value corrected for their number)",
+            columns: vec![
+                "verdict",
+                "metric",
+                "combination",
+                "base",
+                "candidate",
+                "change",
+                "95 % interval",
+                "q",
+                "runs",
+            ],
+            rows: rows.collect(),
         }
-        right_aligned(&mut table, 3..=7);
-        table
+    }
+
+    fn view(&self) -> ComparisonView {
+        ComparisonView {
+            verdict: self.verdict(),
+            gates: self.gate_lines(),
+            notes: self.notes(),
+            tables: vec![self.overall(), self.by_combination()],
+            remarks: self.remarks(),
+            frontiers: self.frontiers(),
+        }
+    }
+
+    /// Both frontiers in one chart, where users and GPUs are known.
+    fn frontiers(&self) -> Option<Figure> {
+        let of = |side: &Side| {
+            let configurations = side.configurations();
+            let on: Vec<String> = frontier(&configurations).into_iter().map(|one| one.key.clone()).collect();
+            let shown = configurations.into_iter().map(|one| plot::Configuration {
+                x: Estimate::exact(one.x),
+                y: Estimate::exact(one.y),
+                group: side.sweep.clone(),
+                is_frontier: on.contains(&one.key),
+                label: String::new(),
+            });
+            shown.collect::<Vec<_>>()
+        };
+        let all: Vec<plot::Configuration> = of(&self.base).into_iter().chain(of(&self.candidate)).collect();
+        let spec = ParetoSpec {
+            title: String::new(),
+            caption: self.remarks().into_iter().filter(|remark| remark.starts_with("frontier")).collect(),
+            x_label: label("tokens_per_user"),
+            y_label: label("tokens_per_gpu"),
+            better_x: Better::Higher,
+            group_heading: "Sweep".into(),
+        };
+        (!all.is_empty()).then(|| pareto_figure(&all, &spec))
     }
 
     /// The changes as rows of a table.
@@ -452,6 +528,22 @@ impl Comparison {
     }
 }
 
+fn write_pages(comparisons: &[Comparison], arguments: &Arguments) -> Result<(), Failure> {
+    if let Some(path) = &arguments.html {
+        let views: Vec<ComparisonView> = comparisons.iter().map(Comparison::view).collect();
+        let html = render_comparison("Comparison of sweeps", &views, Local::now()).map_err(Failure::work)?;
+        write_bytes_atomically(path, html.as_bytes()).map_err(Failure::input)?;
+        eprintln!("{}", path.display());
+    }
+    if let Some(path) = &arguments.fig {
+        let figure = comparisons.last().and_then(Comparison::frontiers);
+        let figure = figure.ok_or_else(|| Failure::input("--fig: no run tells its users and its throughput"))?;
+        Picture::default().write(path, &figure)?;
+        eprintln!("{}", path.display());
+    }
+    Ok(())
+}
+
 fn no_common(base: &Side, candidate: &Side, sides: &Sides) -> String {
     format!(
         "{} and {} have no combination in common; --match-on VAR,… matches on some of their parameters only.\n  only in the base: {}\n  only in the candidate: {}",
@@ -505,21 +597,24 @@ fn write(comparisons: &[Comparison], arguments: &Arguments) -> Result<(), Failur
     }
 }
 
-fn verdict_cell(verdict: Verdict, has_color: bool) -> comfy_table::Cell {
-    let cell = comfy_table::Cell::new(verdict.as_str());
-    match verdict {
-        Verdict::Worse if has_color => cell.fg(Color::Red),
-        Verdict::Better if has_color => cell.fg(Color::Green),
-        _ => cell,
+/// A table for a terminal, or for markdown.
+fn drawn(view: &TableView, has_color: bool) -> Table {
+    let mut table = Table::new();
+    table.set_header(&view.columns);
+    for row in &view.rows {
+        table.add_row(row.iter().map(|text| match text.as_str() {
+            "worse" if has_color => comfy_table::Cell::new(text).fg(Color::Red),
+            "better" if has_color => comfy_table::Cell::new(text).fg(Color::Green),
+            _ => comfy_table::Cell::new(text.replace('|', "\\|")),
+        }));
     }
-}
-
-fn right_aligned(table: &mut Table, columns: std::ops::RangeInclusive<usize>) {
-    for column in columns {
-        if let Some(column) = table.column_mut(column) {
+    for (index, name) in view.columns.iter().enumerate() {
+        let is_text = ["verdict", "metric", "combination"].contains(name);
+        if let Some(column) = table.column_mut(index).filter(|_| !is_text) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
+    table
 }
 
 fn change_text(change: &Change) -> String {

@@ -19,6 +19,7 @@ mod sla;
 mod startup;
 mod table;
 mod tag;
+mod trend;
 
 use crate::query::QueryError;
 use clap::{Parser, Subcommand};

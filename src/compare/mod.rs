@@ -5,9 +5,11 @@ mod drift;
 mod frontier;
 mod gate;
 mod sides;
+mod trend;
 
 pub use change::{Change, Judge, LEAST_RUNS, Overall, Pair, Verdict, judge, runs_needed};
 pub use drift::{Drift, Ordered, drift};
 pub use frontier::{Configuration, FrontierChange, compare_frontiers, frontier, hypervolume};
 pub use gate::{Gate, Passage};
 pub use sides::{Matched, Question, Side, Sides};
+pub use trend::{ChangePoint, change_points};

@@ -10,6 +10,7 @@ mod raster;
 mod request;
 mod sla;
 mod theme;
+mod trend;
 
 pub use axis::{Axis, Scale, Tick, UnknownScale, number_label};
 pub use chart::{
@@ -23,6 +24,7 @@ pub use raster::to_png;
 pub use request::{CurveRequest, Curves, DrawnCurves, Frontier, Objective, ParetoRequest};
 
 pub use sla::{AnswerShown, SlaChart, sla_charts, sla_figure};
+pub use trend::{SeriesOverSweeps, trend_figure};
 
 use crate::query::QueryError;
 

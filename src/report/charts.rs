@@ -3,7 +3,7 @@
 use super::ReportError;
 use crate::metric::label;
 use crate::plot::{
-    CurveRequest, Figure, Objective, ParetoRequest, PlotError, Scale, Size, number_label, to_png, to_svg,
+    CurveRequest, Figure, Objective, ParetoRequest, PlotError, Scale, Size, number_label, sla_charts, to_png, to_svg,
 };
 use crate::query::{Lake, Varied, curve_variables, load_variable};
 use base64::Engine;
@@ -85,6 +85,24 @@ pub async fn pareto(lake: &Lake, varied: &[Varied]) -> Result<Vec<Chart>, Report
         Err(error) => skip_what_is_missing(error).map(|()| Vec::new()),
     }
 }
+
+/// The charts of the answers to SLAs, the first ones of many.
+pub async fn slas(lake: &Lake) -> Result<Vec<Chart>, ReportError> {
+    let charts = sla_charts(lake).await?.into_iter().take(MOST_SLA_CHARTS);
+    drawn(
+        charts
+            .map(|chart| Sketch { heading: chart.figure.title.clone(), figure: chart.figure, sql: chart.sql })
+            .collect(),
+    )
+}
+
+/// A chart without a query of its own.
+pub fn chart_of(heading: &str, figure: Figure) -> Result<Chart, ReportError> {
+    Ok(draw(Sketch { heading: heading.into(), figure, sql: String::new() })?)
+}
+
+/// A page of more would be too large to send around; the others are in the sweep's folder.
+const MOST_SLA_CHARTS: usize = 12;
 
 /// A metric that no run has makes no chart; everything else is an error.
 fn skip_what_is_missing(error: PlotError) -> Result<(), ReportError> {

@@ -1,7 +1,10 @@
 //! The report: one HTML file that needs nothing else. Views are finished strings; the template only places them.
 
 mod charts;
+mod comparison;
 mod view;
+
+pub use comparison::{ComparisonView, TableView, render_comparison};
 
 use crate::plot::PlotError;
 use crate::query::{Lake, QueryError};

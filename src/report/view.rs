@@ -5,7 +5,7 @@ use super::charts::{self, Chart};
 use crate::metric::label;
 use crate::params::{Command, ParamSet};
 use crate::plan::params_text;
-use crate::query::{Answer, FAILURES, Lake, SUMMARY, Value};
+use crate::query::{Answer, FAILURES, Lake, SLAS, SUMMARY, Value};
 use crate::stats::with_interval;
 use crate::store::Sweep;
 use askama::Template;
@@ -23,6 +23,8 @@ pub struct Page {
     sweeps: Vec<Facts>,
     pareto: Vec<Chart>,
     curves: Vec<Chart>,
+    slas: Table,
+    sla_charts: Vec<Chart>,
     table: Table,
     failures: Vec<FailedRun>,
 }
@@ -64,6 +66,8 @@ impl Page {
             sweeps: lake.sweeps().iter().map(facts).collect(),
             pareto: charts::pareto(lake, &varied).await?,
             curves: charts::curves(lake, &varied).await?,
+            slas: table(&lake.sql(SLAS).await?),
+            sla_charts: charts::slas(lake).await?,
             table: table(&lake.sql(SUMMARY).await?),
             failures: lake.sql(FAILURES).await?.rows().iter().map(|row| failed_run(row)).collect(),
         })
