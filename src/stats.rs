@@ -1,6 +1,6 @@
 //! Statistics on plain slices: moments, quantiles and intervals. Pure functions; nothing here reads a clock.
 
-use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, Normal, StudentsT};
 use statrs::function::gamma::digamma;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -87,6 +87,18 @@ pub fn t_quantile(probability: f64, degrees_of_freedom: f64) -> f64 {
         Ok(student) if degrees_of_freedom.is_finite() => student.inverse_cdf(probability),
         _ => Normal::standard().inverse_cdf(probability),
     }
+}
+
+/// The least count whose probability of not being exceeded, in `n` trials that each succeed with `share`, is at least
+/// `probability`.
+pub fn binomial_quantile(probability: f64, share: f64, n: usize) -> usize {
+    let Ok(binomial) = Binomial::new(share, n as u64) else { return 0 };
+    let (mut low, mut high) = (0, n as u64);
+    while low < high {
+        let middle = (low + high) / 2;
+        if binomial.cdf(middle) >= probability { high = middle } else { low = middle + 1 }
+    }
+    low as usize
 }
 
 /// p-values corrected for their number so that of those called significant at most that share is false (Benjamini and

@@ -5,8 +5,8 @@ use super::table::{Output, OutputFormat, short_number};
 use super::trend::Trend;
 use super::{Ended, Failure, block_on, query_failure};
 use crate::compare::{
-    Change, Drift, FrontierChange, Gate, Judge, LEAST_RUNS, Overall, Passage, Question, Side, Sides, Verdict,
-    compare_frontiers, drift, frontier, judge, runs_needed,
+    Change, Drift, FrontierChange, Gate, Judge, LEAST_RUNS, Matched, Overall, Passage, Pooled, Question, Side, Sides,
+    Verdict, compare_frontiers, drift, frontier, judge, runs_needed,
 };
 use crate::metric::Better;
 use crate::metric::label;
@@ -243,18 +243,21 @@ impl Comparison {
     }
 
     /// All changes, those that matter first.
-    fn changes(&self) -> Vec<(&str, &str, &Change)> {
+    fn changes(&self) -> Vec<(&str, &Matched, &Change)> {
         let of_metric = self.metrics.iter().zip(&self.judged).flat_map(|(metric, (changes, _))| {
-            changes
-                .iter()
-                .zip(&self.sides.matched)
-                .map(move |(change, matched)| (metric.as_str(), matched.label.as_str(), change))
+            changes.iter().zip(&self.sides.matched).map(move |(change, matched)| (metric.as_str(), matched, change))
         });
-        let mut all: Vec<(&str, &str, &Change)> = of_metric.collect();
+        let mut all: Vec<(&str, &Matched, &Change)> = of_metric.collect();
         all.sort_by(|left, right| {
             left.2.verdict.cmp(&right.2.verdict).then(right.2.ratio.abs().total_cmp(&left.2.ratio.abs()))
         });
         all
+    }
+
+    /// The change of the percentile of all requests, where they are stored.
+    fn pooled(&self, metric: &str, matched: &Matched) -> Option<Pooled> {
+        let index = self.metrics.iter().position(|known| known == metric)?;
+        matched.pooled[index]
     }
 
     fn counts(&self) -> String {
@@ -400,32 +403,32 @@ impl Comparison {
     }
 
     fn by_combination(&self) -> TableView {
-        let rows = self.changes().into_iter().map(|(metric, combination, change)| {
-            vec![
+        let has_pooled = self.sides.matched.iter().any(|matched| matched.pooled.iter().any(Option::is_some));
+        let rows = self.changes().into_iter().map(|(metric, matched, change)| {
+            let mut row = vec![
                 change.verdict.as_str().to_owned(),
                 metric.to_owned(),
-                combination.to_owned(),
+                matched.label.clone(),
                 short_number(change.base_mean),
                 short_number(change.candidate_mean),
                 signed_percent(change.ratio),
                 interval_text(change.interval),
                 change.q_value.map(|q| format!("{q:.3}")).unwrap_or_default(),
                 format!("{} / {}", change.base_runs, change.candidate_runs),
-            ]
+            ];
+            if has_pooled {
+                row.push(self.pooled(metric, matched).map(pooled_text).unwrap_or_default());
+            }
+            row
         });
+        let mut columns =
+            vec!["verdict", "metric", "combination", "base", "candidate", "change", "95 % interval", "q", "runs"];
+        if has_pooled {
+            columns.push("of all requests");
+        }
         TableView {
             heading: "By combination, the changes that matter first (q: p-value corrected for their number)",
-            columns: vec![
-                "verdict",
-                "metric",
-                "combination",
-                "base",
-                "candidate",
-                "change",
-                "95 % interval",
-                "q",
-                "runs",
-            ],
+            columns,
             rows: rows.collect(),
         }
     }
@@ -469,12 +472,14 @@ impl Comparison {
 
     /// The changes as rows of a table.
     fn rows(&self) -> Vec<Row> {
-        let row = |(metric, combination, change): (&str, &str, &Change)| {
+        let row = |(metric, matched, change): (&str, &Matched, &Change)| {
+            let pooled = self.pooled(metric, matched);
+            let interval = pooled.and_then(|pooled| pooled.interval);
             vec![
                 ("base".to_owned(), self.base.sweep.as_str().into()),
                 ("candidate".to_owned(), self.candidate.sweep.as_str().into()),
                 ("metric".to_owned(), metric.into()),
-                ("combination".to_owned(), combination.into()),
+                ("combination".to_owned(), matched.label.as_str().into()),
                 ("base_mean".to_owned(), change.base_mean.into()),
                 ("candidate_mean".to_owned(), change.candidate_mean.into()),
                 ("base_runs".to_owned(), (change.base_runs as i64).into()),
@@ -485,6 +490,11 @@ impl Comparison {
                 ("p_value".to_owned(), change.p_value.into()),
                 ("q_value".to_owned(), change.q_value.into()),
                 ("detectable".to_owned(), change.detectable.into()),
+                ("pooled_base".to_owned(), pooled.map(|pooled| pooled.base).into()),
+                ("pooled_candidate".to_owned(), pooled.map(|pooled| pooled.candidate).into()),
+                ("pooled_change".to_owned(), pooled.map(|pooled| pooled.change).into()),
+                ("pooled_low".to_owned(), interval.map(|interval| interval.0).into()),
+                ("pooled_high".to_owned(), interval.map(|interval| interval.1).into()),
                 ("verdict".to_owned(), Cell::from(change.verdict.as_str())),
             ]
         };
@@ -615,6 +625,11 @@ fn drawn(view: &TableView, has_color: bool) -> Table {
         }
     }
     table
+}
+
+fn pooled_text(pooled: Pooled) -> String {
+    let interval = pooled.interval.map(|interval| format!(" ({})", interval_text(Some(interval)))).unwrap_or_default();
+    format!("{}{interval}", signed_percent(pooled.change))
 }
 
 fn change_text(change: &Change) -> String {

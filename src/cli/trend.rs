@@ -30,7 +30,7 @@ struct Followed {
 impl Trend {
     /// The table of all combinations, those that changed first.
     pub fn follow(&self) -> Result<Answer, Failure> {
-        let lake = Lake::open(&[self.lake.clone()]).map_err(query_failure)?;
+        let lake = Lake::open(std::slice::from_ref(&self.lake)).map_err(query_failure)?;
         let (sweeps, followed) = block_on(self.read(&lake))??;
         if sweeps.len() < 2 {
             return Err(Failure::input(format!("--trend: {} holds fewer than two sweeps", self.lake.display())));
@@ -93,7 +93,7 @@ impl Trend {
 fn row_of(one: &Followed, points: &[ChangePoint], sweeps: &[String]) -> Row {
     let mut measured = one.runs.iter().filter(|runs| !runs.is_empty()).map(|runs| crate::stats::mean(runs));
     let first = measured.next();
-    let last = measured.last();
+    let last = measured.next_back();
     let changes = points.iter().map(|point| format!("{}: {:+.1} %", sweeps[point.at], point.change * 100.0));
     vec![
         ("combination".to_owned(), one.label.as_str().into()),

@@ -4,6 +4,7 @@ mod change;
 mod drift;
 mod frontier;
 mod gate;
+mod pooled;
 mod sides;
 mod trend;
 
@@ -11,5 +12,6 @@ pub use change::{Change, Judge, LEAST_RUNS, Overall, Pair, Verdict, judge, runs_
 pub use drift::{Drift, Ordered, drift};
 pub use frontier::{Configuration, FrontierChange, compare_frontiers, frontier, hypervolume};
 pub use gate::{Gate, Passage};
+pub use pooled::{Pooled, pooled};
 pub use sides::{Matched, Question, Side, Sides};
 pub use trend::{ChangePoint, change_points};

@@ -1,11 +1,11 @@
 //! Two sweeps side by side: their runs matched by combination, and what else differs between them.
 
-use crate::metric::{Better, Metric};
+use crate::metric::{Better, Metric, percentile_of};
 use crate::plan::params_text;
 use crate::query::{Columns, Filter, Lake, QueryError, Value, literal, quoted};
 use std::collections::BTreeMap;
 
-use super::{Ordered, Pair};
+use super::{Ordered, Pair, Pooled, pooled as pooled_change};
 
 /// What to compare.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct Side {
     pub sweep: String,
     combinations: BTreeMap<String, Combination>,
     facts: Vec<(String, String)>,
+    /// For each metric which percentile of requests it is, if any.
+    percents: Vec<Option<f64>>,
     /// In the order in which they were measured: for each metric the runs with their combination.
     orders: Vec<Vec<Ordered>>,
 }
@@ -32,6 +34,8 @@ struct Combination {
     /// For each metric the values of the runs that have it.
     values: Vec<Vec<f64>>,
     users: Vec<(f64, f64)>,
+    /// For each metric its requests' values in ascending order, where it is a percentile of them.
+    requests: Vec<Vec<f64>>,
 }
 
 /// A combination that both sweeps have.
@@ -40,6 +44,8 @@ pub struct Matched {
     pub label: String,
     /// For each metric.
     pub pairs: Vec<Pair>,
+    /// For each metric that is a percentile of requests, where those are stored.
+    pub pooled: Vec<Option<Pooled>>,
 }
 
 /// What two sweeps have in common, and what not.
@@ -53,8 +59,19 @@ pub struct Sides {
 }
 
 /// Facts of a sweep that a reader of a comparison wants to know when they differ.
-const FACTS: [&str; 10] =
-    ["serve_cmd", "bench_cmd", "engine", "engine_version", "host", "cpu", "gpu", "gpus", "git_commit", "kind"];
+const FACTS: [&str; 11] = [
+    "serve_cmd",
+    "bench_cmd",
+    "engine",
+    "engine_version",
+    "host",
+    "cpu",
+    "gpu",
+    "gpus",
+    "gpu_driver",
+    "git_commit",
+    "kind",
+];
 /// Facts of its runs; with other GPUs, or other requests, a metric is another one.
 const RUN_FACTS: [&str; 3] = ["gpu_count", "num_prompts", "model_id"];
 /// Where they differ, numbers make no sense side by side.
@@ -98,6 +115,7 @@ impl Side {
                 label,
                 values: vec![Vec::new(); metrics.len()],
                 users: Vec::new(),
+                requests: vec![Vec::new(); metrics.len()],
             });
             combination.users.extend(row[3].as_f64().zip(row[4].as_f64()));
             for (index, value) in row[FIRST_METRIC..].iter().enumerate() {
@@ -107,7 +125,14 @@ impl Side {
                 }
             }
         }
-        Ok(Self { sweep: name_of(lake), combinations, facts: facts(lake, &columns).await?, orders })
+        read_requests(lake, question, &key, &filter, &mut combinations).await?;
+        Ok(Self {
+            sweep: name_of(lake),
+            combinations,
+            facts: facts(lake, &columns).await?,
+            percents: percents(question),
+            orders,
+        })
     }
 
     /// The runs of a metric in the order in which they were measured.
@@ -142,7 +167,9 @@ impl Sides {
             let is = candidate.combinations.get(key)?;
             let pairs = was.values.iter().zip(&is.values);
             let pairs = pairs.map(|(base, candidate)| Pair { base: base.clone(), candidate: candidate.clone() });
-            Some(Matched { label: was.label.clone(), pairs: pairs.collect() })
+            let pooled = was.requests.iter().zip(&is.requests).zip(&base.percents);
+            let pooled = pooled.map(|((base, candidate), percent)| pooled_change(base, candidate, (*percent)?));
+            Some(Matched { label: was.label.clone(), pairs: pairs.collect(), pooled: pooled.collect() })
         });
         let only = |of: &Side, other: &Side| {
             let alone = of.combinations.iter().filter(|(key, _)| !other.combinations.contains_key(*key));
@@ -164,6 +191,58 @@ impl Sides {
     pub fn unlike(&self) -> Option<&(String, String, String)> {
         self.differences.iter().find(|(name, ..)| UNLIKE.contains(&name.as_str()))
     }
+}
+
+/// Requests beyond this number are not read: their percentiles are asked for in SQL.
+const MOST_REQUESTS: usize = 20_000_000;
+
+/// Reads the requests' values of the metrics that are percentiles of them.
+async fn read_requests(
+    lake: &Lake,
+    question: &Question,
+    key: &str,
+    filter: &Filter,
+    combinations: &mut BTreeMap<String, Combination>,
+) -> Result<(), QueryError> {
+    let asked: Vec<(usize, &str)> = question
+        .metrics
+        .iter()
+        .enumerate()
+        .filter_map(|(index, metric)| Some((index, request_column(metric)?)))
+        .collect();
+    let stored = lake.sql("SELECT count(*) AS n FROM requests").await?.numbers("n");
+    let stored = stored.first().copied().flatten().unwrap_or(0.0);
+    if asked.is_empty() || stored == 0.0 || stored > MOST_REQUESTS as f64 {
+        return Ok(());
+    }
+    let columns: Vec<String> = asked.iter().map(|(_, column)| format!("requests.{column}")).collect();
+    let sql = format!(
+        "WITH wanted AS (SELECT run_id, {key} AS key FROM runs WHERE status = 'completed' AND {}) SELECT wanted.key, {} FROM \
+         requests JOIN wanted USING (run_id)",
+        filter.to_sql(),
+        columns.join(", ")
+    );
+    for row in lake.sql(&sql).await?.rows() {
+        let Some(combination) = combinations.get_mut(&row[0].to_text()) else { continue };
+        for ((index, _), value) in asked.iter().zip(&row[1..]) {
+            combination.requests[*index].extend(value.as_f64());
+        }
+    }
+    let lists = combinations.values_mut().flat_map(|combination| &mut combination.requests);
+    lists.for_each(|values| values.sort_by(f64::total_cmp));
+    Ok(())
+}
+
+/// The column of `requests` that a percentile is taken of: `e2el_ms` of `p99_e2el_ms`.
+fn request_column(metric: &str) -> Option<&'static str> {
+    let percentile = percentile_of(metric)?;
+    let column = metric.strip_prefix('p')?.strip_prefix(percentile)?.strip_prefix('_')?;
+    ["ttft_ms", "tpot_ms", "e2el_ms"].into_iter().find(|known| *known == column)
+}
+
+fn percents(question: &Question) -> Vec<Option<f64>> {
+    let percent = |metric: &String| percentile_of(metric).filter(|_| request_column(metric).is_some())?.parse().ok();
+    question.metrics.iter().map(percent).collect()
 }
 
 fn match_key(columns: &Columns, match_on: &[String]) -> Result<String, QueryError> {

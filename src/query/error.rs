@@ -16,6 +16,12 @@ pub enum QueryError {
     NoColumn { column: String, nearest: Option<String> },
     #[error("no table `{table}`; there are {}", TABLES.join(", "))]
     NoTable { table: String },
+    #[error("--name: there is no query `{name}`{}; --list tells all", similar(nearest))]
+    NoNamedQuery { name: String, nearest: Option<String> },
+    #[error("--name {query}: needs --param {parameter}=VALUE")]
+    MissingParameter { query: &'static str, parameter: String },
+    #[error("--name {query}: has no parameter `{parameter}`; it has: {known}")]
+    UnknownParameter { query: &'static str, parameter: String, known: String },
     #[error("--filter-by: {condition:?}: {reason}")]
     BadFilter { condition: String, reason: String },
     #[error("queries change nothing: {statement} is not possible on a lake")]
@@ -77,9 +83,13 @@ fn between(text: &str, before: &str, after: &str) -> Option<String> {
     rest.split_once(after).map(|(found, _)| found.to_owned())
 }
 
+fn similar(nearest: &Option<String>) -> String {
+    nearest.as_ref().map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+}
+
 fn hint(nearest: &Option<String>) -> String {
     match nearest {
-        Some(name) => format!("; did you mean `{name}`?"),
+        Some(_) => similar(nearest),
         None => "; `DESCRIBE runs` lists the columns".into(),
     }
 }

@@ -299,6 +299,10 @@ fn sweep_row(sweep: &Sweep) -> Row {
         ("cpu", text(environment.map(|environment| environment.cpu.as_str()))),
         ("gpu", text(gpus.as_deref().filter(|gpus| !gpus.is_empty()))),
         ("gpus", environment.map(|environment| environment.gpus.len() as i64).into()),
+        (
+            "gpu_driver",
+            text(environment.and_then(|environment| environment.gpus.first()).and_then(|gpu| gpu.driver.as_deref())),
+        ),
         ("engine", text(environment.and_then(|environment| environment.engine.as_deref()))),
         ("engine_version", text(environment.and_then(|environment| environment.engine_version.as_deref()))),
         ("git_commit", text(environment.and_then(|environment| environment.git_commit.as_deref()))),

@@ -1,7 +1,10 @@
 //! Verdicts between sweeps: folders whose numbers are known, and real sweeps under their names.
 
-use crate::scratch::Scratch;
+use crate::scratch::{Scratch, wait_until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
+use std::process::Stdio;
 
 /// A folder as vLLM writes it: 4 combinations, so many runs, the latency times a factor. Its noise is the same each time.
 fn sweep(scratch: &Scratch, folder: &str, runs: usize, factor: f64, more: &Value) {
@@ -81,7 +84,7 @@ fn a_gate_is_in_the_exit_code() {
     let gate = |flags: &[&str]| scratch.run(&[&["compare", "base", "candidate"][..], flags].concat());
     let ran = gate(&["--fail-on", "p99_e2el_ms>5%"]);
     assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("--fail-on p99_e2el_ms>5%: max_num_seqs="), "{}", ran.stderr);
+    assert!(ran.stderr.contains("--fail-on p99_e2el_ms>5%: max_concurrency=4 max_num_seqs="), "{}", ran.stderr);
     assert!(ran.stdout.contains("gate p99_e2el_ms>5%: fails"), "{}", ran.stdout);
     assert_eq!(gate(&["--fail-on", "p99_e2el_ms>20%", "--fail-on", "output_throughput<-15%"]).code, Some(0));
     // Of two runs nothing can be told: that has its own choice.
@@ -150,4 +153,107 @@ fn a_sweep_is_named_by_its_age_its_name_or_a_tag() {
     let ran = scratch.run(&["compare", "latest~2", "latest"]);
     assert!(ran.code == Some(2) && ran.stderr.contains("holds only 2 sweep(s)"), "{}", ran.stderr);
     assert_eq!(scratch.run(&["tag", "one", "latest~3"]).code, Some(2));
+}
+
+#[test]
+fn percentiles_are_also_compared_over_all_requests() {
+    let scratch = Scratch::new();
+    let detailed = |scale: f64| {
+        let latencies: Vec<f64> = (1..=200).map(|index| scale * f64::from(index) / 1000.0).collect();
+        json!({"latencies": latencies, "ttfts": [0.1], "output_lens": [4]})
+    };
+    sweep(&scratch, "base", 3, 1.0, &detailed(1.0));
+    sweep(&scratch, "candidate", 3, 1.0, &detailed(1.2));
+    let found = compare(&scratch, &["--metrics", "p99_e2el_ms"]);
+    let change = &found["changes"][0];
+    // 600 requests of each combination, from 1 to 200 ms; the runs' own P99s say nothing of it.
+    assert_eq!((&change["pooled_base"], &change["verdict"]), (&json!(198.01), &json!("same")));
+    assert!((change["pooled_change"].as_f64().unwrap() - 0.2).abs() < 1e-9);
+    assert!(
+        change["pooled_low"].as_f64().unwrap() > 0.15 && change["pooled_high"].as_f64().unwrap() < 0.25,
+        "{change}"
+    );
+}
+
+#[test]
+fn a_trend_names_the_sweep_from_which_on_a_metric_is_another_one() {
+    let scratch = Scratch::new();
+    for (index, factor) in [1.0, 1.001, 1.2, 1.199].into_iter().enumerate() {
+        let day = json!({"date": format!("2026110{}-120000", index + 1)});
+        sweep(&scratch, &format!("lake/day{index}"), 3, factor, &day);
+    }
+    let ran = scratch.ok(&[
+        "compare",
+        "--trend",
+        "lake",
+        "--metric",
+        "p99_e2el_ms",
+        "--format",
+        "json",
+        "--fig",
+        "trend.png",
+    ]);
+    let rows: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(rows.as_array().unwrap().len(), 4);
+    for row in rows.as_array().unwrap() {
+        assert!(
+            row["change_points"].as_str().unwrap().starts_with("day2: +19.")
+                || row["change_points"].as_str().unwrap().starts_with("day2: +20."),
+            "{row}"
+        );
+        assert_eq!(row["sweeps"], 4);
+    }
+    assert!(scratch.exists("trend.png"));
+    let ran = scratch.run(&["compare", "--trend", "lake/day0", "--metric", "p99_e2el_ms"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("fewer than two sweeps"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_page_holds_everything_and_escapes_what_users_type() {
+    let scratch = Scratch::new();
+    let hostile = json!({"label": "</script><script>alert(1)</script>"});
+    sweep(&scratch, "base", 3, 1.0, &hostile);
+    sweep(&scratch, "candidate", 3, 1.2, &hostile);
+    scratch.ok(&["compare", "base", "candidate", "--html", "page.html", "--fig", "fronts.png"]);
+    let page = scratch.read("page.html");
+    assert!(page.contains("candidate against base: worse") && page.contains("data:image/png;base64,"), "{page}");
+    assert!(!page.contains("<script>") && page.contains("&#60;script&#62;"), "{page}");
+    assert!(std::fs::read(scratch.path("fronts.png")).unwrap().starts_with(b"\x89PNG"));
+}
+
+#[test]
+fn a_sweep_that_still_runs_is_not_compared() {
+    let scratch = Scratch::new();
+    let (sim, bench) = (scratch.sim(""), scratch.bench(""));
+    let arguments = ["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "--num-runs"];
+    scratch.ok(&[&arguments[..], &["1", "-e", "one"]].concat());
+    let mut child =
+        scratch.command(&[&arguments[..], &["500", "-e", "two"]].concat()).stderr(Stdio::null()).spawn().unwrap();
+    wait_until("the second sweep is under way", || scratch.exists("results/two/run=0.parquet"));
+    let ran = scratch.run(&["compare", "one", "two"]);
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
+    child.wait().unwrap();
+    assert!(ran.code == Some(2) && ran.stderr.contains("two: is still running"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_compare_starts_from_can_be_asked_in_sql() {
+    let scratch = Scratch::new();
+    sweep(&scratch, "base", 3, 1.0, &json!({}));
+    sweep(&scratch, "candidate", 3, 1.1, &json!({}));
+    let params = ["--param", "base=base", "--param", "candidate=candidate", "--param", "metric=p99_e2el_ms"];
+    let ran =
+        scratch.ok(&[&["query", "base", "candidate", "--name", "compare", "--format", "json"][..], &params].concat());
+    let rows: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let found = compare(&scratch, &["--metrics", "p99_e2el_ms"]);
+    assert_eq!(rows.as_array().unwrap().len(), found["changes"].as_array().unwrap().len());
+    for row in rows.as_array().unwrap() {
+        assert!((row["change"].as_f64().unwrap() - 0.1).abs() < 1e-9 && row["base_n"] == 3, "{row}");
+    }
+    let listed = scratch.ok(&["query", "--list"]).stdout;
+    assert!(listed.contains("compare --param metric=… --param base=… --param candidate=…"), "{listed}");
+    let ran = scratch.run(&["query", "base", "--name", "best"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("needs --param sla=VALUE"), "{}", ran.stderr);
+    let ran = scratch.run(&["query", "base", "candidate", "--name", "slowest", "--param", "limit=3"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
 }
