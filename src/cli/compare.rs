@@ -33,7 +33,7 @@ pub struct Arguments {
     #[arg(long, value_delimiter = ',', default_value = "output_throughput,median_ttft_ms,median_tpot_ms,p99_e2el_ms")]
     metrics: Vec<String>,
     /// Instead: follow a metric of each combination over all sweeps of a lake, with its change points.
-    #[arg(long, value_name = "LAKE", conflicts_with = "sweeps", requires = "metric")]
+    #[arg(long, value_name = "LAKE", requires = "metric", conflicts_with_all = ["sweeps", "fail_on", "html", "match_on"])]
     trend: Option<PathBuf>,
     /// The metric that --trend follows.
     #[arg(long, requires = "trend")]
@@ -233,6 +233,8 @@ impl Comparison {
             })
             .filter(|(passage, _)| *passage != Passage::Passes)
             .collect();
+        // What can't be run any more is no better than what became slower.
+        reasons.extend(self.sides.lost.iter().map(|label| (Passage::Fails, format!("{label} failed"))));
         let passage = match &reasons {
             reasons if reasons.iter().any(|(passage, _)| *passage == Passage::Fails) => Passage::Fails,
             reasons if reasons.is_empty() => Passage::Passes,
@@ -294,6 +296,9 @@ impl Comparison {
         let mut notes: Vec<String> =
             self.sides.differences.iter().map(|(name, was, is)| format!("differs: {name}: {was:?} → {is:?}")).collect();
         notes.push(format!("{} combination(s) in common", self.sides.matched.len()));
+        if !self.sides.lost.is_empty() {
+            notes.push(format!("failed in the candidate: {}", shortened(&self.sides.lost)));
+        }
         for (side, labels) in [("base", &self.sides.only_base), ("candidate", &self.sides.only_candidate)] {
             if !labels.is_empty() {
                 notes.push(format!("only in the {side}: {}", shortened(labels)));

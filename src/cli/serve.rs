@@ -16,6 +16,7 @@ use crate::sweep::{
 };
 use chrono::{Local, Utc};
 use serde_json::{Map, Value};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -133,10 +134,10 @@ impl Job {
         }
     }
 
-    fn course(&self, num_runs: usize) -> Box<dyn Course> {
+    fn course(&self, num_runs: usize, answered: HashSet<(String, String)>) -> Box<dyn Course> {
         match self {
             Self::Serve => Box::new(Repeats { num_runs }),
-            Self::Tune(options) => Box::new(Tuner::new(TunerOptions { num_runs, ..options.clone() })),
+            Self::Tune(options) => Box::new(Tuner::new(TunerOptions { num_runs, ..options.clone() }, answered)),
             Self::Explore(workload) => Box::new(Workload { num_runs, ..workload.clone() }),
         }
     }
@@ -206,6 +207,10 @@ impl Prepared {
         let bench_params = sets_of(arguments.bench_params.as_deref())?;
         if let Some((flag, variable)) = job.turned() {
             check_is_free(flag, variable.key(), &bench_cmd, &bench_params)?;
+            if matches!(job, Job::Explore(_)) {
+                // The serial run is one at a time, whatever the variable.
+                check_params(flag, Variable::MaxConcurrency.key(), &bench_params)?;
+            }
         }
         let plan = Plan::new(&PlanRequest {
             serve_cmd: serve_cmd.clone(),
@@ -287,7 +292,7 @@ impl Prepared {
 
     /// Where the sweep begins with a combination, if it chooses levels itself.
     fn first_level(&self, bench: &BenchPlan) -> Result<Option<Level>, Failure> {
-        match self.job.course(1).next(bench, &[]).map_err(Failure::input)? {
+        match self.job.course(1, HashSet::new()).next(bench, &[]).map_err(Failure::input)? {
             Next::Run(level) => Ok(level),
             Next::Enough => Ok(None),
         }
@@ -305,7 +310,7 @@ impl Prepared {
             percentiles: self.job.percentiles(),
             keeper: std::env::current_exe().map_err(Failure::work)?,
         };
-        let mut course = self.job.course(self.plan.num_runs as usize);
+        let mut course = self.job.course(self.plan.num_runs as usize, writer.answered_slas().clone());
         let mut progress = Progress::new();
         let ended = block_on(async {
             let mut interrupt = interrupt_on_signals()?;
@@ -382,6 +387,10 @@ fn check_is_free(flag: &str, key: &str, bench_cmd: &Command, bench_params: &[Par
     if bench_cmd.flag(&[key]).is_some() {
         return Err(Failure::input(format!("{flag} {key}: --bench-cmd sets it, too; take it out there")));
     }
+    check_params(flag, key, bench_params)
+}
+
+fn check_params(flag: &str, key: &str, bench_params: &[ParamSet]) -> Result<(), Failure> {
     match bench_params.iter().position(|set| set.get(key).is_some()) {
         Some(index) => Err(Failure::input(format!(
             "{flag} {key}: --bench-params sets it, too (parameter set {}); take it out there",

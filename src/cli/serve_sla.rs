@@ -75,7 +75,14 @@ pub fn read_slas(path: &Path) -> Result<Vec<Sla>, Failure> {
     let slas = sets.into_iter().enumerate().map(|(index, set)| {
         sla_of(set).map_err(|reason| Failure::input(format!("{}: SLA {}: {reason}", path.display(), index + 1)))
     });
-    slas.collect()
+    let slas: Vec<Sla> = slas.collect::<Result<_, _>>()?;
+    for (index, sla) in slas.iter().enumerate() {
+        let is_same = |other: &&Sla| other.to_string() == sla.to_string() || other.file_text() == sla.file_text();
+        if slas[..index].iter().any(|other| is_same(&other)) {
+            return Err(Failure::input(format!("{}: SLA {} is given twice: {sla}", path.display(), index + 1)));
+        }
+    }
+    Ok(slas)
 }
 
 fn sla_of(set: ParamSet) -> Result<Sla, String> {

@@ -36,7 +36,7 @@ pub struct Arguments {
 }
 
 /// Columns in front of the metrics.
-const FIRST_METRIC: usize = 6;
+const FIRST_METRIC: usize = 7;
 
 pub fn exec(arguments: Arguments) -> Ended {
     let slas = read_slas(&arguments.sla_params)?;
@@ -83,7 +83,7 @@ async fn answers(
     metrics.dedup();
     let columns: Vec<String> = metrics.iter().map(|metric| quoted(metric)).collect();
     let sql = format!(
-        "SELECT sweep, serve_name, serve_params, bench_name, bench_params, {}, {} FROM runs WHERE status = 'completed' AND {} IS \
+        "SELECT sweep, serve_name, serve_params, bench_name, bench_params, {}, status = 'completed', {} FROM runs WHERE {} IS \
          NOT NULL ORDER BY started_at, run_number",
         quoted(variable.key()),
         columns.join(", "),
@@ -125,8 +125,8 @@ fn made(row: &[Value], variable: Variable, metrics: &[&str]) -> Made {
     let numbers = metrics.iter().zip(&row[FIRST_METRIC..]);
     let numbers = numbers.filter_map(|(metric, value)| Some(((*metric).to_owned(), json!(value.as_f64()?))));
     Made {
-        level: row[FIRST_METRIC - 1].as_f64().map(|value| variable.level(value)),
+        level: row[FIRST_METRIC - 2].as_f64().map(|value| variable.level(value)),
         number: 0,
-        result: Some(numbers.collect()),
+        result: (row[FIRST_METRIC - 1] == Value::Bool(true)).then(|| numbers.collect()),
     }
 }

@@ -62,7 +62,9 @@ pub fn exec(mut arguments: Arguments) -> Ended {
     if !arguments.dry_run {
         check_program("--startup-cmd", &command).map_err(Failure::input)?;
     }
-    match known_flags(&command) {
+    // A dry run starts nothing, not even to ask for help.
+    let known = if arguments.dry_run && !arguments.strict_params { None } else { known_flags(&command) };
+    match known {
         Some(known) => {
             keep_known(&mut serve_params, "--serve-params", &known, arguments.strict_params)?;
             keep_known(&mut startup_params, "--startup-params", &known, arguments.strict_params)?;

@@ -227,7 +227,10 @@ fn overall(changes: &[Change], tested: &[Option<Tested>], better: Better, judge:
     let std_error = tested.iter().map(|cell| cell.std_error.powi(2)).sum::<f64>().sqrt() / count;
     let degrees_of_freedom = tested.iter().map(|cell| cell.degrees_of_freedom).fold(0.0, f64::max);
     let critical = |confidence: f64| t_quantile(0.5 + confidence / 2.0, degrees_of_freedom) * std_error;
-    let p_value = if std_error > 0.0 { t_p_value(difference / std_error, degrees_of_freedom) } else { 1.0 };
+    let p_value = match std_error > 0.0 {
+        true => t_p_value(difference / std_error, degrees_of_freedom),
+        false => f64::from(u8::from(difference == 0.0)),
+    };
     let noise = (tested.iter().map(|cell| cell.std.powi(2)).sum::<f64>() / count).sqrt();
     Overall {
         ratio: difference.exp_m1(),

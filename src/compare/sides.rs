@@ -3,7 +3,7 @@
 use crate::metric::{Better, Metric, percentile_of};
 use crate::plan::params_text;
 use crate::query::{Columns, Filter, Lake, QueryError, Value, literal, quoted};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Ordered, Pair, Pooled, pooled as pooled_change};
 
@@ -21,6 +21,8 @@ pub struct Question {
 pub struct Side {
     pub sweep: String,
     combinations: BTreeMap<String, Combination>,
+    /// Combinations with a failed run.
+    failed: BTreeSet<String>,
     facts: Vec<(String, String)>,
     /// For each metric which percentile of requests it is, if any.
     percents: Vec<Option<f64>>,
@@ -54,6 +56,8 @@ pub struct Sides {
     pub matched: Vec<Matched>,
     pub only_base: Vec<String>,
     pub only_candidate: Vec<String>,
+    /// Combinations of the base of which every run of the candidate failed.
+    pub lost: Vec<String>,
     /// Facts that differ: name, base, candidate.
     pub differences: Vec<(String, String, String)>,
 }
@@ -129,7 +133,8 @@ impl Side {
         Ok(Self {
             sweep: name_of(lake),
             combinations,
-            facts: facts(lake, &columns).await?,
+            failed: failed(lake, &key, &filter).await?,
+            facts: facts(lake, &columns, &filter).await?,
             percents: percents(question),
             orders,
         })
@@ -175,6 +180,11 @@ impl Sides {
             let alone = of.combinations.iter().filter(|(key, _)| !other.combinations.contains_key(*key));
             alone.map(|(_, combination)| combination.label.clone()).collect()
         };
+        let lost = base
+            .combinations
+            .iter()
+            .filter(|(key, _)| !candidate.combinations.contains_key(*key) && candidate.failed.contains(*key));
+        let lost = lost.map(|(_, combination)| combination.label.clone());
         let differences = base.facts.iter().filter_map(|(name, was)| {
             let is = candidate.facts.iter().find(|fact| fact.0 == *name).map(|fact| &fact.1)?;
             (was != is).then(|| (name.clone(), was.clone(), is.clone()))
@@ -183,6 +193,7 @@ impl Sides {
             matched: matched.collect(),
             only_base: only(base, candidate),
             only_candidate: only(candidate, base),
+            lost: lost.collect(),
             differences: differences.collect(),
         }
     }
@@ -266,7 +277,13 @@ fn name_of(lake: &Lake) -> String {
     lake.sweeps().iter().map(|sweep| sweep.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-async fn facts(lake: &Lake, columns: &Columns) -> Result<Vec<(String, String)>, QueryError> {
+async fn failed(lake: &Lake, key: &str, filter: &Filter) -> Result<BTreeSet<String>, QueryError> {
+    let sql = format!("SELECT DISTINCT {key} AS key FROM runs WHERE status = 'failed' AND {}", filter.to_sql());
+    let keys = lake.sql(&sql).await?.column("key").unwrap_or_default();
+    Ok(keys.iter().map(Value::to_text).collect())
+}
+
+async fn facts(lake: &Lake, columns: &Columns, filter: &Filter) -> Result<Vec<(String, String)>, QueryError> {
     let of_sweeps = lake.columns("sweeps").await?;
     let names: Vec<&str> = FACTS.into_iter().filter(|name| of_sweeps.has(name)).collect();
     let row = lake.sql(&format!("SELECT {} FROM sweeps", names.join(", "))).await?.rows().into_iter().next();
@@ -277,8 +294,9 @@ async fn facts(lake: &Lake, columns: &Columns) -> Result<Vec<(String, String)>, 
     }
     for name in RUN_FACTS.into_iter().filter(|name| columns.has(name)) {
         let sql = format!(
-            "SELECT DISTINCT CAST({0} AS VARCHAR) AS v FROM runs WHERE {0} IS NOT NULL ORDER BY v",
-            quoted(name)
+            "SELECT DISTINCT CAST({0} AS VARCHAR) AS v FROM runs WHERE {0} IS NOT NULL AND {1} ORDER BY v",
+            quoted(name),
+            filter.to_sql()
         );
         let values = lake.sql(&sql).await?.column("v").unwrap_or_default();
         facts.push((name.to_owned(), values.iter().map(Value::to_text).collect::<Vec<_>>().join(", ")));

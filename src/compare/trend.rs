@@ -51,7 +51,7 @@ struct Segmentation<'a> {
 impl Segmentation<'_> {
     fn split(&self, from: usize, to: usize, points: &mut Vec<ChangePoint>) {
         let splits = (from + 1..to).filter_map(|at| self.change_at(from, at, to));
-        let Some(best) = splits.min_by(|left, right| left.p_value.total_cmp(&right.p_value)) else { return };
+        let Some((_, best)) = splits.max_by(|left, right| left.0.total_cmp(&right.0)) else { return };
         let corrected = (best.p_value * (to - from - 1) as f64).min(1.0);
         if corrected > self.judge.false_discovery_rate || best.change.ln_1p().abs() < self.judge.threshold.ln_1p() {
             return;
@@ -61,19 +61,21 @@ impl Segmentation<'_> {
         self.split(best.at, to, points);
     }
 
-    fn change_at(&self, from: usize, at: usize, to: usize) -> Option<ChangePoint> {
+    /// How far both sides of a split are apart, in units that do not depend on the noise, and what that is worth.
+    fn change_at(&self, from: usize, at: usize, to: usize) -> Option<(f64, ChangePoint)> {
         let all = |range: std::ops::Range<usize>| self.logs[range].iter().flatten().copied().collect::<Vec<f64>>();
         let (before, after) = (all(from..at), all(at..to));
-        if before.is_empty() || after.is_empty() {
+        if before.is_empty() || self.logs[at].is_empty() {
             return None;
         }
         let difference = mean(&after) - mean(&before);
-        let std_error = (self.variance * (1.0 / before.len() as f64 + 1.0 / after.len() as f64)).sqrt();
+        let weight = (1.0 / before.len() as f64 + 1.0 / after.len() as f64).sqrt();
+        let std_error = self.variance.sqrt() * weight;
         let p_value = match std_error > 0.0 {
             true => t_p_value(difference / std_error, self.degrees_of_freedom),
             false => f64::from(u8::from(difference == 0.0)),
         };
-        Some(ChangePoint { at, change: difference.exp_m1(), p_value })
+        Some((difference.abs() / weight, ChangePoint { at, change: difference.exp_m1(), p_value }))
     }
 }
 
@@ -99,6 +101,9 @@ mod tests {
     fn noise_and_changes_that_do_not_matter_are_none() {
         assert!(change_points(&series(&[100.0, 100.3, 99.7, 100.1, 99.9]), &JUDGE).is_empty());
         assert!(change_points(&series(&[100.0, 100.0, 101.5, 101.5]), &JUDGE).is_empty());
+        // A metric without any noise changes once; a sweep without runs is not where it changed.
+        let exact = [vec![1.0; 3], vec![1.0; 3], vec![], vec![2.0; 3], vec![2.0; 3]];
+        assert_eq!(change_points(&exact, &JUDGE).iter().map(|point| point.at).collect::<Vec<_>>(), [3]);
         // Single runs tell nothing of their noise.
         assert!(change_points(&[vec![1.0], vec![2.0], vec![2.0]], &JUDGE).is_empty());
     }

@@ -123,7 +123,11 @@ const MOST_RUNS_AT_AN_END: usize = 3;
 /// From what was measured, in the order in which it was, to what comes next. The first `given` runs were there before the
 /// search began: they count as knowledge, not as runs that it made.
 pub fn next_step(domain: &Domain, measured: &[Measured], given: usize) -> Step {
-    Search { domain, levels: levels_of(measured), measured, given }.next()
+    // What lies outside was measured for another domain.
+    let is_inside = |run: &&Measured| domain.min <= run.value && run.value <= domain.max;
+    let given = measured[..given].iter().filter(is_inside).count();
+    let measured: Vec<Measured> = measured.iter().filter(is_inside).copied().collect();
+    Search { domain, levels: levels_of(&measured), measured: &measured, given }.next()
 }
 
 /// What runs that were made for another purpose say: the answer without any further run.

@@ -23,6 +23,7 @@ pub struct SweepWriter {
     folder: PathBuf,
     manifest: Manifest,
     folders: HashMap<String, String>,
+    answered: HashSet<(String, String)>,
     _lock: Flock<File>,
 }
 
@@ -55,6 +56,7 @@ impl SweepWriter {
         let folder = lake.join(name);
         let stored = existing_manifest(&folder)?;
         check_unchanged(&folder, &stored, &wanted)?;
+        let stored_state = stored.state;
         let manifest = Manifest {
             sweep: stored.sweep,
             started_at: stored.started_at,
@@ -68,7 +70,11 @@ impl SweepWriter {
             },
             ..wanted
         };
-        let writer = Self::open(folder, manifest, combinations)?;
+        let has_ended = stored_state == SweepState::Completed;
+        let mut writer = Self::open(folder, manifest, combinations)?;
+        if has_ended {
+            writer.answered = answered(&writer.folder.join(layout::SLA));
+        }
         // From now on the loose files are the truth: a compacted table would miss what is added.
         compact::remove_compacted(&writer.folder)?;
         Ok(writer)
@@ -98,7 +104,7 @@ impl SweepWriter {
         }
         manifest.state = SweepState::Running;
         manifest.write(&folder)?;
-        Ok(Self { folder, manifest, folders, _lock: lock })
+        Ok(Self { folder, manifest, folders, answered: HashSet::new(), _lock: lock })
     }
 
     /// Gives a level of a combination its folder.
@@ -149,6 +155,11 @@ impl SweepWriter {
             }
         }
         Ok(())
+    }
+
+    /// Combinations with the SLAs that were answered when the sweep, now resumed, had ended.
+    pub fn answered_slas(&self) -> &HashSet<(String, String)> {
+        &self.answered
     }
 
     pub fn folder(&self) -> &Path {
@@ -306,10 +317,18 @@ impl SweepWriter {
     }
 }
 
-/// The rows of a table that answer other questions (combination and SLA) than those of another one.
+/// Combination and SLA of each row of a table of answers.
+fn answered(path: &Path) -> HashSet<(String, String)> {
+    let Ok(batch) = read_parquet(path) else { return HashSet::new() };
+    let column = |name: &str| batch.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
+    let (Some(combinations), Some(slas)) = (column("combination"), column("sla")) else { return HashSet::new() };
+    (0..batch.num_rows()).map(|row| (combinations.value(row).to_owned(), slas.value(row).to_owned())).collect()
+}
+
+/// The rows of a table that answer other questions (combination, variable and SLA) than those of another one.
 fn without_questions_of(stored: &RecordBatch, new: &RecordBatch) -> RecordBatch {
     let questions = |batch: &RecordBatch| -> Vec<String> {
-        let columns = ["combination", "sla"]
+        let columns = ["combination", "variable", "sla"]
             .map(|name| batch.column_by_name(name).and_then(|column| column.as_string_opt::<i32>()));
         let text = |row: usize| columns.iter().flatten().map(|column| column.value(row)).collect::<Vec<_>>().join("\0");
         (0..batch.num_rows()).map(text).collect()

@@ -4,7 +4,7 @@ use super::course::Made;
 use crate::metric::label;
 use crate::plan::{Combination, Level};
 use crate::record::{Cell, Row};
-use crate::sla::{Answer, Constraint, Distance, Measured, Sla, Status, standing};
+use crate::sla::{Answer, Constraint, Distance, Measured, Operator, Sla, Status, standing};
 use serde_json::{Map, Value, json};
 
 /// Beyond so many times the rate that a saturated server completes, a higher rate changes little.
@@ -67,6 +67,12 @@ impl<'a> Runs<'a> {
         Self { variable, runs: made.iter().filter_map(at).collect() }
     }
 
+    /// The runs at a limited rate.
+    pub fn limited(mut self) -> Self {
+        self.runs.retain(|run| run.0.is_finite());
+        self
+    }
+
     fn values(&self) -> Vec<f64> {
         let mut values: Vec<f64> = self.runs.iter().map(|run| run.0).collect();
         values.sort_by(f64::total_cmp);
@@ -78,8 +84,9 @@ impl<'a> Runs<'a> {
         self.runs.iter().filter(move |run| run.0 == value).map(|run| run.1)
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.runs.is_empty()
+    /// The runs at a value, and how many of them completed.
+    pub fn count_at(&self, value: f64) -> (usize, usize) {
+        (self.at(value).count(), self.at(value).flatten().count())
     }
 
     pub fn value_with_fewer_than(&self, count: usize) -> Option<f64> {
@@ -92,33 +99,49 @@ impl<'a> Runs<'a> {
         (!numbers.is_empty()).then(|| crate::stats::mean(&numbers))
     }
 
-    /// The constraints that a higher load can break. One that the least load breaks and the greatest meets (a throughput,
-    /// mostly) bounds the load from below: it has no say in how high the load may go.
+    /// The constraints that a higher load can break. One that the least load breaks and a higher one meets (a throughput,
+    /// mostly) bounds the load from below: it has no say in how high the load may go. Where no higher load was completed,
+    /// a constraint that asks for much is taken to be one.
     fn breakable(&self, sla: &Sla) -> Sla {
         let values = self.values();
-        let (Some(least), Some(greatest)) = (values.first(), values.last()) else { return sla.clone() };
+        let Some((least, higher)) = values.split_first() else { return sla.clone() };
         let is_met = |constraint: &Constraint, value: &f64| {
-            self.mean(*value, &constraint.metric).is_some_and(|metric| constraint.margin(metric) <= 0.0)
+            Some(constraint.margin(self.mean(*value, &constraint.metric)?) <= 0.0)
         };
-        let wants_load = |constraint: &Constraint| !is_met(constraint, least) && is_met(constraint, greatest);
+        let wants_load = |constraint: &Constraint| {
+            let mut seen = higher.iter().filter_map(|value| is_met(constraint, value)).peekable();
+            let asks_for_much = matches!(constraint.operator, Operator::AtLeast | Operator::Above);
+            let is_met_higher = if seen.peek().is_some() { seen.any(|is_met| is_met) } else { asks_for_much };
+            is_met(constraint, least) == Some(false) && is_met_higher
+        };
         let kept: Vec<Constraint> = sla.constraints.iter().filter(|each| !wants_load(each)).cloned().collect();
         if kept.is_empty() { sla.clone() } else { Sla { constraints: kept, ..sla.clone() } }
     }
 
-    /// The runs' margins, in the order in which they were measured; an infinite value stands at `unlimited`.
+    /// The runs' margins, in the order in which they were measured; an infinite value stands at `unlimited`. A run that
+    /// failed meets no SLA; where others of its level completed, it says nothing but that it was made. Results that were
+    /// made without a metric of the SLA are none.
     pub fn measured(&self, sla: &Sla, unlimited: f64) -> Vec<Measured> {
         let sla = self.breakable(sla);
+        let has_metrics =
+            |result: &Map<String, Value>| sla.constraints.iter().all(|each| result.contains_key(&each.metric));
         let of = |&(value, result): &(f64, Option<&Map<String, Value>>)| {
-            let distance = result.map_or(Distance::hopeless(), |result| sla.distance(|key| number(result, key)));
-            Measured { value: if value.is_infinite() { unlimited } else { value }, margin: distance.margin }
+            let margin = match result {
+                Some(result) if has_metrics(result) => sla.distance(|key| number(result, key)).margin,
+                Some(_) => return None,
+                None if self.at(value).flatten().any(has_metrics) => self.distance(value, &sla).margin,
+                None => Distance::hopeless().margin,
+            };
+            Some(Measured { value: if value.is_infinite() { unlimited } else { value }, margin })
         };
-        self.runs.iter().map(of).collect()
+        self.runs.iter().filter_map(of).collect()
     }
 
     /// Where a run at an unlimited request rate stands among the others.
     pub fn unlimited(&self) -> Option<f64> {
-        let throughput = self.mean(f64::INFINITY, "request_throughput")?;
-        Some(SATURATED * throughput)
+        // Of the first such run only: the place must not move when it is repeated.
+        let first = self.at(f64::INFINITY).flatten().find_map(|result| number(result, "request_throughput"))?;
+        Some(SATURATED * first)
     }
 
     /// What these runs say, without any further one.
@@ -140,11 +163,12 @@ impl<'a> Runs<'a> {
 /// The answer with what stood for an unlimited rate written as such. Between the rates that were measured and no limit
 /// at all nothing is known.
 pub fn with_unlimited(mut answer: Answer, unlimited: f64) -> Answer {
-    if answer.upper == Some(unlimited) && answer.status == Status::Found {
+    let is_unlimited = |value: f64| (value / unlimited - 1.0).abs() < 1e-9;
+    if answer.upper.is_some_and(is_unlimited) && answer.status == Status::Found {
         answer.status = Status::Wide;
     }
     for end in [&mut answer.value, &mut answer.lower, &mut answer.upper] {
-        *end = end.map(|value| if value == unlimited { f64::INFINITY } else { value });
+        *end = end.map(|value| if is_unlimited(value) { f64::INFINITY } else { value });
     }
     answer
 }

@@ -33,7 +33,8 @@ pub fn known_flags(command: &Command) -> Option<Vec<String>> {
     let help = |flag: &str| {
         let words = command.with_words([flag]);
         let (program, arguments) = words.words().split_first()?;
-        let output = std::process::Command::new(program).args(arguments).output().ok()?;
+        let output =
+            std::process::Command::new(program).args(arguments).envs(command.env.iter().cloned()).output().ok()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         output.status.success().then_some(text)
     };

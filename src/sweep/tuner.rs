@@ -4,9 +4,9 @@ use super::course::{Course, Made, Next};
 use super::finding::{Finding, Runs, Variable, with_unlimited};
 use crate::plan::{BenchPlan, nearest_name};
 use crate::record::Row;
-use crate::sla::{Answer, Domain, Sla, Step, next_step, rounded};
+use crate::sla::{Answer, Domain, Sla, Status, Step, next_step, rounded};
 use crate::store::{StoreError, SweepWriter};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// How to search.
 #[derive(Clone, Debug)]
@@ -31,13 +31,30 @@ pub struct Tuner {
     options: TunerOptions,
     /// Runs that a combination had when the search for an SLA began.
     given: HashMap<(String, usize), usize>,
+    /// Runs that a combination had when this sweep came to it.
+    stored: HashMap<String, usize>,
+    /// Combinations with SLAs that were answered by a sweep that had ended.
+    answered: HashSet<(String, String)>,
     answers: Vec<Row>,
     history: Vec<Row>,
 }
 
 impl Tuner {
-    pub fn new(options: TunerOptions) -> Self {
-        Self { options, given: HashMap::new(), answers: Vec::new(), history: Vec::new() }
+    pub fn new(options: TunerOptions, answered: HashSet<(String, String)>) -> Self {
+        Self {
+            options,
+            answered,
+            given: HashMap::new(),
+            stored: HashMap::new(),
+            answers: Vec::new(),
+            history: Vec::new(),
+        }
+    }
+
+    /// The runs that count: those at an unlimited rate only where the search goes up to it.
+    fn runs<'a>(&self, made: &'a [Made]) -> Runs<'a> {
+        let runs = Runs::of(self.options.variable, made);
+        if self.is_max_infinite() { runs } else { runs.limited() }
     }
 
     /// Between which values is searched, once that is known: a rate needs a run at full load first.
@@ -76,9 +93,19 @@ impl Tuner {
         match next_step(domain, &runs.measured(sla, domain.max), self.given(bench, index)) {
             Step::Done(answer) if self.is_max_infinite() => Some(with_unlimited(answer, domain.max)),
             Step::Done(answer) => Some(answer),
-            Step::Run(_) => runs.standing(sla, domain.tolerance),
+            Step::Run(_) => runs.standing(sla, domain.tolerance).map(|answer| unfinished(answer, domain)),
         }
     }
+}
+
+/// An answer of a search that was cut short: what holds at the ends of what was measured need not hold everywhere.
+fn unfinished(answer: Answer, domain: &Domain) -> Answer {
+    let is_everywhere = match answer.status {
+        Status::PassesEverywhere => answer.lower.is_some_and(|value| value >= domain.max),
+        Status::FailsEverywhere => answer.upper.is_some_and(|value| value <= domain.min),
+        Status::Found | Status::Wide => true,
+    };
+    if is_everywhere { answer } else { Answer { status: Status::Wide, ..answer } }
 }
 
 impl Course for Tuner {
@@ -87,22 +114,27 @@ impl Course for Tuner {
     }
 
     fn next(&mut self, bench: &BenchPlan, made: &[Made]) -> Result<Next, String> {
-        check_metrics(&self.options.slas, made)?;
+        let stored = *self.stored.entry(bench.combination.id.to_string()).or_insert(made.len());
+        check_metrics(&self.options.slas, &made[stored..])?;
         let variable = self.options.variable;
-        let runs = Runs::of(variable, made);
+        let runs = self.runs(made);
         if let Some(value) = runs.value_with_fewer_than(self.options.num_runs) {
             return Ok(Next::Run(Some(variable.level(value))));
         }
         let Some(domain) = self.domain(bench, &runs) else {
-            return match runs.is_empty() {
-                true => Ok(Next::Run(Some(variable.level(f64::INFINITY)))),
-                false => Err("the run at an unlimited request rate has no request_throughput; give --sla-max".into()),
+            return match runs.count_at(f64::INFINITY) {
+                (0, _) => Ok(Next::Run(Some(variable.level(f64::INFINITY)))),
+                // Nothing can be tuned on a server that fails under load.
+                (_, 0) => Ok(Next::Enough),
+                _ => Err("the run at an unlimited request rate has no request_throughput; give --sla-max".into()),
             };
         };
         for (index, sla) in self.options.slas.iter().enumerate() {
             let measured = runs.measured(sla, domain.max);
-            let key = (bench.combination.id.to_string(), index);
-            let given = *self.given.entry(key).or_insert(measured.len());
+            // An answered search goes on where it was, and does not get its runs anew.
+            let is_answered = self.answered.contains(&(bench.combination.id.to_string(), sla.to_string()));
+            let given = if is_answered { 0 } else { measured.len() };
+            let given = *self.given.entry((bench.combination.id.to_string(), index)).or_insert(given);
             if let Step::Run(value) = next_step(&domain, &measured, given) {
                 let is_unlimited = self.is_max_infinite() && value == domain.max;
                 return Ok(Next::Run(Some(variable.level(if is_unlimited { f64::INFINITY } else { value }))));
@@ -112,8 +144,9 @@ impl Course for Tuner {
     }
 
     fn conclude(&mut self, bench: &BenchPlan, made: &[Made], writer: &SweepWriter) -> Result<(), StoreError> {
-        let runs = Runs::of(self.options.variable, made);
-        let can_tell = check_metrics(&self.options.slas, made).is_ok();
+        let runs = self.runs(made);
+        let stored = self.stored.get(bench.combination.id.as_str()).copied().unwrap_or(made.len());
+        let can_tell = check_metrics(&self.options.slas, &made[stored..]).is_ok();
         let Some(domain) = self.domain(bench, &runs).filter(|_| can_tell) else { return Ok(()) };
         for (index, sla) in self.options.slas.clone().iter().enumerate() {
             let Some(answer) = self.answer(&domain, bench, index, &runs) else { continue };
@@ -126,7 +159,7 @@ impl Course for Tuner {
     }
 }
 
-/// SLAs on metrics that the benchmark does not report can't be met or broken: told after the first run.
+/// SLAs on metrics that the benchmark does not report can't be met or broken: told after the first run that is made.
 fn check_metrics(slas: &[Sla], made: &[Made]) -> Result<(), String> {
     let Some(result) = made.iter().find_map(|made| made.result.as_ref()) else { return Ok(()) };
     let metrics = slas.iter().flat_map(|sla| &sla.constraints).map(|constraint| &constraint.metric);

@@ -3,7 +3,7 @@
 use super::course::{Course, Made, Next};
 use super::finding::Variable;
 use crate::plan::{BenchPlan, Level};
-use crate::stats::mean;
+use crate::sla::rounded;
 use crate::store::{StoreError, SweepWriter};
 use serde_json::{Map, Value, json};
 
@@ -13,6 +13,9 @@ pub enum Spacing {
     Linear,
     Geometric,
 }
+
+/// Rates are told to a hundredth of a part.
+const RATE_PRECISION: f64 = 0.01;
 
 /// The course of `serve_workload`.
 #[derive(Clone, Debug)]
@@ -49,8 +52,8 @@ impl Workload {
         });
         let mut levels: Vec<Level> = values
             .map(|value| match self.variable {
-                Variable::MaxConcurrency => json!(value.round() as i64),
-                Variable::RequestRate => json!((value * 1000.0).round() / 1000.0),
+                Variable::MaxConcurrency => json!((value.round() as i64).max(1)),
+                Variable::RequestRate => json!(rounded(value, RATE_PRECISION)),
             })
             .map(|value| Level { variable: self.variable.key().into(), value })
             .collect();
@@ -58,13 +61,12 @@ impl Workload {
         levels
     }
 
-    /// What the variable was in effect, in the mean over the runs at a level.
+    /// What the variable was in effect at a level: in its first run, so that the levels stay where they are when others
+    /// are added.
     fn reached(&self, level: &Level, made: &[Made]) -> Option<f64> {
-        let results =
-            made.iter().filter(|made| made.level.as_ref() == Some(level)).filter_map(|made| made.result.as_ref());
-        let values: Vec<f64> = results.filter_map(|result| self.value_in(result)).collect();
-        let reached = (!values.is_empty()).then(|| mean(&values));
-        reached.filter(|value| value.is_finite() && *value > 0.0)
+        let own = made.iter().filter(|made| made.level.as_ref() == Some(level) && made.result.is_some());
+        let first = own.min_by_key(|made| made.number)?.result.as_ref()?;
+        self.value_in(first).filter(|value| value.is_finite() && *value > 0.0)
     }
 
     /// The rate of completed requests; the number of requests in the system by Little's law: rate × time in it.
@@ -91,6 +93,12 @@ impl Course for Workload {
             return Ok(Next::Run(Some(level.clone())));
         }
         let reached = ends.each_ref().map(|level| self.reached(level, made));
+        let has_completed =
+            |level: &Level| made.iter().any(|made| made.level.as_ref() == Some(level) && made.result.is_some());
+        if !ends.iter().all(has_completed) {
+            // An end that failed leaves nothing to lie between.
+            return Ok(Next::Enough);
+        }
         let [Some(serial), Some(batch)] = reached else {
             return Err(
                 "the benchmark reports no request_throughput and mean_e2el_ms to estimate the levels from".into()
