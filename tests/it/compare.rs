@@ -96,6 +96,38 @@ fn a_gate_is_in_the_exit_code() {
 }
 
 #[test]
+fn a_combination_that_fails_now_fails_its_gate() {
+    let scratch = Scratch::new();
+    scratch.write("serve.json", r#"[{"max_num_seqs": 4}, {"max_num_seqs": 8}]"#);
+    let (sim, bench) = (scratch.sim(""), scratch.bench(""));
+    let sweep = |name: &str, sim: &str| {
+        scratch.run(&[
+            "serve",
+            "--serve-cmd",
+            sim,
+            "--bench-cmd",
+            &bench,
+            "--serve-params",
+            "serve.json",
+            "-e",
+            name,
+            "--num-runs",
+            "3",
+            "--continue-on-error",
+        ])
+    };
+    sweep("one", &sim);
+    sweep("two", &format!("{sim} --fault-oom-above 4"));
+    let ran = scratch.run(&["compare", "one", "two", "--fail-on", "output_throughput<-90%"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stdout);
+    assert!(
+        ran.stderr.contains("max_num_seqs=8 failed") && ran.stdout.contains("failed in the candidate: max_num_seqs=8"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
 fn what_is_not_alike_is_refused_or_listed() {
     let scratch = Scratch::new();
     sweep(&scratch, "base", 3, 1.0, &json!({"tensor_parallel_size": 1}));

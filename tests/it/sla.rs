@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 /// second, and each run is told in a file.
 const BENCH: &str = r#"#!/bin/sh
 users=64; rate=inf
+[ -f "$(dirname "$0")/crash-above" ] && limit=$(cat "$(dirname "$0")/crash-above") || limit=100000
 while [ $# -gt 0 ]; do
   case "$1" in
     --max-concurrency) users="$2"; shift ;;
@@ -19,6 +20,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 echo "$users $rate" >> "$(dirname "$0")/runs"
+[ "$users" -gt "$limit" ] && exit 7
 awk -v users="$users" -v rate="$rate" 'BEGIN {
   busy = rate == "inf" ? 2 : rate / 40
   latency = rate == "inf" ? 10 * users : (busy < 0.99 ? 5 / (1 - busy) : 500 * busy)
@@ -197,17 +199,66 @@ fn a_metric_that_is_not_reported_is_told_after_the_first_run_and_nothing_is_lost
 }
 
 #[test]
+fn a_load_that_crashes_fails_the_sla_and_the_search_goes_on() {
+    let scratch = scratch();
+    scratch.write("crash-above", "50");
+    let slas = r#"[{"p99_e2el_ms": "<=5000", "output_throughput": ">=1000"}]"#;
+    let users = ["--sla-variable", "max_concurrency", "--sla-max", "200", "-e", "x"];
+    // Without --continue-on-error the first failure ends it, and nothing is claimed of loads that were not tried.
+    let ran = tune(&scratch, slas, &users);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    let rows = scratch.query("results", "SELECT value, status FROM sla");
+    assert_eq!(rows, [json!({"value": null, "status": "wide"})]);
+    let ran = tune(&scratch, slas, &[&users[..4], &["--resume", "x", "--continue-on-error"]].concat());
+    assert_eq!(ran.code, Some(1), "the failed runs are in the exit code: {}", ran.stderr);
+    let rows = scratch.query("results", "SELECT value, upper, status FROM sla");
+    assert_eq!(rows, [json!({"value": 50.0, "upper": 51.0, "status": "found"})]);
+}
+
+#[test]
+fn a_server_that_never_starts_does_not_end_the_search_for_the_others() {
+    let scratch = scratch();
+    scratch.write("serve.json", r#"[{"fault-exit-at-start": 3}, {"max_num_seqs": 8}]"#);
+    let ran = tune(
+        &scratch,
+        r#"[{"p99_e2el_ms": "<=25"}]"#,
+        &["--serve-params", "serve.json", "--continue-on-error", "-e", "x"],
+    );
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    let rows = scratch.query("results", "SELECT serve_params, status FROM sla");
+    assert_eq!(rows, [json!({"serve_params": "{\"max_num_seqs\":8}", "status": "found"})]);
+}
+
+#[test]
+fn a_finished_search_that_is_resumed_makes_no_run_again() {
+    let scratch = scratch();
+    let flags = ["--sla-variable", "max_concurrency", "--sla-max", "200"];
+    let sla = r#"[{"p99_e2el_ms": "<=375"}]"#;
+    tune(&scratch, sla, &[&flags[..], &["-e", "x"]].concat());
+    let before = made_runs(&scratch).len();
+    let ran = tune(&scratch, sla, &[&flags[..], &["--resume", "x"]].concat());
+    assert_eq!((ran.code, made_runs(&scratch).len()), (Some(0), before), "{}", ran.stderr);
+    // Other bounds of a rate are measured, whatever an unlimited one showed.
+    tune(&scratch, r#"[{"p99_e2el_ms": "<=25"}]"#, &["-e", "rates"]);
+    let ran = tune(&scratch, r#"[{"p99_e2el_ms": "<=25"}]"#, &["--sla-max", "5", "--resume", "rates"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let rows = scratch.query("results/rates", "SELECT value, status FROM sla");
+    assert_eq!(rows, [json!({"value": 5.0, "status": "passes_everywhere"})]);
+}
+
+#[test]
 fn what_can_not_be_tuned_is_refused_before_anything_starts() {
     let scratch = scratch();
     scratch.write("loads.json", r#"[{"a": 1}, {"max-concurrency": 4}]"#);
     let good = r#"[{"p99_e2el_ms": "<=200"}]"#;
     let users = ["--sla-variable", "max_concurrency"];
-    let cases: [(&str, &[&str], &str); 9] = [
+    let cases: [(&str, &[&str], &str); 10] = [
         (r#"[]"#, &[], "sla.json: holds no SLA"),
         (r#"[{}]"#, &[], "SLA 1: has no constraint"),
         (r#"[{"p99_e2el_ms": "200"}]"#, &[], "begins with none of <=, <, >=, >"),
         (r#"[{"p99_e2el_ms": "<=fast"}]"#, &[], "\"fast\" is no number"),
         (r#"[{"p99_e2el_ms": 200}]"#, &[], "must be a text like \"<=500\", found 200"),
+        (r#"[{"p99_e2el_ms": "<=5"}, {"p99_e2el_ms": "<=5"}]"#, &[], "SLA 2 is given twice: p99_e2el_ms<=5"),
         (good, &["--sla-variable", "num_prompts"], "expected request_rate or max_concurrency"),
         (good, &["--sla-min", "9", "--sla-max", "3"], "--sla-min 9 is not below --sla-max 3"),
         (good, &[users[0], users[1], "--bench-params", "loads.json"], "--bench-params sets it, too (parameter set 2)"),
