@@ -2,7 +2,7 @@
 
 use super::table::Output;
 use super::{Ended, Failure, block_on, query_failure};
-use crate::query::{Lake, NamedQuery};
+use crate::query::{Grouping, Lake, NamedQuery};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -23,6 +23,15 @@ pub struct Arguments {
     /// A parameter of that query; may be given again.
     #[arg(long = "param", value_name = "NAME=VALUE", requires = "name", value_parser = parameter)]
     params: Vec<(String, String)>,
+    /// Without SQL: keep only these runs, as in `plot`.
+    #[arg(long, value_name = "CONDITIONS", conflicts_with_all = ["file", "name"])]
+    filter_by: Option<String>,
+    /// Without SQL: a row for each combination of these variables' values.
+    #[arg(long, value_delimiter = ',', value_name = "VAR,…", conflicts_with_all = ["file", "name"])]
+    group_by: Vec<String>,
+    /// Without SQL: the numbers of each row: 'mean(p99_e2el_ms),max(output_throughput)'.
+    #[arg(long, value_name = "FUNCTION(METRIC),…", conflicts_with_all = ["file", "name"])]
+    metrics: Option<String>,
     /// List the queries that ship, with their parameters.
     #[arg(long)]
     list: bool,
@@ -38,11 +47,10 @@ pub fn exec(arguments: Arguments) -> Ended {
         list();
         return Ok(());
     }
-    let (paths, sql) = question(&arguments)?;
+    let (lake, sql) = question(&arguments)?;
     if arguments.show_sql {
         eprintln!("{sql}");
     }
-    let lake = Lake::open(&paths).map_err(query_failure)?;
     let answer = block_on(lake.sql(&sql))?.map_err(query_failure)?;
     arguments.output.write(&answer)
 }
@@ -54,8 +62,17 @@ fn list() {
     }
 }
 
-fn question(arguments: &Arguments) -> Result<(Vec<PathBuf>, String), Failure> {
+fn question(arguments: &Arguments) -> Result<(Lake, String), Failure> {
     let mut words = arguments.words.clone();
+    let open = |words: Vec<String>| {
+        let paths: Vec<PathBuf> = words.into_iter().map(PathBuf::from).collect();
+        Lake::open(&paths).map_err(query_failure)
+    };
+    if let Some(grouping) = grouping(arguments) {
+        let lake = open(words)?;
+        let sql = block_on(grouping.sql(&lake))?.map_err(query_failure)?;
+        return Ok((lake, sql));
+    }
     let sql = match (&arguments.name, &arguments.file) {
         (Some(name), _) => {
             NamedQuery::find(name).and_then(|query| query.sql(&arguments.params)).map_err(query_failure)?
@@ -67,7 +84,17 @@ fn question(arguments: &Arguments) -> Result<(Vec<PathBuf>, String), Failure> {
         }
         (None, None) => words.pop().unwrap_or_default(),
     };
-    Ok((words.into_iter().map(PathBuf::from).collect(), sql))
+    Ok((open(words)?, sql))
+}
+
+/// The question that flags ask without SQL.
+fn grouping(arguments: &Arguments) -> Option<Grouping> {
+    let is_asked = arguments.filter_by.is_some() || !arguments.group_by.is_empty() || arguments.metrics.is_some();
+    is_asked.then(|| Grouping {
+        filter_by: arguments.filter_by.clone().unwrap_or_default(),
+        group_by: arguments.group_by.clone(),
+        metrics: arguments.metrics.clone().unwrap_or_default(),
+    })
 }
 
 fn parameter(text: &str) -> Result<(String, String), String> {

@@ -22,6 +22,8 @@ pub enum QueryError {
     MissingParameter { query: &'static str, parameter: String },
     #[error("--name {query}: has no parameter `{parameter}`; it has: {known}")]
     UnknownParameter { query: &'static str, parameter: String, known: String },
+    #[error("--metrics: {metric:?}: {reason}")]
+    BadMetric { metric: String, reason: String },
     #[error("--filter-by: {condition:?}: {reason}")]
     BadFilter { condition: String, reason: String },
     #[error("queries change nothing: {statement} is not possible on a lake")]

@@ -4,6 +4,7 @@ mod answer;
 mod error;
 mod filter;
 mod functions;
+mod grouping;
 mod named;
 mod parameters;
 mod tables;
@@ -12,6 +13,7 @@ mod views;
 pub use answer::{Answer, Format, Value};
 pub use error::QueryError;
 pub use filter::{Columns, Filter, Kind, literal, quoted, split_outside};
+pub use grouping::Grouping;
 pub use named::NamedQuery;
 pub use parameters::{LOADS, Varied, curve_variables, load_variable};
 

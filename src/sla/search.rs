@@ -35,7 +35,7 @@ pub enum Step {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Answer {
     pub status: Status,
-    /// The greatest measured value that (more likely than not) passes.
+    /// The greatest value that passes: the greatest measured one, or where the ends are in doubt the most likely place.
     pub value: Option<f64>,
     /// The boundary lies between these: the greatest value that passes for sure, the least that fails for sure.
     pub lower: Option<f64>,

@@ -49,7 +49,9 @@ pub fn level_folder(kind: SweepKind, combination: &str, level: &Level) -> String
         SweepKind::ServeWorkload => ("-", format!("WL--{text}")),
         _ => ("/", text),
     };
-    if combination.is_empty() { name } else { format!("{combination}{separator}{name}") }
+    let whole = if combination.is_empty() { name } else { format!("{combination}{separator}{name}") };
+    // Below a folder the level's own name is short; beside it both are one name.
+    if separator == "-" { shortened(&whole, &crate::id::text_hash(&whole)) } else { whole }
 }
 
 /// Where the answer to an SLA lies in its combination's folder: `SLA--p99_e2el_ms<=500.json`.

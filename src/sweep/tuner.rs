@@ -129,6 +129,9 @@ impl Course for Tuner {
                 _ => Err("the run at an unlimited request rate has no request_throughput; give --sla-max".into()),
             };
         };
+        if let Some(min) = self.options.min.filter(|min| *min > domain.max) {
+            return Err(format!("--sla-min {min} is above the greatest value to try, {}", domain.max));
+        }
         for (index, sla) in self.options.slas.iter().enumerate() {
             let measured = runs.measured(sla, domain.max);
             // An answered search goes on where it was, and does not get its runs anew.

@@ -302,3 +302,24 @@ fn a_stray_summary_in_a_lake_hides_and_doubles_nothing() {
         [json!({"n": 12, "s": 2})]
     );
 }
+
+#[test]
+fn flags_ask_without_sql_and_show_what_they_ask() {
+    let scratch = Scratch::new();
+    vllm_sweep(&scratch, "theirs");
+    let flags =
+        ["--group-by", "max-num-seqs", "--metrics", "mean(output_throughput),max(median_ttft_ms)", "--show-sql"];
+    let ran =
+        scratch
+            .ok(&[&["query", "theirs", "--filter-by", "max_concurrency==2", "--format", "json"][..], &flags[..]]
+                .concat());
+    let rows: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let row = |seqs: i64, throughput: f64| json!({"max_num_seqs": seqs, "n": 2, "mean(output_throughput)": throughput, "max(median_ttft_ms)": 40.0});
+    assert_eq!(rows, json!([row(32, 64.5), row(64, 128.5)]));
+    assert!(ran.stderr.contains("GROUP BY \"max_num_seqs\""), "{}", ran.stderr);
+    // What it shows is what it ran.
+    let again: Vec<Value> = scratch.query("theirs", &ran.stderr);
+    assert_eq!(Value::from(again), rows);
+    let ran = scratch.run(&["query", "theirs", "--metrics", "worst(output_throughput)"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("`worst` is none of mean"), "{}", ran.stderr);
+}
