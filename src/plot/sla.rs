@@ -122,7 +122,9 @@ pub fn sla_figure(answer: &AnswerShown, levels: &[Level]) -> Figure {
     let mut entries = vec![("target", series[0].style, Shows::Line)];
     let trend: Vec<(f64, f64)> =
         levels.iter().filter(|level| level.value.is_finite()).map(|level| (level.value, level.margin)).collect();
-    if let Some(trend) = Trend::through(&trend) {
+    // A load that is too low for one constraint and too high for another has no single curve.
+    let is_one_curve = trend.is_sorted_by(|left, right| left.1 <= 0.0 || right.1 > 0.0);
+    if let Some(trend) = Trend::through(&trend).filter(|_| is_one_curve) {
         let points = (0..=SPLINE_POINTS).map(|index| {
             let value = trend.first() * (trend.last() / trend.first()).powf(index as f64 / SPLINE_POINTS as f64);
             let margin = trend.at(value);
@@ -245,5 +247,9 @@ mod tests {
         let figure = sla_figure(&answer("p99_e2el_ms<=200, output_throughput>=5"), &levels);
         assert_eq!((figure.y.label.as_str(), figure.y.scale), ("Worst metric, in multiples of its target", Scale::Log));
         assert_eq!(figure.panels[0][0].series.last().unwrap().points[0].y.mean, 40.0);
+        // Too low for the one, too high for the other: no curve goes through both.
+        let window = [level(1.0, 900.0, 1), level(8.0, 100.0, 1), level(400.0, 8000.0, 1)];
+        let figure = sla_figure(&answer("p99_e2el_ms<=200, output_throughput>=5"), &window);
+        assert!(figure.panels[0][0].series.iter().all(|series| series.name != "spline"));
     }
 }

@@ -89,11 +89,12 @@ pub async fn pareto(lake: &Lake, varied: &[Varied]) -> Result<Vec<Chart>, Report
 /// The charts of the answers to SLAs, the first ones of many.
 pub async fn slas(lake: &Lake) -> Result<Vec<Chart>, ReportError> {
     let charts = sla_charts(lake).await?.into_iter().take(MOST_SLA_CHARTS);
-    drawn(
-        charts
-            .map(|chart| Sketch { heading: chart.figure.title.clone(), figure: chart.figure, sql: chart.sql })
-            .collect(),
-    )
+    let sketches = charts.map(|mut chart| {
+        // The heading of the page says what the title of a picture that stands alone says.
+        let heading = std::mem::take(&mut chart.figure.title);
+        Sketch { heading, figure: chart.figure, sql: chart.sql }
+    });
+    drawn(sketches.collect())
 }
 
 /// A chart without a query of its own.

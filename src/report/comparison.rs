@@ -36,20 +36,39 @@ struct Shown<'a> {
     verdict: &'a str,
     gates: &'a [String],
     notes: &'a [String],
-    tables: &'a [TableView],
+    tables: Vec<NamedTable<'a>>,
     remarks: &'a [String],
     chart: Option<Chart>,
 }
 
+/// A table with an id of its own on the page.
+struct NamedTable<'a> {
+    id: String,
+    heading: &'a str,
+    columns: &'a [&'static str],
+    rows: &'a [Vec<String>],
+}
+
+impl<'a> NamedTable<'a> {
+    fn of(comparison: usize, table: usize, view: &'a TableView) -> Self {
+        Self {
+            id: format!("changes-{comparison}-{table}"),
+            heading: view.heading,
+            columns: &view.columns,
+            rows: &view.rows,
+        }
+    }
+}
+
 /// Writes comparisons as one HTML page that needs nothing else.
 pub fn render_comparison(title: &str, views: &[ComparisonView], now: DateTime<Local>) -> Result<String, ReportError> {
-    let comparisons = views.iter().map(|view| {
+    let comparisons = views.iter().enumerate().map(|(index, view)| {
         let chart = view.frontiers.clone().map(|figure| chart_of("Both Pareto frontiers", figure)).transpose()?;
         Ok(Shown {
             verdict: &view.verdict,
             gates: &view.gates,
             notes: &view.notes,
-            tables: &view.tables,
+            tables: view.tables.iter().enumerate().map(|(table, view)| NamedTable::of(index, table, view)).collect(),
             remarks: &view.remarks,
             chart,
         })
