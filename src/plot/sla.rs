@@ -123,7 +123,8 @@ pub fn sla_figure(answer: &AnswerShown, levels: &[Level]) -> Figure {
     let trend: Vec<(f64, f64)> =
         levels.iter().filter(|level| level.value.is_finite()).map(|level| (level.value, level.margin)).collect();
     // A load that is too low for one constraint and too high for another has no single curve.
-    let is_one_curve = trend.is_sorted_by(|left, right| left.1 <= 0.0 || right.1 > 0.0);
+    let passes = |level: &(f64, f64)| level.1 <= 0.0;
+    let is_one_curve = trend.first().is_some_and(passes) || !trend.iter().any(passes);
     if let Some(trend) = Trend::through(&trend).filter(|_| is_one_curve) {
         let points = (0..=SPLINE_POINTS).map(|index| {
             let value = trend.first() * (trend.last() / trend.first()).powf(index as f64 / SPLINE_POINTS as f64);
