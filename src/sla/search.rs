@@ -105,6 +105,9 @@ enum Through {
     Above,
 }
 
+/// A curve that was so wrong is not believed in a bracket so wide (in logarithms).
+const SURPRISED: f64 = 0.3;
+const WIDE: f64 = 0.5;
 /// How wrong a curve may be about a level that it can't foretell.
 const UNKNOWN_SURPRISE: f64 = 0.3;
 /// A deviation that was seen once may be small by luck: so many times as large is what it may really be.
@@ -349,7 +352,11 @@ impl Search<'_> {
             return self.inside(bracket, (low + high) / 2.0);
         }
         let close = self.domain.tolerance.ln_1p();
-        let Some((_, curve)) = self.best_curve() else { return self.inside(bracket, (low + high) / 2.0) };
+        // A curve that was wrong about the latest levels does not lead across a wide bracket.
+        let leads = |(surprise, _): &(f64, Curve)| *surprise < SURPRISED || width < WIDE;
+        let Some((_, curve)) = self.best_curve().filter(leads) else {
+            return self.inside(bracket, (low + high) / 2.0);
+        };
         let root = curve.root(bracket.pass.value, bracket.fail.value).ln();
         // With one end as close to the root as the answer may be, the other end is to come as close.
         let step = 0.45 * close;
