@@ -234,7 +234,8 @@ impl Prepared {
         let name = self.arguments.experiment_name.clone();
         let name = name.unwrap_or_else(|| Local::now().format("%Y%m%d_%H%M%S").to_string());
         let folder = self.arguments.output_dir.join(name);
-        let is_resumed = self.arguments.resume.is_some();
+        // Which levels are missing only shows while they are measured: their first run stands for all.
+        let is_resumed = self.arguments.resume.is_some() && matches!(self.job, Job::Serve);
         let mut runs = 0;
         let mut servers = 0;
         let mut lines = Vec::new();
