@@ -66,26 +66,27 @@ pub fn percentile(sorted: &[f64], percent: f64) -> f64 {
 pub fn t_critical(confidence: f64, degrees_of_freedom: usize) -> f64 {
     static FOUND: Mutex<BTreeMap<(u64, usize), f64>> = Mutex::new(BTreeMap::new());
     let mut found = FOUND.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    *found.entry((confidence.to_bits(), degrees_of_freedom)).or_insert_with(|| {
-        let t = StudentsT::new(0.0, 1.0, degrees_of_freedom as f64);
-        t.map_or(f64::NAN, |t| t.inverse_cdf(0.5 + confidence / 2.0))
-    })
+    *found
+        .entry((confidence.to_bits(), degrees_of_freedom))
+        .or_insert_with(|| t_quantile(0.5 + confidence / 2.0, degrees_of_freedom as f64))
 }
 
 /// The two-sided p-value of a t statistic; infinitely many degrees of freedom make it a normal one.
 pub fn t_p_value(t: f64, degrees_of_freedom: f64) -> f64 {
-    let below = match StudentsT::new(0.0, 1.0, degrees_of_freedom) {
-        Ok(student) if degrees_of_freedom.is_finite() => student.cdf(-t.abs()),
-        _ => Normal::standard().cdf(-t.abs()),
+    let below = match degrees_of_freedom == f64::INFINITY {
+        true => Normal::standard().cdf(-t.abs()),
+        false => StudentsT::new(0.0, 1.0, degrees_of_freedom).map_or(f64::NAN, |student| student.cdf(-t.abs())),
     };
     (2.0 * below).clamp(0.0, 1.0)
 }
 
-/// The quantile of Student's t; infinitely many degrees of freedom make it a normal one.
+/// The quantile of Student's t; infinitely many degrees of freedom make it a normal one, none at all make none.
 pub fn t_quantile(probability: f64, degrees_of_freedom: f64) -> f64 {
-    match StudentsT::new(0.0, 1.0, degrees_of_freedom) {
-        Ok(student) if degrees_of_freedom.is_finite() => student.inverse_cdf(probability),
-        _ => Normal::standard().inverse_cdf(probability),
+    match degrees_of_freedom == f64::INFINITY {
+        true => Normal::standard().inverse_cdf(probability),
+        false => {
+            StudentsT::new(0.0, 1.0, degrees_of_freedom).map_or(f64::NAN, |student| student.inverse_cdf(probability))
+        }
     }
 }
 

@@ -8,8 +8,7 @@ use crate::compare::{
     Change, Drift, FrontierChange, Gate, Judge, LEAST_RUNS, Matched, Overall, Passage, Pooled, Question, Side, Sides,
     Verdict, compare_frontiers, drift, frontier, judge, runs_needed,
 };
-use crate::metric::Better;
-use crate::metric::label;
+use crate::metric::{Better, label};
 use crate::plot::{self, Estimate, Figure, ParetoSpec, pareto_figure};
 use crate::query::{Answer, Format, Lake};
 use crate::record::{Cell, Row};

@@ -231,9 +231,7 @@ impl Prepared {
 
     /// The dry run: every command, quoted for a shell.
     fn print(&self) -> Ended {
-        let name = self.arguments.experiment_name.clone();
-        let name = name.unwrap_or_else(|| Local::now().format("%Y%m%d_%H%M%S").to_string());
-        let folder = self.arguments.output_dir.join(name);
+        let folder = planned_folder(&self.arguments.output_dir, self.arguments.experiment_name.as_deref());
         // Which levels are missing only shows while they are measured: their first run stands for all.
         let is_resumed = self.arguments.resume.is_some() && matches!(self.job, Job::Serve);
         let mut runs = 0;
@@ -398,6 +396,14 @@ fn check_params(flag: &str, key: &str, bench_params: &[ParamSet]) -> Result<(), 
             index + 1
         ))),
         None => Ok(()),
+    }
+}
+
+/// The folder that a sweep would get.
+pub fn planned_folder(lake: &Path, name: Option<&str>) -> PathBuf {
+    match name {
+        Some(name) => lake.join(name),
+        None => lake.join(Local::now().format("%Y%m%d_%H%M%S").to_string()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `sweeplake startup`: how an engine starts under each set of parameters.
 
 use super::progress::Progress;
-use super::serve::{interrupt_on_signals, sets_of};
+use super::serve::{interrupt_on_signals, planned_folder, sets_of};
 use super::show::{failures_table, startup_table};
 use super::{Ended, Failure, block_on};
 use crate::id::column_name;
@@ -169,9 +169,7 @@ fn is_known(key: &str, known: &[String]) -> bool {
 }
 
 fn print(arguments: &Arguments, plan: &[BenchPlan]) -> Ended {
-    let name = arguments.experiment_name.clone();
-    let name = name.unwrap_or_else(|| Local::now().format("%Y%m%d_%H%M%S").to_string());
-    let folder = arguments.output_dir.join(name);
+    let folder = planned_folder(&arguments.output_dir, arguments.experiment_name.as_deref());
     let mut runs = 0;
     for bench in plan {
         let is_resumed = arguments.resume.is_some();

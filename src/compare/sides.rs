@@ -145,22 +145,17 @@ impl Side {
         &self.orders[metric]
     }
 
-    pub fn num_combinations(&self) -> usize {
-        self.combinations.len()
-    }
-
     /// The mean throughput per user and per GPU of each combination.
     pub fn configurations(&self) -> Vec<super::Configuration> {
-        let mean = |values: &mut dyn Iterator<Item = f64>| {
-            let values: Vec<f64> = values.collect();
-            crate::stats::mean(&values)
+        let mean = |users: &[(f64, f64)], side: fn(&(f64, f64)) -> f64| {
+            crate::stats::mean(&users.iter().map(side).collect::<Vec<_>>())
         };
         let placed = self.combinations.values().filter(|combination| !combination.users.is_empty());
         placed
             .map(|combination| super::Configuration {
                 key: combination.label.clone(),
-                x: mean(&mut combination.users.iter().map(|user| user.0)),
-                y: mean(&mut combination.users.iter().map(|user| user.1)),
+                x: mean(&combination.users, |user| user.0),
+                y: mean(&combination.users, |user| user.1),
             })
             .collect()
     }

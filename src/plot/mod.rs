@@ -23,7 +23,7 @@ pub use pareto::{Configuration, ParetoSpec, pareto_figure};
 pub use raster::to_png;
 pub use request::{CurveRequest, Curves, DrawnCurves, Frontier, Objective, ParetoRequest};
 
-pub use sla::{AnswerShown, SlaChart, sla_charts, sla_figure};
+pub use sla::{SlaChart, sla_charts};
 pub use trend::{SeriesOverSweeps, trend_figure};
 
 use crate::query::QueryError;

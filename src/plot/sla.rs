@@ -6,8 +6,8 @@ use super::chart::{Estimate, Figure, Join, LegendBlock, LegendEntry, Panel, Poin
 use super::theme::{self, Color, DIMMED, Dash, INK, Marker};
 use crate::metric::label;
 use crate::plan::params_text;
-use crate::query::{Lake, Value, literal};
-use crate::sla::{Sla, Trend};
+use crate::query::{Lake, Value, literal, quoted};
+use crate::sla::{Curve, Scales, Sla};
 
 /// The chart of one answer, and what tells it apart.
 pub struct SlaChart {
@@ -59,7 +59,7 @@ pub async fn sla_charts(lake: &Lake) -> Result<Vec<SlaChart>, PlotError> {
         // A text that this version can't read is of another one: its numbers are in the table.
         let Ok(sla) = Sla::parse(&text(4)) else { continue };
         let metric = match sla.constraints.as_slice() {
-            [only] => format!("\"{}\"", only.metric),
+            [only] => quoted(&only.metric),
             _ => "CAST(NULL AS DOUBLE)".into(),
         };
         let sql = format!(
@@ -125,10 +125,11 @@ pub fn sla_figure(answer: &AnswerShown, levels: &[Level]) -> Figure {
     // A load that is too low for one constraint and too high for another has no single curve.
     let passes = |level: &(f64, f64)| level.1 <= 0.0;
     let is_one_curve = trend.first().is_some_and(passes) || !trend.iter().any(passes);
-    if let Some(trend) = Trend::through(&trend).filter(|_| is_one_curve) {
+    let curve = Curve::through(&trend, Scales::WIDEST).filter(|_| is_one_curve);
+    if let (Some(curve), Some((first, _)), Some((last, _))) = (curve, trend.first(), trend.last()) {
         let points = (0..=SPLINE_POINTS).map(|index| {
-            let value = trend.first() * (trend.last() / trend.first()).powf(index as f64 / SPLINE_POINTS as f64);
-            let margin = trend.at(value);
+            let value = first * (last / first).powf(index as f64 / SPLINE_POINTS as f64);
+            let margin = curve.at(value);
             (value, only.map_or(margin.exp(), |constraint| constraint.value_at(margin)))
         });
         let spline = line("spline", DIMMED, Dash::Solid, points.collect());

@@ -32,7 +32,10 @@ impl Scales {
     /// The value itself and how many times the target the metric is: nothing transformed.
     pub const PLAIN: Self = Self { is_x_log: false, margin: MarginScale::Ratio };
 
-    /// All of them; the first is the one to take while nothing is known.
+    /// Those to take while nothing is known: they hold whatever spans orders of magnitude.
+    pub const WIDEST: Self = Self { is_x_log: true, margin: MarginScale::Asinh };
+
+    /// All of them, [`Scales::WIDEST`] first.
     pub fn all() -> impl Iterator<Item = Self> {
         use MarginScale::{Asinh, Log, Ratio, Reciprocal};
         let margins = [Asinh, Log, Ratio, Reciprocal].into_iter();

@@ -4,9 +4,7 @@ mod criteria;
 mod curve;
 mod posterior;
 mod search;
-mod trend;
 
 pub use criteria::{Constraint, Distance, Operator, Sla};
 pub use curve::{Curve, Scales};
 pub use search::{Answer, Domain, Measured, Status, Step, next_step, rounded, standing};
-pub use trend::Trend;

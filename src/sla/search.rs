@@ -87,6 +87,11 @@ impl Level {
     fn passes(&self) -> bool {
         self.margin <= 0.0
     }
+
+    /// Whether its mean is so many standard errors from zero; `std` is that of one run.
+    fn is_clear(&self, std_errors: f64, std: f64) -> bool {
+        self.margin.abs() * (self.runs as f64).sqrt() >= std_errors * std
+    }
 }
 
 /// A bracket this wide (in logarithms) is narrow enough to ask how noisy its ends are.
@@ -179,14 +184,11 @@ impl Search<'_> {
         let Some(std) = self.std() else {
             return self.before_repeats(&bracket);
         };
-        let is_clear = |level: &Level| level.margin.abs() * (level.runs as f64).sqrt() >= CLEAR * std;
-        if is_clear(&bracket.pass) && is_clear(&bracket.fail) && self.is_monotone(std) {
-            return match self.is_close(&bracket) || self.is_out_of_runs() {
-                true => Step::Done(self.exact(&bracket)),
-                false => self.narrow(&bracket),
-            };
+        let is_clear = bracket.pass.is_clear(CLEAR, std) && bracket.fail.is_clear(CLEAR, std);
+        match is_clear && self.is_monotone(std) {
+            true => self.narrow(&bracket),
+            false => self.weigh(std),
         }
-        self.weigh(std)
     }
 
     /// No level was run twice yet, so nothing is known of noise but what neighbouring levels tell.
@@ -200,7 +202,6 @@ impl Search<'_> {
         let rise = bracket.fail.margin - bracket.pass.margin;
         let is_silent = rise >= 2.0 * CLEAR * std && !is_contradicted;
         match is_silent || self.is_out_of_runs() {
-            true if self.is_close(bracket) => Step::Done(self.exact(bracket)),
             true => self.narrow(bracket),
             false => Step::Run(nearer(bracket).value),
         }
@@ -217,9 +218,9 @@ impl Search<'_> {
         self.best_curve().map_or(f64::INFINITY, |(surprise, _)| CAUTION * surprise)
     }
 
-    /// Both ends are beyond doubt: the next run goes where it narrows the bracket most.
+    /// Both ends are beyond doubt: the next run goes where it narrows the bracket most, until that is close.
     fn narrow(&self, bracket: &Bracket) -> Step {
-        if self.is_out_of_runs() {
+        if self.is_close(bracket) || self.is_out_of_runs() {
             return Step::Done(self.exact(bracket));
         }
         Step::Run(self.proposal(bracket))
@@ -287,7 +288,7 @@ impl Search<'_> {
 
     /// Values between which the boundary lies beyond doubt.
     fn surely(&self, std: f64) -> (f64, f64) {
-        let clearly = |level: &&Level| level.margin.abs() * (level.runs as f64).sqrt() >= 2.0 * CLEAR * std;
+        let clearly = |level: &&Level| level.is_clear(2.0 * CLEAR, std);
         let fails = self.levels.iter().filter(clearly).find(|level| !level.passes());
         let high = fails.map_or(self.domain.max, |level| level.value);
         let passes = self.levels.iter().filter(clearly).rev().find(|level| level.passes() && level.value < high);

@@ -254,11 +254,7 @@ impl Driver<'_> {
         for level in std::iter::once(None).chain(levels) {
             let bench_at = at(bench, level.as_ref());
             let runs = self.writer.finished_runs(&bench_at.combination, gpu_count(server, &bench_at.combination))?;
-            made.extend(runs.into_iter().map(|run| Made {
-                level: level.clone(),
-                number: run.number,
-                result: Some(run.result),
-            }));
+            made.extend(runs.into_iter().map(|run| Made::new(level.clone(), run.number, Some(run.result))));
         }
         // In the order in which they were measured.
         made.sort_by_key(|made| {
@@ -320,7 +316,7 @@ impl Driver<'_> {
             };
             let record = self.record_of(run, clock, slot, outcome);
             self.keep(&record)?;
-            made.push(Made { level, number, result: record.result().cloned() });
+            made.push(Made::new(level, number, record.result().cloned()));
             if let Some(failure) = record.failure() {
                 if failure.kind.needs_new_server() {
                     self.stop_server(slot).await;
