@@ -170,7 +170,7 @@ fn a_sweep_is_named_by_its_age_its_name_or_a_tag() {
     let scratch = Scratch::new();
     let (sim, bench) = (scratch.sim(""), scratch.bench(""));
     for name in ["one", "two"] {
-        scratch.ok(&["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "-e", name, "--num-runs", "1"]);
+        scratch.serve_ok(&sim, &bench, &["-e", name, "--num-runs", "1"]);
     }
     let sides = |base: &str, candidate: &str| {
         let ran = scratch.ok(&["compare", base, candidate, "--format", "json"]);

@@ -8,19 +8,7 @@ fn lake() -> Scratch {
     let scratch = Scratch::new();
     scratch.write("bench.json", r#"[{"max_concurrency": 1}, {"max_concurrency": 4}]"#);
     let (sim, bench) = (scratch.sim(""), scratch.bench("--save-detailed"));
-    scratch.ok(&[
-        "serve",
-        "--serve-cmd",
-        &sim,
-        "--bench-cmd",
-        &bench,
-        "--bench-params",
-        "bench.json",
-        "-e",
-        "ours",
-        "--num-runs",
-        "2",
-    ]);
+    scratch.serve_ok(&sim, &bench, &["--bench-params", "bench.json", "-e", "ours", "--num-runs", "2"]);
     vllm_sweep(&scratch, "results/theirs");
     scratch
 }
@@ -242,19 +230,7 @@ fn sweeps_of_one_name_are_no_repeats_of_each_other() {
     let scratch = Scratch::new();
     let (sim, bench) = (scratch.sim(""), scratch.bench("--save-detailed"));
     for host in ["a", "b"] {
-        scratch.ok(&[
-            "serve",
-            "--serve-cmd",
-            &sim,
-            "--bench-cmd",
-            &bench,
-            "-o",
-            host,
-            "-e",
-            "first",
-            "--num-runs",
-            "2",
-        ]);
+        scratch.serve_ok(&sim, &bench, &["-o", host, "-e", "first", "--num-runs", "2"]);
     }
     let ask = |sql: &str| {
         let ran = scratch.ok(&["query", "a", "b", "a/first", sql, "--format", "json"]);
@@ -270,21 +246,11 @@ fn brackets_and_stars_in_names_are_no_patterns() {
     let scratch = Scratch::new();
     scratch.write("bench.json", r#"[{"metadata": ["a=1", "b=[2]*"]}]"#);
     let (sim, bench) = (scratch.sim(""), scratch.bench("--save-detailed"));
-    scratch.ok(&[
-        "serve",
-        "--serve-cmd",
+    scratch.serve_ok(
         &sim,
-        "--bench-cmd",
         &bench,
-        "--bench-params",
-        "bench.json",
-        "-o",
-        "lake[1]",
-        "-e",
-        "x*[y]",
-        "--num-runs",
-        "1",
-    ]);
+        &["--bench-params", "bench.json", "-o", "lake[1]", "-e", "x*[y]", "--num-runs", "1"],
+    );
     let count = |table: &str| scratch.query("lake[1]", &format!("SELECT count(*) AS n FROM {table}"))[0]["n"].clone();
     assert_eq!((count("runs"), count("requests")), (json!(1), json!(6)));
     for name in ["runs.parquet", "requests.parquet"] {

@@ -9,21 +9,11 @@ fn a_report_holds_everything_and_needs_nothing() {
     scratch.write("serve.json", r#"[{"max_num_seqs": 2}, {"max_num_seqs": 8}]"#);
     scratch.write("bench.json", r#"[{"max_concurrency": 1}, {"max_concurrency": 6}]"#);
     let (sim, bench) = (scratch.sim(""), scratch.bench(""));
-    scratch.ok(&[
-        "serve",
-        "--serve-cmd",
+    scratch.serve_ok(
         &sim,
-        "--bench-cmd",
         &bench,
-        "--serve-params",
-        "serve.json",
-        "--bench-params",
-        "bench.json",
-        "-e",
-        "x",
-        "--num-runs",
-        "2",
-    ]);
+        &["--serve-params", "serve.json", "--bench-params", "bench.json", "-e", "x", "--num-runs", "2"],
+    );
     let ran = scratch.ok(&["report", "results/x"]);
     assert_eq!(ran.stdout.trim(), "results/x/report.html");
     let html = scratch.read("results/x/report.html");
@@ -56,19 +46,7 @@ fn what_users_type_never_becomes_html() {
     let hostile = "</script><img src=x onerror=alert(1)>\"'&\u{202e}";
     scratch.write("bench.json", &serde_json::json!([{"label": hostile}, {"label": "y"}]).to_string());
     let (sim, bench) = (scratch.sim(""), scratch.bench(""));
-    scratch.ok(&[
-        "serve",
-        "--serve-cmd",
-        &sim,
-        "--bench-cmd",
-        &bench,
-        "--bench-params",
-        "bench.json",
-        "-e",
-        "x",
-        "--num-runs",
-        "1",
-    ]);
+    scratch.serve_ok(&sim, &bench, &["--bench-params", "bench.json", "-e", "x", "--num-runs", "1"]);
     scratch.ok(&["report", "results/x", "--title", hostile, "-o", "r.html"]);
     let html = scratch.read("r.html");
     assert!(!html.contains("<img src=x") && !html.contains("</script>"), "user text became HTML");
@@ -79,7 +57,7 @@ fn what_users_type_never_becomes_html() {
 fn failures_are_told_with_their_logs() {
     let scratch = Scratch::new();
     let (sim, bench) = (scratch.sim("--fault-crash-after 9"), scratch.bench(""));
-    assert_eq!(scratch.run(&["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "-e", "x"]).code, Some(1));
+    assert_eq!(scratch.serve(&sim, &bench, &["-e", "x"]).code, Some(1));
     scratch.ok(&["report", "results/x"]);
     let html = scratch.read("results/x/report.html");
     assert!(html.contains("server_exited") && html.contains("engine core died"), "the failure is not told");

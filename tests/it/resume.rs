@@ -75,7 +75,7 @@ fn a_result_whose_row_was_never_written_is_not_measured_again() {
 fn a_sweep_that_died_is_listed_as_interrupted() {
     let scratch = Scratch::new();
     let (sim, bench) = (scratch.sim(""), scratch.bench(""));
-    scratch.ok(&["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "-e", "x", "--num-runs", "1"]);
+    scratch.serve_ok(&sim, &bench, &["-e", "x", "--num-runs", "1"]);
     let manifest = scratch.read("results/x/sweep.json").replace("\"state\": \"completed\"", "\"state\": \"running\"");
     scratch.write("results/x/sweep.json", &manifest);
     let ran = scratch.ok(&["list", "results", "--format", "csv"]);

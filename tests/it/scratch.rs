@@ -77,6 +77,16 @@ impl Scratch {
         ran
     }
 
+    /// Runs a sweep of a server and a benchmark command, with more flags.
+    pub fn serve(&self, sim: &str, bench: &str, more: &[&str]) -> Ran {
+        self.run(&[&["serve", "--serve-cmd", sim, "--bench-cmd", bench][..], more].concat())
+    }
+
+    /// Runs a sweep that must end well.
+    pub fn serve_ok(&self, sim: &str, bench: &str, more: &[&str]) -> Ran {
+        self.ok(&[&["serve", "--serve-cmd", sim, "--bench-cmd", bench][..], more].concat())
+    }
+
     /// The rows of a query, as JSON.
     pub fn query(&self, lake: &str, sql: &str) -> Vec<Value> {
         let ran = self.ok(&["query", lake, sql, "--format", "json"]);

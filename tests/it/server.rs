@@ -48,7 +48,7 @@ fn a_server_that_crashes_is_started_again_for_the_next_run() {
     let scratch = Scratch::new();
     // Dies in the second run; the third gets a new server.
     let (sim, bench) = (scratch.sim("--fault-crash-after 9"), scratch.bench(""));
-    let ran = scratch.run(&["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "-e", "x", "--continue-on-error"]);
+    let ran = scratch.serve(&sim, &bench, &["-e", "x", "--continue-on-error"]);
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     let rows = scratch
         .query("results", "SELECT run_number AS n, status, error_kind AS kind, exit_code AS code FROM runs ORDER BY 1");
@@ -63,7 +63,7 @@ fn a_server_that_crashes_is_started_again_for_the_next_run() {
 fn without_continue_on_error_the_first_failure_ends_the_sweep() {
     let scratch = Scratch::new();
     let (sim, bench) = (scratch.sim("--fault-crash-after 9"), scratch.bench(""));
-    let ran = scratch.run(&["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "-e", "x"]);
+    let ran = scratch.serve(&sim, &bench, &["-e", "x"]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("1 of 2 run(s) failed; add --resume -e x"), "{}", ran.stderr);
     assert_eq!(scratch.json("results/x/sweep.json")["state"], "failed");
@@ -108,19 +108,7 @@ fn a_worker_that_ignores_sigterm_is_gone_after_the_sweep() {
     let (serve, bench) = (format!("sh {}", server.display()), scratch.bench(""));
     // The address is read from the command, so it must be there, too.
     let serve = format!("{serve} --port {}", scratch.port);
-    let ran = scratch.run(&[
-        "serve",
-        "--serve-cmd",
-        &serve,
-        "--bench-cmd",
-        &bench,
-        "-e",
-        "x",
-        "--num-runs",
-        "1",
-        "--after-bench-cmd",
-        "true",
-    ]);
+    let ran = scratch.serve(&serve, &bench, &["-e", "x", "--num-runs", "1", "--after-bench-cmd", "true"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(processes_with(&mark).is_empty(), "the worker outlived the sweep");
 }
@@ -153,18 +141,7 @@ fn a_server_that_is_started_again_is_warmed_up_again() {
     let scratch = Scratch::new();
     // Warm-up and first run take 8 requests; the server dies in the second run, and the third has a new one.
     let (sim, bench) = (scratch.sim("--fault-crash-after 11"), scratch.bench(""));
-    let ran = scratch.run(&[
-        "serve",
-        "--serve-cmd",
-        &sim,
-        "--bench-cmd",
-        &bench,
-        "-e",
-        "x",
-        "--continue-on-error",
-        "--warmup-num-prompts",
-        "2",
-    ]);
+    let ran = scratch.serve(&sim, &bench, &["-e", "x", "--continue-on-error", "--warmup-num-prompts", "2"]);
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     let log = scratch.read("results/x/bench.log");
     let prompts: Vec<&str> = log
@@ -179,19 +156,7 @@ fn a_server_that_is_started_again_is_warmed_up_again() {
 fn a_reset_that_fails_after_the_last_run_is_said() {
     let scratch = Scratch::new();
     let (sim, bench) = (scratch.sim(""), scratch.bench(""));
-    let ran = scratch.run(&[
-        "serve",
-        "--serve-cmd",
-        &sim,
-        "--bench-cmd",
-        &bench,
-        "-e",
-        "x",
-        "--num-runs",
-        "1",
-        "--after-bench-cmd",
-        "false",
-    ]);
+    let ran = scratch.serve(&sim, &bench, &["-e", "x", "--num-runs", "1", "--after-bench-cmd", "false"]);
     assert_eq!(ran.code, Some(0));
     assert!(ran.stderr.contains("warning: --after-bench-cmd ended with exit code 1"), "{}", ran.stderr);
 }

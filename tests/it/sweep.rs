@@ -155,19 +155,7 @@ fn commands_alone_make_a_sweep_of_one_combination() {
 fn a_warm_up_is_run_and_not_kept() {
     let scratch = Scratch::new();
     let (sim, bench) = (scratch.sim(""), scratch.bench(""));
-    scratch.ok(&[
-        "serve",
-        "--serve-cmd",
-        &sim,
-        "--bench-cmd",
-        &bench,
-        "-e",
-        "w",
-        "--num-runs",
-        "2",
-        "--warmup-num-prompts",
-        "2",
-    ]);
+    scratch.serve_ok(&sim, &bench, &["-e", "w", "--num-runs", "2", "--warmup-num-prompts", "2"]);
     let log = scratch.read("results/w/bench.log");
     let commands: Vec<&str> = log.lines().filter(|line| line.starts_with("$ ")).collect();
     assert_eq!(commands.len(), 3);
@@ -193,20 +181,8 @@ fn caches_are_reset_between_runs() {
         scratch.port
     );
     let sim = format!("{} sim m --port {} --jitter 0", crate::scratch::PROGRAM, scratch.port);
-    scratch.ok(&["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "-e", "reset", "--num-runs", "2"]);
-    scratch.ok(&[
-        "serve",
-        "--serve-cmd",
-        &sim,
-        "--bench-cmd",
-        &bench,
-        "-e",
-        "kept",
-        "--num-runs",
-        "2",
-        "--after-bench-cmd",
-        "true",
-    ]);
+    scratch.serve_ok(&sim, &bench, &["-e", "reset", "--num-runs", "2"]);
+    scratch.serve_ok(&sim, &bench, &["-e", "kept", "--num-runs", "2", "--after-bench-cmd", "true"]);
     let ttft = |sweep: &str| {
         let rows = scratch.query(
             "results",
@@ -266,19 +242,7 @@ fn secrets_are_stored_nowhere() {
     scratch.write("serve.json", r#"[{"api_key": "s3cret-a"}]"#);
     let bench = format!("OPENAI_API_KEY=s3cret-a {}", scratch.bench(""));
     let serve = format!("HF_TOKEN=s3cret-b {}", scratch.sim("--api-key s3cret-c"));
-    scratch.ok(&[
-        "serve",
-        "--serve-cmd",
-        &serve,
-        "--bench-cmd",
-        &bench,
-        "--serve-params",
-        "serve.json",
-        "-e",
-        "k",
-        "--num-runs",
-        "1",
-    ]);
+    scratch.serve_ok(&serve, &bench, &["--serve-params", "serve.json", "-e", "k", "--num-runs", "1"]);
     for file in scratch.files().iter().filter(|file| file.starts_with("results")) {
         let bytes = std::fs::read(scratch.path(file)).unwrap();
         let text = String::from_utf8_lossy(&bytes);

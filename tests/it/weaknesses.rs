@@ -170,7 +170,7 @@ fn w06_a_resume_may_add_runs_and_parameters_but_not_change_commands() {
     assert_eq!((ran.code, scratch.read("results/x/server.log")), (Some(0), log));
 
     let (sim, bench) = (scratch.sim(""), scratch.bench("--seed 9"));
-    let ran = scratch.run(&["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "-e", "x", "--resume"]);
+    let ran = scratch.serve(&sim, &bench, &["-e", "x", "--resume"]);
     assert_eq!(ran.code, Some(2));
     assert!(ran.stderr.contains("another --bench-cmd") && ran.stderr.contains("--seed 9"), "{}", ran.stderr);
 }
@@ -259,19 +259,7 @@ fn w12_a_parameter_wins_over_every_spelling_in_the_command() {
     let scratch = Scratch::new();
     scratch.write("bench.json", r#"[{"num-prompts": 3}]"#);
     let (sim, bench) = (scratch.sim(""), scratch.bench("--num_prompts=8"));
-    let ran = scratch.run(&[
-        "serve",
-        "--serve-cmd",
-        &sim,
-        "--bench-cmd",
-        &bench,
-        "--bench-params",
-        "bench.json",
-        "-e",
-        "x",
-        "--num-runs",
-        "1",
-    ]);
+    let ran = scratch.serve(&sim, &bench, &["--bench-params", "bench.json", "-e", "x", "--num-runs", "1"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_eq!(scratch.query("results", "SELECT completed FROM runs"), [json!({"completed": 3})]);
 }
@@ -285,19 +273,7 @@ fn w13_host_and_port_are_found_in_every_form() {
     let server = scratch.write("server.sh", &format!("shift 2\nexec {program} sim m \"$@\" --speed 20\n"));
     let sim = sim.replace(&format!("{program} sim m"), &format!("sh {}", server.display())).replace(" --speed 20", "");
     let bench = scratch.bench("");
-    let ran = scratch.run(&[
-        "serve",
-        "--serve-cmd",
-        &sim,
-        "--bench-cmd",
-        &bench,
-        "-e",
-        "x",
-        "--num-runs",
-        "1",
-        "--after-bench-cmd",
-        "true",
-    ]);
+    let ran = scratch.serve(&sim, &bench, &["-e", "x", "--num-runs", "1", "--after-bench-cmd", "true"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
 }
 
