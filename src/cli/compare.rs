@@ -126,7 +126,7 @@ pub fn exec(mut arguments: Arguments) -> Ended {
         let [sweep] = lake.sweeps() else {
             return Err(Failure::input(format!("{reference}: holds {} sweeps; name one of them", lake.sweeps().len())));
         };
-        if sweep.state() == SweepState::Running {
+        if sweep.state().map_err(Failure::input)? == SweepState::Running {
             return Err(Failure::input(format!("{reference}: is still running; compare it when it has ended")));
         }
         sides.push(block_on(Side::of(&lake, &question))?.map_err(query_failure)?);

@@ -2,6 +2,7 @@
 
 mod bench;
 mod command_line;
+mod compact;
 mod compare;
 mod demo;
 mod list;
@@ -13,6 +14,7 @@ mod report;
 mod serve;
 mod serve_sla;
 mod serve_workload;
+mod shell;
 mod show;
 mod sim;
 mod sla;
@@ -69,6 +71,8 @@ enum Command {
     PlotPareto(plot_pareto::Arguments),
     /// Ask sweeps in SQL.
     Query(query::Arguments),
+    /// Put many small files of sweeps and lakes into few large ones.
+    Compact(compact::Arguments),
     /// List the sweeps of a lake.
     List(list::Arguments),
     /// Send load to an OpenAI-compatible server and measure, as `vllm bench serve` does.
@@ -87,7 +91,7 @@ impl Command {
             Self::Serve(arguments) => arguments.dry_run,
             Self::Startup(arguments) => arguments.dry_run,
             Self::ServeSla(_) | Self::ServeWorkload(_) => false,
-            Self::Demo(_) | Self::Bench(_) | Self::Sim(_) | Self::Keeper => false,
+            Self::Demo(_) | Self::Bench(_) | Self::Sim(_) | Self::Compact(_) | Self::Keeper => false,
             _ => true,
         }
     }
@@ -144,6 +148,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Plot(arguments) => plot::exec(arguments),
         Command::PlotPareto(arguments) => plot_pareto::exec(arguments),
         Command::Query(arguments) => query::exec(arguments),
+        Command::Compact(arguments) => compact::exec(arguments),
         Command::List(arguments) => list::exec(arguments),
         Command::Bench(arguments) => bench::exec(arguments),
         Command::Sim(arguments) => sim::exec(arguments),

@@ -1,9 +1,10 @@
 //! `sweeplake query`: SQL over sweeps and lakes.
 
 use super::table::Output;
-use super::{Ended, Failure, block_on, query_failure};
+use super::{Ended, Failure, block_on, query_failure, shell};
 use crate::query::{Grouping, Lake, NamedQuery};
-use std::path::PathBuf;
+use bytesize::ByteSize;
+use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 #[command(
@@ -11,7 +12,8 @@ use std::path::PathBuf;
                   A query that ships: sweeplake query LAKE --name best --param sla=500; --list tells all."
 )]
 pub struct Arguments {
-    /// Sweeps and lakes, and behind them the SQL (unless it is given with --file or --name).
+    /// Sweeps and lakes (s3://, gs:// and az:// too), and behind them the SQL, unless it is given with --file or --name.
+    /// Without any SQL a shell starts, or the statements on stdin are followed.
     #[arg(required_unless_present = "list", value_name = "LAKE… SQL")]
     words: Vec<String>,
     /// Read the SQL from a file.
@@ -35,6 +37,10 @@ pub struct Arguments {
     /// List the queries that ship, with their parameters.
     #[arg(long)]
     list: bool,
+    /// How much memory a query may take (2GiB, 500MB); what is more goes to temporary files. Default: three quarters of
+    /// the machine's.
+    #[arg(long, value_name = "BYTES")]
+    memory_limit: Option<ByteSize>,
     /// Print the SQL before the answer, to stderr.
     #[arg(long)]
     show_sql: bool,
@@ -48,11 +54,16 @@ pub fn exec(arguments: Arguments) -> Ended {
         return Ok(());
     }
     let (lake, sql) = question(&arguments)?;
+    let Some(sql) = sql else { return shell::run(lake, arguments.output) };
     if arguments.show_sql {
         eprintln!("{sql}");
     }
-    let answer = block_on(lake.sql(&sql))?.map_err(query_failure)?;
-    arguments.output.write(&answer)
+    let ended = block_on(async {
+        let rows = lake.rows(&sql).await.map_err(query_failure)?;
+        arguments.output.write_rows(rows).await
+    })?;
+    lake.take_warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
+    ended
 }
 
 fn list() {
@@ -62,16 +73,18 @@ fn list() {
     }
 }
 
-fn question(arguments: &Arguments) -> Result<(Lake, String), Failure> {
+/// The lake, and what is asked; nothing, if a shell is wanted.
+fn question(arguments: &Arguments) -> Result<(Lake, Option<String>), Failure> {
     let mut words = arguments.words.clone();
     let open = |words: Vec<String>| {
         let paths: Vec<PathBuf> = words.into_iter().map(PathBuf::from).collect();
-        Lake::open(&paths).map_err(query_failure)
+        let limit = arguments.memory_limit.map(|limit| limit.as_u64() as usize);
+        Lake::open_within(&paths, limit).map_err(query_failure)
     };
     if let Some(grouping) = grouping(arguments) {
         let lake = open(words)?;
         let sql = block_on(grouping.sql(&lake))?.map_err(query_failure)?;
-        return Ok((lake, sql));
+        return Ok((lake, Some(sql)));
     }
     let sql = match (&arguments.name, &arguments.file) {
         (Some(name), _) => {
@@ -79,12 +92,18 @@ fn question(arguments: &Arguments) -> Result<(Lake, String), Failure> {
         }
         (None, Some(path)) => std::fs::read_to_string(path)
             .map_err(|error| Failure::input(format!("--file: {}: {error}", path.display())))?,
-        (None, None) if words.len() < 2 => {
-            return Err(Failure::input("give the SQL behind the lake: sweeplake query LAKE \"SELECT …\""));
+        // A path has no spaces, or is there.
+        (None, None)
+            if !words.last().is_some_and(|word| word.contains(char::is_whitespace) && !Path::new(word).exists()) =>
+        {
+            return Ok((open(words)?, None));
         }
         (None, None) => words.pop().unwrap_or_default(),
     };
-    Ok((open(words)?, sql))
+    if words.is_empty() {
+        return Err(Failure::input("say which lake: sweeplake query LAKE \"SELECT …\""));
+    }
+    Ok((open(words)?, Some(sql)))
 }
 
 /// The question that flags ask without SQL.

@@ -1,13 +1,13 @@
 //! Answers as text: a table for a terminal, markdown, and the formats that other programs read.
 
-use super::Failure;
+use super::{Failure, query_failure};
 use crate::plan::params_text;
-use crate::query::{Answer, Format, QueryError, Value};
+use crate::query::{Answer, Format, QueryError, Rows, Value};
 use crate::stats::with_interval;
 use clap::ValueEnum;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use std::fs::File;
-use std::io::{IsTerminal, Write};
+use std::io::{BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -34,28 +34,55 @@ pub struct Output {
 impl Output {
     pub fn write(&self, answer: &Answer) -> Result<(), Failure> {
         match &self.output {
-            Some(path) => {
-                let fail = |error: &dyn std::fmt::Display| Failure::input(format!("{}: {error}", path.display()));
-                let mut file = File::create(path).map_err(|error| fail(&error))?;
-                write_answer(answer, self.format.unwrap_or_else(|| format_of(path)), &mut file)
-            }
-            None => {
-                let is_terminal = std::io::stdout().is_terminal();
-                let default = if is_terminal { OutputFormat::Table } else { OutputFormat::Csv };
-                write_answer(answer, self.format.unwrap_or(default), &mut std::io::stdout())
-            }
+            Some(path) => write_answer(answer, self.kind(), &mut create(path)?),
+            None => write_answer(answer, self.kind(), &mut std::io::stdout()),
+        }
+    }
+
+    /// Whether the answer is laid out for people, and so must be known as a whole first.
+    pub fn is_for_reading(&self) -> bool {
+        matches!(self.kind(), OutputFormat::Table | OutputFormat::Markdown)
+    }
+
+    fn kind(&self) -> OutputFormat {
+        let of_stdout = || if std::io::stdout().is_terminal() { OutputFormat::Table } else { OutputFormat::Csv };
+        self.format.unwrap_or_else(|| self.output.as_deref().map_or_else(of_stdout, format_of))
+    }
+
+    /// Writes rows as they come.
+    pub async fn write_rows(&self, rows: Rows) -> Result<(), Failure> {
+        let Some(format) = self.kind().for_programs() else {
+            return self.write(&rows.collect().await.map_err(query_failure)?);
+        };
+        match &self.output {
+            Some(path) => rows.write(format, &mut create(path)?).await,
+            None => rows.write(format, &mut BufWriter::new(std::io::stdout())).await,
+        }
+        .map_err(query_failure)
+    }
+}
+
+fn create(path: &Path) -> Result<BufWriter<File>, Failure> {
+    let file = File::create(path).map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
+    Ok(BufWriter::new(file))
+}
+
+impl OutputFormat {
+    fn for_programs(self) -> Option<Format> {
+        match self {
+            Self::Table | Self::Markdown => None,
+            Self::Csv => Some(Format::Csv),
+            Self::Json => Some(Format::Json),
+            Self::Jsonl => Some(Format::JsonLines),
+            Self::Parquet => Some(Format::Parquet),
         }
     }
 }
 
 fn write_answer(answer: &Answer, format: OutputFormat, sink: &mut (dyn Write + Send)) -> Result<(), Failure> {
-    let format = match format {
-        OutputFormat::Table => return write_text(sink, &plain_table(answer)),
-        OutputFormat::Markdown => return write_text(sink, &markdown(answer)),
-        OutputFormat::Csv => Format::Csv,
-        OutputFormat::Json => Format::Json,
-        OutputFormat::Jsonl => Format::JsonLines,
-        OutputFormat::Parquet => Format::Parquet,
+    let Some(format) = format.for_programs() else {
+        let is_table = format == OutputFormat::Table;
+        return write_text(sink, &if is_table { plain_table(answer) } else { markdown(answer) });
     };
     // A reader that went away (`| head`) is no failure.
     match answer.write(format, sink) {
@@ -71,15 +98,39 @@ fn write_text(sink: &mut dyn Write, text: &str) -> Result<(), Failure> {
     }
 }
 
-/// A table for reading.
+/// A table for reading, no wider than the screen.
 pub fn plain_table(answer: &Answer) -> String {
+    table_text(answer, std::io::stdout().is_terminal())
+}
+
+/// A table for reading, as wide as it is.
+pub fn wide_table(answer: &Answer) -> String {
+    table_text(answer, false)
+}
+
+fn table_text(answer: &Answer, fits_screen: bool) -> String {
     let mut table = filled(answer, text_of);
     table.load_preset(presets::UTF8_FULL_CONDENSED);
-    if std::io::stdout().is_terminal() {
+    if fits_screen {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }
     let rows = answer.num_rows();
     format!("{table}\n{rows} row{}", if rows == 1 { "" } else { "s" })
+}
+
+/// Each row as a list of its columns.
+pub fn records(answer: &Answer) -> String {
+    let columns = answer.columns();
+    let width = columns.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let records = answer.rows().into_iter().enumerate().map(|(index, row)| {
+        let cells = columns.iter().zip(&row).map(|(name, value)| format!("{name:width$} │ {}", text_of(value)));
+        format!("─ row {} ─\n{}", index + 1, cells.collect::<Vec<_>>().join("\n"))
+    });
+    records.collect::<Vec<_>>().join("\n")
+}
+
+pub fn terminal_width() -> Option<u16> {
+    Table::new().width()
 }
 
 fn markdown(answer: &Answer) -> String {

@@ -3,13 +3,15 @@
 use super::{QueryError, functions};
 use crate::record::Row;
 use crate::store::rows_to_batch;
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Float64Type, Int64Type, SchemaRef};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, SchemaRef};
 use arrow::json::WriterBuilder;
-use arrow::json::writer::{JsonArray, JsonFormat, LineDelimited};
+use arrow::json::writer::{JsonArray, LineDelimited};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::datasource::MemTable;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SessionContext;
+use futures::TryStreamExt;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -40,10 +42,6 @@ pub enum Format {
 }
 
 impl Answer {
-    pub(super) fn new(schema: SchemaRef, batches: Vec<RecordBatch>) -> Self {
-        Self { schema, batches }
-    }
-
     /// Rows that were found otherwise than by a query.
     pub fn of_rows(rows: &[Row]) -> Self {
         let batch = rows_to_batch(rows);
@@ -93,31 +91,108 @@ impl Answer {
 
     /// Writes the answer in a format for other programs.
     pub fn write(&self, format: Format, sink: &mut (dyn Write + Send)) -> Result<(), QueryError> {
-        match format {
+        let mut writer = Writer::new(format, sink, &self.schema)?;
+        self.batches.iter().try_for_each(|batch| writer.write(batch))?;
+        writer.finish()
+    }
+}
+
+/// Rows on their way.
+pub struct Rows {
+    schema: SchemaRef,
+    batches: SendableRecordBatchStream,
+}
+
+impl Rows {
+    pub(super) fn new(schema: SchemaRef, batches: SendableRecordBatchStream) -> Self {
+        Self { schema, batches }
+    }
+
+    /// Waits for all rows.
+    pub async fn collect(self) -> Result<Answer, QueryError> {
+        let batches = self.batches.try_collect().await.map_err(QueryError::of_execution)?;
+        Ok(Answer { schema: self.schema, batches })
+    }
+
+    /// Writes the rows as they come: none is held back.
+    pub async fn write(mut self, format: Format, sink: &mut (dyn Write + Send)) -> Result<(), QueryError> {
+        let mut writer = Writer::new(format, sink, &self.schema)?;
+        while let Some(batch) = self.batches.try_next().await.map_err(QueryError::of_execution)? {
+            writer.write(&batch)?;
+        }
+        writer.finish()
+    }
+}
+
+/// Writes batches in a format for other programs.
+enum Writer<'a> {
+    Csv(arrow::csv::Writer<Sink<'a>>, SchemaRef),
+    Json(arrow::json::Writer<Sink<'a>, JsonArray>),
+    JsonLines(arrow::json::Writer<Sink<'a>, LineDelimited>),
+    Parquet(Box<parquet::arrow::ArrowWriter<Sink<'a>>>),
+}
+
+type Sink<'a> = &'a mut (dyn Write + Send);
+
+impl<'a> Writer<'a> {
+    fn new(format: Format, sink: Sink<'a>, schema: &SchemaRef) -> Result<Self, QueryError> {
+        let json = WriterBuilder::new().with_explicit_nulls(true);
+        Ok(match format {
             Format::Csv => {
                 let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(sink);
-                if self.batches.is_empty() {
-                    let empty = RecordBatch::new_empty(self.schema.clone());
-                    return writer.write(&empty).map_err(output_error);
-                }
-                self.batches.iter().try_for_each(|batch| writer.write(batch)).map_err(output_error)
+                // The header, even where no row follows.
+                writer.write(&RecordBatch::new_empty(without_lists(schema))).map_err(output_error)?;
+                Self::Csv(writer, without_lists(schema))
             }
-            Format::Json => self.write_json::<JsonArray>(sink),
-            Format::JsonLines => self.write_json::<LineDelimited>(sink),
+            Format::Json => Self::Json(json.build(sink)),
+            Format::JsonLines => Self::JsonLines(json.build(sink)),
             Format::Parquet => {
-                let mut writer =
-                    parquet::arrow::ArrowWriter::try_new(sink, self.schema.clone(), None).map_err(output_error)?;
-                self.batches.iter().try_for_each(|batch| writer.write(batch)).map_err(output_error)?;
-                writer.close().map(|_| ()).map_err(output_error)
+                let writer = parquet::arrow::ArrowWriter::try_new(sink, schema.clone(), None);
+                Self::Parquet(Box::new(writer.map_err(output_error)?))
             }
+        })
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), QueryError> {
+        match self {
+            Self::Csv(writer, schema) => writer.write(&as_texts(batch, schema)?).map_err(output_error),
+            Self::Json(writer) => writer.write(batch).map_err(output_error),
+            Self::JsonLines(writer) => writer.write(batch).map_err(output_error),
+            Self::Parquet(writer) => writer.write(batch).map_err(output_error),
         }
     }
 
-    fn write_json<F: JsonFormat>(&self, sink: &mut (dyn Write + Send)) -> Result<(), QueryError> {
-        let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, F>(sink);
-        self.batches.iter().try_for_each(|batch| writer.write(batch)).map_err(output_error)?;
-        writer.finish().map_err(output_error)
+    fn finish(self) -> Result<(), QueryError> {
+        match self {
+            Self::Csv(..) => Ok(()),
+            Self::Json(mut writer) => writer.finish().map_err(output_error),
+            Self::JsonLines(mut writer) => writer.finish().map_err(output_error),
+            Self::Parquet(writer) => writer.close().map(|_| ()).map_err(output_error),
+        }
     }
+}
+
+/// A cell of CSV holds no list and no map: those become text.
+fn without_lists(schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| match field.data_type().is_nested() {
+        true => Field::new(field.name(), DataType::Utf8, true),
+        false => field.as_ref().clone(),
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+fn as_texts(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, QueryError> {
+    let columns = batch.columns().iter().map(|column| match column.data_type().is_nested() {
+        true => {
+            let texts = values_of(column.as_ref()).into_iter().map(|value| match value {
+                Value::Null => None,
+                value => Some(value.to_text()),
+            });
+            Arc::new(texts.collect::<StringArray>()) as ArrayRef
+        }
+        false => column.clone(),
+    });
+    RecordBatch::try_new(schema.clone(), columns.collect()).map_err(output_error)
 }
 
 impl Value {

@@ -26,6 +26,10 @@ pub enum QueryError {
     BadMetric { metric: String, reason: String },
     #[error("--filter-by: {condition:?}: {reason}")]
     BadFilter { condition: String, reason: String },
+    #[error("{function}: {reason}")]
+    BadCall { function: &'static str, reason: String },
+    #[error("the query needs more memory than --memory-limit gives it, and part of it can't be put on disk: {}", short(.0))]
+    OutOfMemory(DataFusionError),
     #[error("queries change nothing: {statement} is not possible on a lake")]
     ReadOnly { statement: String },
     #[error("the query can't be planned: {}", short(.0))]
@@ -39,7 +43,14 @@ pub enum QueryError {
 impl QueryError {
     /// Whether the query itself is at fault, not its execution.
     pub fn is_input(&self) -> bool {
-        !matches!(self, Self::Failed(_) | Self::Output(_))
+        !matches!(self, Self::Failed(_) | Self::OutOfMemory(_) | Self::Output(_))
+    }
+
+    pub(super) fn of_execution(error: DataFusionError) -> Self {
+        match error.find_root() {
+            DataFusionError::ResourcesExhausted(_) => Self::OutOfMemory(error),
+            _ => Self::Failed(error),
+        }
     }
 
     /// Turns an error of planning into one that names what is nearest.

@@ -1,30 +1,38 @@
 //! SQL over sweeps: the DataFusion session, its tables, and answers as plain values.
 
 mod answer;
+mod calls;
 mod error;
 mod filter;
 mod functions;
 mod grouping;
 mod named;
 mod parameters;
+mod pareto;
 mod tables;
 mod views;
 
-pub use answer::{Answer, Format, Value};
+pub use answer::{Answer, Format, Rows, Value};
 pub use error::QueryError;
 pub use filter::{Columns, Filter, Kind, literal, quoted, split_outside};
 pub use grouping::Grouping;
 pub use named::NamedQuery;
 pub use parameters::{LOADS, Varied, curve_variables, load_variable};
 
-use crate::store::{Sweep, find_sweeps};
+use crate::record::total_memory;
+use crate::store::{Found, Sweep, Table, find_sweeps};
 use arrow::datatypes::DataType;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::{SQLOptions, SessionContext};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 /// The combinations of a lake with their main metrics, and its failed runs: what more than one command shows.
 pub const SUMMARY: &str = include_str!("../../queries/summary.sql");
@@ -38,38 +46,62 @@ pub const TABLES: [&str; 6] = ["sweeps", "runs", "requests", "combinations", "sl
 /// Sweeps that can be asked.
 pub struct Lake {
     context: SessionContext,
-    sweeps: Vec<Sweep>,
+    found: Found,
+    warnings: Mutex<Vec<String>>,
 }
 
 impl Lake {
     /// Opens any mix of sweeps and lakes. Nothing is read but manifests until a query needs it.
     pub fn open(paths: &[PathBuf]) -> Result<Self, QueryError> {
-        Self::of(find_sweeps(paths)?)
+        Self::open_within(paths, None)
     }
 
-    pub fn of(sweeps: Vec<Sweep>) -> Result<Self, QueryError> {
+    /// Opens sweeps and lakes for queries that may hold so many bytes (by default three quarters of what the machine has) and
+    /// put on disk what is more.
+    pub fn open_within(paths: &[PathBuf], memory_limit: Option<usize>) -> Result<Self, QueryError> {
         let mut config = SessionConfig::new().with_information_schema(true);
         config.options_mut().catalog.default_schema = "lake".into();
         config.options_mut().catalog.default_catalog = "sweeplake".into();
         // A lake grows while it is open: no list of files is remembered.
-        let runtime = RuntimeEnvBuilder::new().with_object_list_cache_limit(0).build_arc()?;
-        let context = SessionContext::new_with_config_rt(config, runtime);
+        let mut runtime = RuntimeEnvBuilder::new().with_object_list_cache_limit(0);
+        let limit = memory_limit.unwrap_or_else(|| total_memory() / 4 * 3);
+        if limit > 0 {
+            let greediest = NonZeroUsize::new(3).expect("three are some");
+            runtime = runtime.with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(limit), greediest)));
+        }
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime.build_arc()?)
+            .with_default_features()
+            .with_query_planner(Arc::new(pareto::Planner))
+            .build();
+        let context = SessionContext::new_with_state(state);
+        context.register_relation_planner(Arc::new(pareto::ParetoCalls))?;
         functions::register(&context);
-        Ok(Self { context, sweeps })
+        Ok(Self { context, found: find_sweeps(paths)?, warnings: Mutex::default() })
     }
 
     pub fn sweeps(&self) -> &[Sweep] {
-        &self.sweeps
+        self.found.all()
+    }
+
+    /// What there is to say about the tables that were asked since this was called the last time.
+    pub fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut *self.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
     /// Answers a query. Only reading is possible.
     pub async fn sql(&self, sql: &str) -> Result<Answer, QueryError> {
-        self.register_tables(sql).await?;
-        let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-        let frame = self.context.sql_with_options(sql, read_only).await.map_err(QueryError::explain)?;
-        let schema = std::sync::Arc::new(frame.schema().as_arrow().clone());
-        let batches = frame.collect().await.map_err(QueryError::Failed)?;
-        Ok(Answer::new(schema, batches))
+        self.rows(sql).await?.collect().await
+    }
+
+    /// Answers a query with rows as they come.
+    pub async fn rows(&self, sql: &str) -> Result<Rows, QueryError> {
+        let plan = self.plan(sql).await?;
+        let frame = self.context.execute_logical_plan(plan).await.map_err(QueryError::explain)?;
+        let schema = Arc::new(frame.schema().as_arrow().clone());
+        let batches = frame.execute_stream().await.map_err(QueryError::of_execution)?;
+        Ok(Rows::new(schema, batches))
     }
 
     /// The columns of a table.
@@ -86,17 +118,19 @@ impl Lake {
         Ok(Columns::new(fields.map(|field| (field.name().clone(), kind(field.data_type()))).collect()))
     }
 
-    /// Registers the tables that the query names; all of them where it asks about tables.
-    async fn register_tables(&self, sql: &str) -> Result<(), QueryError> {
+    /// Makes a plan that only reads, with the tables that it names; all of them where it asks about tables.
+    async fn plan(&self, sql: &str) -> Result<LogicalPlan, QueryError> {
         let state = self.context.state();
         let dialect = state.config().options().sql_parser.dialect;
-        let statement = state.sql_to_statement(sql, &dialect).map_err(QueryError::Syntax)?;
+        let mut statement = state.sql_to_statement(sql, &dialect).map_err(QueryError::Syntax)?;
         refuse_changes(&statement)?;
+        calls::expand(&mut statement)?;
         let named: Vec<String> = state
             .resolve_table_references(&statement)
             .map_err(QueryError::Syntax)?
             .iter()
             .map(|reference| reference.table().to_owned())
+            .filter(|name| name != pareto::NAME)
             .collect();
         let asks_about_tables = named.iter().any(|name| !TABLES.contains(&name.as_str()));
         for table in TABLES {
@@ -104,25 +138,34 @@ impl Lake {
                 self.register(table).await?;
             }
         }
-        Ok(())
+        let plan = self.context.state().statement_to_plan(statement).await.map_err(QueryError::explain)?;
+        let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        read_only.verify_plan(&plan).map_err(QueryError::explain)?;
+        Ok(plan)
     }
 
     async fn register(&self, table: &str) -> Result<(), QueryError> {
         if self.context.table_exist(table)? {
             return Ok(());
         }
-        let provider = match table {
-            "sweeps" => tables::sweeps(&self.sweeps)?,
-            "runs" => tables::runs(&self.context, &self.sweeps)?,
-            "requests" => tables::requests(&self.context, &self.sweeps)?,
-            "sla" => tables::slas(&self.context, &self.sweeps)?,
-            "sla_history" => tables::sla_history(&self.context, &self.sweeps)?,
+        let stored = match table {
+            "sweeps" => return self.add(table, tables::sweeps(&self.found)?),
+            "runs" => Table::Runs,
+            "requests" => Table::Requests,
+            "sla" => Table::Slas,
+            "sla_history" => Table::SlaHistory,
             _ => {
                 Box::pin(self.register("runs")).await?;
-                views::combinations(&self.context).await?
+                self.context.register_table(table, views::combinations(&self.context).await?)?;
+                return Ok(());
             }
         };
-        self.context.register_table(table, provider)?;
+        self.add(table, tables::stored(&self.context, &self.found, stored).await?)
+    }
+
+    fn add(&self, name: &str, opened: tables::Opened) -> Result<(), QueryError> {
+        self.context.register_table(name, opened.table)?;
+        self.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(opened.warnings);
         Ok(())
     }
 }

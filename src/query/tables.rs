@@ -1,22 +1,26 @@
-//! The tables `sweeps`, `runs` and `requests`: Parquet files where there are some, rows in memory for what is
-//! loose or was made by vLLM, united by name.
+//! The tables of a lake: Parquet files where there are some, rows in memory for what is loose or was made by vLLM,
+//! united by name.
 
 use super::QueryError;
-use crate::record::{Cell, Row};
-use crate::store::{Detail, StoreError, Sweep, fit_all, parquet_schema, read_parquet, rows_to_batch, unite_schemas};
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use crate::store::{
+    Found, Source, StoreError, Table as Stored, check_version, fit_all, mixed_columns, open_store, parquet_schema,
+    unite_schemas, without_metadata,
+};
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
+use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::execution::context::SessionContext;
+use datafusion::prelude::{ident, lit};
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::{ObjectStore, ObjectStoreExt};
 use rayon::prelude::*;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use url::Url;
-
-type Table = Arc<dyn TableProvider>;
 
 /// Columns that are there even where no run has a value for them: those of sweeplake, and what vLLM measures.
 const RUN_COLUMNS: [(&str, DataType); 39] = [
@@ -130,126 +134,158 @@ const SLA_HISTORY_COLUMNS: [(&str, DataType); 12] = [
     ("binding", DataType::Utf8),
 ];
 
-pub fn sweeps(sweeps: &[Sweep]) -> Result<Table, QueryError> {
-    let rows: Vec<Row> = sweeps.iter().map(sweep_row).collect();
-    let batch = rows_to_batch(&rows);
+/// A table that is ready to be asked, and what is to be said about it.
+pub struct Opened {
+    pub table: Arc<dyn TableProvider>,
+    pub warnings: Vec<String>,
+}
+
+pub fn sweeps(found: &Found) -> Result<Opened, QueryError> {
+    let rows = found.facts()?;
     let base = Schema::new(base_schema(&SWEEP_COLUMNS));
-    let schema = Arc::new(typed(&unite_schemas([batch.schema_ref().as_ref(), &base])));
-    in_memory(&schema, &[batch])
+    let schema = Arc::new(typed(&unite_schemas(rows.iter().map(|batch| batch.schema_ref().as_ref()).chain([&base]))));
+    Ok(Opened { table: in_memory(&schema, &rows)?, warnings: Vec::new() })
 }
 
-pub fn runs(context: &SessionContext, sweeps: &[Sweep]) -> Result<Table, QueryError> {
-    let (renamed, sweeps): (Vec<Sweep>, Vec<Sweep>) = sweeps.iter().cloned().partition(Sweep::is_renamed);
-    let compacted: Vec<PathBuf> = sweeps.iter().filter_map(Sweep::compacted_runs).collect();
-    let loose = sweeps.iter().filter(|sweep| sweep.compacted_runs().is_none()).flat_map(Sweep::loose_runs);
-    let loose: Vec<PathBuf> = loose.collect();
-    let mut batches = loose.par_iter().map(|path| read_parquet(path)).collect::<Result<Vec<_>, _>>()?;
-    for sweep in &renamed {
-        let files = sweep.compacted_runs().map_or_else(|| sweep.loose_runs(), |file| vec![file]);
-        batches.extend(renamed_batches(sweep, &files)?);
+/// A table of which rows are stored: files where there are some, rows in memory for what is loose or was made by vLLM,
+/// united by name.
+pub async fn stored(context: &SessionContext, found: &Found, table: Stored) -> Result<Opened, QueryError> {
+    let base = Schema::new(columns_of(table));
+    let (mut files, mut parts, mut rows) = (Vec::new(), Vec::new(), Vec::new());
+    for source in found.sources(table)? {
+        match source {
+            Source::Rows(found) => rows.extend(found),
+            Source::Files(found) => files.extend(found),
+            source => parts.push(source),
+        }
     }
-    for sweep in &sweeps {
-        batches.extend(sweep.foreign_rows(Detail::Runs)?);
-    }
-    let mut base = base_schema(&RUN_COLUMNS);
-    for latency in LATENCIES {
-        let names = STATISTICS.map(|statistic| format!("{statistic}_{latency}_ms"));
-        base.extend(names.map(|name| Field::new(name, DataType::Float64, true)));
-    }
-    united(context, base, compacted, batches)
-}
-
-pub fn requests(context: &SessionContext, sweeps: &[Sweep]) -> Result<Table, QueryError> {
-    let (renamed, sweeps): (Vec<Sweep>, Vec<Sweep>) = sweeps.iter().cloned().partition(Sweep::is_renamed);
-    let files: Vec<PathBuf> = sweeps.iter().flat_map(Sweep::request_files).collect();
-    let mut batches = Vec::new();
-    for sweep in &renamed {
-        batches.extend(renamed_batches(sweep, &sweep.request_files())?);
-    }
-    for sweep in &sweeps {
-        batches.extend(sweep.foreign_rows(Detail::Requests)?);
-    }
-    let mut base = base_schema(&REQUEST_COLUMNS);
-    base.push(Field::new("itls_ms", DataType::List(Arc::new(Field::new_list_field(DataType::Float64, true))), true));
-    united(context, base, files, batches)
-}
-
-pub fn slas(context: &SessionContext, sweeps: &[Sweep]) -> Result<Table, QueryError> {
-    of_files(context, base_schema(&SLA_COLUMNS), sweeps, Sweep::sla_file)
-}
-
-pub fn sla_history(context: &SessionContext, sweeps: &[Sweep]) -> Result<Table, QueryError> {
-    of_files(context, base_schema(&SLA_HISTORY_COLUMNS), sweeps, Sweep::sla_history_file)
-}
-
-/// One file of each sweep as one table.
-fn of_files(
-    context: &SessionContext,
-    base: Vec<Field>,
-    sweeps: &[Sweep],
-    file: impl Fn(&Sweep) -> Option<PathBuf>,
-) -> Result<Table, QueryError> {
-    let (renamed, sweeps): (Vec<Sweep>, Vec<Sweep>) = sweeps.iter().cloned().partition(Sweep::is_renamed);
-    let mut batches = Vec::new();
-    for sweep in &renamed {
-        batches.extend(renamed_batches(sweep, &file(sweep).into_iter().collect::<Vec<_>>())?);
-    }
-    united(context, base, sweeps.iter().filter_map(file).collect(), batches)
-}
-
-/// The rows of files under the name that tells their sweep apart.
-fn renamed_batches(sweep: &Sweep, files: &[PathBuf]) -> Result<Vec<RecordBatch>, QueryError> {
-    let batches = files.par_iter().map(|path| read_parquet(path)).collect::<Result<Vec<_>, _>>()?;
-    let renamed = batches.into_iter().map(|batch| {
-        let names: ArrayRef = Arc::new(StringArray::from(vec![sweep.name.as_str(); batch.num_rows()]));
-        let fields = batch.schema().fields().clone();
-        let columns = fields.iter().zip(batch.columns());
-        let columns =
-            columns.map(|(field, column)| if field.name() == "sweep" { names.clone() } else { column.clone() });
-        RecordBatch::try_new(batch.schema(), columns.collect()).map_err(|error| QueryError::Output(error.to_string()))
+    let of_parts = parts.iter().flat_map(|source| match source {
+        Source::Renamed { files, .. } => files.clone(),
+        Source::Without { file, .. } => vec![file.clone()],
+        Source::Files(_) | Source::Rows(_) => Vec::new(),
     });
-    renamed.collect()
+    let all: Vec<Url> = files.iter().cloned().chain(of_parts).collect();
+    let schemas = schemas_of(context, &all).await?;
+    let found = || schemas.iter().map(AsRef::as_ref).chain(rows.iter().map(|batch| batch.schema_ref().as_ref()));
+    let schema = Arc::new(typed(&unite_schemas(std::iter::once(&base).chain(found()))));
+    let warnings = mixed_columns(found()).iter().map(|column| mixed(table, column)).collect();
+    let table = united(context, &schema, &files, &parts, &rows)?;
+    Ok(Opened { table, warnings })
 }
 
-/// Files and rows in memory as one table.
+fn mixed(table: Stored, column: &str) -> String {
+    let table = table.file_name().trim_end_matches(".parquet");
+    format!("column `{column}` of {table} holds numbers in some sweeps and text in others: all of it is read as text")
+}
+
+fn columns_of(table: Stored) -> Vec<Field> {
+    match table {
+        Stored::Runs => {
+            let mut columns = base_schema(&RUN_COLUMNS);
+            for latency in LATENCIES {
+                let names = STATISTICS.map(|statistic| format!("{statistic}_{latency}_ms"));
+                columns.extend(names.map(|name| Field::new(name, DataType::Float64, true)));
+            }
+            columns
+        }
+        Stored::Requests => {
+            let mut columns = base_schema(&REQUEST_COLUMNS);
+            let gaps = DataType::List(Arc::new(Field::new_list_field(DataType::Float64, true)));
+            columns.push(Field::new("itls_ms", gaps, true));
+            columns
+        }
+        Stored::Slas => base_schema(&SLA_COLUMNS),
+        Stored::SlaHistory => base_schema(&SLA_HISTORY_COLUMNS),
+    }
+}
+
 fn united(
     context: &SessionContext,
-    base: Vec<Field>,
-    files: Vec<PathBuf>,
-    batches: Vec<RecordBatch>,
-) -> Result<Table, QueryError> {
-    let base = Schema::new(base);
-    let of_files = files.par_iter().map(|path| parquet_schema(path)).collect::<Result<Vec<_>, _>>()?;
-    let found = of_files.iter().map(AsRef::as_ref).chain(batches.iter().map(|batch| batch.schema_ref().as_ref()));
-    let schema = Arc::new(typed(&unite_schemas(std::iter::once(&base).chain(found))));
-    if files.is_empty() {
-        return in_memory(&schema, &batches);
+    schema: &SchemaRef,
+    files: &[Url],
+    parts: &[Source],
+    rows: &[RecordBatch],
+) -> Result<Arc<dyn TableProvider>, QueryError> {
+    let mut tables = Vec::new();
+    if !files.is_empty() {
+        tables.push(listing(schema, files)?);
     }
-    let stored = listing(&schema, &files)?;
-    if batches.is_empty() {
-        return Ok(stored);
+    for part in parts {
+        tables.extend(changed(context, schema, part)?);
     }
-    let loose = in_memory(&schema, &batches)?;
-    Ok(context.read_table(stored)?.union(context.read_table(loose)?)?.into_view())
+    if !rows.is_empty() || tables.is_empty() {
+        tables.push(in_memory(schema, rows)?);
+    }
+    let mut tables = tables.into_iter();
+    let first = tables.next().expect("at least the rows in memory are a table");
+    if tables.len() == 0 {
+        return Ok(first);
+    }
+    let all = tables.try_fold(context.read_table(first)?, |all, table| all.union(context.read_table(table)?))?;
+    Ok(all.into_view())
 }
 
-fn listing(schema: &SchemaRef, files: &[PathBuf]) -> Result<Table, QueryError> {
-    let urls = files
-        .iter()
-        .map(|path| {
-            let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-            // Not parsed: brackets and stars in a folder's name are no pattern.
-            let url = Url::from_file_path(&absolute).map_err(|()| StoreError::Missing { path: absolute })?;
-            Ok(ListingTableUrl::try_new(url, None)?)
-        })
-        .collect::<Result<Vec<_>, QueryError>>()?;
+/// Files whose rows do not stand as they are.
+fn changed(
+    context: &SessionContext,
+    schema: &SchemaRef,
+    source: &Source,
+) -> Result<Option<Arc<dyn TableProvider>>, QueryError> {
+    let changed = match source {
+        Source::Renamed { files, name } => {
+            let columns = schema.fields().iter().map(|field| match field.name().as_str() {
+                "sweep" => lit(name.as_str()).alias("sweep"),
+                name => ident(name),
+            });
+            context.read_table(listing(schema, files)?)?.select(columns.collect::<Vec<_>>())?
+        }
+        Source::Without { file, sweeps } => {
+            let is_other = ident("sweep").in_list(sweeps.iter().map(|name| lit(name.as_str())).collect(), true);
+            context.read_table(listing(schema, std::slice::from_ref(file))?)?.filter(is_other)?
+        }
+        Source::Files(_) | Source::Rows(_) => return Ok(None),
+    };
+    Ok(Some(changed.into_view()))
+}
+
+/// The columns of each file. Places in an object store become known to the session here.
+async fn schemas_of(context: &SessionContext, files: &[Url]) -> Result<Vec<SchemaRef>, QueryError> {
+    let (local, remote): (Vec<&Url>, Vec<&Url>) = files.iter().partition(|url| url.scheme() == "file");
+    let of_local = local.par_iter().map(|url| {
+        let path = url.to_file_path().map_err(|()| StoreError::Missing { path: PathBuf::from(url.as_str()) })?;
+        parquet_schema(&path)
+    });
+    let mut schemas: Vec<SchemaRef> = of_local.collect::<Result<_, StoreError>>()?;
+    let of_remote = stream::iter(remote).map(|url| remote_schema(context, url)).buffer_unordered(AT_ONCE);
+    schemas.extend(of_remote.try_collect::<Vec<_>>().await?);
+    Ok(schemas)
+}
+
+/// Footers that are read at one time.
+const AT_ONCE: usize = 32;
+
+async fn remote_schema(context: &SessionContext, url: &Url) -> Result<SchemaRef, QueryError> {
+    let fail = |error: &dyn std::fmt::Display| StoreError::NoStore { url: url.to_string(), reason: error.to_string() };
+    let (store, key) = open_store(url)?;
+    let store: Arc<dyn ObjectStore> = Arc::from(store);
+    let object = store.head(&key).await.map_err(|error| fail(&error))?;
+    let format = ParquetFormat::default().with_skip_metadata(false);
+    let schema = format.infer_schema(&context.state(), &store, &[object]).await?;
+    check_version(&schema, Path::new(url.as_str()))?;
+    context.register_object_store(url, store);
+    Ok(without_metadata(&schema))
+}
+
+fn listing(schema: &SchemaRef, files: &[Url]) -> Result<Arc<dyn TableProvider>, QueryError> {
+    // Not parsed: brackets and stars in a folder's name are no pattern.
+    let urls = files.iter().map(|url| ListingTableUrl::try_new(url.clone(), None)).collect::<Result<Vec<_>, _>>()?;
     let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
     let config =
         ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema.clone());
     Ok(Arc::new(ListingTable::try_new(config)?))
 }
 
-fn in_memory(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Table, QueryError> {
+fn in_memory(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Arc<dyn TableProvider>, QueryError> {
     let batches = fit_all(schema, batches).map_err(|error| QueryError::Failed(error.into()))?;
     Ok(Arc::new(MemTable::try_new(schema.clone(), vec![batches])?))
 }
@@ -271,43 +307,4 @@ fn typed(schema: &Schema) -> Schema {
         _ => field.as_ref().clone(),
     });
     Schema::new(fields.collect::<Vec<_>>())
-}
-
-fn sweep_row(sweep: &Sweep) -> Row {
-    let manifest = sweep.manifest.as_ref();
-    let text = |value: Option<&str>| value.map_or(Cell::Null, Cell::from);
-    let environment = manifest.map(|manifest| &manifest.environment);
-    let gpus = environment
-        .map(|environment| environment.gpus.iter().map(|gpu| gpu.name.as_str()).collect::<Vec<_>>().join(", "));
-    let row = [
-        ("sweep", Cell::from(sweep.name.as_str())),
-        ("kind", text(manifest.map(|manifest| manifest.kind.as_str()))),
-        ("state", sweep.state().as_str().into()),
-        ("started_at", manifest.map_or(Cell::Null, |manifest| Cell::Time(manifest.started_at.timestamp_micros()))),
-        (
-            "finished_at",
-            manifest
-                .and_then(|manifest| manifest.finished_at)
-                .map_or(Cell::Null, |time| Cell::Time(time.timestamp_micros())),
-        ),
-        ("runs", manifest.map(|manifest| manifest.runs as i64).into()),
-        ("failed", manifest.map(|manifest| manifest.failed as i64).into()),
-        ("combinations", manifest.map(|manifest| manifest.num_combinations() as i64).into()),
-        ("serve_cmd", text(manifest.map(|manifest| manifest.serve_cmd.as_str()))),
-        ("bench_cmd", text(manifest.map(|manifest| manifest.bench_cmd.as_str()))),
-        ("host", text(environment.map(|environment| environment.host.as_str()))),
-        ("cpu", text(environment.map(|environment| environment.cpu.as_str()))),
-        ("gpu", text(gpus.as_deref().filter(|gpus| !gpus.is_empty()))),
-        ("gpus", environment.map(|environment| environment.gpus.len() as i64).into()),
-        (
-            "gpu_driver",
-            text(environment.and_then(|environment| environment.gpus.first()).and_then(|gpu| gpu.driver.as_deref())),
-        ),
-        ("engine", text(environment.and_then(|environment| environment.engine.as_deref()))),
-        ("engine_version", text(environment.and_then(|environment| environment.engine_version.as_deref()))),
-        ("git_commit", text(environment.and_then(|environment| environment.git_commit.as_deref()))),
-        ("sweeplake_version", text(environment.map(|environment| environment.sweeplake_version.as_str()))),
-        ("folder", sweep.folder.to_string_lossy().as_ref().into()),
-    ];
-    row.into_iter().map(|(name, cell)| (name.to_owned(), cell)).collect()
 }

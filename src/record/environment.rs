@@ -123,6 +123,13 @@ fn output_of(program: &str, args: &[&str]) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// The machine's memory in bytes; 0 where it can't be told.
+pub fn total_memory() -> usize {
+    let Ok(mut system) = System::new() else { return 0 };
+    system.refresh_memory();
+    usize::try_from(system.total_memory()).unwrap_or(usize::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

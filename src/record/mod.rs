@@ -7,7 +7,7 @@ mod result;
 mod row;
 
 pub use cell::{Cell, Row};
-pub use environment::{Environment, Gpu, engine_of};
+pub use environment::{Environment, Gpu, engine_of, total_memory};
 pub use failure::{ErrorKind, Failure};
 pub use result::{BadResult, LeanResult, parse_result, read_result, without_request_numbers};
 pub use row::{REQUEST_ARRAYS, gpu_count_of};

@@ -5,7 +5,7 @@ use super::charts::{self, Chart};
 use crate::metric::label;
 use crate::params::{Command, ParamSet};
 use crate::plan::params_text;
-use crate::query::{Answer, FAILURES, Lake, SLAS, SUMMARY, Value};
+use crate::query::{Answer, FAILURES, Lake, QueryError, SLAS, SUMMARY, Value};
 use crate::stats::with_interval;
 use crate::store::Sweep;
 use askama::Template;
@@ -62,8 +62,8 @@ impl Page {
             title: title.to_owned(),
             written_at: now.format("%Y-%m-%d %H:%M").to_string(),
             version: env!("CARGO_PKG_VERSION"),
-            headlines: headlines.rows().iter().map(|row| headline(row, lake.sweeps())).collect(),
-            sweeps: lake.sweeps().iter().map(facts).collect(),
+            headlines: headlines.rows().iter().map(|row| headline(row, lake.sweeps())).collect::<Result<_, _>>()?,
+            sweeps: lake.sweeps().iter().map(facts).collect::<Result<_, _>>()?,
             pareto: charts::pareto(lake, &varied).await?,
             curves: charts::curves(lake, &varied).await?,
             slas: table(&lake.sql(SLAS).await?),
@@ -75,7 +75,7 @@ impl Page {
 }
 
 /// Columns: purpose, metric, value, ci95, serve, bench, n, sweep, combination, serve_params.
-fn headline(row: &[Value], sweeps: &[Sweep]) -> Headline {
+fn headline(row: &[Value], sweeps: &[Sweep]) -> Result<Headline, ReportError> {
     let metric = row[1].to_text();
     let ci95 = row[3].as_f64().map(|half| format!(" ± {}", number(half))).unwrap_or_default();
     let unit =
@@ -86,26 +86,32 @@ fn headline(row: &[Value], sweeps: &[Sweep]) -> Headline {
         .iter()
         .filter(|(_, text)| !matches!(text.as_str(), "" | "{}"))
         .map(|(side, text)| format!("{side} {}", params_text(text)));
-    Headline {
+    Ok(Headline {
         purpose: row[0].to_text(),
         value: format!("{}{ci95} {unit}", row[2].as_f64().map(number).unwrap_or_default()),
         configuration: format!("{} (mean of {runs} runs)", parts.collect::<Vec<_>>().join(" · ")),
-        command: serve_command(sweeps, &row[7].to_text(), &row[9].to_text()),
-    }
+        command: serve_command(sweeps, &row[7].to_text(), &row[9].to_text())?,
+    })
 }
 
 /// The exact command that serves a configuration.
-fn serve_command(sweeps: &[Sweep], sweep: &str, serve_params: &str) -> Option<String> {
-    let manifest = sweeps.iter().find(|known| known.name == sweep)?.manifest.as_ref()?;
-    let params = serde_json::from_str(serve_params).ok()?;
-    let command = Command::parse("serve_cmd", &manifest.serve_cmd).ok()?;
-    Some(command.with_params(&ParamSet { name: None, params }).quoted())
+fn serve_command(sweeps: &[Sweep], sweep: &str, serve_params: &str) -> Result<Option<String>, ReportError> {
+    let manifest = match sweeps.iter().find(|known| known.name == sweep) {
+        Some(sweep) => sweep.manifest().map_err(QueryError::from)?,
+        None => None,
+    };
+    Ok(manifest.and_then(|manifest| {
+        let params = serde_json::from_str(serve_params).ok()?;
+        let command = Command::parse("serve_cmd", &manifest.serve_cmd).ok()?;
+        Some(command.with_params(&ParamSet { name: None, params }).quoted())
+    }))
 }
 
-fn facts(sweep: &Sweep) -> Facts {
-    let mut rows = vec![("Folder", sweep.folder.display().to_string()), ("State", sweep.state().as_str().to_owned())];
+fn facts(sweep: &Sweep) -> Result<Facts, ReportError> {
+    let mut rows =
+        vec![("Folder", sweep.location()), ("State", sweep.state().map_err(QueryError::from)?.as_str().to_owned())];
     let mut commands = Vec::new();
-    if let Some(manifest) = &sweep.manifest {
+    if let Some(manifest) = sweep.manifest().map_err(QueryError::from)? {
         let environment = &manifest.environment;
         let time = |time: DateTime<chrono::Utc>| time.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string();
         let gpus: Vec<&str> = environment.gpus.iter().map(|gpu| gpu.name.as_str()).collect();
@@ -131,7 +137,7 @@ fn facts(sweep: &Sweep) -> Facts {
         commands.push(("Benchmark", manifest.bench_cmd.clone()));
         commands.extend(manifest.after_bench_cmd.clone().map(|command| ("After each run", command)));
     }
-    Facts { name: sweep.name.clone(), rows, commands }
+    Ok(Facts { name: sweep.name.clone(), rows, commands })
 }
 
 fn table(answer: &Answer) -> Table {

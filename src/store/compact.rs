@@ -6,8 +6,10 @@
 
 use super::atomic::remove_if_there;
 use super::layout::{REQUESTS, RUNS, run_number_of};
-use super::{StoreError, read_parquet, unite, unite_schemas, write_parquet};
-use arrow::array::{AsArray, RecordBatch};
+use super::{
+    StoreError, Sweep, Table, parquet_schema, read_batches, read_parquet, unite, unite_schemas, write_batches,
+};
+use arrow::array::AsArray;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
@@ -19,17 +21,54 @@ pub struct Counted {
     pub failed: usize,
 }
 
+/// Compacts a sweep that nobody writes and that has only loose files. Whether there was something to do.
+pub fn compact_sweep(sweep: &Sweep) -> Result<bool, StoreError> {
+    let is_due = !sweep.is_covered() && sweep.is_own() && sweep.own_file(Table::Runs).is_none();
+    if !is_due || !sweep.is_ended() {
+        return Ok(false);
+    }
+    Ok(compact(&sweep.folder)?.runs > 0)
+}
+
+/// Files of one row that are read at once.
+const FILES_AT_ONCE: usize = 1024;
+
 /// Writes `requests.parquet` and `runs.parquet` from the loose files.
 pub fn compact(folder: &Path) -> Result<Counted, StoreError> {
     let loose = LooseFiles::of(folder);
-    if let Some(requests) = united(&loose.requests)? {
-        write_parquet(&folder.join(REQUESTS), &requests)?;
+    unite_files(&loose.requests, &folder.join(REQUESTS))?;
+    let mut counted = Counted { runs: 0, failed: 0 };
+    let schema = schema_of_all(&loose.runs)?;
+    if loose.runs.is_empty() {
+        return Ok(counted);
     }
-    let Some(runs) = united(&loose.runs)? else { return Ok(Counted { runs: 0, failed: 0 }) };
-    write_parquet(&folder.join(RUNS), &runs)?;
-    let status = runs.column_by_name("status").and_then(|column| column.as_string_opt::<i32>());
-    let failed = status.map_or(0, |status| status.iter().filter(|status| *status == Some("failed")).count());
-    Ok(Counted { runs: runs.num_rows(), failed })
+    let batches = loose.runs.chunks(FILES_AT_ONCE).map(|files| {
+        let runs = files.par_iter().map(|path| read_parquet(path)).collect::<Result<Vec<_>, _>>()?;
+        let runs = unite(&schema, &runs, &files[0])?;
+        let status = runs.column_by_name("status").and_then(|column| column.as_string_opt::<i32>());
+        counted.runs += runs.num_rows();
+        counted.failed += status.map_or(0, |all| all.iter().filter(|status| *status == Some("failed")).count());
+        Ok(runs)
+    });
+    write_batches(&folder.join(RUNS), &schema, batches)?;
+    Ok(counted)
+}
+
+/// Writes the rows of all files, in their order, into one; none, if there is no file.
+fn unite_files(files: &[PathBuf], path: &Path) -> Result<(), StoreError> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    let batches = files.iter().flat_map(|file| match read_batches(file) {
+        Ok((_, batches)) => Box::new(batches) as Box<dyn Iterator<Item = _>>,
+        Err(error) => Box::new(std::iter::once(Err(error))),
+    });
+    write_batches(path, &schema_of_all(files)?, batches)
+}
+
+fn schema_of_all(files: &[PathBuf]) -> Result<arrow::datatypes::SchemaRef, StoreError> {
+    let schemas = files.par_iter().map(|path| parquet_schema(path)).collect::<Result<Vec<_>, _>>()?;
+    Ok(unite_schemas(schemas.iter().map(AsRef::as_ref)))
 }
 
 /// Makes the loose files the truth again.
@@ -57,11 +96,4 @@ impl LooseFiles {
         }
         files
     }
-}
-
-fn united(files: &[PathBuf]) -> Result<Option<RecordBatch>, StoreError> {
-    let Some(first) = files.first() else { return Ok(None) };
-    let batches = files.par_iter().map(|path| read_parquet(path)).collect::<Result<Vec<_>, _>>()?;
-    let schema = unite_schemas(batches.iter().map(|batch| batch.schema_ref().as_ref()));
-    unite(&schema, &batches, first).map(Some)
 }

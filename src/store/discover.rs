@@ -1,84 +1,144 @@
 //! Finding sweeps: ours by their manifest, vLLM's by their run files.
 
-use super::StoreError;
 use super::compact::LooseFiles;
 use super::foreign::{Detail, read_rows};
-use super::layout::{LOCK, MANIFEST, REQUESTS, RUNS, SLA, SLA_HISTORY, SUMMARY, run_number_of};
+use super::lake::{COMPACTED, Catalogue, Entry, Fingerprint, LATEST, renamed};
+use super::layout::{LOCK, MANIFEST, SUMMARY, run_number_of};
 use super::manifest::{Manifest, SweepState};
+use super::remote::{Remote, mirrored};
+use super::table::{Stored, Table};
+use super::{StoreError, read_parquet, rows_to_batch};
 use arrow::array::RecordBatch;
 use nix::fcntl::{Flock, FlockArg};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use rayon::prelude::*;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use url::Url;
 use walkdir::WalkDir;
 
 /// How deep below a lake its sweeps may lie.
 const DEPTH: usize = 8;
 
-/// A sweep on disk.
+/// A sweep, where it lies.
 #[derive(Clone, Debug)]
 pub struct Sweep {
+    /// Its folder; of one in an object store the folder that stands for it here.
     pub folder: PathBuf,
     pub name: String,
-    /// `None` for a folder that `vllm bench sweep` made.
-    pub manifest: Option<Manifest>,
+    origin: Origin,
+    remote: Option<Arc<Remote>>,
+}
+
+/// Who made a sweep, and how far it is known.
+#[derive(Clone, Debug)]
+enum Origin {
+    /// sweeplake; its manifest was read.
+    Own(Box<Manifest>),
+    /// sweeplake; all its rows are in a catalogue (told by its place among those found).
+    Covered { by: usize, entry: Entry },
+    /// `vllm bench sweep`.
+    Foreign,
 }
 
 impl Sweep {
+    /// What it says of itself; `None` for a folder that `vllm bench sweep` made.
+    pub fn manifest(&self) -> Result<Option<Cow<'_, Manifest>>, StoreError> {
+        match (&self.origin, &self.remote) {
+            (Origin::Own(manifest), _) => Ok(Some(Cow::Borrowed(manifest))),
+            (Origin::Covered { .. }, None) => Manifest::read(&self.folder).map(Cow::Owned).map(Some),
+            (Origin::Covered { .. }, Some(remote)) => {
+                let path = self.folder.join(MANIFEST);
+                Manifest::parse(&remote.read(&path)?, &path).map(Cow::Owned).map(Some)
+            }
+            (Origin::Foreign, _) => Ok(None),
+        }
+    }
+
+    /// The name under which its rows stand on disk.
+    pub fn own_name(&self) -> &str {
+        match &self.origin {
+            Origin::Own(manifest) => &manifest.sweep,
+            Origin::Covered { entry, .. } => &entry.own_name,
+            Origin::Foreign => &self.name,
+        }
+    }
+
     /// Whether its rows on disk carry another name than the one that tells it apart here.
     pub fn is_renamed(&self) -> bool {
-        self.manifest.as_ref().is_some_and(|manifest| manifest.sweep != self.name)
+        self.own_name() != self.name
     }
 
-    /// The compacted table of runs, where there is one.
-    pub fn compacted_runs(&self) -> Option<PathBuf> {
-        self.own_file(RUNS)
+    /// Whether the lake's catalogue has all its rows.
+    pub fn is_covered(&self) -> bool {
+        matches!(self.origin, Origin::Covered { .. })
     }
 
-    /// The Parquet files that hold this sweep's requests.
-    pub fn request_files(&self) -> Vec<PathBuf> {
-        // Requests are compacted before runs: only with runs.parquet is requests.parquet known to be whole.
-        match (self.manifest.is_some(), self.own_file(RUNS), self.own_file(REQUESTS)) {
-            (false, ..) => Vec::new(),
-            (true, Some(_), Some(requests)) => vec![requests],
-            (true, Some(_), None) => Vec::new(),
-            (true, None, _) => LooseFiles::of(&self.folder).requests,
+    /// Whether sweeplake made it.
+    pub fn is_own(&self) -> bool {
+        !matches!(self.origin, Origin::Foreign)
+    }
+
+    /// The path that a user knows: the folder, or the place in the object store.
+    pub fn location(&self) -> String {
+        match &self.remote {
+            Some(remote) => remote.place_of(&self.folder).to_string(),
+            None => self.folder.display().to_string(),
         }
     }
 
-    /// The Parquet files of single runs: what to read while there is no compacted table.
-    pub fn loose_runs(&self) -> Vec<PathBuf> {
-        match self.manifest {
-            Some(_) => LooseFiles::of(&self.folder).runs,
-            None => Vec::new(),
-        }
+    /// Whether nobody is writing it, or will go on without being asked.
+    pub fn is_ended(&self) -> bool {
+        !self.is_locked()
     }
 
-    /// The tables of answers to SLAs, and of what was measured for them.
-    pub fn sla_file(&self) -> Option<PathBuf> {
-        self.own_file(SLA)
+    /// How its manifest looks from outside.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        Fingerprint::of(&self.folder.join(MANIFEST))
     }
 
-    pub fn sla_history_file(&self) -> Option<PathBuf> {
-        self.own_file(SLA_HISTORY)
+    /// Where the rows of a table lie. There is one rule: a compacted table of runs makes all compacted tables whole.
+    pub fn stored(&self, table: Table) -> Result<Stored, StoreError> {
+        let own = |table| self.own_file(table).into_iter().collect();
+        let files = match (&self.origin, table) {
+            (Origin::Covered { .. }, _) => Vec::new(),
+            (Origin::Foreign, Table::Runs | Table::Requests) => {
+                let detail = if table == Table::Runs { Detail::Runs } else { Detail::Requests };
+                return Ok(Stored { files: Vec::new(), rows: read_rows(&self.folder, &self.name, detail)? });
+            }
+            (Origin::Foreign, _) => Vec::new(),
+            (Origin::Own(_), Table::Slas | Table::SlaHistory) => own(table),
+            (Origin::Own(_), _) if self.own_file(Table::Runs).is_some() => own(table),
+            (Origin::Own(_), Table::Runs) => {
+                let loose = LooseFiles::of(&self.folder).runs;
+                let rows = loose.par_iter().map(|path| read_parquet(path)).collect::<Result<_, _>>()?;
+                return Ok(Stored { files: Vec::new(), rows });
+            }
+            (Origin::Own(_), Table::Requests) => self.loose_requests(),
+        };
+        Ok(Stored { files, rows: Vec::new() })
     }
 
-    /// The rows of a folder that vLLM made, read in place.
-    pub fn foreign_rows(&self, detail: Detail) -> Result<Vec<RecordBatch>, StoreError> {
-        match self.manifest {
-            Some(_) => Ok(Vec::new()),
-            None => read_rows(&self.folder, &self.name, detail),
+    fn loose_requests(&self) -> Vec<Url> {
+        match &self.remote {
+            Some(remote) => remote.urls_below(&self.folder, |name| run_number_of(name, ".requests.parquet").is_some()),
+            None => {
+                let files = LooseFiles::of(&self.folder).requests;
+                files.iter().filter_map(|path| file_url(path)).collect()
+            }
         }
     }
 
     /// The state: a manifest that says running without a writer holding the folder was left by one that died.
-    pub fn state(&self) -> SweepState {
-        match &self.manifest {
+    pub fn state(&self) -> Result<SweepState, StoreError> {
+        Ok(match self.manifest()? {
             Some(manifest) if manifest.state == SweepState::Running && !self.is_locked() => SweepState::Interrupted,
             Some(manifest) => manifest.state,
             None => SweepState::Completed,
-        }
+        })
     }
 
     fn is_locked(&self) -> bool {
@@ -86,80 +146,232 @@ impl Sweep {
         Flock::lock(file, FlockArg::LockSharedNonblock).is_err()
     }
 
-    fn own_file(&self, name: &str) -> Option<PathBuf> {
-        let path = self.folder.join(name);
-        (self.manifest.is_some() && path.is_file()).then_some(path)
+    /// The file of a table that lies in the sweep's own folder.
+    pub fn own_file(&self, table: Table) -> Option<Url> {
+        let path = self.folder.join(table.file_name());
+        match (&self.origin, &self.remote) {
+            (Origin::Foreign, _) => None,
+            (_, Some(remote)) => remote.url_of(&path),
+            (_, None) => path.is_file().then(|| file_url(&path))?,
+        }
     }
 }
 
-/// The sweeps at the given paths: each a sweep, or a lake that holds sweeps. In the order of their names.
-pub fn find_sweeps(paths: &[PathBuf]) -> Result<Vec<Sweep>, StoreError> {
-    let mut folders = BTreeMap::new();
+/// A path as an URL; brackets and stars in a folder's name are no pattern.
+fn file_url(path: &Path) -> Option<Url> {
+    Url::from_file_path(std::path::absolute(path).ok()?).ok()
+}
+
+/// The sweeps at some places, and what the lakes there have compacted.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    sweeps: Vec<Sweep>,
+    catalogues: Vec<Catalogue>,
+}
+
+/// Rows of a table that need the same care.
+pub enum Source {
+    /// Files with nothing but rows that are meant.
+    Files(Vec<Url>),
+    /// Files of a sweep that has another name here.
+    Renamed {
+        files: Vec<Url>,
+        name: String,
+    },
+    /// A file of which the rows of some sweeps are out of date.
+    Without {
+        file: Url,
+        sweeps: Vec<String>,
+    },
+    Rows(Vec<RecordBatch>),
+}
+
+impl Found {
+    /// In the order of their names.
+    pub fn all(&self) -> &[Sweep] {
+        &self.sweeps
+    }
+
+    /// Where the rows of a table lie.
+    pub fn sources(&self, table: Table) -> Result<Vec<Source>, StoreError> {
+        let mut sources = Vec::new();
+        let mut files = Vec::new();
+        for (index, catalogue) in self.catalogues.iter().enumerate() {
+            let without = catalogue.without(&self.covered_by(index));
+            match catalogue.file(table) {
+                Some(file) if without.is_empty() => files.push(file),
+                Some(file) => sources.push(Source::Without { file, sweeps: without }),
+                None => {}
+            }
+        }
+        let open: Vec<&Sweep> = self.sweeps.iter().filter(|sweep| !sweep.is_covered()).collect();
+        let stored = open.par_iter().map(|sweep| sweep.stored(table)).collect::<Result<Vec<_>, _>>()?;
+        let mut rows = Vec::new();
+        for (sweep, stored) in open.into_iter().zip(stored) {
+            if sweep.is_renamed() {
+                rows.extend(stored.rows.iter().map(|batch| renamed(batch, &sweep.name)));
+                if !stored.files.is_empty() {
+                    sources.push(Source::Renamed { files: stored.files, name: sweep.name.clone() });
+                }
+            } else {
+                rows.extend(stored.rows);
+                files.extend(stored.files);
+            }
+        }
+        sources.push(Source::Files(files));
+        sources.push(Source::Rows(rows));
+        Ok(sources)
+    }
+
+    /// The rows of table `sweeps`.
+    pub fn facts(&self) -> Result<Vec<RecordBatch>, StoreError> {
+        let catalogues = self.catalogues.iter().enumerate();
+        let of_catalogues = catalogues.map(|(index, catalogue)| catalogue.rows_of(&self.covered_by(index)));
+        let open: Vec<&Sweep> = self.sweeps.iter().filter(|sweep| !sweep.is_covered()).collect();
+        let rows = open.par_iter().map(|sweep| sweep.to_row()).collect::<Result<Vec<_>, _>>()?;
+        of_catalogues.chain([Ok(rows_to_batch(&rows))]).collect()
+    }
+
+    fn covered_by(&self, catalogue: usize) -> HashSet<&str> {
+        let is_covered = |sweep: &&Sweep| matches!(sweep.origin, Origin::Covered { by, .. } if by == catalogue);
+        self.sweeps.iter().filter(is_covered).map(|sweep| sweep.name.as_str()).collect()
+    }
+}
+
+/// The sweeps at the given paths: each a sweep, or a lake that holds sweeps.
+pub fn find_sweeps(paths: &[PathBuf]) -> Result<Found, StoreError> {
+    let mut catalogues: Vec<Catalogue> = Vec::new();
+    let mut places = BTreeMap::new();
     for path in paths {
-        if !path.exists() {
+        let (folder, remote) = mirrored(path)?;
+        if !folder.exists() {
             return Err(StoreError::Missing { path: path.clone() });
         }
-        let found = folders_below(path);
+        let catalogue = Catalogue::of(&folder, remote.as_ref())?;
+        let walk =
+            Walk { top: &folder, remote: remote.as_ref(), catalogue: catalogue.as_ref(), index: catalogues.len() };
+        let found = walk.places();
         if found.is_empty() {
             return Err(StoreError::NoSweeps { path: path.clone() });
         }
         // One sweep reached by two ways is one sweep.
-        folders
-            .extend(found.into_iter().map(|folder| (folder.canonicalize().unwrap_or_else(|_| folder.clone()), folder)));
+        places.extend(found.into_iter().map(|(folder, place)| (folder.canonicalize().unwrap_or(folder), place)));
+        catalogues.extend(catalogue);
     }
-    let mut sweeps = folders.into_values().map(open).collect::<Result<Vec<_>, _>>()?;
+    let places: Vec<Place> = places.into_values().collect();
+    let mut sweeps = places.into_par_iter().map(Place::open).collect::<Result<Vec<_>, _>>()?;
     tell_apart(&mut sweeps);
-    Ok(sweeps)
+    for sweep in &mut sweeps {
+        // Its rows stand in the catalogue under a name that now means another sweep, or none.
+        if matches!(&sweep.origin, Origin::Covered { entry, .. } if entry.name != sweep.name) {
+            let manifest = sweep.manifest()?.map(Cow::into_owned);
+            sweep.origin = manifest.map_or(Origin::Foreign, |manifest| Origin::Own(Box::new(manifest)));
+        }
+    }
+    Ok(Found { sweeps, catalogues })
 }
 
-/// Sweeps of one name, from two machines for example, are not repeats of each other: the folder above tells them apart.
+/// A sweep's folder before anything in it is read.
+struct Place {
+    folder: PathBuf,
+    remote: Option<Arc<Remote>>,
+    covered: Option<(usize, Entry)>,
+}
+
+impl Place {
+    fn open(self) -> Result<Sweep, StoreError> {
+        let origin = match self.covered {
+            Some((by, entry)) => Origin::Covered { by, entry },
+            None if self.folder.join(MANIFEST).is_file() => Origin::Own(Box::new(Manifest::read(&self.folder)?)),
+            None => Origin::Foreign,
+        };
+        let absolute = || self.folder.canonicalize().unwrap_or_else(|_| self.folder.clone());
+        let of_folder = || absolute().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = match &origin {
+            Origin::Own(manifest) => manifest.sweep.clone(),
+            Origin::Covered { entry, .. } => entry.own_name.clone(),
+            Origin::Foreign => of_folder(),
+        };
+        Ok(Sweep { folder: self.folder, name, origin, remote: self.remote })
+    }
+}
+
+/// Sweeps of one name, from two machines or copied, are not repeats of each other: their folders tell them apart, by as
+/// many parts of their paths as it takes.
 fn tell_apart(sweeps: &mut [Sweep]) {
-    let mut counts: HashMap<String, usize> = HashMap::new();
-    sweeps.iter().for_each(|sweep| *counts.entry(sweep.name.clone()).or_default() += 1);
-    let mut taken = BTreeSet::new();
-    for sweep in sweeps.iter_mut().filter(|sweep| counts[&sweep.name] > 1) {
-        let folder = sweep.folder.canonicalize().unwrap_or_else(|_| sweep.folder.clone());
-        for parent in folder.ancestors().skip(1).filter_map(|folder| folder.file_name()) {
-            sweep.name = format!("{}/{}", parent.to_string_lossy(), sweep.name);
-            if taken.insert(sweep.name.clone()) {
-                break;
-            }
+    let mut of_name: HashMap<String, Vec<usize>> = HashMap::new();
+    for (index, sweep) in sweeps.iter().enumerate() {
+        of_name.entry(sweep.name.clone()).or_default().push(index);
+    }
+    for same in of_name.values().filter(|same| same.len() > 1) {
+        let paths: Vec<PathBuf> = same
+            .iter()
+            .map(|index| sweeps[*index].folder.canonicalize().unwrap_or_else(|_| sweeps[*index].folder.clone()))
+            .collect();
+        let depth = paths.iter().map(|path| path.components().count()).max().unwrap_or(1);
+        let is_apart = |parts: &usize| {
+            paths.iter().map(|path| last_parts(path, *parts)).collect::<HashSet<_>>().len() == paths.len()
+        };
+        let parts = (1..=depth).find(is_apart).unwrap_or(depth);
+        for (index, path) in same.iter().zip(&paths) {
+            sweeps[*index].name = last_parts(path, parts);
         }
     }
 }
 
-fn open(folder: PathBuf) -> Result<Sweep, StoreError> {
-    let manifest = match folder.join(MANIFEST).is_file() {
-        true => Some(Manifest::read(&folder)?),
-        false => None,
-    };
-    let absolute = folder.canonicalize().unwrap_or_else(|_| folder.clone());
-    let name = match &manifest {
-        Some(manifest) => manifest.sweep.clone(),
-        None => absolute.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
-    };
-    Ok(Sweep { folder, name, manifest })
+fn last_parts(path: &Path, parts: usize) -> String {
+    let all: Vec<_> = path.iter().collect();
+    let last: PathBuf = all[all.len().saturating_sub(parts)..].iter().collect();
+    last.to_string_lossy().into_owned()
 }
 
-fn folders_below(path: &Path) -> BTreeSet<PathBuf> {
-    let mut folders = BTreeSet::new();
-    let mut walk = WalkDir::new(path).max_depth(DEPTH).sort_by_file_name().into_iter();
-    while let Some(entry) = walk.next() {
-        let Ok(entry) = entry else { continue };
-        if entry.file_type().is_dir() {
-            // The other combinations of a sweep that is found already need no look inside.
-            if is_inside_sweep(entry.path()) && folders.contains(&foreign_sweep_of(entry.path(), path)) {
-                walk.skip_current_dir();
-            } else if entry.path().join(MANIFEST).is_file() {
-                folders.insert(entry.into_path());
-                walk.skip_current_dir();
+/// A walk through a lake.
+struct Walk<'a> {
+    top: &'a Path,
+    remote: Option<&'a Arc<Remote>>,
+    catalogue: Option<&'a Catalogue>,
+    index: usize,
+}
+
+impl Walk<'_> {
+    fn places(&self) -> BTreeMap<PathBuf, Place> {
+        let mut places = BTreeMap::new();
+        let mut walk = WalkDir::new(self.top).max_depth(DEPTH).into_iter();
+        while let Some(entry) = walk.next() {
+            let Ok(entry) = entry else { continue };
+            let path = entry.path();
+            if entry.file_type().is_dir() {
+                let is_own = path.join(MANIFEST).is_file();
+                if is_own {
+                    places.insert(path.to_owned(), self.place(path));
+                }
+                // The other combinations of a sweep that is found already need no look inside.
+                let is_known = is_inside_sweep(path) && places.contains_key(&foreign_sweep_of(path, self.top));
+                if is_own || is_known || (entry.file_name() == COMPACTED && path.join(LATEST).exists()) {
+                    walk.skip_current_dir();
+                }
+            } else if is_result(path) {
+                let folder = foreign_sweep_of(path.parent().unwrap_or(self.top), self.top);
+                let place = self.place(&folder);
+                places.entry(folder).or_insert(place);
             }
-        } else if is_result(entry.path()) {
-            let combination = entry.path().parent().unwrap_or(path);
-            folders.insert(foreign_sweep_of(combination, path));
+        }
+        places
+    }
+
+    fn place(&self, folder: &Path) -> Place {
+        let manifest = folder.join(MANIFEST);
+        let is_unchanged = |entry: &&Entry| match self.remote {
+            Some(remote) => remote.is_as(&manifest, entry.fingerprint),
+            None => Fingerprint::of(&manifest) == Some(entry.fingerprint),
+        };
+        let entry = self.catalogue.and_then(|catalogue| catalogue.entry(folder.strip_prefix(self.top).ok()?));
+        Place {
+            folder: folder.to_owned(),
+            remote: self.remote.cloned(),
+            covered: entry.filter(is_unchanged).map(|entry| (self.index, entry.clone())),
         }
     }
-    folders
 }
 
 /// Whether a file is one that only a sweep has: a run's, or a summary that is a list.

@@ -143,18 +143,23 @@ impl Manifest {
     pub fn read(folder: &Path) -> Result<Self, StoreError> {
         let path = folder.join(MANIFEST);
         let text = std::fs::read_to_string(&path).map_err(StoreError::io(&path))?;
+        Self::parse(&text, &path)
+    }
+
+    /// Reads the text of a manifest.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, StoreError> {
         let bad = |error: serde_json::Error| StoreError::BadManifest {
-            path: path.clone(),
+            path: path.to_owned(),
             line: error.line(),
             column: error.column(),
             reason: error.to_string(),
         };
         // The version first: a newer manifest may look different in every other way.
-        let version: Version = serde_json::from_str(&text).map_err(bad)?;
+        let version: Version = serde_json::from_str(text).map_err(bad)?;
         if version.format_version > FORMAT_VERSION {
-            return Err(StoreError::NewerFormat { path, found: version.format_version });
+            return Err(StoreError::NewerFormat { path: path.to_owned(), found: version.format_version });
         }
-        serde_json::from_str(&text).map_err(bad)
+        serde_json::from_str(text).map_err(bad)
     }
 
     pub fn write(&self, folder: &Path) -> Result<(), StoreError> {

@@ -3,24 +3,32 @@
 mod atomic;
 mod compact;
 mod discover;
+mod facts;
 mod foreign;
+mod lake;
 mod layout;
 mod manifest;
 mod parquet;
 mod reference;
+mod remote;
 mod schema;
 mod summary;
+mod table;
 mod writer;
 
 pub use atomic::{write_atomically, write_bytes_atomically};
-pub use compact::compact;
-pub use discover::{Sweep, find_sweeps};
-pub use foreign::Detail;
+pub use compact::compact_sweep;
+pub use discover::{Found, Source, Sweep, find_sweeps};
+pub use lake::compact_lake;
 pub use layout::{PARETO_FIGURE, REPORT, SLA_FIGURES, WARM_UP_FILE, figure_name};
 pub use manifest::{FORMAT_VERSION, Manifest, StoredCombination, SweepKind, SweepState};
-pub use parquet::{parquet_schema, read_parquet, write_parquet};
+pub use parquet::{
+    check_version, parquet_schema, read_batches, read_parquet, without_metadata, write_batches, write_parquet,
+};
 pub use reference::{resolve, tag};
-pub use schema::{fit_all, rows_to_batch, unite, unite_schemas};
+pub use remote::open_store;
+pub use schema::{fit_all, mixed_columns, rows_to_batch, unite, unite_schemas};
+pub use table::Table;
 pub use writer::{FinishedRun, SweepWriter, result_paths};
 
 use std::path::{Path, PathBuf};
@@ -66,6 +74,8 @@ pub enum StoreError {
     TooOld { reference: String, lake: PathBuf, count: usize },
     #[error("{name:?} can't be a tag: `latest`, `/` and `~` mean something else")]
     BadTag { name: String },
+    #[error("{url}: {reason}")]
+    NoStore { url: String, reason: String },
     #[error("{}: {reason}", path.display())]
     BadData { path: PathBuf, reason: String },
 }

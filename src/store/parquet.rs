@@ -1,35 +1,61 @@
 //! Parquet files: written atomically, with the format version in their metadata.
 
 use super::manifest::FORMAT_VERSION;
+use super::schema::fit;
 use super::{StoreError, write_atomically};
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 const VERSION_KEY: &str = "sweeplake.format_version";
 
+/// Rows of a row group: enough that a scan is mostly decoding, few enough that two cores share a million rows well
+/// and that a writer holds little. Measured: docs/performance.md, "How the files are laid out".
+const ROWS_IN_A_GROUP: usize = 128 * 1024;
+
 /// Writes the batch; columns of no type at all are left out.
 pub fn write_parquet(path: &Path, batch: &RecordBatch) -> Result<(), StoreError> {
-    let typed: Vec<usize> = batch
-        .schema()
-        .fields()
-        .iter()
-        .enumerate()
-        .filter(|(_, field)| field.data_type() != &DataType::Null)
-        .map(|(index, _)| index)
-        .collect();
-    let batch = batch.project(&typed).map_err(StoreError::data(path))?;
+    match batch.num_rows() {
+        1 => write(path, batch.schema_ref(), single_row(), [Ok(batch.clone())]),
+        _ => write_batches(path, batch.schema_ref(), [Ok(batch.clone())]),
+    }
+}
+
+/// Writes batches as they come, each fitted to the schema.
+pub fn write_batches(
+    path: &Path,
+    schema: &SchemaRef,
+    batches: impl IntoIterator<Item = Result<RecordBatch, StoreError>>,
+) -> Result<(), StoreError> {
+    write(path, schema, many_rows(), batches)
+}
+
+fn write(
+    path: &Path,
+    schema: &SchemaRef,
+    properties: WriterPropertiesBuilder,
+    batches: impl IntoIterator<Item = Result<RecordBatch, StoreError>>,
+) -> Result<(), StoreError> {
+    let typed = schema.fields().iter().filter(|field| field.data_type() != &DataType::Null).cloned();
+    let schema = Arc::new(Schema::new(typed.collect::<Vec<_>>()));
     write_atomically(path, |file| {
-        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties(batch.num_rows())))
-            .map_err(StoreError::data(path))?;
-        writer.write(&batch).map_err(StoreError::data(path))?;
+        let properties = properties
+            .set_key_value_metadata(Some(vec![KeyValue::new(VERSION_KEY.into(), FORMAT_VERSION.to_string())]))
+            .build();
+        let mut writer =
+            ArrowWriter::try_new(file, schema.clone(), Some(properties)).map_err(StoreError::data(path))?;
+        for batch in batches {
+            let batch = fit(&schema, &batch?).map_err(StoreError::data(path))?;
+            writer.write(&batch).map_err(StoreError::data(path))?;
+        }
         writer.close().map_err(StoreError::data(path))?;
         Ok(())
     })
@@ -42,50 +68,57 @@ pub fn parquet_schema(path: &Path) -> Result<SchemaRef, StoreError> {
 
 /// Reads a whole file.
 pub fn read_parquet(path: &Path) -> Result<RecordBatch, StoreError> {
+    let (schema, batches) = read_batches(path)?;
+    let batches = batches.collect::<Result<Vec<_>, _>>()?;
+    concat_batches(&schema, &batches).map_err(StoreError::data(path))
+}
+
+/// Reads a file a few thousand rows at a time.
+pub fn read_batches(
+    path: &Path,
+) -> Result<(SchemaRef, impl Iterator<Item = Result<RecordBatch, StoreError>> + use<>), StoreError> {
     let builder = open(path)?;
     let schema = without_metadata(builder.schema());
     let reader = builder.build().map_err(StoreError::data(path))?;
-    let batches = reader.collect::<Result<Vec<_>, _>>().map_err(StoreError::data(path))?;
-    let batches = batches
-        .into_iter()
-        .map(|batch| batch.with_schema(schema.clone()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(StoreError::data(path))?;
-    concat_batches(&schema, &batches).map_err(StoreError::data(path))
+    let (of_batches, path) = (schema.clone(), path.to_owned());
+    let batches = reader.map(move |batch| {
+        batch.and_then(|batch| batch.with_schema(of_batches.clone())).map_err(StoreError::data(&path))
+    });
+    Ok((schema, batches))
 }
 
 /// Opens a file and refuses one of a newer format.
 fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, StoreError> {
     let file = File::open(path).map_err(StoreError::io(path))?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(StoreError::data(path))?;
-    let version = builder
-        .metadata()
-        .file_metadata()
-        .key_value_metadata()
-        .and_then(|entries| entries.iter().find(|entry| entry.key == VERSION_KEY))
-        .and_then(|entry| entry.value.as_deref())
-        .and_then(|text| text.parse().ok());
-    if let Some(found) = version.filter(|found| *found > FORMAT_VERSION) {
-        return Err(StoreError::NewerFormat { path: path.into(), found });
-    }
+    check_version(builder.schema(), path)?;
     Ok(builder)
 }
 
-fn without_metadata(schema: &SchemaRef) -> SchemaRef {
-    std::sync::Arc::new(schema.as_ref().clone().with_metadata(Default::default()))
+/// Refuses a file of a newer format.
+pub fn check_version(schema: &Schema, path: &Path) -> Result<(), StoreError> {
+    let version = schema.metadata().get(VERSION_KEY).and_then(|text| text.parse().ok());
+    match version.filter(|found| *found > FORMAT_VERSION) {
+        Some(found) => Err(StoreError::NewerFormat { path: path.into(), found }),
+        None => Ok(()),
+    }
+}
+
+/// A schema by its columns alone.
+pub fn without_metadata(schema: &Schema) -> SchemaRef {
+    Arc::new(schema.clone().with_metadata(Default::default()))
+}
+
+fn many_rows() -> WriterPropertiesBuilder {
+    WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).unwrap_or_default()))
+        .set_max_row_group_row_count(Some(ROWS_IN_A_GROUP))
 }
 
 /// One row needs no dictionary and no statistics: they are most of such a file.
-fn properties(num_rows: usize) -> WriterProperties {
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).unwrap_or_default()))
-        .set_key_value_metadata(Some(vec![KeyValue::new(VERSION_KEY.into(), FORMAT_VERSION.to_string())]));
-    match num_rows {
-        1 => properties
-            .set_dictionary_enabled(false)
-            .set_statistics_enabled(EnabledStatistics::None)
-            .set_compression(Compression::UNCOMPRESSED)
-            .build(),
-        _ => properties.build(),
-    }
+fn single_row() -> WriterPropertiesBuilder {
+    WriterProperties::builder()
+        .set_dictionary_enabled(false)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_compression(Compression::UNCOMPRESSED)
 }

@@ -1,7 +1,6 @@
 //! Sweeps by the names that people give them: a path, a name in the lake, a tag, `latest`, `latest~2`.
 
-use super::layout::MANIFEST;
-use super::{StoreError, Sweep, find_sweeps, write_bytes_atomically};
+use super::{StoreError, find_sweeps, write_bytes_atomically};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -58,10 +57,15 @@ fn age_of(reference: &str) -> Option<usize> {
 }
 
 fn latest(lake: &Path, age: usize, reference: &str) -> Result<PathBuf, StoreError> {
-    let mut sweeps: Vec<Sweep> = find_sweeps(&[lake.to_owned()])?;
-    sweeps.retain(|sweep| sweep.folder.join(MANIFEST).is_file());
-    sweeps.sort_by_key(|sweep| std::cmp::Reverse(sweep.manifest.as_ref().map(|manifest| manifest.started_at)));
+    let found = find_sweeps(&[lake.to_owned()])?;
+    let mut sweeps = Vec::new();
+    for sweep in found.all() {
+        if let Some(manifest) = sweep.manifest()? {
+            sweeps.push((manifest.started_at, sweep.folder.clone()));
+        }
+    }
+    sweeps.sort_by_key(|(started_at, _)| std::cmp::Reverse(*started_at));
     let count = sweeps.len();
-    let found = sweeps.into_iter().nth(age).map(|sweep| sweep.folder);
+    let found = sweeps.into_iter().nth(age).map(|(_, folder)| folder);
     found.ok_or_else(|| StoreError::TooOld { reference: reference.into(), lake: lake.into(), count })
 }

@@ -12,7 +12,7 @@ use arrow::array::{
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::mem::discriminant;
 use std::path::Path;
 use std::sync::Arc;
@@ -91,6 +91,20 @@ pub fn unite_schemas<'a>(schemas: impl IntoIterator<Item = &'a Schema>) -> Schem
     Arc::new(Schema::new(fields))
 }
 
+/// Columns that are numbers in some schemas and text in others: they meet as text, which a user should know.
+pub fn mixed_columns<'a>(schemas: impl Iterator<Item = &'a Schema>) -> Vec<String> {
+    let (mut numbers, mut texts) = (HashSet::new(), HashSet::new());
+    for field in schemas.flat_map(|schema| schema.fields()) {
+        match plain_type(field.data_type()) {
+            DataType::Utf8 => texts.insert(field.name()),
+            kind => kind.is_numeric() && numbers.insert(field.name()),
+        };
+    }
+    let mut mixed: Vec<String> = numbers.intersection(&texts).map(|name| (*name).clone()).collect();
+    mixed.sort();
+    mixed
+}
+
 /// The rows of all batches under one schema, as one batch.
 pub fn unite(schema: &SchemaRef, batches: &[RecordBatch], origin: &Path) -> Result<RecordBatch, StoreError> {
     fit_all(schema, batches).and_then(|fitted| concat_batches(schema, &fitted)).map_err(StoreError::data(origin))
@@ -101,7 +115,8 @@ pub fn fit_all(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<Record
     batches.iter().map(|batch| fit(schema, batch)).collect()
 }
 
-fn fit(schema: &SchemaRef, found: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+/// The batch under the schema: its columns in order, cast, NULL where it lacks one.
+pub fn fit(schema: &SchemaRef, found: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let arrays = schema.fields().iter().map(|field| match found.column_by_name(field.name()) {
         Some(column) => cast(column, field.data_type()),
         None => Ok(new_null_array(field.data_type(), found.num_rows())),

@@ -1,12 +1,11 @@
 //! The one writer of a sweep's folder.
 
 use super::atomic::remove_if_there;
+use super::compact::{compact, remove_compacted};
 use super::layout::{self, combination_folder, level_folder};
 use super::manifest::{LevelOf, Manifest, StoredCombination, SweepKind, SweepState};
 use super::summary::{write_summary, write_summary_csv};
-use super::{
-    StoreError, compact, read_parquet, rows_to_batch, unite, unite_schemas, write_bytes_atomically, write_parquet,
-};
+use super::{StoreError, read_parquet, rows_to_batch, unite, unite_schemas, write_bytes_atomically, write_parquet};
 use crate::params::ParamSet;
 use crate::plan::{Combination, Level};
 use crate::record::{Environment, Outcome, Row, RunRecord, complete_result, read_result};
@@ -76,7 +75,7 @@ impl SweepWriter {
             writer.answered = answered(&writer.folder.join(layout::SLA));
         }
         // From now on the loose files are the truth: a compacted table would miss what is added.
-        compact::remove_compacted(&writer.folder)?;
+        remove_compacted(&writer.folder)?;
         Ok(writer)
     }
 

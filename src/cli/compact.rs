@@ -1,0 +1,44 @@
+//! `sweeplake compact`: many small files become few large ones.
+
+use super::{Ended, Failure};
+use crate::store::{compact_lake, compact_sweep, find_sweeps};
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Sweeps do this themselves when they end; it is for those that were interrupted, and for lakes of many \
+                  sweeps. Nothing is removed: a sweep keeps all its files, and LAKE/compacted/latest/ can be deleted and \
+                  made again."
+)]
+pub struct Arguments {
+    /// Sweeps, and lakes with all their sweeps. A lake's ended sweeps also go to LAKE/compacted/latest/*.parquet.
+    #[arg(default_value = "results", value_name = "PATH")]
+    paths: Vec<PathBuf>,
+}
+
+pub fn exec(arguments: Arguments) -> Ended {
+    for path in &arguments.paths {
+        let found = find_sweeps(std::slice::from_ref(path)).map_err(Failure::input)?;
+        let mut compacted = 0;
+        for sweep in found.all() {
+            compacted += usize::from(compact_sweep(sweep).map_err(Failure::work)?);
+        }
+        let is_lake = found.all().iter().any(|sweep| sweep.folder != *path);
+        let lake = if is_lake { compact_lake(path).map_err(Failure::work)? } else { None };
+        println!("{}: {}", path.display(), told(compacted, is_lake.then_some(lake)));
+    }
+    Ok(())
+}
+
+fn told(sweeps: usize, lake: Option<Option<usize>>) -> String {
+    let of_sweeps = match sweeps {
+        0 => "no loose runs".to_owned(),
+        1 => "1 sweep compacted".to_owned(),
+        many => format!("{many} sweeps compacted"),
+    };
+    match lake {
+        Some(Some(all)) => format!("{of_sweeps}; {all} sweeps in compacted/latest"),
+        Some(None) => format!("{of_sweeps}; compacted/latest has all that ended"),
+        None => of_sweeps,
+    }
+}

@@ -1,0 +1,105 @@
+//! `pareto(table or query, 'x max', 'y min', …, group => 'model')`: the rows on the frontier, as a table function.
+
+mod front;
+mod operator;
+
+pub use operator::Planner;
+
+use crate::metric::{Better, Metric};
+use datafusion::common::{DFSchema, Result, plan_datafusion_err, plan_err};
+use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan};
+use datafusion::sql::sqlparser::ast::{
+    Expr as SqlExpr, FunctionArg, FunctionArgExpr, TableFactor, Value as SqlValue, ValueWithSpan,
+};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+use operator::Pareto;
+use std::sync::Arc;
+
+/// The function's name.
+pub const NAME: &str = "pareto";
+
+/// Turns calls of `pareto` into plans.
+#[derive(Debug)]
+pub struct ParetoCalls;
+
+impl RelationPlanner for ParetoCalls {
+    fn plan_relation(
+        &self,
+        relation: TableFactor,
+        context: &mut dyn RelationPlannerContext,
+    ) -> Result<RelationPlanning> {
+        match relation {
+            TableFactor::Table { ref name, args: Some(ref args), ref alias, .. }
+                if name.to_string().eq_ignore_ascii_case(NAME) =>
+            {
+                let plan = plan(&args.args, context)?;
+                Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias.clone()))))
+            }
+            other => Ok(RelationPlanning::Original(Box::new(other))),
+        }
+    }
+}
+
+fn plan(args: &[FunctionArg], context: &mut dyn RelationPlannerContext) -> Result<LogicalPlan> {
+    let Some((FunctionArg::Unnamed(FunctionArgExpr::Expr(SqlExpr::Subquery(query))), rest)) = args.split_first() else {
+        return plan_err!("pareto: the first argument must be a table, or a query in parentheses");
+    };
+    let derived = TableFactor::Derived { lateral: false, subquery: query.clone(), alias: None, sample: None };
+    let input = context.plan(derived)?;
+    let schema = input.schema().clone();
+    let (mut objectives, mut is_max, mut group) = (Vec::new(), Vec::new(), Vec::new());
+    for arg in rest {
+        match arg {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => {
+                let (expression, more_is_better) = objective(text_of(expr, arg)?)?;
+                objectives.push(expr_of(expression, context, &schema)?);
+                is_max.push(more_is_better);
+            }
+            FunctionArg::Named { name, arg: FunctionArgExpr::Expr(expr), .. }
+                if name.value.eq_ignore_ascii_case("group") =>
+            {
+                for column in super::split_outside(text_of(expr, arg)?, ',') {
+                    group.push(expr_of(column, context, &schema)?);
+                }
+            }
+            other => {
+                return plan_err!(
+                    "pareto: {other} is neither an objective as 'output_throughput max' nor group => 'COLUMN, …'"
+                );
+            }
+        }
+    }
+    if objectives.is_empty() {
+        return plan_err!("pareto: needs at least one objective, as 'output_throughput max'");
+    }
+    Ok(LogicalPlan::Extension(Extension { node: Arc::new(Pareto { input, objectives, is_max, group }) }))
+}
+
+fn text_of<'a>(expr: &'a SqlExpr, arg: &FunctionArg) -> Result<&'a str> {
+    match expr {
+        SqlExpr::Value(ValueWithSpan { value: SqlValue::SingleQuotedString(text), .. }) => Ok(text),
+        _ => plan_err!("pareto: {arg} must be a text in single quotes, as 'output_throughput max'"),
+    }
+}
+
+/// The expression of an objective, and whether more of it is better: what it says, or what is known of the metric.
+fn objective(text: &str) -> Result<(&str, bool)> {
+    let text = text.trim();
+    let (expression, last) = text.rsplit_once(char::is_whitespace).unwrap_or((text, ""));
+    match last.to_ascii_lowercase().as_str() {
+        "max" => Ok((expression.trim(), true)),
+        "min" => Ok((expression.trim(), false)),
+        _ => match Metric::of(text) {
+            Some(metric) => Ok((text, metric.better == Better::Higher)),
+            None => plan_err!("pareto: '{text}': say which way is better: '{text} max' or '{text} min'"),
+        },
+    }
+}
+
+fn expr_of(text: &str, context: &mut dyn RelationPlannerContext, schema: &DFSchema) -> Result<Expr> {
+    let parsed = Parser::new(&GenericDialect {}).try_with_sql(text).and_then(|mut parser| parser.parse_expr());
+    let parsed = parsed.map_err(|error| plan_datafusion_err!("pareto: '{text}' is no expression: {error}"))?;
+    context.sql_to_expr(parsed, schema)
+}

@@ -1,0 +1,49 @@
+//! What a sweep says of itself, as a row.
+
+use super::{StoreError, Sweep};
+use crate::record::{Cell, Row};
+
+impl Sweep {
+    /// Its row of table `sweeps`.
+    pub fn to_row(&self) -> Result<Row, StoreError> {
+        let manifest = self.manifest()?;
+        let manifest = manifest.as_deref();
+        let text = |value: Option<&str>| value.map_or(Cell::Null, Cell::from);
+        let environment = manifest.map(|manifest| &manifest.environment);
+        let gpus = environment
+            .map(|environment| environment.gpus.iter().map(|gpu| gpu.name.as_str()).collect::<Vec<_>>().join(", "));
+        let row = [
+            ("sweep", Cell::from(self.name.as_str())),
+            ("kind", text(manifest.map(|manifest| manifest.kind.as_str()))),
+            ("state", self.state()?.as_str().into()),
+            ("started_at", manifest.map_or(Cell::Null, |manifest| Cell::Time(manifest.started_at.timestamp_micros()))),
+            (
+                "finished_at",
+                manifest
+                    .and_then(|manifest| manifest.finished_at)
+                    .map_or(Cell::Null, |time| Cell::Time(time.timestamp_micros())),
+            ),
+            ("runs", manifest.map(|manifest| manifest.runs as i64).into()),
+            ("failed", manifest.map(|manifest| manifest.failed as i64).into()),
+            ("combinations", manifest.map(|manifest| manifest.num_combinations() as i64).into()),
+            ("serve_cmd", text(manifest.map(|manifest| manifest.serve_cmd.as_str()))),
+            ("bench_cmd", text(manifest.map(|manifest| manifest.bench_cmd.as_str()))),
+            ("host", text(environment.map(|environment| environment.host.as_str()))),
+            ("cpu", text(environment.map(|environment| environment.cpu.as_str()))),
+            ("gpu", text(gpus.as_deref().filter(|gpus| !gpus.is_empty()))),
+            ("gpus", environment.map(|environment| environment.gpus.len() as i64).into()),
+            (
+                "gpu_driver",
+                text(
+                    environment.and_then(|environment| environment.gpus.first()).and_then(|gpu| gpu.driver.as_deref()),
+                ),
+            ),
+            ("engine", text(environment.and_then(|environment| environment.engine.as_deref()))),
+            ("engine_version", text(environment.and_then(|environment| environment.engine_version.as_deref()))),
+            ("git_commit", text(environment.and_then(|environment| environment.git_commit.as_deref()))),
+            ("sweeplake_version", text(environment.map(|environment| environment.sweeplake_version.as_str()))),
+            ("folder", self.location().as_str().into()),
+        ];
+        Ok(row.into_iter().map(|(name, cell)| (name.to_owned(), cell)).collect())
+    }
+}

@@ -1,0 +1,37 @@
+//! The tables that a sweep's folder holds, and where their rows lie.
+
+use super::layout;
+use arrow::array::RecordBatch;
+use url::Url;
+
+/// A table that is stored as Parquet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Table {
+    Runs,
+    Requests,
+    /// Answers to SLAs.
+    Slas,
+    /// What was measured for them.
+    SlaHistory,
+}
+
+impl Table {
+    pub const ALL: [Self; 4] = [Self::Requests, Self::Slas, Self::SlaHistory, Self::Runs];
+
+    /// Its file, in a sweep and in a compacted lake.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::Runs => layout::RUNS,
+            Self::Requests => layout::REQUESTS,
+            Self::Slas => layout::SLA,
+            Self::SlaHistory => layout::SLA_HISTORY,
+        }
+    }
+}
+
+/// Rows of a table: in files that are read when they are needed, and in memory what lay about in small pieces.
+#[derive(Clone, Debug, Default)]
+pub struct Stored {
+    pub files: Vec<Url>,
+    pub rows: Vec<RecordBatch>,
+}
