@@ -5,6 +5,7 @@ mod command_line;
 mod compact;
 mod compare;
 mod demo;
+mod import;
 mod list;
 mod plot;
 mod plot_pareto;
@@ -71,6 +72,8 @@ enum Command {
     PlotPareto(plot_pareto::Arguments),
     /// Ask sweeps in SQL.
     Query(query::Arguments),
+    /// Bring results of other tools into a lake: vLLM, SGLang, guidellm, AIPerf, GenAI-Perf.
+    Import(import::Arguments),
     /// Put many small files of sweeps and lakes into few large ones.
     Compact(compact::Arguments),
     /// List the sweeps of a lake.
@@ -91,7 +94,7 @@ impl Command {
             Self::Serve(arguments) => arguments.dry_run,
             Self::Startup(arguments) => arguments.dry_run,
             Self::ServeSla(_) | Self::ServeWorkload(_) => false,
-            Self::Demo(_) | Self::Bench(_) | Self::Sim(_) | Self::Compact(_) | Self::Keeper => false,
+            Self::Demo(_) | Self::Bench(_) | Self::Sim(_) | Self::Import(_) | Self::Compact(_) | Self::Keeper => false,
             _ => true,
         }
     }
@@ -148,6 +151,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Plot(arguments) => plot::exec(arguments),
         Command::PlotPareto(arguments) => plot_pareto::exec(arguments),
         Command::Query(arguments) => query::exec(arguments),
+        Command::Import(arguments) => import::exec(arguments),
         Command::Compact(arguments) => compact::exec(arguments),
         Command::List(arguments) => list::exec(arguments),
         Command::Bench(arguments) => bench::exec(arguments),

@@ -1,6 +1,6 @@
 //! One value of a table row, before it has a column type.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
@@ -12,6 +12,8 @@ pub enum Cell {
     /// Microseconds since 1970, UTC.
     Time(i64),
     Floats(Vec<f64>),
+    /// Texts by key.
+    Map(Vec<(String, String)>),
 }
 
 /// A row by column name, in the order in which the columns should stand.
@@ -43,6 +45,9 @@ impl Cell {
             Self::Float(value) => value.to_string().to_lowercase().into(),
             Self::Text(text) => text.as_str().into(),
             Self::Floats(values) => values.as_slice().into(),
+            Self::Map(entries) => {
+                entries.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect::<Map<_, _>>().into()
+            }
         }
     }
 

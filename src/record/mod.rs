@@ -3,13 +3,15 @@
 mod cell;
 mod environment;
 mod failure;
+mod origin;
 mod result;
 mod row;
 
 pub use cell::{Cell, Row};
 pub use environment::{Environment, Gpu, engine_of, total_memory};
 pub use failure::{ErrorKind, Failure};
-pub use result::{BadResult, LeanResult, parse_result, read_result, without_request_numbers};
+pub use origin::{Origin, local_date, local_time, params_of};
+pub use result::{BadResult, LeanResult, parse_result, parse_results, read_result, without_request_numbers};
 pub use row::{REQUEST_ARRAYS, gpu_count_of};
 
 use crate::plan::Combination;
@@ -31,6 +33,8 @@ pub struct RunRecord {
     /// What the server's command says; parameters and command together.
     pub gpu_count: f64,
     pub outcome: Outcome,
+    /// Where it was imported from; nothing for a run that sweeplake made or reads in place.
+    pub source: Option<Origin>,
 }
 
 /// How a run ended.

@@ -97,6 +97,16 @@ pub fn parse_result<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
     })
 }
 
+/// Parses all JSON values of a text: one, JSON lines, or objects one behind the other as vLLM's `--append-result` writes them.
+pub fn parse_results(text: &str) -> serde_json::Result<Vec<Value>> {
+    let all =
+        |text: &str| serde_json::Deserializer::from_str(text).into_iter().collect::<serde_json::Result<Vec<Value>>>();
+    all(text).or_else(|error| match quoted_non_finite(text) {
+        Cow::Borrowed(_) => Err(error),
+        Cow::Owned(repaired) => all(&repaired),
+    })
+}
+
 /// Puts quotes around the bare words that Python's `json.dump` writes for numbers that JSON lacks.
 fn quoted_non_finite(text: &str) -> Cow<'_, str> {
     let words = [("-Infinity", "\"-inf\""), ("Infinity", "\"inf\""), ("NaN", "\"nan\"")];

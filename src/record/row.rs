@@ -1,6 +1,6 @@
 //! A run as a row of table `runs`, and its requests as rows of table `requests`.
 
-use super::{Cell, Outcome, Row, RunRecord};
+use super::{Cell, Origin, Outcome, Row, RunRecord};
 use crate::id::column_name;
 use crate::params::{Command, ParamSet, redacted_params};
 use serde_json::{Map, Value};
@@ -19,7 +19,7 @@ pub const REQUEST_ARRAYS: [&str; 9] = [
 ];
 
 /// Columns of `runs` that sweeplake owns; a parameter of the same name stands under `param.NAME`.
-const OWN_COLUMNS: [&str; 18] = [
+const OWN_COLUMNS: [&str; 23] = [
     "sweep",
     "combination",
     "run_id",
@@ -38,6 +38,11 @@ const OWN_COLUMNS: [&str; 18] = [
     "bench_name",
     "tokens_per_user",
     "tokens_per_gpu",
+    "source_tool",
+    "source_version",
+    "source_file",
+    "source_definitions",
+    "extra",
 ];
 
 impl RunRecord {
@@ -78,6 +83,7 @@ impl RunRecord {
             number(&measured, "output_throughput").map(|all| all / self.gpu_count).into(),
         ));
         row.extend(measured.into_iter().filter(|(name, _)| name != "gpu_count"));
+        row.extend(self.source.iter().flat_map(source_columns));
         row
     }
 
@@ -124,6 +130,16 @@ impl RunRecord {
         });
         rows.collect()
     }
+}
+
+fn source_columns(source: &Origin) -> Row {
+    vec![
+        ("source_tool".into(), source.tool.as_str().into()),
+        ("source_version".into(), source.version.as_deref().into()),
+        ("source_file".into(), source.file.as_str().into()),
+        ("source_definitions".into(), Cell::Map(source.definitions.clone())),
+        ("extra".into(), Cell::Map(source.extra.clone())),
+    ]
 }
 
 /// The number of GPUs of a server: tensor × pipeline × data parallel size, from its command (parameters
@@ -215,6 +231,7 @@ mod tests {
             startup_time_s: None,
             gpu_count: 4.0,
             outcome: Outcome::Completed(result.as_object().unwrap().clone()),
+            source: None,
         }
     }
 

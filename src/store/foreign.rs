@@ -1,20 +1,19 @@
 //! Folders that `vllm bench sweep` made: read in place and in parallel, nothing written into them.
 
 use super::StoreError;
-use super::layout::{MANIFEST, SUMMARY, local_date, run_number_of};
+use super::layout::{MANIFEST, SUMMARY, run_number_of};
 use super::schema::rows_to_batch;
-use crate::id::{is_same_key, text_hash};
-use crate::params::{BENCHMARK_NAME, ParamSet};
+use crate::id::text_hash;
+use crate::params::ParamSet;
 use crate::plan::Combination;
-use crate::record::{LeanResult, Outcome, Row, RunRecord, gpu_count_of, parse_result, without_request_numbers};
+use crate::record::{
+    LeanResult, Outcome, Row, RunRecord, gpu_count_of, local_date, params_of, parse_result, without_request_numbers,
+};
 use arrow::array::RecordBatch;
 use rayon::prelude::*;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
-
-/// Settings of the load that a result repeats: parameters wherever they come from.
-const LOAD_KEYS: [&str; 6] = ["num_prompts", "max_concurrency", "request_rate", "burstiness", "backend", "label"];
 
 /// What is wanted of each run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,9 +49,9 @@ pub fn read_rows(folder: &Path, sweep: &str, detail: Detail) -> Result<Vec<Recor
     Ok(batches.into_iter().filter(|batch| batch.num_rows() > 0).collect())
 }
 
-/// The result files of a sweep, in the order of their paths. There may be thousands of folders: listing them is worth
+/// The result files of a sweep that vLLM made, in the order of their paths. There may be thousands of folders: listing them is worth
 /// all cores.
-fn result_files(folder: &Path) -> Vec<PathBuf> {
+pub fn result_files(folder: &Path) -> Vec<PathBuf> {
     let mut tops: Vec<PathBuf> = entries(folder).filter(is_open_folder).map(DirEntry::into_path).collect();
     tops.sort();
     let below: Vec<Vec<PathBuf>> = tops.par_iter().map(|top| result_files(top)).collect();
@@ -129,19 +128,6 @@ fn record_of(result: Map<String, Value>, sweep: &str, origin: &str, index: usize
         startup_time_s: None,
         combination,
         outcome: Outcome::Completed(result),
+        source: None,
     }
-}
-
-/// The parameters of a record: vLLM puts them behind `run_number`, and those of the load where they were.
-fn params_of(result: &Map<String, Value>) -> ParamSet {
-    let behind = result.iter().skip_while(|(key, _)| *key != "run_number").skip(1);
-    let load = result.iter().filter(|(key, _)| LOAD_KEYS.iter().any(|load| is_same_key(load, key)));
-    let load = load.filter(|(_, value)| !value.is_null());
-    let mut params: Map<String, Value> = load.map(|(key, value)| (key.clone(), value.clone())).collect();
-    params.extend(behind.map(|(key, value)| (key.clone(), value.clone())));
-    let name = match params.shift_remove(BENCHMARK_NAME) {
-        Some(Value::String(name)) => Some(name),
-        _ => None,
-    };
-    ParamSet { name, params }
 }

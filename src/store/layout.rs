@@ -3,7 +3,6 @@
 use super::manifest::SweepKind;
 use crate::params::{ParamSet, redacted_params};
 use crate::plan::{Combination, Level};
-use chrono::{DateTime, Utc};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -100,12 +99,6 @@ pub fn figure_name(prefix: &str, group: &[(String, String)]) -> String {
     let name = std::iter::once(prefix.to_owned()).chain(parts).collect::<Vec<_>>().join("-");
     let id = crate::id::text_hash(&name);
     format!("{}.png", shortened(&sanitized(&name), &id))
-}
-
-/// The `date` of a result: local time without a zone.
-pub fn local_date(text: &str) -> Option<DateTime<Utc>> {
-    let time = chrono::NaiveDateTime::parse_from_str(text, "%Y%m%d-%H%M%S").ok()?;
-    time.and_local_timezone(chrono::Local).earliest().map(|time| time.with_timezone(&Utc))
 }
 
 /// vLLM's name of a parameter set: its own, or `a=1-b=2` with values as Python prints them.

@@ -41,6 +41,9 @@ pub struct Manifest {
     /// What `serve_sla` and `serve_workload` turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variable: Option<String>,
+    /// Of an import: the folder that it came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
     pub combinations: Vec<StoredCombination>,
     pub runs: usize,
     pub failed: usize,
@@ -73,6 +76,8 @@ pub enum SweepKind {
     ServeSla,
     ServeWorkload,
     Startup,
+    /// Runs of other tools.
+    Import,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +97,7 @@ impl SweepKind {
             Self::ServeSla => "serve_sla",
             Self::ServeWorkload => "serve_workload",
             Self::Startup => "startup",
+            Self::Import => "import",
         }
     }
 }
@@ -111,14 +117,23 @@ impl Manifest {
     /// The manifest of a sweep that is about to start; the writer adds its name and its combinations.
     pub fn new(serve_cmd: &Command, bench_cmd: &Command, started_at: DateTime<Utc>, environment: Environment) -> Self {
         Self {
+            serve_cmd: serve_cmd.redacted().quoted(),
+            bench_cmd: bench_cmd.redacted().quoted(),
+            ..Self::without_commands(started_at, environment)
+        }
+    }
+
+    /// The manifest of a sweep that ran no commands, or none that are known.
+    pub fn without_commands(started_at: DateTime<Utc>, environment: Environment) -> Self {
+        Self {
             format_version: FORMAT_VERSION,
             sweep: String::new(),
             kind: SweepKind::Serve,
             state: SweepState::Running,
             started_at,
             finished_at: None,
-            serve_cmd: serve_cmd.redacted().quoted(),
-            bench_cmd: bench_cmd.redacted().quoted(),
+            serve_cmd: String::new(),
+            bench_cmd: String::new(),
             after_bench_cmd: None,
             link_vars: String::new(),
             num_runs: 1,
@@ -127,6 +142,7 @@ impl Manifest {
             bench_params: Vec::new(),
             sla_params: Vec::new(),
             variable: None,
+            origin: None,
             combinations: Vec::new(),
             runs: 0,
             failed: 0,

@@ -5,6 +5,7 @@ mod compact;
 mod discover;
 mod facts;
 mod foreign;
+mod imported;
 mod lake;
 mod layout;
 mod manifest;
@@ -19,6 +20,8 @@ mod writer;
 pub use atomic::{write_atomically, write_bytes_atomically};
 pub use compact::compact_sweep;
 pub use discover::{Found, Source, Sweep, find_sweeps};
+pub use foreign::result_files;
+pub use imported::{ImportedSweep, add_runs, imported_run_ids, json_files};
 pub use lake::compact_lake;
 pub use layout::{PARETO_FIGURE, REPORT, SLA_FIGURES, WARM_UP_FILE, figure_name};
 pub use manifest::{FORMAT_VERSION, Manifest, StoredCombination, SweepKind, SweepState};
@@ -74,6 +77,8 @@ pub enum StoreError {
     TooOld { reference: String, lake: PathBuf, count: usize },
     #[error("{name:?} can't be a tag: `latest`, `/` and `~` mean something else")]
     BadTag { name: String },
+    #[error("{}: lies in the lake, where it is read in place; import it into another one (-o)", path.display())]
+    InLake { path: PathBuf },
     #[error("{url}: {reason}")]
     NoStore { url: String, reason: String },
     #[error("{}: {reason}", path.display())]

@@ -6,8 +6,8 @@
 use super::StoreError;
 use crate::record::{Cell, Row};
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, RecordBatch, RecordBatchOptions,
-    StringBuilder, TimestampMicrosecondBuilder, new_null_array,
+    Array, ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, MapBuilder, RecordBatch,
+    RecordBatchOptions, StringBuilder, TimestampMicrosecondBuilder, new_null_array,
 };
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -157,6 +157,7 @@ fn kind_of(cell: &Cell) -> Option<DataType> {
         Cell::Text(_) => Some(DataType::Utf8),
         Cell::Time(_) => Some(DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
         Cell::Floats(_) => Some(DataType::List(Arc::new(Field::new_list_field(DataType::Float64, true)))),
+        Cell::Map(_) => Some(empty_map().finish().data_type().clone()),
     }
 }
 
@@ -196,6 +197,19 @@ fn array_of(cells: &[&Cell], kind: &DataType) -> ArrayRef {
             });
             Arc::new(column.finish())
         }
+        DataType::Map(..) => {
+            let mut column = empty_map();
+            for cell in cells {
+                if let Cell::Map(entries) = cell {
+                    entries.iter().for_each(|(key, value)| {
+                        column.keys().append_value(key);
+                        column.values().append_value(value);
+                    });
+                }
+                column.append(matches!(cell, Cell::Map(_))).expect("each key has a value");
+            }
+            Arc::new(column.finish())
+        }
         DataType::Null => new_null_array(&DataType::Null, cells.len()),
         _ => {
             let mut column = StringBuilder::new();
@@ -205,9 +219,13 @@ fn array_of(cells: &[&Cell], kind: &DataType) -> ArrayRef {
     }
 }
 
+fn empty_map() -> MapBuilder<StringBuilder, StringBuilder> {
+    MapBuilder::new(None, StringBuilder::new(), StringBuilder::new())
+}
+
 fn text_of(cell: &Cell) -> Option<String> {
     match cell {
-        Cell::Null | Cell::Floats(_) => None,
+        Cell::Null | Cell::Floats(_) | Cell::Map(_) => None,
         Cell::Bool(value) => Some(value.to_string()),
         Cell::Int(value) | Cell::Time(value) => Some(value.to_string()),
         Cell::Float(value) => Some(value.to_string()),

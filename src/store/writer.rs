@@ -233,7 +233,8 @@ impl SweepWriter {
         if row_is_completed(&layout::run_parquet(folder, run_number)) {
             return Ok(());
         }
-        let started_at = result.get("date").and_then(Value::as_str).and_then(layout::local_date).unwrap_or_default();
+        let started_at =
+            result.get("date").and_then(Value::as_str).and_then(crate::record::local_date).unwrap_or_default();
         self.save_tables(&RunRecord {
             sweep: self.manifest.sweep.clone(),
             combination: combination.clone(),
@@ -244,6 +245,7 @@ impl SweepWriter {
             startup_time_s: None,
             gpu_count,
             outcome: Outcome::Completed(result.clone()),
+            source: None,
         })
     }
 
@@ -439,7 +441,8 @@ fn check_unchanged(folder: &Path, stored: &Manifest, wanted: &Manifest) -> Resul
     }
 }
 
-fn lock(folder: &Path) -> Result<Flock<File>, StoreError> {
+/// Keeps other writers from a sweep's folder.
+pub fn lock(folder: &Path) -> Result<Flock<File>, StoreError> {
     let path = folder.join(layout::LOCK);
     let file = OpenOptions::new()
         .create(true)

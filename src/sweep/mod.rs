@@ -456,6 +456,7 @@ impl Driver<'_> {
             gpu_count: gpu_count(run.server, &combination),
             combination,
             outcome,
+            source: None,
         }
     }
 

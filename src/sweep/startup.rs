@@ -98,6 +98,7 @@ pub async fn run_startups(
                 gpu_count: gpu_count(bench),
                 combination: bench.combination.clone(),
                 outcome,
+                source: None,
             };
             writer.save(&record)?;
             ended.runs += 1;

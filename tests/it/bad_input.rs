@@ -112,6 +112,6 @@ fn lakes_and_queries_that_are_wrong() {
     refused(&scratch, &["show", "empty"], &["empty: no sweeps here"]);
     refused(&scratch, &["report", "empty"], &["empty: no sweeps here"]);
     refused(&scratch, &["plot", "empty"], &["empty: no sweeps here"]);
-    refused(&["query", "SELECT 1"], &["say which lake: sweeplake query LAKE"]);
+    refused(&scratch, &["query", "SELECT 1"], &["say which lake: sweeplake query LAKE"]);
     refused(&scratch, &["query", "empty", "--file", "missing.sql"], &["--file: missing.sql"]);
 }

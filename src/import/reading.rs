@@ -1,0 +1,159 @@
+//! What a file is, and the runs in it.
+
+use super::{aiperf, genai_perf, guidellm, sglang, vllm};
+use crate::params::ParamSet;
+use crate::record::{Origin, parse_results};
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use std::path::Path;
+
+/// One run as another tool tells it, under vLLM's names.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    pub result: Map<String, Value>,
+    pub serve: ParamSet,
+    pub bench: ParamSet,
+    pub started_at: Option<DateTime<Utc>>,
+    pub source: Origin,
+    /// What it was read from, by which it is known again.
+    pub text: String,
+}
+
+/// Why a file gave no runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotRead {
+    /// It belongs to a file that does.
+    Companion,
+    Because(String),
+}
+
+/// How a tool's results look, and how they are read.
+pub struct Format {
+    pub tool: &'static str,
+    /// vLLM's metric, and what the tool means by it.
+    pub definitions: &'static [(&'static str, &'static str)],
+    pub is_it: fn(&Map<String, Value>) -> bool,
+    pub read: fn(&Map<String, Value>, &Path) -> Result<Vec<Run>, String>,
+}
+
+/// A run before it is known where it comes from.
+#[derive(Clone, Debug, Default)]
+pub struct Run {
+    pub result: Map<String, Value>,
+    pub serve: ParamSet,
+    pub bench: ParamSet,
+    pub started_at: Option<DateTime<Utc>>,
+    pub version: Option<String>,
+    /// What has no name of vLLM's, by its path in the file.
+    pub extra: Vec<(String, String)>,
+    pub text: String,
+}
+
+/// The one that knows a document best comes first: vLLM's flat keys are the most common.
+const FORMATS: [&Format; 5] = [&guidellm::FORMAT, &aiperf::FORMAT, &genai_perf::FORMAT, &sglang::FORMAT, &vllm::FORMAT];
+
+/// Files that tools write beside their results.
+const COMPANIONS: [&str; 6] = [
+    "inputs.json",
+    "server_metrics_export.json",
+    ".aiperf_results_ready.json",
+    "checkpoint.json",
+    aiperf::REQUESTS,
+    genai_perf::RAW,
+];
+
+/// Reads the runs of a file, whichever tool wrote it.
+pub fn read_file(path: &Path) -> Result<Vec<Reading>, NotRead> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if COMPANIONS.contains(&name.as_ref()) || name.ends_with(".pytorch.json") {
+        return Err(NotRead::Companion);
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| NotRead::Because(error.to_string()))?;
+    let documents = parse_results(&text).map_err(|error| {
+        NotRead::Because(format!("is no JSON (line {}, column {}): {error}", error.line(), error.column()))
+    })?;
+    let mut readings = Vec::new();
+    for document in
+        documents.iter().flat_map(|document| document.as_array().map_or(std::slice::from_ref(document), Vec::as_slice))
+    {
+        let document = document.as_object().ok_or_else(|| NotRead::Because("holds no JSON objects".into()))?;
+        let format = FORMATS.into_iter().find(|format| (format.is_it)(document));
+        let format = format.ok_or_else(|| NotRead::Because(unknown(document)))?;
+        let runs = (format.read)(document, path).map_err(NotRead::Because)?;
+        readings.extend(runs.into_iter().map(|run| format.reading(run)));
+    }
+    match readings.is_empty() {
+        true => Err(NotRead::Because("holds no runs".into())),
+        false => Ok(readings),
+    }
+}
+
+fn unknown(document: &Map<String, Value>) -> String {
+    if document.contains_key("aggregation_type")
+        || document.get("metadata").is_some_and(|metadata| metadata.get("aggregation_type").is_some())
+    {
+        return "is a summary of runs; import the runs themselves".into();
+    }
+    let keys: Vec<&str> = document.keys().take(4).map(String::as_str).collect();
+    format!("is no result of a known benchmark (its keys: {}, …)", keys.join(", "))
+}
+
+impl Format {
+    fn reading(&self, run: Run) -> Reading {
+        let owned = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+        };
+        Reading {
+            result: run.result,
+            serve: run.serve,
+            bench: run.bench,
+            started_at: run.started_at,
+            source: Origin {
+                tool: self.tool.into(),
+                version: run.version,
+                file: String::new(),
+                definitions: owned(self.definitions),
+                extra: run.extra,
+            },
+            text: run.text,
+        }
+    }
+}
+
+/// Settings of the load as a parameter set; those that are not known are left out.
+pub fn load(settings: impl IntoIterator<Item = (&'static str, Option<Value>)>) -> ParamSet {
+    let known = settings.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    ParamSet { name: None, params: known.filter(|(_, value)| !value.is_null()).collect() }
+}
+
+/// All values below a value, by their paths: `config.backend.model`. Long lists are one text.
+pub fn flatten(value: &Value, path: &str, into: &mut Vec<(String, String)>) {
+    match value {
+        Value::Null => {}
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                flatten(value, &path, into);
+            }
+        }
+        Value::String(text) => into.push((path.to_owned(), text.clone())),
+        other => into.push((path.to_owned(), other.to_string())),
+    }
+}
+
+/// The value at a path of keys and of indices of lists.
+pub fn at<'a>(value: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
+    let (first, rest) = path.split_once('.').unwrap_or((path, ""));
+    let mut found = value.get(first)?;
+    for part in rest.split('.').filter(|part| !part.is_empty()) {
+        found = match found {
+            Value::Array(items) => items.get(part.parse::<usize>().ok()?)?,
+            other => other.get(part)?,
+        };
+    }
+    Some(found)
+}
+
+pub fn number_at(value: &Map<String, Value>, path: &str) -> Option<f64> {
+    at(value, path).and_then(Value::as_f64)
+}

@@ -1,0 +1,178 @@
+//! Sweeps of runs that other tools measured: no folders of combinations, only the tables.
+
+use super::compact::Counted;
+use super::layout::{LOCK, MANIFEST, REQUESTS, RUNS};
+use super::manifest::{Manifest, StoredCombination, SweepKind, SweepState};
+use super::writer::lock;
+use super::{StoreError, Table, find_sweeps, read_batches, read_parquet, rows_to_batch, unite_schemas, write_batches};
+use crate::record::{Environment, Row, RunRecord};
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use walkdir::WalkDir;
+
+/// How an imported sweep is called, and which folder it came from: what is imported from there later joins it.
+pub struct ImportedSweep {
+    pub name: String,
+    pub origin: PathBuf,
+}
+
+/// Runs that become columns at a time: with their requests they take many times the room of the table.
+const RUNS_IN_A_BATCH: usize = 64;
+
+/// The runs that imported sweeps of a lake have.
+pub fn imported_run_ids(lake: &Path) -> Result<HashSet<String>, StoreError> {
+    let found = match find_sweeps(&[lake.to_owned()]) {
+        Ok(found) => found,
+        Err(StoreError::Missing { .. } | StoreError::NoSweeps { .. }) => return Ok(HashSet::new()),
+        Err(error) => return Err(error),
+    };
+    let mut ids = HashSet::new();
+    for sweep in found.all() {
+        let is_imported = sweep.manifest()?.is_some_and(|manifest| manifest.kind == SweepKind::Import);
+        let path = sweep.folder.join(Table::Runs.file_name());
+        if is_imported && path.is_file() {
+            ids.extend(texts(&read_parquet(&path)?, "run_id"));
+        }
+    }
+    Ok(ids)
+}
+
+/// All JSON files below a folder, in the order of their paths.
+pub fn json_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = WalkDir::new(folder).sort_by_file_name().into_iter().filter_map(Result::ok);
+    let files = entries.filter(|entry| entry.file_type().is_file()).map(walkdir::DirEntry::into_path);
+    files.filter(|path| path.extension().is_some_and(|kind| kind == "json" || kind == "jsonl")).collect()
+}
+
+/// Adds runs to the sweep of that origin, which is made if it is not there. Returns its name and how many were added.
+pub fn add_runs(
+    lake: &Path,
+    sweep: &ImportedSweep,
+    mut records: Vec<RunRecord>,
+) -> Result<(String, usize), StoreError> {
+    fs::create_dir_all(lake).map_err(StoreError::io(lake))?;
+    let (name, folder) = place(lake, sweep)?;
+    records.iter_mut().for_each(|record| record.sweep.clone_from(&name));
+    match folder.is_dir() {
+        true => {
+            let _lock = lock(&folder)?;
+            write(&folder, &name, sweep, &records)?;
+        }
+        false => {
+            // Whole, or not at all.
+            let work = tempfile::Builder::new().prefix(".tmp-").tempdir_in(lake).map_err(StoreError::io(lake))?;
+            write(work.path(), &name, sweep, &records)?;
+            fs::write(work.path().join(LOCK), "").map_err(StoreError::io(lake))?;
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            fs::set_permissions(work.path(), mode).map_err(StoreError::io(lake))?;
+            fs::rename(work.keep(), &folder).map_err(StoreError::io(&folder))?;
+        }
+    }
+    Ok((name, records.len()))
+}
+
+/// The folder of the origin's sweep: the one that it has, or the first free name.
+fn place(lake: &Path, sweep: &ImportedSweep) -> Result<(String, PathBuf), StoreError> {
+    let origin = sweep.origin.to_string_lossy();
+    for attempt in 1.. {
+        let name = if attempt == 1 { sweep.name.clone() } else { format!("{}_{attempt}", sweep.name) };
+        let folder = lake.join(&name);
+        if !folder.exists() {
+            return Ok((name, folder));
+        }
+        if folder.join(MANIFEST).is_file() {
+            let manifest = Manifest::read(&folder)?;
+            if manifest.kind == SweepKind::Import && manifest.origin.as_deref() == Some(&*origin) {
+                return Ok((name, folder));
+            }
+        }
+    }
+    unreachable!("the loop ends only by returning")
+}
+
+/// Writes the tables with the runs in them, the runs last: only they make the requests count.
+fn write(folder: &Path, name: &str, sweep: &ImportedSweep, records: &[RunRecord]) -> Result<(), StoreError> {
+    let ids: HashSet<String> = records.iter().map(|record| record.run_id.clone()).collect();
+    let requests = |record: &RunRecord| record.to_request_rows();
+    add_rows(&folder.join(REQUESTS), &batches(records, requests), &ids)?;
+    let counted = add_rows(&folder.join(RUNS), &batches(records, |record| vec![record.to_row()]), &ids)?;
+    let times = records.iter().map(|record| record.started_at);
+    let first = times.clone().min().unwrap_or_default();
+    let last = times.max().unwrap_or_default();
+    let mut manifest = match folder.join(MANIFEST).is_file() {
+        true => Manifest::read(folder)?,
+        false => Manifest::imported(name, &sweep.origin.to_string_lossy(), first),
+    };
+    manifest.started_at = manifest.started_at.min(first);
+    manifest.finished_at = manifest.finished_at.max(Some(last));
+    (manifest.runs, manifest.failed) = (counted.runs, counted.failed);
+    for record in records {
+        let combination = &record.combination;
+        if !manifest.combinations.iter().any(|stored| stored.id == combination.id.as_str()) {
+            manifest.combinations.push(StoredCombination {
+                id: combination.id.to_string(),
+                folder: String::new(),
+                serve: combination.serve.to_record(),
+                bench: combination.bench.to_record(),
+                level_of: None,
+            });
+        }
+    }
+    manifest.write(folder)
+}
+
+impl Manifest {
+    fn imported(name: &str, origin: &str, started_at: chrono::DateTime<chrono::Utc>) -> Self {
+        let environment = Environment { sweeplake_version: env!("CARGO_PKG_VERSION").into(), ..Environment::default() };
+        Self {
+            sweep: name.into(),
+            kind: SweepKind::Import,
+            state: SweepState::Completed,
+            origin: Some(origin.into()),
+            ..Self::without_commands(started_at, environment)
+        }
+    }
+}
+
+fn batches(records: &[RunRecord], rows: impl Fn(&RunRecord) -> Vec<Row>) -> Vec<RecordBatch> {
+    let batches = records.chunks(RUNS_IN_A_BATCH).map(|records| {
+        let rows: Vec<Row> = records.iter().flat_map(&rows).collect();
+        rows_to_batch(&rows)
+    });
+    batches.filter(|batch| batch.num_rows() > 0).collect()
+}
+
+/// Writes rows behind those that a file has. Rows of the same runs there are left of a writer that was killed.
+fn add_rows(path: &Path, new: &[RecordBatch], ids: &HashSet<String>) -> Result<Counted, StoreError> {
+    let mut counted = Counted { runs: 0, failed: 0 };
+    if new.is_empty() {
+        return Ok(counted);
+    }
+    let (old_schema, old) = match path.is_file() {
+        true => read_batches(path).map(|(schema, batches)| (Some(schema), Some(batches)))?,
+        false => (None, None),
+    };
+    let schemas = old_schema.iter().map(AsRef::as_ref).chain(new.iter().map(|batch| batch.schema_ref().as_ref()));
+    let schema = unite_schemas(schemas);
+    let old = old.into_iter().flatten().map(|batch| {
+        let batch = batch?;
+        let mask: BooleanArray = texts(&batch, "run_id").iter().map(|id| Some(!ids.contains(id))).collect();
+        filter_record_batch(&batch, &mask).map_err(StoreError::data(path))
+    });
+    let all = old.chain(new.iter().cloned().map(Ok)).inspect(|batch| {
+        if let Ok(batch) = batch {
+            counted.runs += batch.num_rows();
+            counted.failed += texts(batch, "status").iter().filter(|status| *status == "failed").count();
+        }
+    });
+    write_batches(path, &schema, all)?;
+    Ok(counted)
+}
+
+fn texts(batch: &RecordBatch, column: &str) -> Vec<String> {
+    let column = batch.column_by_name(column).and_then(|column| column.as_string_opt::<i32>());
+    column.map(|column| column.iter().map(|text| text.unwrap_or_default().to_owned()).collect()).unwrap_or_default()
+}
