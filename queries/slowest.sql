@@ -1,5 +1,6 @@
 -- The slowest requests, with the combination and the run that they are of.
 -- Parameters: {limit}, how many
+-- Defaults: limit = 20
 -- Columns: sweep, serve, bench, run_number, request_index, start_s, input_len, output_len, ttft_ms, e2el_ms
 SELECT
     requests.sweep,

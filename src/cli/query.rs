@@ -68,7 +68,11 @@ pub fn exec(arguments: Arguments) -> Ended {
 
 fn list() {
     for query in NamedQuery::all() {
-        let parameters = query.parameters.iter().map(|name| format!(" --param {name}=…")).collect::<String>();
+        let parameters = query.parameters.iter().map(|parameter| match &parameter.default {
+            Some(default) => format!(" [--param {}={default}]", parameter.name),
+            None => format!(" --param {}=…", parameter.name),
+        });
+        let parameters = parameters.collect::<String>();
         println!("{}{parameters}\n    {}", query.name, query.description);
     }
 }

@@ -62,6 +62,8 @@ fn read(document: &Map<String, Value>, path: &Path) -> Result<Vec<Run>, String> 
         let value = if COUNTS.contains(&key) { Value::from(number as i64) } else { number.into() };
         run.result.insert(key.into(), value);
     }
+    // Without errors AIPerf leaves their number out.
+    run.result.entry("failed").or_insert_with(|| 0.into());
     let count = |key: &str| run.result.get(key).and_then(Value::as_i64).unwrap_or(0);
     let num_prompts = count("completed") + count("failed");
     run.result.insert("num_prompts".into(), num_prompts.into());
@@ -70,17 +72,18 @@ fn read(document: &Map<String, Value>, path: &Path) -> Result<Vec<Run>, String> 
     let setting = |paths: [&str; 2]| paths.iter().find_map(|path| config(path));
     let concurrency = setting(["phases.0.concurrency", "loadgen.concurrency"]);
     let rate = setting(["phases.0.rate", "loadgen.request_rate"])
-        .or(setting(["phases.0.request_rate", "loadgen.request_rate"]));
+        .or(setting(["phases.0.request_rate", "loadgen.request_rate"]))
+        .unwrap_or_else(|| "inf".into());
     let input_len = setting(["datasets.0.prompts.isl.mean", "input.prompt.input_tokens.mean"]);
     let output_len = setting(["datasets.0.prompts.osl.mean", "input.prompt.output_tokens.mean"]);
     run.result
         .insert("model_id".into(), setting(["models.items.0.name", "endpoint.model_names.0"]).unwrap_or_default());
     run.result.insert("max_concurrency".into(), concurrency.clone().unwrap_or_default());
-    run.result.insert("request_rate".into(), rate.clone().unwrap_or_else(|| "inf".into()));
+    run.result.insert("request_rate".into(), rate.clone());
     run.bench = load([
         ("num_prompts", Some(num_prompts.into())),
         ("max_concurrency", concurrency),
-        ("request_rate", rate),
+        ("request_rate", Some(rate)),
         ("random_input_len", input_len),
         ("random_output_len", output_len),
     ]);

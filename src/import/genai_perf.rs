@@ -49,7 +49,7 @@ fn read(document: &Map<String, Value>, path: &Path) -> Result<Vec<Run>, String> 
     let total = |name: &str| Some((number_at(document, &format!("{name}.avg"))? * completed? as f64).round() as i64);
     let config = |path: &str| at(document, &format!("input_config.{path}")).cloned();
     let concurrency = config("perf_analyzer.stimulus.concurrency");
-    let rate = config("perf_analyzer.stimulus.request_rate");
+    let rate = config("perf_analyzer.stimulus.request_rate").unwrap_or_else(|| "inf".into());
     let duration =
         number_at(document, "request_throughput.avg").zip(completed).map(|(rate, count)| count as f64 / rate);
     let own = [
@@ -60,13 +60,13 @@ fn read(document: &Map<String, Value>, path: &Path) -> Result<Vec<Run>, String> 
         ("total_output_tokens", total("output_sequence_length").into()),
         ("model_id", config("model_names.0").unwrap_or_default()),
         ("max_concurrency", concurrency.clone().unwrap_or_default()),
-        ("request_rate", rate.clone().unwrap_or_else(|| "inf".into())),
+        ("request_rate", rate.clone()),
     ];
     run.result.extend(own.map(|(key, value)| (key.to_owned(), value)));
     run.bench = load([
         ("num_prompts", completed.map(Value::from)),
         ("max_concurrency", concurrency),
-        ("request_rate", rate),
+        ("request_rate", Some(rate)),
         ("random_input_len", config("input.synthetic_tokens.mean").filter(|mean| mean != -1)),
         ("random_output_len", config("input.output_tokens.mean").filter(|mean| mean != -1)),
     ]);

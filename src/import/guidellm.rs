@@ -68,7 +68,7 @@ fn run(benchmark: &Map<String, Value>, document: &Map<String, Value>) -> Run {
     // A closed loop has streams; an open one has a rate.
     let strategy = |key: &str| at(benchmark, &format!("config.strategy.{key}")).cloned();
     let streams = strategy("streams");
-    let rate = strategy("rate");
+    let rate = strategy("rate").unwrap_or_else(|| "inf".into());
     let data = data(document);
     let own = [
         ("duration", at(benchmark, "duration").cloned().unwrap_or_default()),
@@ -77,13 +77,13 @@ fn run(benchmark: &Map<String, Value>, document: &Map<String, Value>) -> Run {
         ("failed", count("errored")),
         ("model_id", at(benchmark, "config.backend.model").cloned().unwrap_or_default()),
         ("max_concurrency", streams.clone().unwrap_or_default()),
-        ("request_rate", rate.clone().unwrap_or_else(|| "inf".into())),
+        ("request_rate", rate.clone()),
     ];
     run.result.extend(own.map(|(key, value)| (key.to_owned(), value)));
     run.bench = load([
         ("num_prompts", Some(count("total"))),
         ("max_concurrency", streams),
-        ("request_rate", rate),
+        ("request_rate", Some(rate)),
         ("random_input_len", data("prompt_tokens")),
         ("random_output_len", data("output_tokens")),
     ]);

@@ -122,8 +122,16 @@ impl Format {
 
 /// Settings of the load as a parameter set; those that are not known are left out.
 pub fn load(settings: impl IntoIterator<Item = (&'static str, Option<Value>)>) -> ParamSet {
-    let known = settings.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    let known = settings.into_iter().filter_map(|(name, value)| Some((name.to_owned(), plain(value?))));
     ParamSet { name: None, params: known.filter(|(_, value)| !value.is_null()).collect() }
+}
+
+/// 32.0 tokens are 32: written in two ways they would be two settings.
+fn plain(value: Value) -> Value {
+    match value.as_f64() {
+        Some(number) if value.is_f64() && number.fract() == 0.0 && number.abs() < 1e15 => (number as i64).into(),
+        _ => value,
+    }
 }
 
 /// All values below a value, by their paths: `config.backend.model`. Long lists are one text.

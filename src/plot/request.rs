@@ -9,7 +9,7 @@ use crate::query::{Answer, Columns, Filter, Kind, LOADS, Lake, QueryError, Value
 use crate::stats::t_critical;
 use std::collections::{BTreeMap, HashSet};
 
-const FRONTIER: &str = include_str!("../../queries/frontier.sql");
+const FRONTIER: &str = include_str!("../../queries/frontier_of_series.sql");
 
 /// Text for a value that a run does not have.
 const MISSING: &str = "(none)";

@@ -1,15 +1,18 @@
 //! Functions that SQL lacks.
 
+use crate::id::column_name;
 use crate::stats;
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
-use arrow::datatypes::{DataType, Float64Type};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, ListBuilder, StringBuilder, StructBuilder};
+use arrow::datatypes::{DataType, Field, Float64Type};
 use datafusion::error::Result;
 use datafusion::execution::context::SessionContext;
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
+use serde_json::{Map, Value};
 use std::sync::Arc;
 
 pub fn register(context: &SessionContext) {
     context.register_udf(t_critical());
+    context.register_udf(json_entries());
 }
 
 /// `t_critical(confidence, degrees_of_freedom)`: how many standard errors to both sides of a mean make an
@@ -30,4 +33,34 @@ fn evaluate_t_critical(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
         })
         .collect();
     Ok(ColumnarValue::Array(Arc::new(values) as ArrayRef))
+}
+
+/// `json_entries(text)`: the entries of a JSON object as a list of `{name, value}`, names spelled as columns are. NULL for what
+/// is no object.
+fn json_entries() -> ScalarUDF {
+    let entries = entries_builder().finish().data_type().clone();
+    create_udf("json_entries", vec![DataType::Utf8], entries, Volatility::Immutable, Arc::new(evaluate_json_entries))
+}
+
+fn entries_builder() -> ListBuilder<StructBuilder> {
+    let text = |name: &str| Field::new(name, DataType::Utf8, true);
+    ListBuilder::new(StructBuilder::from_fields(vec![text("name"), text("value")], 0))
+}
+
+fn evaluate_json_entries(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
+    let arrays = ColumnarValue::values_to_arrays(arguments)?;
+    let mut lists = entries_builder();
+    for text in arrays[0].as_string::<i32>() {
+        let parsed = text.and_then(|text| serde_json::from_str::<Map<String, Value>>(text).ok());
+        for (name, value) in parsed.iter().flatten() {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let entry = lists.values();
+            for (index, text) in [column_name(name), value].into_iter().enumerate() {
+                entry.field_builder::<StringBuilder>(index).expect("both fields are texts").append_value(text);
+            }
+            entry.append(true);
+        }
+        lists.append(parsed.is_some());
+    }
+    Ok(ColumnarValue::Array(Arc::new(lists.finish()) as ArrayRef))
 }

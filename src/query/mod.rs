@@ -16,7 +16,7 @@ pub use answer::{Answer, Format, Rows, Value};
 pub use error::QueryError;
 pub use filter::{Columns, Filter, Kind, literal, quoted, split_outside};
 pub use grouping::Grouping;
-pub use named::NamedQuery;
+pub use named::{NamedQuery, Parameter};
 pub use parameters::{LOADS, Varied, curve_variables, load_variable};
 
 use crate::record::total_memory;
@@ -46,7 +46,7 @@ pub const TABLES: [&str; 6] = ["sweeps", "runs", "requests", "combinations", "sl
 /// Sweeps that can be asked.
 pub struct Lake {
     context: SessionContext,
-    found: Found,
+    found: Arc<Found>,
     warnings: Mutex<Vec<String>>,
 }
 
@@ -78,7 +78,7 @@ impl Lake {
         let context = SessionContext::new_with_state(state);
         context.register_relation_planner(Arc::new(pareto::ParetoCalls))?;
         functions::register(&context);
-        Ok(Self { context, found: find_sweeps(paths)?, warnings: Mutex::default() })
+        Ok(Self { context, found: Arc::new(find_sweeps(paths)?), warnings: Mutex::default() })
     }
 
     pub fn sweeps(&self) -> &[Sweep] {
@@ -156,7 +156,8 @@ impl Lake {
             "sla_history" => Table::SlaHistory,
             _ => {
                 Box::pin(self.register("runs")).await?;
-                self.context.register_table(table, views::combinations(&self.context).await?)?;
+                let combinations = views::Combinations::of(&self.context, self.found.clone()).await?;
+                self.context.register_table(table, Arc::new(combinations))?;
                 return Ok(());
             }
         };

@@ -4,14 +4,19 @@ use super::{QueryError, fill};
 use crate::plan::nearest_name;
 
 /// Those that answer a question of their own; the others in queries/ are parts of commands.
-const SHIPPED: [(&str, &str); 7] = [
+const SHIPPED: [(&str, &str); 12] = [
     ("best", include_str!("../../queries/best.sql")),
     ("compare", include_str!("../../queries/compare.sql")),
+    ("drift", include_str!("../../queries/drift.sql")),
+    ("effects", include_str!("../../queries/effects.sql")),
     ("failures", include_str!("../../queries/failures.sql")),
+    ("frontier", include_str!("../../queries/frontier.sql")),
     ("list", include_str!("../../queries/list.sql")),
+    ("retro_sla", include_str!("../../queries/retro_sla.sql")),
     ("sla", include_str!("../../queries/sla.sql")),
     ("slowest", include_str!("../../queries/slowest.sql")),
     ("summary", include_str!("../../queries/summary.sql")),
+    ("tokens_per_gpu", include_str!("../../queries/tokens_per_gpu.sql")),
 ];
 
 /// A query that ships.
@@ -20,9 +25,16 @@ pub struct NamedQuery {
     pub name: &'static str,
     /// What it answers.
     pub description: String,
-    /// What has to be given, in the order in which it stands in the query.
-    pub parameters: Vec<String>,
+    /// What can be given, in the order in which it stands in the query.
+    pub parameters: Vec<Parameter>,
     template: &'static str,
+}
+
+/// A parameter of a query that ships; without a default it has to be given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    pub name: String,
+    pub default: Option<String>,
 }
 
 impl NamedQuery {
@@ -39,15 +51,19 @@ impl NamedQuery {
     }
 
     fn of(name: &'static str, template: &'static str) -> Self {
-        let header = template.lines().take_while(|line| line.starts_with("--")).map(|line| line[2..].trim());
-        let description = header.take_while(|line| !line.starts_with("Parameters:") && !line.starts_with("Columns:"));
+        let header = || template.lines().take_while(|line| line.starts_with("--")).map(|line| line[2..].trim());
+        let description = header().take_while(|line| !line.starts_with("Parameters:") && !line.starts_with("Columns:"));
         let description = description.collect::<Vec<_>>().join(" ");
+        let defaults = header().find_map(|line| line.strip_prefix("Defaults:")).unwrap_or_default();
+        let defaults: Vec<(&str, &str)> = defaults.split(',').filter_map(|pair| pair.split_once('=')).collect();
         let sql = fill(template, &[]);
-        let mut parameters: Vec<String> = Vec::new();
+        let mut parameters: Vec<Parameter> = Vec::new();
         for part in sql.split('{').skip(1) {
-            let parameter = part.split('}').next().unwrap_or_default().to_owned();
-            if !parameters.contains(&parameter) {
-                parameters.push(parameter);
+            let name = part.split('}').next().unwrap_or_default();
+            if !parameters.iter().any(|known| known.name == name) {
+                let default = defaults.iter().find(|(known, _)| known.trim() == name);
+                let default = default.map(|(_, value)| value.trim().to_owned());
+                parameters.push(Parameter { name: name.to_owned(), default });
             }
         }
         Self { name, description, parameters, template }
@@ -55,18 +71,23 @@ impl NamedQuery {
 
     /// The SQL with its parameters filled in. In texts a quote is doubled, as SQL has it.
     pub fn sql(&self, given: &[(String, String)]) -> Result<String, QueryError> {
-        if let Some(missing) = self.parameters.iter().find(|name| !given.iter().any(|(known, _)| known == *name)) {
-            return Err(QueryError::MissingParameter { query: self.name, parameter: missing.clone() });
-        }
-        if let Some((unknown, _)) = given.iter().find(|(name, _)| !self.parameters.contains(name)) {
+        let is_known = |name: &str| self.parameters.iter().any(|parameter| parameter.name == name);
+        if let Some((unknown, _)) = given.iter().find(|(name, _)| !is_known(name)) {
+            let names: Vec<&str> = self.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
             return Err(QueryError::UnknownParameter {
                 query: self.name,
                 parameter: unknown.clone(),
-                known: self.parameters.join(", "),
+                known: names.join(", "),
             });
         }
-        let escaped: Vec<(&str, String)> =
-            given.iter().map(|(name, value)| (name.as_str(), value.replace('\'', "''"))).collect();
+        let mut escaped: Vec<(&str, String)> = Vec::new();
+        for Parameter { name, default } in &self.parameters {
+            let given = given.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value);
+            let value = given
+                .or(default.as_ref())
+                .ok_or_else(|| QueryError::MissingParameter { query: self.name, parameter: name.clone() })?;
+            escaped.push((name, value.replace('\'', "''")));
+        }
         let escaped: Vec<(&str, &str)> = escaped.iter().map(|(name, value)| (*name, value.as_str())).collect();
         Ok(fill(self.template, &escaped))
     }
@@ -79,7 +100,7 @@ mod tests {
     #[test]
     fn parameters_are_read_from_the_query_and_must_be_given() {
         let best = NamedQuery::find("best").unwrap();
-        assert_eq!(best.parameters, ["sla"]);
+        assert_eq!(best.parameters, [Parameter { name: "sla".into(), default: None }]);
         assert!(best.description.starts_with("The combinations with the highest throughput"), "{}", best.description);
         let given = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -89,7 +110,15 @@ mod tests {
         assert!(best.sql(&given(&[("sla", "5"), ("x", "1")])).unwrap_err().to_string().contains("no parameter `x`"));
         assert!(NamedQuery::find("sumary").unwrap_err().to_string().contains("did you mean `summary`?"));
         let compare = NamedQuery::find("compare").unwrap();
-        assert_eq!(compare.parameters, ["metric", "base", "candidate"]);
+        let names: Vec<&str> = compare.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+        assert_eq!(names, ["metric", "base", "candidate"]);
+        let frontier = NamedQuery::find("frontier").unwrap();
+        assert!(
+            frontier
+                .sql(&given(&[("y", "output_throughput")]))
+                .unwrap()
+                .contains("'tokens_per_user_mean', 'output_throughput_mean'")
+        );
         let sql = compare.sql(&given(&[("metric", "m"), ("base", "it's"), ("candidate", "c")])).unwrap();
         assert!(sql.contains("'it''s'"), "{sql}");
     }

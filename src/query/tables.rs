@@ -250,13 +250,14 @@ fn changed(
 
 /// The columns of each file. Places in an object store become known to the session here.
 async fn schemas_of(context: &SessionContext, files: &[Url]) -> Result<Vec<SchemaRef>, QueryError> {
-    let (local, remote): (Vec<&Url>, Vec<&Url>) = files.iter().partition(|url| url.scheme() == "file");
+    let (local, remote): (Vec<Url>, Vec<Url>) = files.iter().cloned().partition(|url| url.scheme() == "file");
     let of_local = local.par_iter().map(|url| {
         let path = url.to_file_path().map_err(|()| StoreError::Missing { path: PathBuf::from(url.as_str()) })?;
         parquet_schema(&path)
     });
     let mut schemas: Vec<SchemaRef> = of_local.collect::<Result<_, StoreError>>()?;
-    let of_remote = stream::iter(remote).map(|url| remote_schema(context, url)).buffer_unordered(AT_ONCE);
+    let of_remote =
+        stream::iter(remote).map(|url| async move { remote_schema(context, &url).await }).buffer_unordered(AT_ONCE);
     schemas.extend(of_remote.try_collect::<Vec<_>>().await?);
     Ok(schemas)
 }
