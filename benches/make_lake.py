@@ -114,6 +114,8 @@ def main():
         pq.write_table(runs_table(folder.name, number * 36, 36), folder / "runs.parquet", compression="zstd")
     script = pathlib.Path(__file__).with_name("make_vllm_folder.py")
     subprocess.run([sys.executable, str(script), str(top / "vllm")], check=True)
+    for summary in (top / "vllm").glob("**/summary.json"):
+        summary.unlink()
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 //! SQL over sweeps: the DataFusion session, its tables, and answers as plain values.
 
+mod aggregates;
 mod answer;
 mod calls;
 mod error;
 mod filter;
 mod functions;
 mod grouping;
+mod loose;
 mod named;
 mod parameters;
 mod pareto;
@@ -74,6 +76,7 @@ impl Lake {
             .with_runtime_env(runtime.build_arc()?)
             .with_default_features()
             .with_query_planner(Arc::new(pareto::Planner))
+            .with_analyzer_rule(Arc::new(aggregates::OwnAggregates))
             .build();
         let context = SessionContext::new_with_state(state);
         context.register_relation_planner(Arc::new(pareto::ParetoCalls))?;

@@ -2,9 +2,10 @@
 //! united by name.
 
 use super::QueryError;
+use super::loose::LooseTable;
 use crate::store::{
-    Found, Source, StoreError, Table as Stored, check_version, fit_all, mixed_columns, open_store, parquet_schema,
-    unite_schemas, without_metadata,
+    Found, LooseRows, Source, StoreError, Table as Stored, check_version, fit_all, mixed_columns, open_store,
+    parquet_schema, unite_schemas, without_metadata,
 };
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -151,25 +152,46 @@ pub fn sweeps(found: &Found) -> Result<Opened, QueryError> {
 /// united by name.
 pub async fn stored(context: &SessionContext, found: &Found, table: Stored) -> Result<Opened, QueryError> {
     let base = Schema::new(columns_of(table));
-    let (mut files, mut parts, mut rows) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut files, mut loose, mut parts, mut rows) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for source in found.sources(table)? {
         match source {
             Source::Rows(found) => rows.extend(found),
             Source::Files(found) => files.extend(found),
+            Source::Loose { files, name } => loose.push((LooseRows::open(files)?, name)),
             source => parts.push(source),
         }
     }
     let of_parts = parts.iter().flat_map(|source| match source {
         Source::Renamed { files, .. } => files.clone(),
         Source::Without { file, .. } => vec![file.clone()],
-        Source::Files(_) | Source::Rows(_) => Vec::new(),
+        Source::Files(_) | Source::Loose { .. } | Source::Rows(_) => Vec::new(),
     });
     let all: Vec<Url> = files.iter().cloned().chain(of_parts).collect();
     let schemas = schemas_of(context, &all).await?;
-    let found = || schemas.iter().map(AsRef::as_ref).chain(rows.iter().map(|batch| batch.schema_ref().as_ref()));
+    let found = || {
+        let of_loose = loose.iter().flat_map(|(rows, _)| rows.schemas());
+        schemas.iter().map(AsRef::as_ref).chain(of_loose).chain(rows.iter().map(|batch| batch.schema_ref().as_ref()))
+    };
     let schema = Arc::new(typed(&unite_schemas(std::iter::once(&base).chain(found()))));
     let warnings = mixed_columns(found()).iter().map(|column| mixed(table, column)).collect();
-    let table = united(context, &schema, &files, &parts, &rows)?;
+    let mut tables = Vec::new();
+    if !files.is_empty() {
+        tables.push(listing(&schema, &files)?);
+    }
+    for part in &parts {
+        tables.extend(changed(context, &schema, part)?);
+    }
+    for (rows, name) in loose {
+        let table: Arc<dyn TableProvider> = Arc::new(LooseTable::new(rows, schema.clone()));
+        tables.push(match name {
+            Some(name) => renamed(context, table, &name)?,
+            None => table,
+        });
+    }
+    if !rows.is_empty() || tables.is_empty() {
+        tables.push(in_memory(&schema, &rows)?);
+    }
+    let table = united(context, tables)?;
     Ok(Opened { table, warnings })
 }
 
@@ -199,23 +221,8 @@ fn columns_of(table: Stored) -> Vec<Field> {
     }
 }
 
-fn united(
-    context: &SessionContext,
-    schema: &SchemaRef,
-    files: &[Url],
-    parts: &[Source],
-    rows: &[RecordBatch],
-) -> Result<Arc<dyn TableProvider>, QueryError> {
-    let mut tables = Vec::new();
-    if !files.is_empty() {
-        tables.push(listing(schema, files)?);
-    }
-    for part in parts {
-        tables.extend(changed(context, schema, part)?);
-    }
-    if !rows.is_empty() || tables.is_empty() {
-        tables.push(in_memory(schema, rows)?);
-    }
+/// Tables of one schema as one.
+fn united(context: &SessionContext, tables: Vec<Arc<dyn TableProvider>>) -> Result<Arc<dyn TableProvider>, QueryError> {
     let mut tables = tables.into_iter();
     let first = tables.next().expect("at least the rows in memory are a table");
     if tables.len() == 0 {
@@ -232,20 +239,28 @@ fn changed(
     source: &Source,
 ) -> Result<Option<Arc<dyn TableProvider>>, QueryError> {
     let changed = match source {
-        Source::Renamed { files, name } => {
-            let columns = schema.fields().iter().map(|field| match field.name().as_str() {
-                "sweep" => lit(name.as_str()).alias("sweep"),
-                name => ident(name),
-            });
-            context.read_table(listing(schema, files)?)?.select(columns.collect::<Vec<_>>())?
-        }
+        Source::Renamed { files, name } => return renamed(context, listing(schema, files)?, name).map(Some),
         Source::Without { file, sweeps } => {
             let is_other = ident("sweep").in_list(sweeps.iter().map(|name| lit(name.as_str())).collect(), true);
             context.read_table(listing(schema, std::slice::from_ref(file))?)?.filter(is_other)?
         }
-        Source::Files(_) | Source::Rows(_) => return Ok(None),
+        Source::Files(_) | Source::Loose { .. } | Source::Rows(_) => return Ok(None),
     };
     Ok(Some(changed.into_view()))
+}
+
+/// A sweep's table under another name of it.
+fn renamed(
+    context: &SessionContext,
+    table: Arc<dyn TableProvider>,
+    name: &str,
+) -> Result<Arc<dyn TableProvider>, QueryError> {
+    let schema = table.schema();
+    let columns = schema.fields().iter().map(|field| match field.name().as_str() {
+        "sweep" => lit(name).alias("sweep"),
+        column => ident(column),
+    });
+    Ok(context.read_table(table)?.select(columns.collect::<Vec<_>>())?.into_view())
 }
 
 /// The columns of each file. Places in an object store become known to the session here.

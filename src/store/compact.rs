@@ -6,9 +6,7 @@
 
 use super::atomic::remove_if_there;
 use super::layout::{REQUESTS, RUNS, run_number_of};
-use super::{
-    StoreError, Sweep, Table, parquet_schema, read_batches, read_parquet, unite, unite_schemas, write_batches,
-};
+use super::{LooseRows, StoreError, Sweep, Table, parquet_schema, read_batches, unite_schemas, write_batches};
 use arrow::array::AsArray;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -30,21 +28,17 @@ pub fn compact_sweep(sweep: &Sweep) -> Result<bool, StoreError> {
     Ok(compact(&sweep.folder)?.runs > 0)
 }
 
-/// Files of one row that are read at once.
-const FILES_AT_ONCE: usize = 1024;
-
 /// Writes `requests.parquet` and `runs.parquet` from the loose files.
 pub fn compact(folder: &Path) -> Result<Counted, StoreError> {
     let loose = LooseFiles::of(folder);
     unite_files(&loose.requests, &folder.join(REQUESTS))?;
     let mut counted = Counted { runs: 0, failed: 0 };
-    let schema = schema_of_all(&loose.runs)?;
-    if loose.runs.is_empty() {
+    let rows = LooseRows::open(loose.runs)?;
+    if rows.is_empty() {
         return Ok(counted);
     }
-    let batches = loose.runs.chunks(FILES_AT_ONCE).map(|files| {
-        let runs = files.par_iter().map(|path| read_parquet(path)).collect::<Result<Vec<_>, _>>()?;
-        let runs = unite(&schema, &runs, &files[0])?;
+    let schema = unite_schemas(rows.schemas());
+    let batches = rows.read(&schema)?.into_iter().map(|runs| {
         let status = runs.column_by_name("status").and_then(|column| column.as_string_opt::<i32>());
         counted.runs += runs.num_rows();
         counted.failed += status.map_or(0, |all| all.iter().filter(|status| *status == Some("failed")).count());

@@ -7,7 +7,7 @@ use super::layout::{LOCK, MANIFEST, SUMMARY, run_number_of};
 use super::manifest::{Manifest, SweepState};
 use super::remote::{Remote, mirrored};
 use super::table::{Stored, Table};
-use super::{StoreError, read_parquet, rows_to_batch};
+use super::{StoreError, rows_to_batch};
 use arrow::array::RecordBatch;
 use nix::fcntl::{Flock, FlockArg};
 use rayon::prelude::*;
@@ -107,19 +107,17 @@ impl Sweep {
             (Origin::Covered { .. }, _) => Vec::new(),
             (Origin::Foreign, Table::Runs | Table::Requests) => {
                 let detail = if table == Table::Runs { Detail::Runs } else { Detail::Requests };
-                return Ok(Stored { files: Vec::new(), rows: read_rows(&self.folder, &self.name, detail)? });
+                return Ok(Stored { rows: read_rows(&self.folder, &self.name, detail)?, ..Stored::default() });
             }
             (Origin::Foreign, _) => Vec::new(),
             (Origin::Own(_), Table::Slas | Table::SlaHistory) => own(table),
             (Origin::Own(_), _) if self.own_file(Table::Runs).is_some() => own(table),
             (Origin::Own(_), Table::Runs) => {
-                let loose = LooseFiles::of(&self.folder).runs;
-                let rows = loose.par_iter().map(|path| read_parquet(path)).collect::<Result<_, _>>()?;
-                return Ok(Stored { files: Vec::new(), rows });
+                return Ok(Stored { loose: LooseFiles::of(&self.folder).runs, ..Stored::default() });
             }
             (Origin::Own(_), Table::Requests) => self.loose_requests(),
         };
-        Ok(Stored { files, rows: Vec::new() })
+        Ok(Stored { files, ..Stored::default() })
     }
 
     fn loose_requests(&self) -> Vec<Url> {
@@ -178,6 +176,11 @@ pub enum Source {
         files: Vec<Url>,
         name: String,
     },
+    /// Files of one run each.
+    Loose {
+        files: Vec<PathBuf>,
+        name: Option<String>,
+    },
     /// A file of which the rows of some sweeps are out of date.
     Without {
         file: Url,
@@ -206,19 +209,26 @@ impl Found {
         }
         let open: Vec<&Sweep> = self.sweeps.iter().filter(|sweep| !sweep.is_covered()).collect();
         let stored = open.par_iter().map(|sweep| sweep.stored(table)).collect::<Result<Vec<_>, _>>()?;
-        let mut rows = Vec::new();
+        let (mut loose, mut rows) = (Vec::new(), Vec::new());
         for (sweep, stored) in open.into_iter().zip(stored) {
             if sweep.is_renamed() {
                 rows.extend(stored.rows.iter().map(|batch| renamed(batch, &sweep.name)));
+                if !stored.loose.is_empty() {
+                    sources.push(Source::Loose { files: stored.loose, name: Some(sweep.name.clone()) });
+                }
                 if !stored.files.is_empty() {
                     sources.push(Source::Renamed { files: stored.files, name: sweep.name.clone() });
                 }
             } else {
                 rows.extend(stored.rows);
+                loose.extend(stored.loose);
                 files.extend(stored.files);
             }
         }
         sources.push(Source::Files(files));
+        if !loose.is_empty() {
+            sources.push(Source::Loose { files: loose, name: None });
+        }
         sources.push(Source::Rows(rows));
         Ok(sources)
     }

@@ -8,6 +8,7 @@ mod foreign;
 mod imported;
 mod lake;
 mod layout;
+mod loose;
 mod manifest;
 mod parquet;
 mod reference;
@@ -24,6 +25,7 @@ pub use foreign::result_files;
 pub use imported::{ImportedSweep, add_runs, imported_run_ids, json_files};
 pub use lake::compact_lake;
 pub use layout::{PARETO_FIGURE, REPORT, SLA_FIGURES, WARM_UP_FILE, figure_name};
+pub use loose::LooseRows;
 pub use manifest::{FORMAT_VERSION, Manifest, StoredCombination, SweepKind, SweepState};
 pub use parquet::{
     check_version, parquet_schema, read_batches, read_parquet, without_metadata, write_batches, write_parquet,

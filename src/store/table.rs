@@ -2,6 +2,7 @@
 
 use super::layout;
 use arrow::array::RecordBatch;
+use std::path::PathBuf;
 use url::Url;
 
 /// A table that is stored as Parquet.
@@ -33,5 +34,7 @@ impl Table {
 #[derive(Clone, Debug, Default)]
 pub struct Stored {
     pub files: Vec<Url>,
+    /// Files of one run each.
+    pub loose: Vec<PathBuf>,
     pub rows: Vec<RecordBatch>,
 }

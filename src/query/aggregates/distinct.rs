@@ -1,0 +1,190 @@
+//! `count(DISTINCT column)` of all rows: a set in many small parts, each of which stays in a core's cache, filled by all cores and
+//! united by all.
+
+use super::exchange::Exchange;
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::row::{RowConverter, SortField};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Signature, Volatility};
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use rayon::prelude::*;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Arc;
+
+/// `count(DISTINCT column)` of a plan without groups.
+#[derive(Debug)]
+pub struct CountDistinct {
+    signature: Signature,
+    exchange: Arc<Exchange<Vec<Part>>>,
+}
+
+impl CountDistinct {
+    pub fn new() -> Self {
+        Self { signature: Signature::any(1, Volatility::Immutable), exchange: Exchange::new() }
+    }
+}
+
+impl PartialEq for CountDistinct {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.exchange, &other.exchange)
+    }
+}
+
+impl Eq for CountDistinct {}
+
+impl Hash for CountDistinct {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.exchange).hash(state);
+    }
+}
+
+impl AggregateUDFImpl for CountDistinct {
+    fn name(&self) -> &str {
+        "count_distinct"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Int64)
+    }
+
+    fn is_nullable(&self) -> bool {
+        false
+    }
+
+    fn default_value(&self, _: &DataType) -> Result<ScalarValue> {
+        Ok(ScalarValue::Int64(Some(0)))
+    }
+
+    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        let kind = args.expr_fields[0].data_type();
+        let converter = match is_bytes(kind) {
+            true => None,
+            false => Some(RowConverter::new(vec![SortField::new(kind.clone())])?),
+        };
+        let parts = (0..PARTS).map(|_| Part::default()).collect();
+        Ok(Box::new(Distinct { parts, converter, exchange: self.exchange.clone() }))
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        Ok(vec![Arc::new(Field::new(format!("{}[ticket]", args.name), DataType::UInt64, false))])
+    }
+}
+
+/// Parts of a set. A third of a million texts then take some hundred kilobytes in each.
+const PARTS: usize = 64;
+
+/// Values as bytes, and a table of where each of them lies.
+#[derive(Debug, Default)]
+struct Part {
+    bytes: Vec<u8>,
+    table: HashTable<Place>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    hash: u64,
+    from: usize,
+    len: u32,
+}
+
+impl Part {
+    fn insert(&mut self, hash: u64, value: &[u8]) {
+        let Self { bytes, table } = self;
+        let is_same =
+            |place: &Place| place.hash == hash && &bytes[place.from..place.from + place.len as usize] == value;
+        if table.find(hash, is_same).is_none() {
+            let place = Place { hash, from: bytes.len(), len: value.len() as u32 };
+            bytes.extend_from_slice(value);
+            table.insert_unique(hash, place, |place| place.hash);
+        }
+    }
+
+    fn unite(self, other: Self) -> Self {
+        let (mut larger, smaller) = if self.table.len() < other.table.len() { (other, self) } else { (self, other) };
+        for place in &smaller.table {
+            larger.insert(place.hash, &smaller.bytes[place.from..place.from + place.len as usize]);
+        }
+        larger
+    }
+
+    fn size(&self) -> usize {
+        self.bytes.capacity() + self.table.allocation_size()
+    }
+}
+
+#[derive(Debug)]
+struct Distinct {
+    parts: Vec<Part>,
+    /// Makes bytes of values that are none.
+    converter: Option<RowConverter>,
+    exchange: Arc<Exchange<Vec<Part>>>,
+}
+
+fn is_bytes(kind: &DataType) -> bool {
+    matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+impl Accumulator for Distinct {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        let column = &values[0];
+        match (&self.converter, column.data_type()) {
+            (Some(converter), _) => {
+                let rows = converter.convert_columns(std::slice::from_ref(column))?;
+                let values = rows.iter().enumerate().map(|(row, value)| column.is_valid(row).then(|| value.data()));
+                add(&mut self.parts, values);
+            }
+            (None, DataType::Utf8View) => add(&mut self.parts, column.as_string_view().iter().map(as_bytes)),
+            (None, DataType::LargeUtf8) => add(&mut self.parts, column.as_string::<i64>().iter().map(as_bytes)),
+            (None, _) => add(&mut self.parts, column.as_string::<i32>().iter().map(as_bytes)),
+        }
+        Ok(())
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        let ticket = self.exchange.deposit([std::mem::take(&mut self.parts)]);
+        Ok(vec![ScalarValue::try_from_array(&ticket, 0)?])
+    }
+
+    fn merge_batch(&mut self, tickets: &[ArrayRef]) -> Result<()> {
+        for parts in self.exchange.collect(tickets[0].as_ref())? {
+            let own = std::mem::take(&mut self.parts);
+            self.parts = own.into_par_iter().zip(parts).map(|(own, other)| own.unite(other)).collect();
+        }
+        Ok(())
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let count: usize = self.parts.iter().map(|part| part.table.len()).sum();
+        Ok(ScalarValue::Int64(Some(count as i64)))
+    }
+
+    fn size(&self) -> usize {
+        self.parts.iter().map(Part::size).sum()
+    }
+}
+
+fn as_bytes(text: Option<&str>) -> Option<&[u8]> {
+    text.map(str::as_bytes)
+}
+
+fn add<'a>(parts: &mut [Part], values: impl Iterator<Item = Option<&'a [u8]>>) {
+    let hasher = FixedState::default();
+    let mut last: Option<&[u8]> = None;
+    for value in values.flatten() {
+        // Equal values often follow each other.
+        if last == Some(value) {
+            continue;
+        }
+        last = Some(value);
+        let hash = hasher.hash_one(value);
+        // The table uses the highest and the lowest bits.
+        parts[(hash >> 32) as usize % PARTS].insert(hash, value);
+    }
+}
