@@ -13,6 +13,7 @@ mod parameters;
 mod pareto;
 mod tables;
 mod views;
+mod yielding;
 
 pub use answer::{Answer, Format, Rows, Value};
 pub use error::QueryError;
@@ -77,6 +78,7 @@ impl Lake {
             .with_default_features()
             .with_query_planner(Arc::new(pareto::Planner))
             .with_analyzer_rule(Arc::new(aggregates::OwnAggregates))
+            .with_physical_optimizer_rule(Arc::new(yielding::YieldingJoins))
             .build();
         let context = SessionContext::new_with_state(state);
         context.register_relation_planner(Arc::new(pareto::ParetoCalls))?;

@@ -1,6 +1,6 @@
 //! SQL over sweeps of ours and of vLLM's.
 
-use crate::scratch::Scratch;
+use crate::scratch::{Scratch, data};
 use serde_json::{Value, json};
 
 /// A lake with one sweep of ours and one that vLLM made.
@@ -288,4 +288,172 @@ fn flags_ask_without_sql_and_show_what_they_ask() {
     assert_eq!(Value::from(again), rows);
     let ran = scratch.run(&["query", "theirs", "--metrics", "worst(output_throughput)"]);
     assert!(ran.code == Some(2) && ran.stderr.contains("`worst` is none of mean"), "{}", ran.stderr);
+}
+
+/// The frozen sample's folder: rows that never change.
+fn sample() -> String {
+    data("format-1/finished").to_str().unwrap().to_owned()
+}
+
+#[test]
+fn pareto_gives_what_no_row_beats() {
+    let scratch = Scratch::new();
+    // The frontier by its definition, from the same rows.
+    let beats = "other.output_throughput >= runs.output_throughput AND other.median_ttft_ms <= runs.median_ttft_ms AND \
+                 (other.output_throughput > runs.output_throughput OR other.median_ttft_ms < runs.median_ttft_ms)";
+    for (group, same) in [("", "TRUE"), (", group => 'max_num_seqs'", "other.max_num_seqs = runs.max_num_seqs")] {
+        let expected = scratch.query(
+            &sample(),
+            &format!("SELECT run_id FROM runs WHERE NOT EXISTS (SELECT 1 FROM runs AS other WHERE {beats} AND {same}) ORDER BY run_id"),
+        );
+        let found = scratch.query(
+            &sample(),
+            &format!(
+                "SELECT run_id FROM pareto(runs, 'output_throughput max', 'median_ttft_ms min'{group}) ORDER BY run_id"
+            ),
+        );
+        assert!(found.len() > 2 && found.len() < 12, "{found:?}");
+        assert_eq!(found, expected);
+    }
+    // Of queries, of names of a WITH, of expressions; the direction of a known metric need not be said.
+    let sql = "WITH few AS (SELECT * FROM runs WHERE max_concurrency = 2) \
+               SELECT count(*) AS n FROM pareto(few, 'output_throughput', 'median_ttft_ms', '-run_number max') AS front \
+               JOIN runs ON runs.run_id = front.run_id";
+    let brute = "SELECT count(*) AS n FROM runs WHERE max_concurrency = 2 AND NOT EXISTS (SELECT 1 FROM runs AS o WHERE o.max_concurrency = 2 AND \
+                 o.output_throughput >= runs.output_throughput AND o.median_ttft_ms <= runs.median_ttft_ms AND o.run_number <= runs.run_number \
+                 AND o.run_id <> runs.run_id)";
+    assert_eq!(scratch.query(&sample(), sql), scratch.query(&sample(), brute));
+    let ties = "SELECT count(*) AS n FROM pareto((SELECT 1 AS a, 2 AS b UNION ALL SELECT 1, 2 UNION ALL SELECT 0, 2 UNION ALL SELECT NULL, 9), 'a max', 'b max')";
+    assert_eq!(scratch.query(&sample(), ties), [json!({"n": 2})]);
+    for (call, message) in [
+        ("pareto(runs)", "needs at least one objective"),
+        ("pareto(runs, 'max_num_seqs')", "say which way is better: 'max_num_seqs max' or 'max_num_seqs min'"),
+        ("pareto(runs, 'output_througput max')", "did you mean `output_throughput`?"),
+        ("pareto('runs', 'output_throughput')", "the first argument must be a table, or a query in parentheses"),
+        ("pareto(runs, output_throughput)", "must be a text in single quotes"),
+        ("goodput(requests)", "expected goodput(requests, ttft_ms <= 200, …)"),
+    ] {
+        let ran = scratch.run(&["query", &sample(), &format!("SELECT * FROM {call}")]);
+        assert_eq!(ran.code, Some(2), "{call}");
+        assert!(ran.stderr.contains(message), "{call}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn goodput_counts_the_requests_that_meet_all_conditions() {
+    let scratch = Scratch::new();
+    let sql = "SELECT serve, bench, requests, good, good_share, request_goodput FROM goodput(requests, ttft_ms <= 3, tpot_ms <= 1) ORDER BY good";
+    let rows = scratch.query(&sample(), sql);
+    // DuckDB: count(*) FILTER (WHERE …) by combination, and the durations of its runs.
+    let expected = [(0, 0.080121616), (1, 0.083383271), (36, 0.389520188), (39, 0.389019344)];
+    assert_eq!(rows.len(), 4);
+    for (row, (good, duration)) in rows.iter().zip(expected) {
+        assert_eq!((&row["good"], &row["requests"]), (&json!(good), &json!(96)), "{row}");
+        let per_second = row["request_goodput"].as_f64().unwrap();
+        assert!((per_second - f64::from(good) / duration).abs() < 1e-6, "{row}");
+    }
+    // What was not stored is not known, and no failure.
+    scratch.serve_ok(&scratch.sim(""), &scratch.bench(""), &["-e", "lean"]);
+    let rows = scratch.query("results/lean", "SELECT good, requests FROM goodput(requests, ttft_ms <= 3)");
+    assert_eq!(rows, [json!({"good": null, "requests": 18})]);
+}
+
+#[test]
+fn percentiles_and_distinct_counts_are_exact_in_every_shape() {
+    let scratch = Scratch::new();
+    // numpy.quantile of the same numbers.
+    let sql = "SELECT max_num_seqs, percentile_cont(0.9) WITHIN GROUP (ORDER BY output_throughput) AS p90, \
+               percentile_cont(0.25) WITHIN GROUP (ORDER BY output_throughput) FILTER (WHERE max_concurrency = 2) AS p25, \
+               count(*) AS n FROM runs GROUP BY max_num_seqs HAVING count(*) > 1 ORDER BY p90";
+    let rows = scratch.query(&sample(), sql);
+    let expected = [(8, 9522.392631775772, 1953.1521358700597), (64, 10358.032928338716, 1949.7184349003478)];
+    for (row, (seqs, p90, p25)) in rows.iter().zip(expected) {
+        assert_eq!((&row["max_num_seqs"], &row["n"]), (&json!(seqs), &json!(6)));
+        assert!(
+            (row["p90"].as_f64().unwrap() - p90).abs() < 1e-6 && (row["p25"].as_f64().unwrap() - p25).abs() < 1e-6,
+            "{row}"
+        );
+    }
+    let sql = "SELECT count(DISTINCT run_id) AS ids, count(DISTINCT max_num_seqs) AS seqs, count(DISTINCT output_throughput) AS metric, \
+               count(DISTINCT error) AS errors, count(DISTINCT started_at) AS times FROM runs";
+    assert_eq!(scratch.query(&sample(), sql), [json!({"ids": 12, "seqs": 2, "metric": 12, "errors": 0, "times": 12})]);
+    let rows = scratch.query(
+        &sample(),
+        "SELECT count(DISTINCT x) AS n FROM (VALUES (0.0), (-0.0), ('NaN'::DOUBLE), (NULL), (1.5), (1.5)) AS t(x)",
+    );
+    assert_eq!(rows, [json!({"n": 3})]);
+}
+
+#[test]
+fn named_queries_give_the_rows_that_are_known() {
+    let scratch = Scratch::new();
+    let named = |name: &str, params: &[&str]| -> Vec<Value> {
+        let params = params.iter().flat_map(|param| ["--param", param]);
+        let ran =
+            scratch
+                .ok(&[&["query", &sample(), "--name", name, "--format", "json"][..], &params.collect::<Vec<_>>()]
+                    .concat());
+        serde_json::from_str(&ran.stdout).unwrap()
+    };
+    let near = |value: &Value, expected: f64| {
+        let value = value.as_f64().unwrap();
+        assert!((value - expected).abs() <= 1e-9 * expected.abs(), "{value} is not {expected}");
+    };
+    // Effects on logarithms, computed with DuckDB from the same file.
+    let effects = named("effects", &[]);
+    assert_eq!(effects.len(), 4);
+    let row = |parameter: &str, value: &str| {
+        effects.iter().find(|row| row["parameter"] == parameter && row["value"] == value).unwrap()
+    };
+    near(&row("max_concurrency", "16")["output_throughput"], 9430.94433927736);
+    near(&row("max_concurrency", "16")["effect"], 1.1860158074245106);
+    near(&row("max_num_seqs", "8")["effect"], -0.011508664296336013);
+    near(&row("max_concurrency", "2")["share"], 0.9995847390731946);
+    near(&row("max_num_seqs", "64")["share"], 0.0002189720556482099);
+    let frontier = named("frontier", &["x=median_ttft_ms", "y=output_throughput"]);
+    let front: Vec<f64> = frontier.iter().map(|row| row["output_throughput"].as_f64().unwrap()).collect();
+    near(&json!(front[0]), 1975.3379104156563);
+    assert_eq!(front.len(), 3, "{frontier:?}");
+    let best = named("best", &["sla=19"]);
+    near(&best[0]["output_throughput_mean"], 9706.666539963891);
+    near(&named("tokens_per_gpu", &["limit=1"])[0]["tokens_per_gpu"], 9706.666539963891);
+    let slowest = named("slowest", &["limit=3"]);
+    let requests: Vec<_> =
+        slowest.iter().map(|row| (row["request_index"].as_i64().unwrap(), row["e2el_ms"].as_f64().unwrap())).collect();
+    assert_eq!(requests, [(28, 18.95439), (27, 18.949576999999998), (30, 18.927706)]);
+    let drift = named("drift", &["metric=output_throughput"]);
+    assert_eq!(drift.len(), 4);
+    assert!(drift.iter().all(|row| row["since_previous"].is_null() && row["since_first"] == 0.0));
+    let met = named("retro_sla", &["condition=ttft_ms <= 5", "share=0.75"]);
+    assert!(met.iter().all(|row| row["bench"].as_str().unwrap().contains("\"max_concurrency\":2")), "{met:?}");
+    assert_eq!(met.len(), 2);
+    assert_eq!(named("summary", &[]).len(), 4);
+    assert_eq!(named("failures", &[]), [] as [Value; 0]);
+    let list = scratch.ok(&["query", "--list"]).stdout;
+    for name in [
+        "best --param sla=…",
+        "frontier [--param x=tokens_per_user]",
+        "drift [",
+        "effects [",
+        "tokens_per_gpu [",
+        "retro_sla --param condition=…",
+    ] {
+        assert!(list.contains(name), "{name} is not in {list}");
+    }
+}
+
+#[test]
+fn a_query_over_ten_times_its_memory_ends() {
+    let scratch = Scratch::new();
+    // 1.5 million rows of some 200 bytes, sorted by what is in no order: 300 MB through 30.
+    let sql = "SELECT r.value, lpad(CAST(r.value AS VARCHAR), 200, 'x') AS text, t.value AS other \
+               FROM range(0, 3000) AS r CROSS JOIN range(0, 500) AS t ORDER BY (r.value * 7919 + t.value * 104729) % 1000003, r.value, t.value";
+    let count = |output: &str| output.lines().count();
+    let ran = scratch.ok(&["query", &sample(), sql, "--memory-limit", "30MB"]);
+    assert_eq!(count(&ran.stdout), 1_500_001);
+    // One that can't put its state on disk says what it needs.
+    let sql = "SELECT t.value, array_agg(lpad(CAST(r.value AS VARCHAR), 200, 'x')) FROM range(0, 3000) AS r CROSS JOIN range(0, 200) AS t GROUP BY 1";
+    let ran = scratch.run(&["query", &sample(), sql, "--memory-limit", "10MB"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("needs more memory than --memory-limit"), "{}", ran.stderr);
 }

@@ -16,6 +16,22 @@ pub struct Scratch {
     pub port: u16,
 }
 
+/// A file or folder of tests/data.
+pub fn data(name: &str) -> PathBuf {
+    repository().join("tests/data").join(name)
+}
+
+/// Copies a folder with all that is in it.
+pub fn copy_folder(from: &Path, to: &Path) {
+    for entry in walkdir::WalkDir::new(from).into_iter().map(Result::unwrap) {
+        let target = to.join(entry.path().strip_prefix(from).unwrap());
+        match entry.file_type().is_dir() {
+            true => std::fs::create_dir_all(target).unwrap(),
+            false => drop(std::fs::copy(entry.path(), target).unwrap()),
+        }
+    }
+}
+
 /// What a finished program left.
 pub struct Ran {
     pub code: Option<i32>,

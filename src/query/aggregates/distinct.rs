@@ -2,8 +2,8 @@
 //! united by all.
 
 use super::exchange::Exchange;
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::array::{Array, ArrayRef, AsArray, UInt64Array};
+use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type};
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -80,9 +80,10 @@ impl AggregateUDFImpl for CountDistinct {
 /// Parts of a set. A third of a million texts then take some hundred kilobytes in each.
 const PARTS: usize = 64;
 
-/// Values as bytes, and a table of where each of them lies.
+/// Numbers by their bits; other values as bytes, and a table of where each of them lies.
 #[derive(Debug, Default)]
 struct Part {
+    numbers: HashTable<u64>,
     bytes: Vec<u8>,
     table: HashTable<Place>,
 }
@@ -95,8 +96,17 @@ struct Place {
 }
 
 impl Part {
+    fn insert_number(&mut self, hash: u64, bits: u64) {
+        let entry = self.numbers.entry(hash, |other| *other == bits, |other| hash_of(*other));
+        entry.or_insert(bits);
+    }
+
+    fn len(&self) -> usize {
+        self.numbers.len() + self.table.len()
+    }
+
     fn insert(&mut self, hash: u64, value: &[u8]) {
-        let Self { bytes, table } = self;
+        let Self { bytes, table, .. } = self;
         let is_same =
             |place: &Place| place.hash == hash && &bytes[place.from..place.from + place.len as usize] == value;
         if table.find(hash, is_same).is_none() {
@@ -107,7 +117,10 @@ impl Part {
     }
 
     fn unite(self, other: Self) -> Self {
-        let (mut larger, smaller) = if self.table.len() < other.table.len() { (other, self) } else { (self, other) };
+        let (mut larger, smaller) = if self.len() < other.len() { (other, self) } else { (self, other) };
+        for bits in smaller.numbers {
+            larger.insert_number(hash_of(bits), bits);
+        }
         for place in &smaller.table {
             larger.insert(place.hash, &smaller.bytes[place.from..place.from + place.len as usize]);
         }
@@ -115,7 +128,7 @@ impl Part {
     }
 
     fn size(&self) -> usize {
-        self.bytes.capacity() + self.table.allocation_size()
+        self.numbers.allocation_size() + self.bytes.capacity() + self.table.allocation_size()
     }
 }
 
@@ -134,6 +147,13 @@ fn is_bytes(kind: &DataType) -> bool {
 impl Accumulator for Distinct {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         let column = &values[0];
+        if let Some(bits) = bits_of(column)? {
+            bits.iter().flatten().for_each(|bits| {
+                let hash = hash_of(bits);
+                part(&mut self.parts, hash).insert_number(hash, bits);
+            });
+            return Ok(());
+        }
         match (&self.converter, column.data_type()) {
             (Some(converter), _) => {
                 let rows = converter.convert_columns(std::slice::from_ref(column))?;
@@ -161,7 +181,7 @@ impl Accumulator for Distinct {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let count: usize = self.parts.iter().map(|part| part.table.len()).sum();
+        let count: usize = self.parts.iter().map(Part::len).sum();
         Ok(ScalarValue::Int64(Some(count as i64)))
     }
 
@@ -184,7 +204,29 @@ fn add<'a>(parts: &mut [Part], values: impl Iterator<Item = Option<&'a [u8]>>) {
         }
         last = Some(value);
         let hash = hasher.hash_one(value);
-        // The table uses the highest and the lowest bits.
-        parts[(hash >> 32) as usize % PARTS].insert(hash, value);
+        part(parts, hash).insert(hash, value);
     }
+}
+
+/// The part of a value; the tables use the highest and the lowest bits.
+fn part(parts: &mut [Part], hash: u64) -> &mut Part {
+    &mut parts[(hash >> 32) as usize % PARTS]
+}
+
+fn hash_of(bits: u64) -> u64 {
+    FixedState::default().hash_one(bits)
+}
+
+/// Numbers as bits that are equal where the numbers are; `None` for other columns.
+fn bits_of(column: &ArrayRef) -> Result<Option<UInt64Array>> {
+    Ok(match column.data_type() {
+        // Both zeros are one number, and so are all that are none.
+        DataType::Float64 => Some(
+            column
+                .as_primitive::<Float64Type>()
+                .unary(|value| if value.is_nan() { f64::NAN.to_bits() } else { (value + 0.0).to_bits() }),
+        ),
+        DataType::Int64 => Some(column.as_primitive::<Int64Type>().unary(|value| value as u64)),
+        _ => None,
+    })
 }

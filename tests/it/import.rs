@@ -1,0 +1,236 @@
+//! Results that other tools wrote (tests/data/import, from their releases, run against the simulated server) in one lake.
+
+use crate::scratch::{Scratch, data};
+use serde_json::{Value, json};
+
+fn imported() -> Scratch {
+    let scratch = Scratch::new();
+    scratch.ok(&["import", data("import").to_str().unwrap(), "-o", "lake"]);
+    scratch
+}
+
+fn run(scratch: &Scratch, columns: &str, condition: &str) -> Value {
+    let rows = scratch.query("lake", &format!("SELECT {columns} FROM runs WHERE {condition}"));
+    assert_eq!(rows.len(), 1, "{condition}: {rows:?}");
+    rows[0].clone()
+}
+
+fn assert_near(row: &Value, expected: &[(&str, f64)]) {
+    for (name, expected) in expected {
+        let value = row[*name].as_f64().unwrap_or_else(|| panic!("{name} of {row}"));
+        assert!((value - expected).abs() <= 1e-9 * expected.abs(), "{name}: {value}, the file has {expected}");
+    }
+}
+
+#[test]
+fn every_tool_is_read_once() {
+    let scratch = imported();
+    let tools =
+        "SELECT source_tool AS tool, source_version AS version, count(*) AS runs FROM runs GROUP BY 1, 2 ORDER BY 1, 2";
+    let expected = [
+        json!({"tool": "aiperf", "version": "0.13.0", "runs": 1}),
+        json!({"tool": "genai-perf", "version": null, "runs": 1}),
+        json!({"tool": "guidellm", "version": "0.6.1", "runs": 1}),
+        json!({"tool": "guidellm", "version": "0.8.1", "runs": 1}),
+        json!({"tool": "sglang", "version": null, "runs": 3}),
+        json!({"tool": "vllm", "version": null, "runs": 4}),
+    ];
+    assert_eq!(scratch.query("lake", tools), expected);
+    // The same files again, from there and from elsewhere, add nothing.
+    let again = scratch.ok(&["import", data("import").to_str().unwrap(), "-o", "lake"]);
+    assert!(again.stderr.contains("0 runs imported; 11 were there already"), "{}", again.stderr);
+    scratch.write("copy/plain.json", &std::fs::read_to_string(data("import/vllm/plain.json")).unwrap());
+    scratch.ok(&["import", "copy/plain.json", "-o", "lake"]);
+    assert_eq!(scratch.query("lake", tools), expected);
+}
+
+#[test]
+fn what_comes_later_from_a_folder_joins_its_sweep() {
+    let scratch = Scratch::new();
+    let appended = std::fs::read_to_string(data("import/vllm/appended.json")).unwrap();
+    let (first, _) = appended.split_once('\n').unwrap();
+    scratch.write("bench/out.json", first);
+    scratch.ok(&["import", "bench", "-o", "lake"]);
+    scratch.write("bench/out.json", &appended);
+    scratch.write("bench/detailed.json", &std::fs::read_to_string(data("import/vllm/errors-detailed.json")).unwrap());
+    let ran = scratch.ok(&["import", "bench", "-o", "lake"]);
+    assert!(ran.stderr.contains("2 runs imported; 1 were there already"), "{}", ran.stderr);
+    let rows = scratch.query("lake", "SELECT sweep, kind, runs, combinations FROM sweeps");
+    assert_eq!(rows, [json!({"sweep": "bench", "kind": "import", "runs": 3, "combinations": 2})]);
+    assert_eq!(
+        scratch.query("lake", "SELECT count(*) AS n, count(DISTINCT run_id) AS runs FROM requests")[0]["runs"],
+        3
+    );
+}
+
+#[test]
+fn units_and_definitions_become_vllms() {
+    let scratch = imported();
+    // Numbers from the files, as their tools wrote them; guidellm's request_latency is in seconds there.
+    let aiperf = run(&scratch, "*", "source_tool = 'aiperf'");
+    assert_near(
+        &aiperf,
+        &[
+            ("mean_ttft_ms", 13.155957777777777),
+            ("median_tpot_ms", 6.052203533333333),
+            ("p99_itl_ms", 10.49944034),
+            ("p99_e2el_ms", 115.34646964),
+            ("output_throughput", 406.1179216914229),
+            ("request_goodput", 22.562106760634606),
+            ("duration", 0.3470976),
+            ("completed", 9.0),
+            ("failed", 11.0),
+            ("num_prompts", 20.0),
+            ("max_concurrency", 4.0),
+            ("total_input_tokens", 281.0),
+        ],
+    );
+    assert_eq!(aiperf["model_id"], "sim-model");
+    let schema_2 = run(&scratch, "*", "source_version = '0.8.1'");
+    assert_near(
+        &schema_2,
+        &[
+            ("mean_ttft_ms", 10.519132018089294),
+            ("p99.9_ttft_ms", 13.994932174682617),
+            ("completed", 16.0),
+            ("failed", 4.0),
+            ("max_concurrency", 4.0),
+            ("random_input_len", 32.0),
+        ],
+    );
+    let latency =
+        benchmark("guidellm-2")["metrics"]["request_latency"]["successful"]["percentiles"]["p90"].as_f64().unwrap();
+    assert_near(&schema_2, &[("p90_e2el_ms", latency * 1000.0)]);
+    let schema_1 = run(&scratch, "*", "source_version = '0.6.1'");
+    assert_near(
+        &schema_1,
+        &[("mean_ttft_ms", 13.477760202744426), ("completed", 17.0), ("failed", 3.0), ("random_output_len", 16.0)],
+    );
+    let sglang = run(&scratch, "*", "source_tool = 'sglang' AND failed = 1");
+    assert_near(
+        &sglang,
+        &[
+            ("p95_e2el_ms", 93.62900864944095),
+            ("total_token_throughput", 202.73797974383376 + 2.0),
+            ("mean_itl_ms", 5.882258592296589),
+            ("num_prompts", 15.0),
+            ("request_rate", 10.0),
+        ],
+    );
+    let genai = run(&scratch, "*", "source_tool = 'genai-perf'");
+    assert_near(
+        &genai,
+        &[
+            ("p99_e2el_ms", 105.20728679),
+            ("median_ttft_ms", 12.625218),
+            ("mean_tpot_ms", 6.004209299999999),
+            ("output_throughput", 620.2845592244838),
+            ("max_concurrency", 4.0),
+        ],
+    );
+    // Its ITL is only in the raw file: with one token a response it is near its TPOT.
+    let itl = genai["mean_itl_ms"].as_f64().unwrap();
+    assert!((itl - 6.0042093).abs() < 1e-6, "{itl}");
+    let vllm =
+        run(&scratch, "a, request_rate, request_goodput > 0 AS has_goodput", "source_tool = 'vllm' AND a IS NOT NULL");
+    assert_eq!(vllm, json!({"a": "b", "request_rate": 10.0, "has_goodput": true}));
+    let infinite = scratch
+        .query("lake", "SELECT DISTINCT source_tool AS tool FROM runs WHERE request_rate = 'inf'::DOUBLE ORDER BY 1");
+    assert_eq!(infinite.len(), 5, "{infinite:?}");
+}
+
+fn benchmark(folder: &str) -> Value {
+    let text = std::fs::read_to_string(data(&format!("import/{folder}/benchmarks.json"))).unwrap();
+    serde_json::from_str::<Value>(&text).unwrap()["benchmarks"][0].clone()
+}
+
+#[test]
+fn requests_come_with_their_runs() {
+    let scratch = imported();
+    let sql = "SELECT source_tool AS tool, source_version AS version, count(*) AS n, count(*) FILTER (WHERE requests.ok = FALSE) AS bad \
+               FROM requests JOIN runs USING (run_id) GROUP BY 1, 2 ORDER BY 1, 2";
+    let expected = [
+        json!({"tool": "aiperf", "version": "0.13.0", "n": 20, "bad": 11}),
+        json!({"tool": "genai-perf", "version": null, "n": 20, "bad": 0}),
+        json!({"tool": "guidellm", "version": "0.6.1", "n": 20, "bad": 3}),
+        json!({"tool": "guidellm", "version": "0.8.1", "n": 20, "bad": 4}),
+        json!({"tool": "sglang", "version": null, "n": 15, "bad": 1}),
+        json!({"tool": "vllm", "version": null, "n": 60, "bad": 4}),
+    ];
+    assert_eq!(scratch.query("lake", sql), expected);
+    // What the tools say of all requests is what their requests say.
+    let sql = "SELECT source_tool AS tool, mean_ttft_ms AS told, avg(ttft_ms) AS ttft, mean_e2el_ms, avg(e2el_ms) AS e2el \
+               FROM runs JOIN requests USING (run_id) WHERE ttft_ms IS NOT NULL GROUP BY 1, 2, 4, run_id";
+    let rows = scratch.query("lake", sql);
+    assert_eq!(rows.len(), 6, "{rows:?}");
+    for row in rows {
+        let number = |name: &str| row[name].as_f64().unwrap();
+        assert!((number("told") / number("ttft") - 1.0).abs() < 1e-6, "{row}");
+        // SGLang measures to the end of the response, its gaps to the last token.
+        assert!((number("mean_e2el_ms") / number("e2el") - 1.0).abs() < 0.01, "{row}");
+    }
+}
+
+#[test]
+fn what_has_no_name_of_vllms_is_kept() {
+    let scratch = imported();
+    let row = run(
+        &scratch,
+        "extra['input_config.endpoint.type'] AS endpoint, extra['request_error_rate.avg'] AS rate, source_definitions['tpot'] AS tpot",
+        "source_tool = 'aiperf'",
+    );
+    assert_eq!((row["endpoint"].as_str(), row["rate"].as_str()), (Some("chat"), Some("55.0")));
+    assert!(row["tpot"].as_str().unwrap().starts_with("inter_token_latency: (request_latency - time_to_first_token)"));
+    let row =
+        run(&scratch, "extra['config.metadata.labels.gpu'] AS gpu, source_file AS file", "source_version = '0.8.1'");
+    assert_eq!(row["gpu"], "none");
+    assert!(row["file"].as_str().unwrap().ends_with("guidellm-2/benchmarks.json"));
+}
+
+#[test]
+fn a_folder_of_vllms_sweeps_comes_in_as_it_reads_in_place() {
+    let scratch = Scratch::new();
+    crate::query::vllm_sweep(&scratch, "theirs/sweep");
+    scratch.write(
+        "theirs/sweep/max_concurrency=9/run=0.json",
+        r#"{"date": "20261101-120000", "request_throughput": 1.0, "run_number": 0, "max_concurrency": 9}"#,
+    );
+    scratch
+        .write("theirs/startup/STARTUP--x=1/run=0.json", r#"{"avg_cold_startup_time": 9.5, "run_number": 0, "x": 1}"#);
+    scratch.ok(&["import", "theirs", "-o", "lake"]);
+    let sql = "SELECT sweep, combination, run_number, output_throughput, max_num_seqs, avg_cold_startup_time FROM runs ORDER BY 1, 2, 3";
+    let mut in_place = scratch.query("theirs", sql);
+    assert_eq!(scratch.query("lake", sql), in_place);
+    assert_eq!(in_place.split_off(8).len(), 2);
+    // In the lake itself they are read in place already.
+    let ran = scratch.run(&["import", "theirs", "-o", "theirs"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("lies in the lake, where it is read in place"), "{}", ran.stderr);
+}
+
+#[test]
+fn files_that_are_no_results_are_listed_and_stop_nothing() {
+    let scratch = Scratch::new();
+    scratch.write("mixed/good.json", &std::fs::read_to_string(data("import/vllm/plain.json")).unwrap());
+    scratch.write("mixed/cut.json", "{\"date\": \"2026");
+    scratch.write("mixed/config.json", "{\"model\": \"m\"}");
+    scratch.write(
+        "mixed/profile_export_aiperf_aggregate.json",
+        r#"{"metadata": {"aggregation_type": "confidence"}, "metrics": {}}"#,
+    );
+    scratch.write("mixed/new.json", r#"{"metadata": {"version": 3}, "benchmarks": []}"#);
+    scratch.write("mixed/good.pytorch.json", "[]");
+    let ran = scratch.ok(&["import", "mixed", "-o", "lake"]);
+    for expected in [
+        "cut.json: is no JSON (line 1",
+        "config.json: is no result of a known benchmark (its keys: model, …)",
+        "aggregate.json: is a summary of runs; import the runs themselves",
+        "new.json: is of guidellm's schema 3; known are those up to 2",
+        "1 run imported; 1 files beside results left out; 4 files not read",
+    ] {
+        assert!(ran.stderr.contains(expected), "{expected:?} is not in {}", ran.stderr);
+    }
+    let nothing = scratch.run(&["import", "mixed/cut.json", "-o", "other"]);
+    assert_eq!(nothing.code, Some(2));
+    assert!(nothing.stderr.contains("there were no runs to import"), "{}", nothing.stderr);
+}

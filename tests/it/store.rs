@@ -1,0 +1,277 @@
+//! Tables on disk: compacted, interrupted, of older and newer formats, and lakes of many sweeps.
+
+use crate::scratch::{Scratch, copy_folder, data};
+use serde_json::{Value, json};
+use std::process::Stdio;
+use std::time::Duration;
+
+const COUNTS: &str =
+    "SELECT count(*) AS runs, count(DISTINCT run_id) AS ids, count(DISTINCT sweep) AS sweeps FROM runs";
+
+/// A lake with copies of the frozen sample: sweeps of one name, which their folders tell apart.
+fn lake_of(scratch: &Scratch, folders: &[&str]) {
+    for folder in folders {
+        copy_folder(&data("format-1/finished"), &scratch.path(&format!("lake/{folder}")));
+    }
+}
+
+/// One more, which never ended.
+fn interrupted(scratch: &Scratch) {
+    copy_folder(&data("format-1/interrupted"), &scratch.path("lake/interrupted"));
+}
+
+#[test]
+fn format_1_reads_compacted_and_loose_alike() {
+    let scratch = Scratch::new();
+    let finished = data("format-1/finished");
+    let interrupted = data("format-1/interrupted");
+    // DuckDB on the same file: avg, stddev, quantile_cont.
+    let sql = "SELECT max_num_seqs, max_concurrency, n, output_throughput_mean, output_throughput_std, p99_e2el_ms_mean, \
+               p99_e2el_ms_max, pooled_requests, p99_e2el_ms_pooled, p50_ttft_ms_pooled, p90_tpot_ms_pooled \
+               FROM combinations ORDER BY 1, 2";
+    let expected: [[f64; 11]; 4] = [
+        [
+            8.0,
+            2.0,
+            3.0,
+            1973.0092343034203,
+            62.698464567466736,
+            12.402554946666669,
+            14.197148300000004,
+            96.0,
+            12.483567499999992,
+            3.2096905,
+            0.9389584285714285,
+        ],
+        [
+            8.0,
+            16.0,
+            3.0,
+            9230.969629763176,
+            526.7832623264661,
+            17.41383695,
+            18.95289797,
+            96.0,
+            18.949817649999996,
+            7.713455,
+            0.974476642857143,
+        ],
+        [
+            64.0,
+            2.0,
+            3.0,
+            1975.3379104156563,
+            57.9425244544426,
+            11.6894124,
+            12.24682438,
+            96.0,
+            12.1965831,
+            3.0819735,
+            0.9378942857142858,
+        ],
+        [
+            64.0,
+            16.0,
+            3.0,
+            9706.666539963891,
+            1329.8760628312161,
+            14.151409123333332,
+            15.23278422,
+            96.0,
+            15.2267439,
+            8.070267999999999,
+            1.2242077857142855,
+        ],
+    ];
+    for folder in [finished.to_str().unwrap(), interrupted.to_str().unwrap()] {
+        let rows = scratch.query(folder, sql);
+        assert_eq!(rows.len(), expected.len());
+        for (row, expected) in rows.iter().zip(expected) {
+            for ((name, value), expected) in row.as_object().unwrap().iter().zip(expected) {
+                let value = value.as_f64().unwrap();
+                assert!(
+                    (value - expected).abs() <= 1e-9 * expected,
+                    "{folder}: {name}: {value}, DuckDB has {expected}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_newer_format_is_refused_by_name() {
+    let scratch = Scratch::new();
+    let file = std::fs::File::open(data("format-1/finished/runs.parquet")).unwrap();
+    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    let batches: Vec<_> = reader.map(Result::unwrap).collect();
+    let properties = parquet::file::properties::WriterProperties::builder()
+        .set_key_value_metadata(Some(vec![parquet::file::metadata::KeyValue::new(
+            "sweeplake.format_version".into(),
+            "99".to_owned(),
+        )]))
+        .build();
+    copy_folder(&data("format-1/finished"), &scratch.path("newer"));
+    let file = std::fs::File::create(scratch.path("newer/runs.parquet")).unwrap();
+    let schema = batches[0].schema();
+    let schema = std::sync::Arc::new(schema.as_ref().clone().with_metadata(Default::default()));
+    let mut writer = parquet::arrow::ArrowWriter::try_new(file, schema.clone(), Some(properties)).unwrap();
+    batches.iter().for_each(|batch| writer.write(&batch.clone().with_schema(schema.clone()).unwrap()).unwrap());
+    writer.close().unwrap();
+    let ran = scratch.run(&["query", "newer", "SELECT count(*) FROM runs"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(
+        ran.stderr.contains(
+            "newer/runs.parquet: is of format version 99, this sweeplake reads up to 1; use a newer sweeplake"
+        ),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn an_interrupted_sweep_is_compacted_and_says_the_same() {
+    let scratch = Scratch::new();
+    copy_folder(&data("format-1/interrupted"), &scratch.path("interrupted"));
+    let sql = "SELECT count(*) AS runs, sum(output_throughput) AS sum FROM runs";
+    let requests = "SELECT count(*) AS n, max(e2el_ms) AS slowest FROM requests";
+    let (before, requests_before) = (scratch.query("interrupted", sql), scratch.query("interrupted", requests));
+    assert!(scratch.ok(&["compact", "interrupted"]).stdout.contains("1 sweep compacted"));
+    assert!(scratch.exists("interrupted/runs.parquet") && scratch.exists("interrupted/requests.parquet"));
+    assert_eq!(scratch.query("interrupted", sql), before);
+    assert_eq!(scratch.query("interrupted", requests), requests_before);
+    assert!(scratch.ok(&["compact", "interrupted"]).stdout.contains("no loose runs"));
+}
+
+#[test]
+fn a_lake_is_compacted_and_follows_its_sweeps() {
+    let scratch = Scratch::new();
+    lake_of(&scratch, &["a", "b", "c"]);
+    interrupted(&scratch);
+    let all = "SELECT sweep, count(*) AS runs, sum(p99_e2el_ms) AS sum FROM runs GROUP BY sweep ORDER BY sweep";
+    let facts = "SELECT sweep, state, serve_cmd, runs FROM sweeps ORDER BY sweep";
+    let requests = "SELECT sweep, count(*) AS n FROM requests GROUP BY sweep ORDER BY sweep";
+    let asked = |scratch: &Scratch| [all, facts, requests].map(|sql| scratch.query("lake", sql));
+    let before = asked(&scratch);
+    let told = scratch.ok(&["compact", "lake"]).stdout;
+    assert!(told.contains("1 sweep compacted; 4 sweeps in compacted/latest"), "{told}");
+    assert_eq!(asked(&scratch), before);
+    // The plan reads one file for all of them.
+    let plan = scratch.query("lake", "EXPLAIN SELECT sum(p99_e2el_ms) FROM runs");
+    let plan = plan.iter().map(Value::to_string).collect::<String>();
+    assert!(plan.contains("compacted/000001/runs.parquet") && !plan.contains("lake/a/runs.parquet"), "{plan}");
+    assert!(scratch.ok(&["compact", "lake"]).stdout.contains("compacted/latest has all that ended"));
+
+    // A sweep that goes, one that changes, one that comes.
+    std::fs::remove_dir_all(scratch.path("lake/a")).unwrap();
+    let manifest = scratch.read("lake/b/sweep.json");
+    scratch.write("lake/b/sweep.json", &manifest.replace("sim m --port", "sim changed --port"));
+    lake_of(&scratch, &["d"]);
+    let changed = asked(&scratch);
+    let names: Vec<&str> = changed[0].iter().map(|row| row["sweep"].as_str().unwrap()).collect();
+    assert_eq!(names, ["b", "c", "d", "interrupted"]);
+    assert!(changed[0].iter().all(|row| row["runs"] == 12), "{changed:?}");
+    assert!(changed[1][0]["serve_cmd"].as_str().unwrap().contains("sim changed"));
+    assert!(scratch.ok(&["compact", "lake"]).stdout.contains("4 sweeps in compacted/latest"));
+    assert_eq!(asked(&scratch), changed);
+    // A lake that moved tells where its sweeps are now.
+    std::fs::rename(scratch.path("lake"), scratch.path("moved")).unwrap();
+    let rows = scratch.query("moved", "SELECT folder FROM sweeps WHERE sweep = 'c'");
+    assert_eq!(rows, [json!({"folder": "moved/c"})]);
+    // Together with one of its sweeps, by another way, nothing counts twice.
+    let ran = scratch.ok(&["query", "moved/c", "moved", COUNTS, "--format", "json"]);
+    assert_eq!(serde_json::from_str::<Vec<Value>>(&ran.stdout).unwrap()[0]["runs"], 48);
+}
+
+#[test]
+fn sweeps_of_one_name_keep_apart_in_a_compacted_lake() {
+    let scratch = Scratch::new();
+    for folder in ["lake/first/demo", "lake/second/demo"] {
+        copy_folder(&data("format-1/finished"), &scratch.path(folder));
+    }
+    let sql = "SELECT sweep, count(*) AS n FROM runs GROUP BY sweep ORDER BY sweep";
+    let expected = [json!({"sweep": "first/demo", "n": 12}), json!({"sweep": "second/demo", "n": 12})];
+    assert_eq!(scratch.query("lake", sql), expected);
+    scratch.ok(&["compact", "lake"]);
+    assert_eq!(scratch.query("lake", sql), expected);
+    // Alone it has its own name again, though the catalogue knows it by another.
+    std::fs::remove_dir_all(scratch.path("lake/second")).unwrap();
+    assert_eq!(scratch.query("lake", sql), [json!({"sweep": "sample", "n": 12})]);
+}
+
+#[test]
+fn a_compaction_that_is_killed_loses_and_doubles_nothing() {
+    let scratch = Scratch::new();
+    lake_of(&scratch, &["a", "b"]);
+    interrupted(&scratch);
+    let requests = scratch.query("lake", "SELECT count(*) AS n FROM requests");
+    for after in [0, 3, 6, 9, 12, 15, 20, 25, 30, 40] {
+        let mut child =
+            scratch.command(&["compact", "lake"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(after));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(scratch.query("lake", COUNTS)[0]["runs"], 36, "killed after {after} ms");
+        assert_eq!(scratch.query("lake", "SELECT count(*) AS n FROM requests"), requests, "killed after {after} ms");
+        // As it was, for the next one.
+        let _ = std::fs::remove_dir_all(scratch.path("lake/compacted"));
+        for name in ["runs.parquet", "requests.parquet"] {
+            let _ = std::fs::remove_file(scratch.path(&format!("lake/interrupted/{name}")));
+        }
+    }
+}
+
+#[test]
+fn a_sweep_that_is_being_written_is_asked_without_double_or_missing_runs() {
+    let scratch = Scratch::new();
+    scratch.write("bench.json", r#"[{"max_concurrency": 1}, {"max_concurrency": 2}, {"max_concurrency": 3}]"#);
+    let (sim, bench) = (scratch.sim(""), scratch.bench("--save-detailed"));
+    let arguments = [
+        "serve",
+        "--serve-cmd",
+        &sim,
+        "--bench-cmd",
+        &bench,
+        "--bench-params",
+        "bench.json",
+        "--num-runs",
+        "3",
+        "-e",
+        "s",
+    ];
+    let mut sweep = scratch.command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut seen = 0;
+    loop {
+        let has_ended = sweep.try_wait().unwrap().is_some();
+        if scratch.exists("results/s/sweep.json") {
+            let rows = scratch.query("results/s", "SELECT count(*) AS runs, count(DISTINCT run_id) AS ids FROM runs");
+            let runs = rows[0]["runs"].as_u64().unwrap();
+            assert_eq!(rows[0]["ids"].as_u64(), Some(runs), "a run was counted twice");
+            assert!(runs >= seen, "{seen} runs became {runs}");
+            seen = runs;
+        }
+        if has_ended {
+            break;
+        }
+    }
+    assert_eq!(seen, 9);
+}
+
+#[test]
+fn a_parameter_that_is_a_number_here_and_a_text_there_is_text_with_a_warning() {
+    let scratch = Scratch::new();
+    let run =
+        |value: Value| json!({"date": "20261101-120000", "output_throughput": 1.0, "run_number": 0, "level": value});
+    scratch.write("one/SERVE--level=3/run=0.json", &run(json!(3)).to_string());
+    scratch.write("two/SERVE--level=auto/run=0.json", &run(json!("auto")).to_string());
+    let ran = scratch.ok(&["query", "one", "two", "SELECT level FROM runs ORDER BY level"]);
+    assert_eq!(ran.stdout, "level\n3\nauto\n");
+    assert!(
+        ran.stderr.contains("warning: column `level` of runs holds numbers in some sweeps and text in others"),
+        "{}",
+        ran.stderr
+    );
+    // Whole and broken numbers meet as numbers, without a word.
+    scratch.write("two/SERVE--level=auto/run=0.json", &run(json!(0.5)).to_string());
+    let ran = scratch.ok(&["query", "one", "two", "SELECT sum(level) AS sum FROM runs"]);
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("sum\n3.5\n", ""));
+}
