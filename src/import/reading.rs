@@ -33,8 +33,11 @@ pub struct Format {
     /// vLLM's metric, and what the tool means by it.
     pub definitions: &'static [(&'static str, &'static str)],
     pub is_it: fn(&Map<String, Value>) -> bool,
-    pub read: fn(&Map<String, Value>, &Path) -> Result<Vec<Run>, String>,
+    pub read: Reader,
 }
+
+/// The runs of a document; its file tells where what lies beside it is.
+type Reader = fn(&Map<String, Value>, &Path) -> Result<Vec<Run>, String>;
 
 /// A run before it is known where it comes from.
 #[derive(Clone, Debug, Default)]

@@ -126,7 +126,7 @@ impl Rows {
 
 /// Writes batches in a format for other programs.
 enum Writer<'a> {
-    Csv(arrow::csv::Writer<Sink<'a>>, SchemaRef),
+    Csv(Box<arrow::csv::Writer<Sink<'a>>>, SchemaRef),
     Json(arrow::json::Writer<Sink<'a>, JsonArray>),
     JsonLines(arrow::json::Writer<Sink<'a>, LineDelimited>),
     Parquet(Box<parquet::arrow::ArrowWriter<Sink<'a>>>),
@@ -142,7 +142,7 @@ impl<'a> Writer<'a> {
                 let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(sink);
                 // The header, even where no row follows.
                 writer.write(&RecordBatch::new_empty(without_lists(schema))).map_err(output_error)?;
-                Self::Csv(writer, without_lists(schema))
+                Self::Csv(Box::new(writer), without_lists(schema))
             }
             Format::Json => Self::Json(json.build(sink)),
             Format::JsonLines => Self::JsonLines(json.build(sink)),

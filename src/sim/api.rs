@@ -133,6 +133,8 @@ struct CompletionRequest {
 enum Prompt {
     Text(String),
     Tokens(Vec<u32>),
+    /// One prompt in a list, as some clients send it.
+    Texts([String; 1]),
 }
 
 #[derive(Deserialize)]
@@ -153,6 +155,7 @@ async fn completions(State(app): Shared, body: Bytes) -> Response {
             let prompt = match request.prompt {
                 Prompt::Text(text) => words(&text),
                 Prompt::Tokens(tokens) => tokens,
+                Prompt::Texts([text]) => words(&text),
             };
             answer(&app, Kind::Text, prompt, request.parameters).await
         }
