@@ -1,7 +1,7 @@
 //! The plan of a sweep: which servers, which combinations, which commands, in which order. Pure, so that a dry
 //! run is the plan printed.
 
-use crate::id::{CombinationId, column_name};
+use crate::id::{CombinationId, column_name, text_hash};
 use crate::params::{Address, Command, ParamSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -198,10 +198,32 @@ pub fn describe_set(set: &ParamSet) -> String {
         return name.clone();
     }
     let pairs = crate::params::redacted_params(&set.params).map(|(key, value)| match value {
-        serde_json::Value::String(text) => format!("{key}={text}"),
-        other => format!("{key}={other}"),
+        serde_json::Value::String(text) => format!("{key}={}", short_value(&text)),
+        other => format!("{key}={}", short_value(&other.to_string())),
     });
     pairs.collect::<Vec<_>>().join(" ")
+}
+
+/// The longest value that is told whole.
+const LONGEST_VALUE: usize = 80;
+
+/// A value to be read by people: a long one cut, with what tells it from others; nothing in it that moves the cursor or turns
+/// the direction of writing.
+pub fn short_value(text: &str) -> String {
+    let is_disturbing = |letter: char| {
+        letter.is_control()
+            || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let shown = |text: &str| -> String {
+        text.chars().map(|letter| if is_disturbing(letter) { '\u{fffd}' } else { letter }).collect()
+    };
+    match text.char_indices().nth(LONGEST_VALUE) {
+        None => shown(text),
+        Some(_) => {
+            let start: String = text.chars().take(LONGEST_VALUE / 2).collect();
+            format!("{}…#{}", shown(&start), &text_hash(text)[..6])
+        }
+    }
 }
 
 /// Parameters stored as JSON, `{"a":1,"b":"x"}`, as `a=1 b=x`; any other text as it is.

@@ -110,13 +110,32 @@ struct GateResult {
     reasons: Vec<String>,
 }
 
-pub fn exec(mut arguments: Arguments) -> Ended {
+pub fn exec(arguments: Arguments) -> Ended {
     if let (Some(lake), Some(metric)) = (&arguments.trend, &arguments.metric) {
         return follow(lake, metric, &arguments);
     }
+    let comparisons = compared(&arguments)?;
+    write(&comparisons, &arguments)?;
+    write_pages(&comparisons, &arguments)?;
+    close(&comparisons, arguments.unclear)
+}
+
+/// What a report says of several sweeps: the later ones against the first, as `compare` does it without flags.
+pub fn views_of(sweeps: &[PathBuf]) -> Result<Vec<ComparisonView>, Failure> {
+    #[derive(clap::Parser)]
+    struct Plain {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+    let words = std::iter::once("compare".as_ref()).chain(sweeps.iter().map(|sweep| sweep.as_os_str()));
+    let plain = <Plain as clap::Parser>::try_parse_from(words).map_err(Failure::input)?;
+    Ok(compared(&plain.arguments)?.iter().map(Comparison::view).collect())
+}
+
+fn compared(arguments: &Arguments) -> Result<Vec<Comparison>, Failure> {
     let question = Question {
         metrics: with_gated(&arguments.metrics, &arguments.fail_on),
-        match_on: std::mem::take(&mut arguments.match_on),
+        match_on: arguments.match_on.clone(),
         filter_by: arguments.filter_by.clone(),
     };
     let mut sides = Vec::new();
@@ -132,11 +151,8 @@ pub fn exec(mut arguments: Arguments) -> Ended {
         sides.push(block_on(Side::of(&lake, &question))?.map_err(query_failure)?);
     }
     let (base, candidates) = sides.split_first().ok_or_else(|| Failure::input("compare needs two sweeps"))?;
-    let comparisons = candidates.iter().map(|candidate| Comparison::new(base, candidate, &question, &arguments));
-    let comparisons = comparisons.collect::<Result<Vec<_>, _>>()?;
-    write(&comparisons, &arguments)?;
-    write_pages(&comparisons, &arguments)?;
-    close(&comparisons, arguments.unclear)
+    let comparisons = candidates.iter().map(|candidate| Comparison::new(base, candidate, &question, arguments));
+    comparisons.collect()
 }
 
 fn follow(lake: &Path, metric: &str, arguments: &Arguments) -> Ended {

@@ -56,7 +56,7 @@ pub fn exec(arguments: Arguments) -> Ended {
     let again = serve_command_line(&program, &sweep);
     let folder = serve::Prepared::new(sweep, serve::Job::Serve)?.run()?;
     let path = folder.join(REPORT);
-    report::write(std::slice::from_ref(&folder), None, &path)?;
+    report::write(std::slice::from_ref(&folder), &path)?;
 
     let sql = fill(BEST, &[("sla", SLA_MS)]);
     let lake = Lake::open(std::slice::from_ref(&folder)).map_err(query_failure)?;

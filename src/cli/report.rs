@@ -1,8 +1,8 @@
 //! `sweeplake report`: one HTML file about one or more sweeps.
 
-use super::{Ended, Failure, block_on, plot, query_failure};
+use super::{Ended, Failure, block_on, compare, plot, query_failure};
 use crate::query::Lake;
-use crate::report::{ReportError, render};
+use crate::report::{ComparisonView, ReportError, Theme, Told, render, render_index};
 use crate::store::{REPORT, write_bytes_atomically};
 use chrono::Local;
 use std::path::{Path, PathBuf};
@@ -10,29 +10,104 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Sweeps (or lakes).
-    #[arg(required = true, value_name = "SWEEP")]
+    #[arg(required_unless_present = "lake", value_name = "SWEEP")]
     sweeps: Vec<PathBuf>,
-    /// Default: report.html in the (first) sweep's folder.
+    /// Write the index of a lake instead: its sweeps, their trends, links to their reports.
+    #[arg(long, value_name = "LAKE", conflicts_with_all = ["sweeps", "notes"])]
+    lake: Option<PathBuf>,
+    /// Default: report.html in the (first) sweep's folder; index.html in the lake.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// The page's title.
     #[arg(long)]
     title: Option<String>,
+    /// Notes in Markdown, to stand at the top.
+    #[arg(long, value_name = "FILE")]
+    notes: Option<PathBuf>,
+    /// Default: what the reader's system prefers.
+    #[arg(long, value_enum)]
+    theme: Option<ThemeName>,
+    /// Open the page when it is written.
+    #[arg(long)]
+    open: bool,
+}
+
+/// The page of a lake.
+const INDEX: &str = "index.html";
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum ThemeName {
+    Light,
+    Dark,
 }
 
 pub fn exec(arguments: Arguments) -> Ended {
-    let path = arguments.output.unwrap_or_else(|| arguments.sweeps[0].join(REPORT));
-    write(&arguments.sweeps, arguments.title, &path)?;
+    let notes = match &arguments.notes {
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|error| Failure::input(format!("--notes: {}: {error}", path.display())))?,
+        None => String::new(),
+    };
+    let theme = arguments.theme.map(|theme| match theme {
+        ThemeName::Light => Theme::Light,
+        ThemeName::Dark => Theme::Dark,
+    });
+    let path = match &arguments.lake {
+        Some(place) => {
+            let path = arguments.output.unwrap_or_else(|| place.join(INDEX));
+            let title = arguments.title.unwrap_or_else(|| format!("Sweeps of {}", place.display()));
+            write_index(place, &Told { title, theme, ..Told::default() }, &path)?;
+            path
+        }
+        None => {
+            let path = arguments.output.unwrap_or_else(|| arguments.sweeps[0].join(REPORT));
+            let lake = Lake::open(&arguments.sweeps).map_err(query_failure)?;
+            let title = arguments.title.unwrap_or_else(|| title_of(&lake));
+            let comparisons = match lake.sweeps().len() == arguments.sweeps.len() && arguments.sweeps.len() > 1 {
+                true => comparisons(&arguments.sweeps),
+                false => Vec::new(),
+            };
+            write_page(&lake, &Told { title, notes, theme, comparisons }, &path)?;
+            path
+        }
+    };
     println!("{}", path.display());
+    if arguments.open {
+        open::that(&path).map_err(|error| Failure::work(format!("--open: {}: {error}", path.display())))?;
+    }
     Ok(())
 }
 
 /// Writes the report of sweeps to a file.
-pub fn write(sweeps: &[PathBuf], title: Option<String>, path: &Path) -> Result<(), Failure> {
+pub fn write(sweeps: &[PathBuf], path: &Path) -> Result<(), Failure> {
     let lake = Lake::open(sweeps).map_err(query_failure)?;
-    let names = lake.sweeps().iter().map(|sweep| sweep.name.as_str()).collect::<Vec<_>>().join(", ");
-    let title = title.unwrap_or_else(|| format!("Sweep {names}"));
-    let html = block_on(render(&lake, &title, Local::now()))?.map_err(failure)?;
+    write_page(&lake, &Told { title: title_of(&lake), ..Told::default() }, path)
+}
+
+/// The sweeps against the first of them. Those that can't be compared are still reported.
+fn comparisons(sweeps: &[PathBuf]) -> Vec<ComparisonView> {
+    match compare::views_of(sweeps) {
+        Ok(views) => views,
+        Err(Failure::Input(reason) | Failure::Work(reason)) => {
+            eprintln!("warning: without a comparison: {reason}");
+            Vec::new()
+        }
+        Err(Failure::Interrupted) => Vec::new(),
+    }
+}
+
+fn write_index(place: &Path, told: &Told, path: &Path) -> Result<(), Failure> {
+    let lake = Lake::open(&[place.to_owned()]).map_err(query_failure)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let html = block_on(render_index(&lake, place, folder, told, Local::now()))?.map_err(failure)?;
+    write_bytes_atomically(path, html.as_bytes()).map_err(Failure::input)
+}
+
+fn title_of(lake: &Lake) -> String {
+    format!("Sweep {}", lake.sweeps().iter().map(|sweep| sweep.name.as_str()).collect::<Vec<_>>().join(", "))
+}
+
+fn write_page(lake: &Lake, told: &Told, path: &Path) -> Result<(), Failure> {
+    let html = block_on(render(lake, told, Local::now()))?.map_err(failure)?;
     write_bytes_atomically(path, html.as_bytes()).map_err(Failure::input)
 }
 

@@ -3,6 +3,7 @@
 use super::axis::{Axis, Scale};
 use super::chart::{Estimate, Figure, Join, LegendBlock, LegendEntry, Panel, Point, Series, Shows, Spread, Style};
 use super::theme::{self, Color, Dash, Marker};
+use crate::plan::short_value;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
@@ -270,7 +271,7 @@ impl Styles {
 }
 
 fn entry(text: &str, style: Style) -> LegendEntry {
-    LegendEntry { text: text.to_owned(), style, shows: Shows::Both }
+    LegendEntry { text: short_value(text), style, shows: Shows::Both }
 }
 
 fn joined(curve: &[String]) -> String {

@@ -63,6 +63,19 @@ pub fn to_svg(figure: &Figure, panel_height_in: f64) -> Result<String, PlotError
     Ok(flat_opacity(&svg))
 }
 
+/// Where each point of a figure is drawn, as shares of its width and height, panel by panel and series by series. `None` for one
+/// that its axes do not reach.
+pub fn places(figure: &Figure, panel_height_in: f64) -> Vec<Option<(f64, f64)>> {
+    let layout = Layout::of(figure, panel_height_in);
+    let panels = figure.panels.iter().flatten().zip(layout.panels.iter().flatten());
+    let places = panels.flat_map(|(panel, frame)| {
+        let map = Map { x: &figure.x, y: &figure.y, frame };
+        let places = panel.series.iter().flat_map(|series| &series.points).map(|point| map.place(point));
+        places.collect::<Vec<_>>()
+    });
+    places.map(|place| place.map(|(x, y)| (x / layout.width, y / layout.height))).collect()
+}
+
 /// Plotters writes `opacity`, which asks for a layer of its own for each shape: as large as the picture, and slow.
 /// Our shapes have either a fill or a stroke, so the opacity of both says the same. (In texts a quote is escaped.)
 fn flat_opacity(svg: &str) -> String {

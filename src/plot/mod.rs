@@ -5,6 +5,7 @@ mod chart;
 mod curves;
 mod draw;
 mod labels;
+mod lines;
 mod pareto;
 mod raster;
 mod request;
@@ -17,8 +18,9 @@ pub use chart::{
     Estimate, Figure, Join, LegendBlock, LegendEntry, Panel, Point, PointLabel, Series, Shows, Spread, Style,
 };
 pub use curves::{CurveSpec, Observation, curves, natural_order};
-pub use draw::{Size, to_svg};
+pub use draw::{Size, places, to_svg};
 pub use labels::{LabelBox, place_labels};
+pub use lines::lines_figure;
 pub use pareto::{Configuration, ParetoSpec, pareto_figure};
 pub use raster::to_png;
 pub use request::{CurveRequest, Curves, DrawnCurves, Frontier, Objective, ParetoRequest};

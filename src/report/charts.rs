@@ -2,13 +2,16 @@
 
 use super::ReportError;
 use crate::metric::label;
+use crate::plan::params_text;
 use crate::plot::{
-    CurveRequest, Figure, Objective, ParetoRequest, PlotError, Scale, Size, number_label, sla_charts, to_png, to_svg,
+    CurveRequest, Estimate, Figure, Objective, ParetoRequest, PlotError, Scale, SeriesOverSweeps, Size, lines_figure,
+    number_label, places, sla_charts, to_png, to_svg, trend_figure,
 };
-use crate::query::{Lake, Varied, curve_variables, load_variable};
+use crate::query::{Lake, NamedQuery, Varied, curve_variables, fill, literal, load_variable};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rayon::prelude::*;
+use std::collections::BTreeMap;
 
 const SIZE: Size = Size { panel_height_in: 4.4, dpi: 144.0 };
 
@@ -20,6 +23,13 @@ pub struct Chart {
     pub width: u32,
     pub height: u32,
     pub sql: String,
+    /// The points that were drawn, and where, for the hover: what lies under the pointer is read from both.
+    pub csv: String,
+    pub places: String,
+    pub x_label: String,
+    pub y_label: String,
+    /// How many of them there are.
+    pub rows: String,
 }
 
 /// A chart before it is drawn.
@@ -38,6 +48,7 @@ pub async fn curves(lake: &Lake, varied: &[Varied]) -> Result<Vec<Chart>, Report
             ["output_throughput", "median_ttft_ms", "median_tpot_ms", "p99_e2el_ms"].map(|metric| (load, metric)),
         );
     }
+    let filter_by = if is_crowded(lake).await? { ON_FRONTIER.to_owned() } else { String::new() };
     let mut sketches = Vec::new();
     for (x, y) in wanted {
         let request = CurveRequest {
@@ -47,7 +58,7 @@ pub async fn curves(lake: &Lake, varied: &[Varied]) -> Result<Vec<Chart>, Report
             row_by: Vec::new(),
             col_by: Vec::new(),
             curve_by: curve_variables(varied),
-            filter_by: String::new(),
+            filter_by: filter_by.clone(),
             bin_by: Vec::new(),
             scale_x: if Some(x) == load { Scale::Log2 } else { Scale::Linear },
             scale_y: Scale::Linear,
@@ -65,11 +76,28 @@ pub async fn curves(lake: &Lake, varied: &[Varied]) -> Result<Vec<Chart>, Report
     drawn(sketches)
 }
 
+/// With more settings of the server than these nobody could tell their curves apart: then those with a point on the frontier
+/// are drawn.
+const MOST_CURVES: f64 = 40.0;
+const ON_FRONTIER: &str =
+    "serve_params IN (SELECT serve_params FROM pareto(combinations, 'tokens_per_user_mean', 'tokens_per_gpu_mean'))";
+
+async fn is_crowded(lake: &Lake) -> Result<bool, ReportError> {
+    let counts = lake
+        .sql("SELECT count(DISTINCT serve_params), count(DISTINCT tokens_per_user_mean) FROM combinations")
+        .await?
+        .rows();
+    let count = |index: usize| counts.first().and_then(|row| row[index].as_f64()).unwrap_or(0.0);
+    Ok(count(0) > MOST_CURVES && count(1) > 0.0)
+}
+
 /// The Pareto chart, where users and GPUs are known.
 pub async fn pareto(lake: &Lake, varied: &[Varied]) -> Result<Vec<Chart>, ReportError> {
+    // Three values are read at a glance; the load is one of them, since it is what moves along a frontier.
+    let load = load_variable(varied).map(str::to_owned);
     let mut label_by: Vec<String> = curve_variables(varied);
-    label_by.extend(load_variable(varied).map(str::to_owned));
-    label_by.truncate(3);
+    label_by.truncate(3 - usize::from(load.is_some()));
+    label_by.extend(load);
     let request = ParetoRequest {
         x: Objective::PerUser { count_var: None },
         y: Objective::PerGpu { count_var: None },
@@ -127,8 +155,113 @@ fn draw(sketch: Sketch) -> Result<Chart, PlotError> {
         png: STANDARD.encode(png),
         width,
         height,
+        rows: match sketch.figure.num_points() {
+            all if all > MOST_ROWS => format!("the first {MOST_ROWS} of {all} points"),
+            all => format!("{all} points"),
+        },
+        csv: csv(&sketch.figure),
+        places: place_list(&sketch.figure),
+        x_label: sketch.figure.x.label.clone(),
+        y_label: sketch.figure.y.label.clone(),
         sql: sketch.sql,
     })
+}
+
+/// The first points of a figure as CSV: enough to check and redraw it, not so many that the page grows with them.
+fn csv(figure: &Figure) -> String {
+    let series = figure.panels.iter().flatten().flat_map(|panel| &panel.series);
+    let points = series.flat_map(|series| series.points.iter().map(move |point| (&series.name, point)));
+    let half = |estimate: Estimate| estimate.half_width.map(|half| half.to_string()).unwrap_or_default();
+    let lines = points.take(MOST_ROWS).map(|(name, point)| {
+        let name =
+            if name.contains(['"', ',', '\n']) { format!("\"{}\"", name.replace('"', "\"\"")) } else { name.clone() };
+        format!("{name},{},{},{},{},{}", point.x.mean, half(point.x), point.y.mean, half(point.y), point.y.n)
+    });
+    std::iter::once("series,x,x_ci95,y,y_ci95,n".to_owned()).chain(lines).collect::<Vec<_>>().join("\n")
+}
+
+/// `0.25,0.5;…`: the places of the points of [`csv`], empty for one that is not on the chart.
+fn place_list(figure: &Figure) -> String {
+    let places = places(figure, SIZE.panel_height_in).into_iter().take(MOST_ROWS);
+    let texts = places.map(|place| place.map_or(String::new(), |(x, y)| format!("{x:.4},{y:.4}")));
+    texts.collect::<Vec<_>>().join(";")
+}
+
+/// Points of a chart that the page carries as numbers; its SQL gives all of them.
+const MOST_ROWS: usize = 1000;
+
+const DISTRIBUTION: &str = include_str!("../../queries/distribution.sql");
+
+/// How the requests of some combinations are distributed: their shares, and the tail by itself.
+pub async fn distributions(lake: &Lake, combinations: &[(String, String)]) -> Result<Vec<Chart>, ReportError> {
+    let ids = combinations.iter().map(|(id, _)| literal(id)).collect::<Vec<_>>().join(", ");
+    let mut sketches = Vec::new();
+    for (latency, name) in [("e2el_ms", "E2E latency"), ("ttft_ms", "TTFT")] {
+        let sql = fill(DISTRIBUTION, &[("latency", latency), ("combinations", &ids)]);
+        let rows = lake.sql(&sql).await?.rows();
+        if rows.is_empty() {
+            continue;
+        }
+        let named = |share: fn(f64) -> f64| -> Vec<(String, Vec<(f64, f64)>)> {
+            let of = |id: &str| {
+                let own = rows.iter().filter(|row| row[1].to_text() == id);
+                own.filter_map(|row| Some((row[2].as_f64()?, share(row[3].as_f64()?)))).collect()
+            };
+            combinations.iter().map(|(id, name)| (name.clone(), of(id))).collect()
+        };
+        let axis = format!("{name} (ms)");
+        sketches.push(Sketch {
+            heading: format!("{name} of all requests"),
+            figure: lines_figure(
+                &named(|share| share),
+                (&axis, Scale::Log),
+                ("Share of requests that take at most as long", Scale::Linear),
+            ),
+            sql: sql.clone(),
+        });
+        sketches.push(Sketch {
+            heading: format!("{name}, the tail"),
+            figure: lines_figure(
+                &named(|share| 1.0 - share),
+                (&axis, Scale::Log),
+                ("Share of requests that take longer", Scale::Log),
+            ),
+            sql,
+        });
+    }
+    drawn(sketches)
+}
+
+/// How the combinations that several sweeps have moved from sweep to sweep: those that moved most.
+pub async fn trends(lake: &Lake) -> Result<Vec<Chart>, ReportError> {
+    let mut sketches = Vec::new();
+    for metric in ["output_throughput", "p99_e2el_ms"] {
+        let sql = NamedQuery::find("drift")?.sql(&[("metric".to_owned(), metric.to_owned())])?;
+        let rows = lake.sql(&sql).await?.rows();
+        let mut times: BTreeMap<(String, String), usize> =
+            rows.iter().map(|row| ((row[3].to_text(), row[2].to_text()), 0)).collect();
+        times.values_mut().enumerate().for_each(|(place, index)| *index = place);
+        let mut series: BTreeMap<String, (f64, SeriesOverSweeps)> = BTreeMap::new();
+        for row in &rows {
+            let name = [&row[0], &row[1]].map(|side| params_text(&side.to_text())).join(" · ");
+            let (moved, one) = series.entry(name.clone()).or_insert_with(|| {
+                (0.0, SeriesOverSweeps { name, means: vec![None; times.len()], changes: Vec::new() })
+            });
+            let place = times[&(row[3].to_text(), row[2].to_text())];
+            one.means[place] = row[4].as_f64().map(Estimate::exact);
+            *moved = row[7].as_f64().map_or(*moved, |change| moved.max(change.abs()));
+        }
+        let mut series: Vec<(f64, SeriesOverSweeps)> = series.into_values().collect();
+        series.retain(|(_, one)| one.means.iter().flatten().count() > 1);
+        series.sort_by(|left, right| right.0.total_cmp(&left.0));
+        if series.is_empty() {
+            continue;
+        }
+        let series: Vec<SeriesOverSweeps> = series.into_iter().map(|(_, one)| one).collect();
+        let sweeps: Vec<String> = times.keys().map(|(_, sweep)| sweep.clone()).collect();
+        sketches.push(Sketch { heading: label(metric), figure: trend_figure(&series, &label(metric), &sweeps), sql });
+    }
+    drawn(sketches)
 }
 
 /// What the chart shows, for who can't see it.

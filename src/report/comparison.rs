@@ -7,6 +7,7 @@ use askama::Template;
 use chrono::{DateTime, Local};
 
 /// One candidate against the base, as finished strings.
+#[derive(Clone, Debug)]
 pub struct ComparisonView {
     pub verdict: String,
     pub gates: Vec<String>,
@@ -16,6 +17,7 @@ pub struct ComparisonView {
     pub frontiers: Option<Figure>,
 }
 
+#[derive(Clone, Debug)]
 pub struct TableView {
     pub heading: &'static str,
     pub columns: Vec<&'static str>,
@@ -26,58 +28,60 @@ pub struct TableView {
 #[template(path = "compare.html")]
 struct Page<'a> {
     title: &'a str,
+    theme: Option<&'static str>,
     written_at: String,
     version: &'static str,
-    comparisons: Vec<Shown<'a>>,
+    comparisons: Vec<Shown>,
 }
 
 /// A view with its chart drawn.
-struct Shown<'a> {
-    verdict: &'a str,
-    gates: &'a [String],
-    notes: &'a [String],
-    tables: Vec<NamedTable<'a>>,
-    remarks: &'a [String],
-    chart: Option<Chart>,
+pub struct Shown {
+    pub(super) verdict: String,
+    pub(super) gates: Vec<String>,
+    pub(super) notes: Vec<String>,
+    pub(super) tables: Vec<NamedTable>,
+    pub(super) remarks: Vec<String>,
+    pub(super) chart: Option<Chart>,
 }
 
 /// A table with an id of its own on the page.
-struct NamedTable<'a> {
-    id: String,
-    heading: &'a str,
-    columns: &'a [&'static str],
-    rows: &'a [Vec<String>],
+pub struct NamedTable {
+    pub(super) id: String,
+    pub(super) heading: &'static str,
+    pub(super) columns: Vec<&'static str>,
+    pub(super) rows: Vec<Vec<String>>,
 }
 
-impl<'a> NamedTable<'a> {
-    fn of(comparison: usize, table: usize, view: &'a TableView) -> Self {
-        Self {
-            id: format!("changes-{comparison}-{table}"),
+/// Comparisons with their charts drawn and their tables named.
+pub fn shown(views: &[ComparisonView]) -> Result<Vec<Shown>, ReportError> {
+    let shown = views.iter().enumerate().map(|(index, view)| {
+        let chart = view.frontiers.clone().map(|figure| chart_of("Both Pareto frontiers", figure)).transpose()?;
+        let tables = view.tables.iter().enumerate().map(|(table, view)| NamedTable {
+            id: format!("changes-{index}-{table}"),
             heading: view.heading,
-            columns: &view.columns,
-            rows: &view.rows,
-        }
-    }
+            columns: view.columns.clone(),
+            rows: view.rows.clone(),
+        });
+        Ok(Shown {
+            verdict: view.verdict.clone(),
+            gates: view.gates.clone(),
+            notes: view.notes.clone(),
+            tables: tables.collect(),
+            remarks: view.remarks.clone(),
+            chart,
+        })
+    });
+    shown.collect()
 }
 
 /// Writes comparisons as one HTML page that needs nothing else.
 pub fn render_comparison(title: &str, views: &[ComparisonView], now: DateTime<Local>) -> Result<String, ReportError> {
-    let comparisons = views.iter().enumerate().map(|(index, view)| {
-        let chart = view.frontiers.clone().map(|figure| chart_of("Both Pareto frontiers", figure)).transpose()?;
-        Ok(Shown {
-            verdict: &view.verdict,
-            gates: &view.gates,
-            notes: &view.notes,
-            tables: view.tables.iter().enumerate().map(|(table, view)| NamedTable::of(index, table, view)).collect(),
-            remarks: &view.remarks,
-            chart,
-        })
-    });
     let page = Page {
         title,
+        theme: None,
         written_at: now.format("%Y-%m-%d %H:%M").to_string(),
         version: env!("CARGO_PKG_VERSION"),
-        comparisons: comparisons.collect::<Result<Vec<_>, ReportError>>()?,
+        comparisons: shown(views)?,
     };
     Ok(page.render()?)
 }

@@ -2,6 +2,9 @@
 
 mod charts;
 mod comparison;
+mod heat;
+mod index;
+pub mod page;
 mod view;
 
 pub use comparison::{ComparisonView, TableView, render_comparison};
@@ -11,6 +14,10 @@ use crate::query::{Lake, QueryError};
 use askama::Template;
 use chrono::{DateTime, Local};
 use view::Page;
+
+pub use index::render_index;
+pub use page::Theme;
+pub use view::Told;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
@@ -23,6 +30,6 @@ pub enum ReportError {
 }
 
 /// Writes the report of a lake as HTML.
-pub async fn render(lake: &Lake, title: &str, now: DateTime<Local>) -> Result<String, ReportError> {
-    Ok(Page::of(lake, title, now).await?.render()?)
+pub async fn render(lake: &Lake, told: &Told, now: DateTime<Local>) -> Result<String, ReportError> {
+    Ok(Page::of(lake, told, now).await?.render()?)
 }

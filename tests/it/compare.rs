@@ -249,7 +249,7 @@ fn the_page_holds_everything_and_escapes_what_users_type() {
     scratch.ok(&["compare", "base", "candidate", "--html", "page.html", "--fig", "fronts.png"]);
     let page = scratch.read("page.html");
     assert!(page.contains("candidate against base: worse") && page.contains("data:image/png;base64,"), "{page}");
-    assert!(!page.contains("<script>") && page.contains("&#60;script&#62;"), "{page}");
+    assert!(page.matches("<script>").count() == 1 && page.contains("&#60;script&#62;"), "{page}");
     assert!(std::fs::read(scratch.path("fronts.png")).unwrap().starts_with(b"\x89PNG"));
 }
 

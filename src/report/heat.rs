@@ -1,0 +1,97 @@
+//! Two parameters at once, as a table whose cells are tinted by their value.
+
+use super::ReportError;
+use super::view::cell;
+use crate::metric::label;
+use crate::plot::natural_order;
+use crate::query::{LOADS, Lake, Value, Varied, quoted};
+
+pub struct HeatMap {
+    pub id: String,
+    pub heading: String,
+    pub corner: String,
+    pub columns: Vec<String>,
+    pub rows: Vec<(String, Vec<HeatCell>)>,
+}
+
+pub struct HeatCell {
+    pub text: String,
+    /// The tint in percent: faint enough for any text on it.
+    pub shade: u32,
+}
+
+const DARKEST: f64 = 32.0;
+
+/// The maps of a sweep in which two parameters vary; none where there are more, or fewer.
+pub async fn maps(lake: &Lake, varied: &[Varied]) -> Result<Vec<HeatMap>, ReportError> {
+    let [rows, columns] = independent(lake, varied).await?[..] else { return Ok(Vec::new()) };
+    let mut maps = Vec::new();
+    for metric in ["output_throughput", "p99_e2el_ms"] {
+        let sql = format!(
+            "SELECT {0}, {1}, avg({metric}_mean) FROM combinations WHERE {metric}_mean IS NOT NULL GROUP BY 1, 2",
+            quoted(&rows.name),
+            quoted(&columns.name)
+        );
+        let cells = lake.sql(&sql).await?.rows();
+        if !cells.is_empty() {
+            maps.push(map(metric, rows, columns, &cells));
+        }
+    }
+    Ok(maps)
+}
+
+/// The parameters that vary by themselves: not those that another one of them settles, as a number of prompts that
+/// follows from the load.
+async fn independent<'a>(lake: &Lake, varied: &'a [Varied]) -> Result<Vec<&'a Varied>, ReportError> {
+    // Of two that settle each other the one that makes the better axis stays.
+    let rank = |varied: &Varied| LOADS.iter().position(|load| *load == varied.name).map_or(0, |place| place + 1);
+    let mut order: Vec<&Varied> = varied.iter().collect();
+    order.sort_by_key(|varied| rank(varied));
+    let mut kept: Vec<&Varied> = Vec::new();
+    for one in order {
+        let mut is_settled = false;
+        for other in &kept {
+            let (one, other) = (quoted(&one.name), quoted(&other.name));
+            let sql =
+                format!("SELECT max(n) FROM (SELECT count(DISTINCT {one}) AS n FROM combinations GROUP BY {other})");
+            is_settled |= lake.sql(&sql).await?.rows()[0][0].as_f64().is_some_and(|most| most <= 1.0);
+        }
+        if !is_settled {
+            kept.push(one);
+        }
+    }
+    kept.sort_by_key(|one| varied.iter().position(|known| known.name == one.name));
+    Ok(kept)
+}
+
+fn map(metric: &str, rows: &Varied, columns: &Varied, cells: &[Vec<Value>]) -> HeatMap {
+    let name = |value: &Value| if *value == Value::Null { "(none)".to_owned() } else { value.to_text() };
+    let names = |index: usize| {
+        let mut names: Vec<String> = cells.iter().map(|cell| name(&cell[index])).collect();
+        names.sort_by(|left, right| natural_order(left, right));
+        names.dedup();
+        names
+    };
+    let values = || cells.iter().filter_map(|cell| cell[2].as_f64());
+    let (least, most) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
+    let shade = |value: f64| if most > least { ((value - least) / (most - least) * DARKEST).round() as u32 } else { 0 };
+    let (row_names, column_names) = (names(0), names(1));
+    let shown = row_names.into_iter().map(|row| {
+        let cells = column_names.iter().map(|column| {
+            let found = cells.iter().find(|cell| name(&cell[0]) == row && name(&cell[1]) == *column);
+            HeatCell {
+                text: found.map_or("–".into(), |found| cell(&found[2])),
+                shade: found.and_then(|found| found[2].as_f64()).map_or(0, shade),
+            }
+        });
+        let cells = cells.collect();
+        (row, cells)
+    });
+    HeatMap {
+        id: format!("heat-{metric}"),
+        heading: label(metric),
+        corner: format!("{} ↓ {} →", label(&rows.name), label(&columns.name)),
+        rows: shown.collect(),
+        columns: column_names,
+    }
+}
