@@ -461,6 +461,7 @@ impl Comparison {
             tables: vec![self.overall(), self.by_combination()],
             remarks: self.remarks(),
             frontiers: self.frontiers(),
+            sql: self.base.sql.clone(),
         }
     }
 

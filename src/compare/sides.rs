@@ -19,6 +19,8 @@ pub struct Question {
 /// A sweep's runs, by what they are matched on.
 #[derive(Clone, Debug)]
 pub struct Side {
+    /// The query that its combinations came from.
+    pub sql: String,
     pub sweep: String,
     combinations: BTreeMap<String, Combination>,
     /// Combinations with a failed run.
@@ -131,6 +133,7 @@ impl Side {
         }
         read_requests(lake, question, &key, &filter, &mut combinations).await?;
         Ok(Self {
+            sql,
             sweep: name_of(lake),
             combinations,
             failed: failed(lake, &key, &filter).await?,

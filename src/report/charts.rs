@@ -116,7 +116,11 @@ pub async fn pareto(lake: &Lake, varied: &[Varied]) -> Result<Vec<Chart>, Report
 
 /// The charts of the answers to SLAs, the first ones of many.
 pub async fn slas(lake: &Lake) -> Result<Vec<Chart>, ReportError> {
-    let charts = sla_charts(lake).await?.into_iter().take(MOST_SLA_CHARTS);
+    let charts = match sla_charts(lake).await {
+        Ok(charts) => charts.into_iter().take(MOST_SLA_CHARTS),
+        // An SLA on a metric that no run has must not cost the page.
+        Err(error) => return skip_what_is_missing(error).map(|()| Vec::new()),
+    };
     let sketches = charts.map(|mut chart| {
         // The heading of the page says what the title of a picture that stands alone says.
         let heading = std::mem::take(&mut chart.figure.title);
@@ -125,9 +129,9 @@ pub async fn slas(lake: &Lake) -> Result<Vec<Chart>, ReportError> {
     drawn(sketches.collect())
 }
 
-/// A chart without a query of its own.
-pub fn chart_of(heading: &str, figure: Figure) -> Result<Chart, ReportError> {
-    Ok(draw(Sketch { heading: heading.into(), figure, sql: String::new() })?)
+/// A chart that was made elsewhere.
+pub fn chart_of(heading: &str, figure: Figure, sql: &str) -> Result<Chart, ReportError> {
+    Ok(draw(Sketch { heading: heading.into(), figure, sql: sql.into() })?)
 }
 
 /// A page of more would be too large to send around; the others are in the sweep's folder.
@@ -238,17 +242,24 @@ pub async fn trends(lake: &Lake) -> Result<Vec<Chart>, ReportError> {
     for metric in ["output_throughput", "p99_e2el_ms"] {
         let sql = NamedQuery::find("drift")?.sql(&[("metric".to_owned(), metric.to_owned())])?;
         let rows = lake.sql(&sql).await?.rows();
-        let mut times: BTreeMap<(String, String), usize> =
-            rows.iter().map(|row| ((row[3].to_text(), row[2].to_text()), 0)).collect();
-        times.values_mut().enumerate().for_each(|(place, index)| *index = place);
+        let mut started: BTreeMap<String, String> = BTreeMap::new();
+        for row in &rows {
+            let (sweep, time) = (row[2].to_text(), row[3].to_text());
+            let first = started.entry(sweep).or_insert_with(|| time.clone());
+            *first = time.min(first.clone());
+        }
+        let mut sweeps: Vec<String> = started.keys().cloned().collect();
+        sweeps.sort_by_key(|sweep| (started[sweep].clone(), sweep.clone()));
         let mut series: BTreeMap<String, (f64, SeriesOverSweeps)> = BTreeMap::new();
         for row in &rows {
             let name = [&row[0], &row[1]].map(|side| params_text(&side.to_text())).join(" · ");
             let (moved, one) = series.entry(name.clone()).or_insert_with(|| {
-                (0.0, SeriesOverSweeps { name, means: vec![None; times.len()], changes: Vec::new() })
+                (0.0, SeriesOverSweeps { name, means: vec![None; sweeps.len()], changes: Vec::new() })
             });
-            let place = times[&(row[3].to_text(), row[2].to_text())];
-            one.means[place] = row[4].as_f64().map(Estimate::exact);
+            let place = sweeps.iter().position(|sweep| *sweep == row[2].to_text());
+            if let Some(place) = place {
+                one.means[place] = row[4].as_f64().map(Estimate::exact);
+            }
             *moved = row[7].as_f64().map_or(*moved, |change| moved.max(change.abs()));
         }
         let mut series: Vec<(f64, SeriesOverSweeps)> = series.into_values().collect();
@@ -258,7 +269,6 @@ pub async fn trends(lake: &Lake) -> Result<Vec<Chart>, ReportError> {
             continue;
         }
         let series: Vec<SeriesOverSweeps> = series.into_iter().map(|(_, one)| one).collect();
-        let sweeps: Vec<String> = times.keys().map(|(_, sweep)| sweep.clone()).collect();
         sketches.push(Sketch { heading: label(metric), figure: trend_figure(&series, &label(metric), &sweeps), sql });
     }
     drawn(sketches)

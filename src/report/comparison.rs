@@ -15,6 +15,8 @@ pub struct ComparisonView {
     pub tables: Vec<TableView>,
     pub remarks: Vec<String>,
     pub frontiers: Option<Figure>,
+    /// What each side was asked.
+    pub sql: String,
 }
 
 #[derive(Clone, Debug)]
@@ -55,7 +57,8 @@ pub struct NamedTable {
 /// Comparisons with their charts drawn and their tables named.
 pub fn shown(views: &[ComparisonView]) -> Result<Vec<Shown>, ReportError> {
     let shown = views.iter().enumerate().map(|(index, view)| {
-        let chart = view.frontiers.clone().map(|figure| chart_of("Both Pareto frontiers", figure)).transpose()?;
+        let chart =
+            view.frontiers.clone().map(|figure| chart_of("Both Pareto frontiers", figure, &view.sql)).transpose()?;
         let tables = view.tables.iter().enumerate().map(|(table, view)| NamedTable {
             id: format!("changes-{index}-{table}"),
             heading: view.heading,
