@@ -13,7 +13,7 @@ use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use chrono::{DateTime, Utc};
 use nix::fcntl::{Flock, FlockArg};
 use serde_json::{Value, json};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
@@ -210,51 +210,59 @@ impl SweepWriter {
         Ok(path)
     }
 
-    /// The finished runs of a combination: those whose result reads. One without its row (the writer was killed between
-    /// the two) gets it now.
+    /// The finished runs of a combination. What a writer that was killed left undone of one (its result's name, or its row)
+    /// is done now.
     pub fn finished_runs(&self, combination: &Combination, gpu_count: f64) -> Result<Vec<FinishedRun>, StoreError> {
         let folder = self.combination_folder(combination);
         let finished = run_numbers(&folder).into_iter().filter_map(|number| {
-            let result = finished_result(&folder, number)?;
-            let with_row = self.with_row(combination, number, gpu_count, &folder, &result);
-            Some(with_row.map(|()| FinishedRun { number, result }))
+            let result = complete_result(finished_result(&folder, number)?, number, combination);
+            let run = FinishedRun { number, result };
+            Some(self.make_whole(combination, &run, gpu_count, &folder).map(|()| run))
         });
         finished.collect()
     }
 
-    fn with_row(
+    fn make_whole(
         &self,
         combination: &Combination,
-        run_number: i64,
+        run: &FinishedRun,
         gpu_count: f64,
         folder: &Path,
-        result: &serde_json::Map<String, Value>,
     ) -> Result<(), StoreError> {
-        if row_is_completed(&layout::run_parquet(folder, run_number)) {
-            return Ok(());
+        if !row_is_completed(folder, run.number) {
+            self.save_tables(&self.record_of(combination, run, gpu_count))?;
         }
-        let started_at =
-            result.get("date").and_then(Value::as_str).and_then(crate::record::local_date).unwrap_or_default();
-        self.save_tables(&RunRecord {
-            sweep: self.manifest.sweep.clone(),
-            combination: combination.clone(),
-            run_id: crate::id::run_id(&self.manifest.sweep, &combination.id, run_number, started_at.timestamp_micros()),
-            run_number,
-            started_at,
-            wall_time_s: result.get("duration").and_then(Value::as_f64).unwrap_or(f64::NAN),
-            startup_time_s: None,
-            gpu_count,
-            outcome: Outcome::Completed(result.clone()),
-            source: None,
-        })
+        if named_result(folder, run.number).is_none() {
+            write_json(&layout::run_json(folder, run.number), &Value::Object(run.result.clone()))?;
+        }
+        remove_if_there(&layout::run_partial(folder, run.number))
     }
 
-    /// Stores a run the moment it ended: the result as vLLM writes it, then its rows.
+    fn record_of(&self, combination: &Combination, run: &FinishedRun, gpu_count: f64) -> RunRecord {
+        let date = run.result.get("date").and_then(Value::as_str);
+        let started_at = date.and_then(crate::record::local_date).unwrap_or_default();
+        RunRecord {
+            sweep: self.manifest.sweep.clone(),
+            combination: combination.clone(),
+            run_id: crate::id::run_id(&self.manifest.sweep, &combination.id, run.number, started_at.timestamp_micros()),
+            run_number: run.number,
+            started_at,
+            wall_time_s: run.result.get("duration").and_then(Value::as_f64).unwrap_or(f64::NAN),
+            startup_time_s: None,
+            gpu_count,
+            outcome: Outcome::Completed(run.result.clone()),
+            source: None,
+        }
+    }
+
+    /// Stores a run the moment it ended: its rows first, so that no reader misses it from then on, then the result as vLLM
+    /// writes it. Until that has its name, the benchmark's own file stays.
     pub fn save(&mut self, record: &RunRecord) -> Result<(), StoreError> {
         let folder = self.combination_folder(&record.combination);
         std::fs::create_dir_all(&folder).map_err(StoreError::io(&folder))?;
         let failure_path = layout::run_failure(&folder, record.run_number);
         let json_path = layout::run_json(&folder, record.run_number);
+        self.save_tables(record)?;
         match &record.outcome {
             Outcome::Completed(result) => {
                 let result = complete_result(result.clone(), record.run_number, &record.combination);
@@ -275,7 +283,6 @@ impl SweepWriter {
                 remove_if_there(&json_path)?;
             }
         }
-        self.save_tables(record)?;
         remove_if_there(&layout::run_partial(&folder, record.run_number))
     }
 
@@ -346,13 +353,13 @@ pub struct FinishedRun {
     pub result: serde_json::Map<String, Value>,
 }
 
-/// The numbers of the run files in a folder, in ascending order.
-fn run_numbers(folder: &Path) -> Vec<i64> {
+/// The numbers of the result files in a folder, in ascending order, those that wait for their name too.
+fn run_numbers(folder: &Path) -> BTreeSet<i64> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
-    let mut numbers: Vec<i64> =
-        entries.filter_map(|entry| layout::run_number_of(entry.file_name().to_str()?, ".json")).collect();
-    numbers.sort_unstable();
-    numbers
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let number =
+        |name: String| [".json", ".partial.json"].into_iter().find_map(|suffix| layout::run_number_of(&name, suffix));
+    names.filter_map(number).collect()
 }
 
 /// Where the benchmarks of a combination would write; with `only_missing`, of the runs that are not finished.
@@ -383,8 +390,18 @@ fn existing_manifest(folder: &Path) -> Result<Manifest, StoreError> {
     }
 }
 
-/// The result of a run, if it was written whole.
+/// The result of a run that ended well. If its writer was killed before that had its name, the row says so, and the file that
+/// the benchmark wrote has it.
 fn finished_result(folder: &Path, run_number: i64) -> Option<serde_json::Map<String, Value>> {
+    let unnamed = || {
+        let partial = layout::run_partial(folder, run_number);
+        row_is_completed(folder, run_number).then(|| read_result(&partial).ok())?
+    };
+    named_result(folder, run_number).or_else(unnamed)
+}
+
+/// The result of a run under its name, if it is whole.
+fn named_result(folder: &Path, run_number: i64) -> Option<serde_json::Map<String, Value>> {
     let result = read_result(&layout::run_json(folder, run_number)).ok()?;
     (result.get("run_number").and_then(Value::as_i64) == Some(run_number)).then_some(result)
 }
@@ -453,8 +470,8 @@ pub fn lock(folder: &Path) -> Result<Flock<File>, StoreError> {
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| StoreError::Locked { path: folder.into() })
 }
 
-fn row_is_completed(path: &Path) -> bool {
-    let Ok(batch) = read_parquet(path) else { return false };
+fn row_is_completed(folder: &Path, run_number: i64) -> bool {
+    let Ok(batch) = read_parquet(&layout::run_parquet(folder, run_number)) else { return false };
     let status = batch.column_by_name("status").and_then(|column| column.as_string_opt::<i32>());
     status.is_some_and(|status| status.len() == 1 && status.value(0) == "completed")
 }

@@ -3,7 +3,7 @@
 use crate::scratch::{Scratch, is_served, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -55,16 +55,48 @@ fn killed_again_and_again_a_sweep_still_ends_whole() {
 }
 
 #[test]
-fn a_result_whose_row_was_never_written_is_not_measured_again() {
+fn a_run_whose_result_has_no_name_yet_is_counted_and_not_measured_again() {
+    let scratch = Scratch::new();
+    let (sim, bench) = (scratch.sim(""), scratch.bench(""));
+    let arguments = ["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "-e", "x", "--num-runs", "2"];
+    scratch.ok(&arguments);
+    let result = scratch.read("results/x/run=1.json");
+    // As if the writer was killed behind the row: what the benchmark wrote is still under the name it was given.
+    let mut unnamed: serde_json::Map<String, Value> = serde_json::from_str(&result).unwrap();
+    unnamed.remove("run_number");
+    scratch.write("results/x/run=1.partial.json", &Value::Object(unnamed).to_string());
+    std::fs::remove_file(scratch.path("results/x/run=1.json")).unwrap();
+    std::fs::remove_file(scratch.path("results/x/runs.parquet")).unwrap();
+    assert_eq!(scratch.query("results", "SELECT count(*) AS n FROM runs"), [json!({"n": 2})]);
+    let dry = scratch.ok(&[&arguments[..], &["--resume", "--dry-run"]].concat());
+    assert!(dry.stdout.contains("0 run(s)"), "{}", dry.stdout);
+    let ran = scratch.ok(&[&arguments[..], &["--resume"]].concat());
+    assert!(ran.stderr.contains("0 run(s) to make, 2 run(s) already there"), "{}", ran.stderr);
+    assert_eq!(scratch.json("results/x/run=1.json"), serde_json::from_str::<Value>(&result).unwrap());
+    assert!(!scratch.exists("results/x/run=1.partial.json"));
+}
+
+#[test]
+fn a_half_written_result_is_measured_again() {
+    let scratch = Scratch::new();
+    let (sim, bench) = (scratch.sim(""), scratch.bench(""));
+    let arguments = ["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "-e", "x", "--num-runs", "1"];
+    scratch.ok(&arguments);
+    // Whole or not: without a row that says so, nobody knows that the benchmark had ended.
+    std::fs::rename(scratch.path("results/x/run=0.json"), scratch.path("results/x/run=0.partial.json")).unwrap();
+    std::fs::remove_file(scratch.path("results/x/run=0.parquet")).unwrap();
+    let ran = scratch.ok(&[&arguments[..], &["--resume"]].concat());
+    assert!(ran.stderr.contains("1 run(s) to make"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_result_without_a_row_is_given_one() {
     let scratch = Scratch::new();
     let (sim, bench) = (scratch.sim(""), scratch.bench(""));
     let arguments = ["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "-e", "x", "--num-runs", "2"];
     scratch.ok(&arguments);
     let before = scratch.read("results/x/run=1.json");
-    // As if the writer was killed between the two files.
     std::fs::remove_file(scratch.path("results/x/run=1.parquet")).unwrap();
-    std::fs::remove_file(scratch.path("results/x/runs.parquet")).unwrap();
-    assert_eq!(scratch.query("results", "SELECT count(*) AS n FROM runs"), [json!({"n": 1})]);
     let ran = scratch.ok(&[&arguments[..], &["--resume"]].concat());
     assert!(ran.stderr.contains("0 run(s) to make, 2 run(s) already there"), "{}", ran.stderr);
     assert_eq!(scratch.read("results/x/run=1.json"), before);
