@@ -121,8 +121,8 @@ pub fn plot_failure(error: PlotError) -> Failure {
 impl Picture {
     /// Writes a figure in the asked size.
     pub fn write(&self, path: &Path, figure: &Figure) -> Result<(), Failure> {
-        let size = Size { panel_height_in: self.fig_height, dpi: self.fig_dpi };
-        let svg = to_svg(figure, size.panel_height_in).map_err(plot_failure)?;
+        let size = Size { panel_height_in: self.fig_height, dpi: self.fig_dpi, magnified: 1.0 };
+        let svg = to_svg(figure, size).map_err(plot_failure)?;
         let (width, height) = size.pixels(figure);
         let png = to_png(&svg, width, height).map_err(plot_failure)?;
         if let Some(folder) = path.parent() {

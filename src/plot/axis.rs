@@ -103,6 +103,13 @@ impl Axis {
         Self { label: label.into(), scale, min, max, ticks, minor, has_infinity }
     }
 
+    /// The axis of something that is counted: between whole numbers there is nothing to mark.
+    pub fn of_counts(mut self) -> Self {
+        self.ticks.retain(|tick| tick.at.fract() == 0.0);
+        self.minor.retain(|at| at.fract() == 0.0);
+        self
+    }
+
     /// The place of a value between 0 and 1.
     pub fn place(&self, value: f64) -> Option<f64> {
         if value == f64::INFINITY {

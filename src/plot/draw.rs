@@ -1,7 +1,7 @@
 //! A chart drawn as SVG by plotters.
 //!
 //! The drawing's unit is 1/300 inch, so that whole units are finer than any eye. Titles above, caption below and
-//! legend to the right have room of their own: nothing of them can cover data.
+//! legend to the right (below, where its texts are long) have room of their own: nothing of them can cover data.
 
 use super::PlotError;
 use super::axis::Axis;
@@ -19,17 +19,19 @@ const POINT: f64 = UNITS_PER_INCH / 72.0;
 /// Width of a panel over its height.
 const ASPECT: f64 = 1.3;
 
-/// How large a chart is: its panels set the size, title, caption and legend are inside of it.
+/// How large a chart is: its panels set the size, title and caption are inside of it, a legend beside or below it adds to it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Size {
     pub panel_height_in: f64,
     pub dpi: f64,
+    /// Texts, lines and markers over what suits the height: more for a picture that is shown small.
+    pub magnified: f64,
 }
 
 impl Size {
     /// Pixels of a figure.
     pub fn pixels(&self, figure: &Figure) -> (u32, u32) {
-        let layout = Layout::of(figure, self.panel_height_in);
+        let layout = Layout::of(figure, *self);
         let pixels = |units: f64| (units / UNITS_PER_INCH * self.dpi).round() as u32;
         (pixels(layout.width), pixels(layout.height))
     }
@@ -46,11 +48,11 @@ static FONTS_READY: LazyLock<bool> = LazyLock::new(|| {
 });
 
 /// Draws the figure.
-pub fn to_svg(figure: &Figure, panel_height_in: f64) -> Result<String, PlotError> {
+pub fn to_svg(figure: &Figure, size: Size) -> Result<String, PlotError> {
     if !*FONTS_READY {
         return Err(PlotError::Drawing("the embedded font can't be read".into()));
     }
-    let layout = Layout::of(figure, panel_height_in);
+    let layout = Layout::of(figure, size);
     let mut svg = String::new();
     {
         let size = (layout.width.round() as u32, layout.height.round() as u32);
@@ -65,8 +67,8 @@ pub fn to_svg(figure: &Figure, panel_height_in: f64) -> Result<String, PlotError
 
 /// Where each point of a figure is drawn, as shares of its width and height, panel by panel and series by series. `None` for one
 /// that its axes do not reach.
-pub fn places(figure: &Figure, panel_height_in: f64) -> Vec<Option<(f64, f64)>> {
-    let layout = Layout::of(figure, panel_height_in);
+pub fn places(figure: &Figure, size: Size) -> Vec<Option<(f64, f64)>> {
+    let layout = Layout::of(figure, size);
     let panels = figure.panels.iter().flatten().zip(layout.panels.iter().flatten());
     let places = panels.flat_map(|(panel, frame)| {
         let map = Map { x: &figure.x, y: &figure.y, frame };
@@ -149,11 +151,27 @@ struct Layout {
     title_height: f64,
     /// The frame of each panel, row by row.
     panels: Vec<Vec<LabelBox>>,
-    legend_left: f64,
-    legend_columns: Vec<Vec<LegendLine>>,
-    legend_column_width: f64,
+    legend: Legend,
     gap: f64,
 }
+
+/// The legend's lines in columns, and where they stand.
+struct Legend {
+    left: f64,
+    top: f64,
+    columns: Vec<Vec<LegendLine>>,
+    column_width: f64,
+}
+
+impl Legend {
+    fn height(&self, scale: f64) -> f64 {
+        let of_column = |column: &Vec<LegendLine>| column.iter().map(|line| line.height(scale)).sum::<f64>();
+        self.columns.iter().map(of_column).fold(0.0, f64::max)
+    }
+}
+
+/// A column of the legend wider than this share of the panels would leave them little of the picture: then it stands below.
+const WIDEST_BESIDE: f64 = 0.4;
 
 /// A line of the legend.
 #[derive(Clone)]
@@ -195,19 +213,40 @@ fn legend_columns(figure: &Figure, scale: f64, height: f64) -> Vec<Vec<LegendLin
     columns
 }
 
+/// The legend's lines in so many columns at most (one at least), as low as they can be.
+fn low_columns(figure: &Figure, scale: f64, most: usize) -> Vec<Vec<LegendLine>> {
+    let mut height = 0.0;
+    loop {
+        height += Text::Tick.height(scale);
+        let columns = legend_columns(figure, scale, height);
+        if columns.len() <= most.max(1) {
+            return columns;
+        }
+    }
+}
+
 impl Layout {
-    fn of(figure: &Figure, panel_height_in: f64) -> Self {
-        let scale = (panel_height_in / 4.8).clamp(0.6, 1.6);
+    fn of(figure: &Figure, size: Size) -> Self {
+        let scale = (size.panel_height_in / 4.8).clamp(0.6, 1.6) * size.magnified;
         let gap = 9.0 * POINT * scale;
         let (rows, cols) = (figure.panels.len().max(1), figure.panels.first().map_or(1, Vec::len).max(1));
-        let (width, height) =
-            (panel_height_in * UNITS_PER_INCH * ASPECT * cols as f64, panel_height_in * UNITS_PER_INCH * rows as f64);
+        let panel_height = size.panel_height_in * UNITS_PER_INCH;
+        let (panels_width, height) = (panel_height * ASPECT * cols as f64, panel_height * rows as f64);
         let title_height = if figure.title.is_empty() { 0.0 } else { Text::Title.height(scale) + gap };
-        let legend_columns = legend_columns(figure, scale, height - title_height - 2.0 * gap);
-        let legend_column_width = legend_width(figure, scale) + gap;
-        let legend =
-            if legend_columns.is_empty() { 0.0 } else { legend_column_width * legend_columns.len() as f64 + gap };
-        let width = width + legend;
+        let column_width = legend_width(figure, scale) + gap;
+        let is_below = column_width > WIDEST_BESIDE * panels_width;
+        let mut legend = Legend { left: 0.0, top: 0.0, columns: Vec::new(), column_width };
+        let (mut beside, mut below) = (0.0, 0.0);
+        if is_below {
+            legend.column_width = column_width.min(panels_width - gap);
+            legend.columns = low_columns(figure, scale, ((panels_width - gap) / column_width) as usize);
+            below = legend.height(scale) + gap * 0.5;
+        } else {
+            legend.columns = legend_columns(figure, scale, height - title_height - 2.0 * gap);
+            let columns = legend.columns.len() as f64;
+            beside = if legend.columns.is_empty() { 0.0 } else { column_width * columns + gap };
+        }
+        let (width, height) = (panels_width + beside, height + below);
         let caption =
             figure.caption.iter().flat_map(|line| wrapped(line, width - 2.0 * gap, scale)).collect::<Vec<_>>();
 
@@ -216,13 +255,13 @@ impl Layout {
         let top = gap + title_height + if has_col_titles { Text::PanelTitle.height(scale) + gap * 0.5 } else { 0.0 };
         let caption_height =
             caption.len() as f64 * Text::Caption.height(scale) + if caption.is_empty() { 0.0 } else { gap };
-        let bottom = gap * 1.6 + Text::Tick.height(scale) + Text::Label.height(scale) + caption_height;
+        let bottom = gap * 1.6 + Text::Tick.height(scale) + Text::Label.height(scale) + caption_height + below;
         let ticks = figure.y.all_ticks();
         let tick_width = ticks.iter().map(|tick| text_width(&tick.text, Text::Tick, scale)).fold(0.0, f64::max);
         let left = gap * 1.6 + Text::Label.height(scale) + tick_width;
         let right = gap + if has_row_titles { Text::PanelTitle.height(scale) + gap * 0.5 } else { gap };
         let between = gap * 1.2;
-        let inner_width = (width - legend - left - right - between * (cols - 1) as f64) / cols as f64;
+        let inner_width = (panels_width - left - right - between * (cols - 1) as f64) / cols as f64;
         let inner_height = (height - top - bottom - between * (rows - 1) as f64) / rows as f64;
         let frame = |row: usize, col: usize| LabelBox {
             left: left + col as f64 * (inner_width + between),
@@ -231,18 +270,11 @@ impl Layout {
             height: inner_height,
         };
         let panels = (0..rows).map(|row| (0..cols).map(|col| frame(row, col)).collect()).collect();
-        Self {
-            scale,
-            width,
-            height,
-            caption,
-            title_height,
-            panels,
-            legend_left: width - legend + gap,
-            legend_columns,
-            legend_column_width,
-            gap,
-        }
+        (legend.left, legend.top) = match is_below {
+            true => (gap, height - gap - caption_height - below),
+            false => (panels_width + gap, gap + title_height),
+        };
+        Self { scale, width, height, caption, title_height, panels, legend, gap }
     }
 }
 
@@ -252,6 +284,16 @@ fn legend_width(figure: &Figure, scale: f64) -> f64 {
     let widest = entries.map(|text| text_width(text, Text::Tick, scale) + swatch).fold(0.0, f64::max);
     let headings = figure.legend.iter().map(|block| text_width(&block.heading, Text::PanelTitle, scale));
     headings.fold(widest, f64::max)
+}
+
+/// As much of a legend's text as fits.
+fn shortened(text: &str, width: f64, scale: f64) -> String {
+    let mut letters: Vec<char> = text.chars().collect();
+    let mut shown = text.to_owned();
+    while text_width(&shown, Text::Tick, scale) > width && letters.pop().is_some() {
+        shown = letters.iter().chain(['…'].iter()).collect();
+    }
+    shown
 }
 
 /// Breaks a text into lines that fit.
@@ -292,7 +334,7 @@ impl Pen<'_, '_> {
             }
         }
         self.axis_labels(figure, layout)?;
-        self.legend(layout)
+        self.legend(&layout.legend)
     }
 
     fn axis_labels(&self, figure: &Figure, layout: &Layout) -> Drawn {
@@ -520,17 +562,19 @@ impl Pen<'_, '_> {
         boxes
     }
 
-    fn legend(&self, layout: &Layout) -> Drawn {
-        for (index, column) in layout.legend_columns.iter().enumerate() {
-            let left = layout.legend_left + index as f64 * layout.legend_column_width;
-            let mut top = layout.gap + layout.title_height;
+    fn legend(&self, legend: &Legend) -> Drawn {
+        for (index, column) in legend.columns.iter().enumerate() {
+            let left = legend.left + index as f64 * legend.column_width;
+            let mut top = legend.top;
             for line in column {
                 let height = line.height(self.scale);
                 match line {
                     LegendLine::Heading(text) => {
                         self.text(text, (left, top), Text::PanelTitle, INK, (HPos::Left, VPos::Top))?;
                     }
-                    LegendLine::Entry(entry) => self.legend_entry(entry, (left, top + height / 2.0))?,
+                    LegendLine::Entry(entry) => {
+                        self.legend_entry(entry, (left, top + height / 2.0), legend.column_width)?;
+                    }
                     LegendLine::Gap => {}
                 }
                 top += height;
@@ -539,7 +583,7 @@ impl Pen<'_, '_> {
         Ok(())
     }
 
-    fn legend_entry(&self, entry: &LegendEntry, (left, middle): (f64, f64)) -> Drawn {
+    fn legend_entry(&self, entry: &LegendEntry, (left, middle): Place, width: f64) -> Drawn {
         let swatch = 24.0 * POINT * self.scale;
         if entry.shows != Shows::Marker {
             for piece in dashed(&[(left, middle), (left + swatch, middle)], entry.style.dash, self.scale) {
@@ -549,8 +593,9 @@ impl Pen<'_, '_> {
         if entry.shows != Shows::Line {
             self.marker((left + swatch / 2.0, middle), &entry.style, 1.0)?;
         }
-        let at = (left + swatch + 6.0 * POINT * self.scale, middle);
-        self.text(&entry.text, at, Text::Tick, INK, (HPos::Left, VPos::Center))
+        let before = swatch + 6.0 * POINT * self.scale;
+        let text = shortened(&entry.text, width - before, self.scale);
+        self.text(&text, (left + before, middle), Text::Tick, INK, (HPos::Left, VPos::Center))
     }
 
     fn stroke(&self, path: &[(f64, f64)], color: Color, opacity: f64, width_pt: f64) -> Drawn {
@@ -708,33 +753,54 @@ mod tests {
         assert!((width / em / 100.0 - 0.572).abs() < 0.002, "{}", width / em / 100.0);
     }
 
-    #[test]
-    fn a_long_legend_takes_more_columns_and_stays_inside() {
+    const SIZE: Size = Size { panel_height_in: 4.8, dpi: 100.0, magnified: 1.0 };
+
+    fn with_legend(text: &str, count: usize) -> Figure {
         let style = Style { color: INK, dash: Dash::Solid, marker: Marker::Circle, opacity: 1.0 };
-        let entry = |index: usize| LegendEntry { text: format!("curve {index}"), style, shows: Shows::Both };
-        let block = |count: usize| LegendBlock { heading: "h".into(), entries: (0..count).map(entry).collect() };
+        let entry = |index: usize| LegendEntry { text: format!("{text} {index}"), style, shows: Shows::Both };
         let axis = || Axis::around("x", Scale::Linear, [1.0, 2.0].into_iter());
-        let figure = |count: usize| Figure {
+        Figure {
             title: String::new(),
-            caption: Vec::new(),
+            caption: vec!["c".into()],
             x: axis(),
             y: axis(),
             row_titles: vec![String::new()],
             col_titles: vec![String::new()],
             panels: vec![vec![Panel::default()]],
-            legend: vec![block(count)],
-        };
-        let short = Layout::of(&figure(4), 4.8);
-        let long = Layout::of(&figure(80), 4.8);
-        assert_eq!((short.legend_columns.len(), long.legend_columns.len() > 1), (1, true));
-        let entries = long.legend_columns.iter().flatten().filter(|line| matches!(line, LegendLine::Entry(_)));
-        assert_eq!(entries.count(), 80);
-        for column in &long.legend_columns {
-            assert!(column.iter().map(|line| line.height(long.scale)).sum::<f64>() <= long.height);
+            legend: vec![LegendBlock { heading: "h".into(), entries: (0..count).map(entry).collect() }],
         }
-        let right = long.legend_left + long.legend_columns.len() as f64 * long.legend_column_width;
-        assert!(right <= long.width && long.legend_left >= long.panels[0][0].left + long.panels[0][0].width);
+    }
+
+    fn num_entries(layout: &Layout) -> usize {
+        layout.legend.columns.iter().flatten().filter(|line| matches!(line, LegendLine::Entry(_))).count()
+    }
+
+    #[test]
+    fn a_legend_of_many_entries_takes_more_columns_and_stays_inside() {
+        let (short, long) = (Layout::of(&with_legend("curve", 4), SIZE), Layout::of(&with_legend("curve", 80), SIZE));
+        assert_eq!((short.legend.columns.len(), long.legend.columns.len() > 1), (1, true));
+        assert_eq!(num_entries(&long), 80);
+        assert!(long.legend.height(long.scale) <= long.height);
+        let right = long.legend.left + long.legend.columns.len() as f64 * long.legend.column_width;
+        assert!(right <= long.width && long.legend.left >= long.panels[0][0].left + long.panels[0][0].width);
         assert!((short.panels[0][0].width - long.panels[0][0].width).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_legend_of_long_texts_stands_below_and_takes_nothing_from_the_panel() {
+        let short = Layout::of(&with_legend("curve", 5), SIZE);
+        for (text, columns) in [("a text of rather middling length", 2), (&"long ".repeat(40), 1)] {
+            let below = Layout::of(&with_legend(text, 5), SIZE);
+            assert_eq!((below.legend.columns.len(), num_entries(&below)), (columns, 5));
+            let (panel, beside) = (below.panels[0][0], short.panels[0][0]);
+            assert!((panel.width - beside.width).abs() < 1e-6 && (panel.height - beside.height).abs() < 1e-6);
+            let caption = below.gap + Text::Caption.height(below.scale);
+            assert!(below.legend.top > panel.top + panel.height + Text::Label.height(below.scale));
+            assert!(below.legend.top + below.legend.height(below.scale) <= below.height - caption);
+            assert!(below.legend.left + columns as f64 * below.legend.column_width <= below.width);
+        }
+        let text = shortened(&"long ".repeat(40), 500.0, 1.0);
+        assert!(text.ends_with('…') && text_width(&text, Text::Tick, 1.0) <= 500.0, "{text}");
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 use super::PlotError;
 use super::theme::FONT;
-use png::{BitDepth, ColorType, Compression, Encoder};
+use png::{BitDepth, ColorType, Compression, Encoder, Filter};
 use rayon::prelude::*;
 use resvg::tiny_skia::{Color, Pixmap, Transform};
 use resvg::usvg::{Options, Tree, fontdb};
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
@@ -51,17 +53,76 @@ fn render_band(tree: &Tree, (width, height): (u32, u32), rows: Range<u32>, band:
     Ok(())
 }
 
+/// A chart has a few hundred colours, most of them on the edges of letters and lines: a palette makes it a third of the size.
 fn encode(pixels: &[u8], width: u32, height: u32) -> Result<Vec<u8>, png::EncodingError> {
     let mut bytes = Vec::new();
     let mut encoder = Encoder::new(&mut bytes, width, height);
-    encoder.set_color(ColorType::Rgb);
     encoder.set_depth(BitDepth::Eight);
-    // A third larger than the best compression, and ten times as fast.
-    encoder.set_compression(Compression::Fast);
+    let indexed = Palette::of(pixels).map(|palette| (palette.indices(pixels), palette.colors));
+    match &indexed {
+        Some((_, colors)) => {
+            encoder.set_color(ColorType::Indexed);
+            encoder.set_palette(colors.concat());
+            encoder.set_filter(Filter::NoFilter);
+            encoder.set_compression(Compression::Balanced);
+        }
+        None => {
+            encoder.set_color(ColorType::Rgb);
+            encoder.set_compression(Compression::Fast);
+        }
+    }
     let mut writer = encoder.write_header()?;
-    writer.write_image_data(pixels)?;
+    writer.write_image_data(indexed.as_ref().map_or(pixels, |(indices, _)| indices))?;
     writer.finish()?;
     Ok(bytes)
+}
+
+type Rgb = [u8; BYTES_PER_PIXEL];
+
+/// The most frequent colours of a picture, and which of them stands for each colour.
+struct Palette {
+    colors: Vec<Rgb>,
+    index_of: HashMap<Rgb, u8>,
+}
+
+const PALETTE_SIZE: usize = 256;
+/// A picture of more colours than these is no chart of lines and letters.
+const MOST_COLORS: usize = 8192;
+
+impl Palette {
+    /// `None` for a picture of too many colours.
+    fn of(pixels: &[u8]) -> Option<Self> {
+        let mut counts: HashMap<Rgb, usize> = HashMap::new();
+        for run in colors(pixels).chunk_by(PartialEq::eq) {
+            *counts.entry(run[0]).or_default() += run.len();
+            if counts.len() > MOST_COLORS {
+                return None;
+            }
+        }
+        let mut by_count: Vec<(Rgb, usize)> = counts.into_iter().collect();
+        by_count.sort_unstable_by_key(|(color, count)| (Reverse(*count), *color));
+        let all: Vec<Rgb> = by_count.into_iter().map(|(color, _)| color).collect();
+        let colors = all[..all.len().min(PALETTE_SIZE)].to_vec();
+        let index_of = all.iter().map(|color| (*color, nearest(&colors, *color))).collect();
+        Some(Self { colors, index_of })
+    }
+
+    fn indices(&self, pixels: &[u8]) -> Vec<u8> {
+        let runs = colors(pixels).chunk_by(PartialEq::eq);
+        runs.flat_map(|run| std::iter::repeat_n(self.index_of[&run[0]], run.len())).collect()
+    }
+}
+
+fn colors(pixels: &[u8]) -> &[Rgb] {
+    pixels.as_chunks().0
+}
+
+fn nearest(colors: &[Rgb], color: Rgb) -> u8 {
+    let distance = |other: &Rgb| -> u32 {
+        other.iter().zip(color).map(|(one, other)| u32::from(one.abs_diff(other)).pow(2)).sum()
+    };
+    let nearest = (0..colors.len()).min_by_key(|index| distance(&colors[*index]));
+    nearest.and_then(|index| u8::try_from(index).ok()).unwrap_or(0)
 }
 
 fn drawing(error: impl std::fmt::Display) -> PlotError {
@@ -72,18 +133,43 @@ fn drawing(error: impl std::fmt::Display) -> PlotError {
 mod tests {
     use super::*;
 
+    /// The pixels of a picture, as red, green and blue.
+    fn decoded(png: &[u8]) -> (u32, u32, Vec<u8>) {
+        let mut decoder = png::Decoder::new(std::io::Cursor::new(png));
+        decoder.set_transformations(png::Transformations::EXPAND);
+        let mut reader = decoder.read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut pixels).unwrap();
+        (info.width, info.height, pixels)
+    }
+
     #[test]
     fn a_picture_has_the_asked_size_and_bands_meet() {
         // A diagonal across several bands: every row has its dark pixels.
         let svg = r#"<svg xmlns="http://www.w3.org/2000/svg" width="300" height="600"><path d="M0 0L300 600" stroke="black" stroke-width="20"/></svg>"#;
-        let png = to_png(svg, 150, 700).unwrap();
-        let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
-        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
-        let info = reader.next_frame(&mut pixels).unwrap();
-        assert_eq!((info.width, info.height), (150, 700));
+        let (width, height, pixels) = decoded(&to_png(svg, 150, 700).unwrap());
+        assert_eq!((width, height), (150, 700));
         let is_dark = |row: &[u8]| row.chunks(3).any(|pixel| pixel[0] < 100);
         assert!(pixels.chunks(150 * 3).all(is_dark));
         assert_eq!(&pixels[pixels.len() - 150 * 3..][..3], [255, 255, 255]);
+    }
+
+    #[test]
+    fn a_palette_keeps_frequent_colours_and_rare_ones_are_near() {
+        // A white ground with 300 greys and reds on it; the reds are rarer.
+        let mut pixels = vec![255; 3 * 10_000];
+        (0..200).for_each(|grey| pixels.extend([grey; 3].repeat(5)));
+        (100..200).for_each(|red| pixels.extend([red, 0, 0]));
+        let (_, _, shown) = decoded(&encode(&pixels, 11_100, 1).unwrap());
+        assert_eq!(shown[..3 * 11_000], pixels[..3 * 11_000]);
+        let farthest = shown.iter().zip(&pixels).map(|(shown, asked)| shown.abs_diff(*asked)).max();
+        assert!((1..64).contains(&farthest.unwrap()), "{farthest:?}");
+    }
+
+    #[test]
+    fn a_picture_of_too_many_colours_keeps_all_of_them() {
+        let pixels: Vec<u8> = (0..10_000_u32).flat_map(|index| [(index % 251) as u8, (index / 251) as u8, 7]).collect();
+        assert_eq!(decoded(&encode(&pixels, 100, 100).unwrap()).2, pixels);
     }
 
     #[test]

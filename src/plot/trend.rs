@@ -16,6 +16,8 @@ pub struct SeriesOverSweeps {
 
 /// With more curves nobody could tell them apart.
 const MOST_CURVES: usize = 7;
+/// More names of sweeps would be more text than chart.
+const MOST_NAMES: usize = 12;
 
 /// Builds the chart of the first series; change points carry the name of their sweep.
 pub fn trend_figure(series: &[SeriesOverSweeps], y_label: &str, sweeps: &[String]) -> Figure {
@@ -46,13 +48,17 @@ pub fn trend_figure(series: &[SeriesOverSweeps], y_label: &str, sweeps: &[String
          Labels: change points.",
         sweeps.len()
     )];
+    if sweeps.len() <= MOST_NAMES {
+        let names = sweeps.iter().enumerate().map(|(index, name)| format!("{} = {name}", index + 1));
+        caption.push(format!("{}.", names.collect::<Vec<_>>().join(", ")));
+    }
     if series.len() > shown.len() {
         caption.push(format!("{} combinations that changed less are left out.", series.len() - shown.len()));
     }
     Figure {
         title: String::new(),
         caption,
-        x: Axis::around("Sweep", Scale::Linear, points().map(|point| point.x.mean)),
+        x: Axis::around("Sweep", Scale::Linear, points().map(|point| point.x.mean)).of_counts(),
         y: Axis::around(y_label, Scale::Linear, points().map(|point| point.y.mean)),
         row_titles: vec![String::new()],
         col_titles: vec![String::new()],

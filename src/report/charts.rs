@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
-const SIZE: Size = Size { panel_height_in: 4.4, dpi: 144.0 };
+const SIZE: Size = Size { panel_height_in: 4.0, dpi: 144.0, magnified: 1.3 };
 
 /// A chart, ready for the page.
 pub struct Chart {
@@ -152,7 +152,7 @@ fn drawn(sketches: Vec<Sketch>) -> Result<Vec<Chart>, ReportError> {
 
 fn draw(sketch: Sketch) -> Result<Chart, PlotError> {
     let (width, height) = SIZE.pixels(&sketch.figure);
-    let png = to_png(&to_svg(&sketch.figure, SIZE.panel_height_in)?, width, height)?;
+    let png = to_png(&to_svg(&sketch.figure, SIZE)?, width, height)?;
     Ok(Chart {
         alt: alternative(&sketch.heading, &sketch.figure),
         heading: sketch.heading,
@@ -186,7 +186,7 @@ fn csv(figure: &Figure) -> String {
 
 /// `0.25,0.5;…`: the places of the points of [`csv`], empty for one that is not on the chart.
 fn place_list(figure: &Figure) -> String {
-    let places = places(figure, SIZE.panel_height_in).into_iter().take(MOST_ROWS);
+    let places = places(figure, SIZE).into_iter().take(MOST_ROWS);
     let texts = places.map(|place| place.map_or(String::new(), |(x, y)| format!("{x:.4},{y:.4}")));
     texts.collect::<Vec<_>>().join(";")
 }
