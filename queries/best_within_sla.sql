@@ -1,21 +1,24 @@
--- Of each SLA that was answered, the combination that serves the most within it.
+-- Of each SLA that was asked for, the combination that serves the most within it; one without a value, if none meets it.
 -- Columns: purpose, metric, value, ci95, serve, bench, n, sweep, combination, serve_params
 WITH ranked AS (
     SELECT
         *,
-        row_number() OVER (PARTITION BY sla ORDER BY output_throughput DESC NULLS LAST, value DESC, sweep, combination) AS position
+        row_number() OVER (PARTITION BY sla ORDER BY output_throughput DESC NULLS LAST, value DESC NULLS LAST, sweep, combination) AS position,
+        CASE WHEN value = floor(value) THEN CAST(CAST(value AS BIGINT) AS VARCHAR) ELSE CAST(value AS VARCHAR) END AS load
     FROM sla
-    WHERE value IS NOT NULL
 )
 SELECT
     'Most throughput within ' || coalesce(sla_name, sla) AS purpose,
     'output_throughput' AS metric,
-    output_throughput AS value,
+    CASE WHEN value IS NOT NULL THEN output_throughput END AS value,
     CAST(NULL AS DOUBLE) AS ci95,
     serve_params AS serve,
-    '{"' || variable || '":' || CAST(value AS VARCHAR) || '}' AS bench,
-    runs AS n,
+    CASE
+        WHEN coalesce(bench_params, '{}') = '{}' THEN '{"' || variable || '":' || load || '}'
+        ELSE left(bench_params, length(bench_params) - 1) || ',"' || variable || '":' || load || '}'
+    END AS bench,
+    CAST(NULL AS BIGINT) AS n,
     sweep, combination, serve_params
 FROM ranked
-WHERE position = 1 AND output_throughput IS NOT NULL
+WHERE position = 1
 ORDER BY sla

@@ -1,22 +1,22 @@
 -- The best combination for each purpose, by the mean of its runs.
--- Columns: purpose, value, ci95, metric, sweep, combination, serve, bench, n
+-- Columns: purpose, metric, value, ci95, serve, bench, n, sweep, combination, serve_params
 WITH candidates AS (
-    SELECT 1 AS place, 'Highest throughput' AS purpose, 'output_throughput' AS metric,
+    SELECT 1 AS place, 'Highest output throughput' AS purpose, 'output_throughput' AS metric,
         output_throughput_mean AS value, output_throughput_ci95 AS ci95, -output_throughput_mean AS cost,
         sweep, combination, serve_params, bench_params, serve_name, bench_name, n
     FROM combinations
     UNION ALL
-    SELECT 2, 'Highest throughput per GPU', 'tokens_per_gpu',
+    SELECT 2, 'Highest output throughput per GPU', 'tokens_per_gpu',
         tokens_per_gpu_mean, tokens_per_gpu_ci95, -tokens_per_gpu_mean AS cost,
         sweep, combination, serve_params, bench_params, serve_name, bench_name, n
     FROM combinations
     UNION ALL
-    SELECT 3, 'Fastest first token', 'median_ttft_ms',
+    SELECT 3, 'Fastest first token: median TTFT', 'median_ttft_ms',
         median_ttft_ms_mean, median_ttft_ms_ci95, median_ttft_ms_mean AS cost,
         sweep, combination, serve_params, bench_params, serve_name, bench_name, n
     FROM combinations
     UNION ALL
-    SELECT 4, 'Shortest tail', 'p99_e2el_ms',
+    SELECT 4, 'Shortest tail: P99 E2E latency', 'p99_e2el_ms',
         p99_e2el_ms_mean, p99_e2el_ms_ci95, p99_e2el_ms_mean AS cost,
         sweep, combination, serve_params, bench_params, serve_name, bench_name, n
     FROM combinations

@@ -1,7 +1,8 @@
 -- The combinations of a sweep with their main metrics: mean of the runs, and half the width of its 95 % interval.
--- Columns: serve, bench, n, failed_runs, output_throughput_mean, ±, median_ttft_ms_mean, ±, median_tpot_ms_mean, ±,
+-- Columns: sweep, serve, bench, n, failed_runs, output_throughput_mean, ±, median_ttft_ms_mean, ±, median_tpot_ms_mean, ±,
 --          p99_e2el_ms_mean, ±
 SELECT
+    sweep,
     coalesce(serve_name, serve_params) AS serve,
     coalesce(bench_name, bench_params) AS bench,
     n,

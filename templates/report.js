@@ -3,7 +3,7 @@
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
   const rows = Array.from(body.rows);
-  const text = (row, column) => row.cells[column].dataset.value ?? row.cells[column].textContent;
+  const text = (row, column) => row.cells[column].textContent.trim();
   const tools = document.createElement("p");
   tools.className = "tools";
   const status = document.createElement("span");
@@ -50,13 +50,19 @@ for (const table of document.querySelectorAll("table.sortable")) {
   download.addEventListener("click", () => {
     const quote = (cell) => (/[",\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
     const matches = (row) => words.every((word) => row.textContent.toLowerCase().includes(word));
-    const shown = Array.from(body.rows).filter(matches);
-    const lines = [Array.from(table.tHead.rows[0].cells, (cell) => quote(cell.textContent.trim()))];
-    for (const row of shown) {
-      lines.push(Array.from(row.cells, (cell, column) => quote(text(row, column).trim())));
-    }
+    // A mean and its interval stand in one cell; a program wants two.
+    const isEstimate = (cell) => /^\S+ ± \S+$/.test(cell);
+    const heads = Array.from(table.tHead.rows[0].cells, (cell) => cell.textContent.trim());
+    const hasEstimates = heads.map((_, column) => rows.some((row) => isEstimate(text(row, column))));
+    const cells = (row) => heads.flatMap((_, column) => {
+      const cell = text(row, column);
+      if (!hasEstimates[column]) return [cell];
+      return isEstimate(cell) ? cell.split(" ± ") : [cell, ""];
+    });
+    const lines = [heads.flatMap((head, column) => (hasEstimates[column] ? [head, `± ${head}`] : [head]))];
+    lines.push(...Array.from(body.rows).filter(matches).map(cells));
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([lines.map((line) => line.join(",") + "\n").join("")], { type: "text/csv" }));
+    link.href = URL.createObjectURL(new Blob([lines.map((line) => line.map(quote).join(",") + "\n").join("")], { type: "text/csv" }));
     link.download = `${table.dataset.name || "table"}.csv`;
     link.click();
     URL.revokeObjectURL(link.href);

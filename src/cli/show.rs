@@ -20,12 +20,17 @@ pub fn exec(arguments: Arguments) -> Ended {
     if arguments.output.format.is_none() && arguments.output.output.is_none() && std::io::stdout().is_terminal() {
         print_facts(&facts.map_err(query_failure)?);
     }
-    arguments.output.write(&summary.map_err(query_failure)?)
+    let summary = summary.map_err(query_failure)?;
+    let is_one = lake.sweeps().len() == 1;
+    arguments.output.write(&if is_one { summary.without(SWEEP) } else { summary })
 }
+
+/// The column that says the same in every row about one sweep.
+const SWEEP: &str = "sweep";
 
 /// The table of combinations of a sweep, as text.
 pub fn summary_table(sweep: &Path) -> Result<String, Failure> {
-    table(sweep, SUMMARY)
+    Ok(plain_table(&answer(sweep, SUMMARY)?.without(SWEEP)))
 }
 
 /// The start-up times of a sweep, as text: whatever the command measured.
@@ -54,8 +59,12 @@ pub fn failures_table(sweep: &Path) -> Result<String, Failure> {
 }
 
 fn table(sweep: &Path, sql: &str) -> Result<String, Failure> {
+    Ok(plain_table(&answer(sweep, sql)?))
+}
+
+fn answer(sweep: &Path, sql: &str) -> Result<Answer, Failure> {
     let lake = Lake::open(&[sweep.to_owned()]).map_err(query_failure)?;
-    Ok(plain_table(&block_on(lake.sql(sql))?.map_err(query_failure)?))
+    block_on(lake.sql(sql))?.map_err(query_failure)
 }
 
 fn print_facts(facts: &Answer) {

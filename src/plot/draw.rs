@@ -148,7 +148,6 @@ struct Layout {
     width: f64,
     height: f64,
     caption: Vec<String>,
-    title_height: f64,
     /// The frame of each panel, row by row.
     panels: Vec<Vec<LabelBox>>,
     legend: Legend,
@@ -274,7 +273,7 @@ impl Layout {
             true => (gap, height - gap - caption_height - below),
             false => (panels_width + gap, gap + title_height),
         };
-        Self { scale, width, height, caption, title_height, panels, legend, gap }
+        Self { scale, width, height, caption, panels, legend, gap }
     }
 }
 
@@ -344,7 +343,9 @@ impl Pen<'_, '_> {
         let middle_y = (first.top + last.top + last.height) / 2.0;
         let below = last.top + last.height + Text::Tick.height(self.scale) + layout.gap * 0.8;
         self.text(&figure.x.label, (middle_x, below), Text::Label, INK, (HPos::Center, VPos::Top))?;
-        let at = (layout.gap * 0.7, middle_y);
+        // A label longer than its panel stays on the picture.
+        let half = text_width(&figure.y.label, Text::Label, self.scale) / 2.0 + layout.gap * 0.5;
+        let at = (layout.gap * 0.7, middle_y.min(layout.height - half).max(half));
         self.rotated(&figure.y.label, at, Text::Label, FontTransform::Rotate270)
     }
 

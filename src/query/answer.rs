@@ -52,6 +52,16 @@ impl Answer {
         self.schema.fields().iter().map(|field| field.name().clone()).collect()
     }
 
+    /// The answer without one of its columns.
+    pub fn without(mut self, name: &str) -> Self {
+        if let Ok(index) = self.schema.index_of(name) {
+            self.batches.iter_mut().for_each(|batch| drop(batch.remove_column(index)));
+            let fields = self.schema.fields().iter().filter(|field| field.name() != name).cloned();
+            self.schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        }
+        self
+    }
+
     pub fn num_rows(&self) -> usize {
         self.batches.iter().map(RecordBatch::num_rows).sum()
     }

@@ -1,7 +1,7 @@
 //! Two parameters at once, as a table whose cells are tinted by their value.
 
 use super::ReportError;
-use super::view::cell;
+use super::table::cell;
 use crate::metric::label;
 use crate::plot::natural_order;
 use crate::query::{LOADS, Lake, Value, Varied, quoted};
@@ -12,6 +12,7 @@ pub struct HeatMap {
     pub corner: String,
     pub columns: Vec<String>,
     pub rows: Vec<(String, Vec<HeatCell>)>,
+    pub sql: String,
 }
 
 pub struct HeatCell {
@@ -34,7 +35,7 @@ pub async fn maps(lake: &Lake, varied: &[Varied]) -> Result<Vec<HeatMap>, Report
         );
         let cells = lake.sql(&sql).await?.rows();
         if !cells.is_empty() {
-            maps.push(map(metric, rows, columns, &cells));
+            maps.push(map(metric, [rows, columns], &cells, sql));
         }
     }
     Ok(maps)
@@ -64,7 +65,7 @@ async fn independent<'a>(lake: &Lake, varied: &'a [Varied]) -> Result<Vec<&'a Va
     Ok(kept)
 }
 
-fn map(metric: &str, rows: &Varied, columns: &Varied, cells: &[Vec<Value>]) -> HeatMap {
+fn map(metric: &str, [rows, columns]: [&Varied; 2], cells: &[Vec<Value>], sql: String) -> HeatMap {
     let name = |value: &Value| if *value == Value::Null { "(none)".to_owned() } else { value.to_text() };
     let names = |index: usize| {
         let mut names: Vec<String> = cells.iter().map(|cell| name(&cell[index])).collect();
@@ -93,5 +94,6 @@ fn map(metric: &str, rows: &Varied, columns: &Varied, cells: &[Vec<Value>]) -> H
         corner: format!("{} ↓ {} →", label(&rows.name), label(&columns.name)),
         rows: shown.collect(),
         columns: column_names,
+        sql,
     }
 }

@@ -3,8 +3,8 @@
 use super::ReportError;
 use super::charts::{self, Chart};
 use super::page::Theme;
-use super::view::{Told, cell};
-use crate::metric::label;
+use super::table::{cell, head};
+use super::view::Told;
 use crate::query::{Lake, Value};
 use askama::Template;
 use chrono::{DateTime, Local};
@@ -54,7 +54,7 @@ pub async fn render_index(
         written_at: now.format("%Y-%m-%d %H:%M").to_string(),
         version: env!("CARGO_PKG_VERSION"),
         trends: charts::trends(lake).await?,
-        columns: names[inner.clone()].iter().map(|name| label(name)).collect(),
+        columns: names[inner.clone()].iter().map(|name| head(name)).collect(),
         sweeps: sweeps.collect(),
         place: place.display().to_string(),
     };

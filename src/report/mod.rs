@@ -1,10 +1,17 @@
 //! The report: one HTML file that needs nothing else. Views are finished strings; the template only places them.
 
+mod certainty;
 mod charts;
 mod comparison;
+mod effects;
+mod facts;
+mod failures;
+mod headline;
 mod heat;
 mod index;
+mod notes;
 pub mod page;
+mod table;
 mod view;
 
 pub use comparison::{ComparisonView, TableView, render_comparison};

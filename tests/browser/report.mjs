@@ -36,6 +36,7 @@ before(async () => {
     "--serve-params", "serve.json", "--bench-params", "bench.json", "--num-runs", "1", "-o", "lake", "-e", "later");
   run("report", "lake/hostile", "lake/later", "-o", "both.html");
   run("report", "lake/hostile");
+  run("report", "lake/later", "-o", "later.html");
   run("report", "--lake", "lake", "-o", "index.html");
   browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
 });
@@ -99,8 +100,33 @@ test("tables sort, filter and download", async () => {
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download as CSV" }).click()]);
   const lines = fs.readFileSync(await download.path(), "utf8").trim().split("\n");
   assert.equal(lines.length, 3);
+  // A mean and its interval are a number each.
+  assert.match(lines[0], /,"Output throughput, mean of runs \(tok\/s\)","± Output throughput, mean of runs \(tok\/s\)",/);
+  assert.ok(lines.slice(1).every((line) => /^max_num_seqs=32,.*,2,0(,\d+(\.\d+)?){8}$/.test(line)), lines.join("\n"));
   assert.deepEqual(errors, []);
   await close();
+});
+
+test("numbers without intervals sort as numbers", async () => {
+  const { page, errors, close } = await open("later.html");
+  const table = page.locator("table.sortable");
+  await table.locator("th", { hasText: "Output throughput" }).getByRole("button").click();
+  const values = await table.locator("tbody tr").evaluateAll((rows) => rows.map((row) => Number(row.cells[4].textContent)));
+  assert.equal(values.length, 9);
+  assert.ok(values.every(Number.isFinite) && values.at(-1) > 1000, `${values}`);
+  assert.deepEqual(values, [...values].sort((a, b) => a - b));
+  assert.deepEqual(errors, []);
+  await close();
+});
+
+test("the contents lead to every section", async () => {
+  for (const name of ["report.html", "both.html"]) {
+    const { page, close } = await open(name);
+    const links = await page.$$eval("nav a", (all) => all.map((link) => link.hash.slice(1)));
+    const sections = await page.$$eval("main h2", (all) => all.map((head) => head.id).filter((id) => id && !/^verdict-[^1]/.test(id)));
+    assert.deepEqual(links, sections, name);
+    await close();
+  }
 });
 
 test("a hover reads the values", async () => {
@@ -133,6 +159,18 @@ test("dark is dark", async () => {
   const { page, close } = await open("report.html", { colorScheme: "dark" });
   const paper = await page.evaluate(() => getComputedStyle(document.body).backgroundColor.match(/\d+/g).slice(0, 3).map(Number));
   assert.ok(Math.max(...paper) < 40, `${paper}`);
+  // Charts too: the corner of one is seen dark.
+  const chart = page.locator("figure img").first();
+  await chart.scrollIntoViewIfNeeded();
+  const box = await chart.boundingBox();
+  const shot = await page.screenshot({ clip: { x: box.x + 4, y: box.y + 20, width: 2, height: 2 } });
+  const corner = await page.evaluate(async (data) => {
+    const picture = await createImageBitmap(new Blob([Uint8Array.from(data)], { type: "image/png" }));
+    const canvas = new OffscreenCanvas(2, 2).getContext("2d");
+    canvas.drawImage(picture, 0, 0);
+    return Array.from(canvas.getImageData(0, 0, 1, 1).data);
+  }, Array.from(shot));
+  assert.ok(Math.max(...corner.slice(0, 3)) < 60, `${corner}`);
   await close();
 });
 

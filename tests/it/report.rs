@@ -19,7 +19,7 @@ fn a_report_holds_everything_and_needs_nothing() {
     let html = scratch.read("results/x/report.html");
     for text in [
         "<h1>Sweep x</h1>",
-        "Highest throughput",
+        "Highest output throughput",
         "Pareto frontier",
         "Performance curves",
         "Every combination",
@@ -58,7 +58,7 @@ fn a_report_tells_what_is_known_of_the_frozen_sample() {
         "P99 of only 32 requests in some runs",
         // Main effects and shares, from DuckDB: 118.6 % and 0.9996.
         "<td>+118.6 %</td>",
-        "<td>100.0 %</td>",
+        "max_concurrency <span class=\"quiet\">explains 100.0 %</span>",
         "Max num seqs ↓ Max concurrency →",
         "E2E latency, the tail",
         "sweeplake serve --serve-cmd &#39;sweeplake sim m --port 9321 --speed 10&#39;",
@@ -117,7 +117,8 @@ fn failures_are_told_with_their_logs() {
     assert_eq!(scratch.serve(&sim, &bench, &["-e", "x"]).code, Some(1));
     scratch.ok(&["report", "results/x"]);
     let html = scratch.read("results/x/report.html");
-    assert!(html.contains("server_exited") && html.contains("engine core died"), "the failure is not told");
+    assert!(html.contains("engine core died"), "the log is not told");
+    assert!(html.contains("<strong>server_exited</strong>") && html.contains(": run 1</li>"), "the run is not told");
 }
 
 #[test]

@@ -1,0 +1,10 @@
+-- What each sweep measured.
+-- Columns: sweep, models, runs, failed, combinations
+SELECT
+    sweep,
+    string_agg(DISTINCT model_id, ', ') AS models,
+    count(*) AS runs,
+    count(*) FILTER (WHERE status = 'failed') AS failed,
+    count(DISTINCT combination) AS combinations
+FROM runs
+GROUP BY sweep
