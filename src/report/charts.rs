@@ -199,6 +199,7 @@ const DISTRIBUTION: &str = include_str!("../../queries/distribution.sql");
 /// How the requests of some combinations are distributed: their shares, and the tail by itself.
 pub async fn distributions(lake: &Lake, combinations: &[(String, String)]) -> Result<Vec<Chart>, ReportError> {
     let ids = combinations.iter().map(|(id, _)| literal(id)).collect::<Vec<_>>().join(", ");
+    let (names, common) = told_apart(combinations.iter().map(|(_, name)| name.as_str()).collect());
     let mut sketches = Vec::new();
     for (latency, name) in [("e2el_ms", "E2E latency"), ("ttft_ms", "TTFT")] {
         let sql = fill(DISTRIBUTION, &[("latency", latency), ("combinations", &ids)]);
@@ -211,29 +212,38 @@ pub async fn distributions(lake: &Lake, combinations: &[(String, String)]) -> Re
                 let own = rows.iter().filter(|row| row[1].to_text() == id);
                 own.filter_map(|row| Some((row[2].as_f64()?, share(row[3].as_f64()?)))).collect()
             };
-            combinations.iter().map(|(id, name)| (name.clone(), of(id))).collect()
+            combinations.iter().zip(&names).map(|((id, _), name)| (name.clone(), of(id))).collect()
         };
         let axis = format!("{name} (ms)");
-        sketches.push(Sketch {
-            heading: format!("{name} of all requests"),
-            figure: lines_figure(
-                &named(|share| share),
-                (&axis, Scale::Log),
-                ("Share of requests that take at most as long", Scale::Linear),
-            ),
-            sql: sql.clone(),
-        });
-        sketches.push(Sketch {
-            heading: format!("{name}, the tail"),
-            figure: lines_figure(
-                &named(|share| 1.0 - share),
-                (&axis, Scale::Log),
-                ("Share of requests that take longer", Scale::Log),
-            ),
-            sql,
-        });
+        let mut whole = lines_figure(
+            &named(|share| share),
+            (&axis, Scale::Log),
+            ("Share of requests that take at most as long", Scale::Linear),
+        );
+        let mut tail = lines_figure(
+            &named(|share| 1.0 - share),
+            (&axis, Scale::Log),
+            ("Share of requests that take longer", Scale::Log),
+        );
+        [&mut whole, &mut tail].into_iter().for_each(|figure| figure.caption.extend(common.clone()));
+        sketches.push(Sketch { heading: format!("{name} of all requests"), figure: whole, sql: sql.clone() });
+        sketches.push(Sketch { heading: format!("{name}, the tail"), figure: tail, sql });
     }
     drawn(sketches)
+}
+
+/// Names of combinations without what all of them share, and what that is.
+fn told_apart(names: Vec<&str>) -> (Vec<String>, Option<String>) {
+    let words = |name: &str| name.split(' ').filter(|word| *word != "·").map(str::to_owned).collect::<Vec<_>>();
+    let is_common = |word: &String| names.len() > 1 && names.iter().all(|name| words(name).contains(word));
+    let common: Vec<String> = words(names.first().unwrap_or(&"")).into_iter().filter(is_common).collect();
+    let own = |name: &&str| words(name).into_iter().filter(|word| !common.contains(word)).collect::<Vec<_>>().join(" ");
+    let short: Vec<String> = names.iter().map(own).collect();
+    // A name of nothing but what is common would be empty.
+    match common.is_empty() || short.iter().any(String::is_empty) {
+        true => (names.iter().map(|name| (*name).to_owned()).collect(), None),
+        false => (short, Some(format!("All with {}.", common.join(" ")))),
+    }
 }
 
 /// How the combinations that several sweeps have moved from sweep to sweep: those that moved most.
@@ -299,4 +309,18 @@ fn alternative(heading: &str, figure: &Figure) -> String {
 /// A label without its unit.
 fn plain(label: &str) -> &str {
     label.split(" (").next().unwrap_or(label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::told_apart;
+
+    #[test]
+    fn names_lose_what_all_of_them_share() {
+        let (names, common) = told_apart(vec!["a=1 b=2 · c=3", "a=1 b=4 · c=5"]);
+        assert_eq!((names, common.as_deref()), (vec!["b=2 c=3".into(), "b=4 c=5".into()], Some("All with a=1.")));
+        let (names, common) = told_apart(vec!["a=1", "a=1 · c=5"]);
+        assert_eq!((names, common), (vec!["a=1".to_owned(), "a=1 · c=5".into()], None));
+        assert_eq!(told_apart(vec!["a=1"]), (vec!["a=1".into()], None));
+    }
 }
