@@ -4,6 +4,7 @@ FOLDER/runs: a lake of 100 sweeps with together RUNS (1,000,000) runs of 80 colu
 FOLDER/requests: a lake of 10 sweeps with together REQUESTS (50,000,000) requests of 10,000 runs.
 FOLDER/loose: one sweep of 10,000 runs in a file each, as an interrupted sweep leaves them.
 FOLDER/ten: ten sweeps of 36 runs.
+FOLDER/many: 10,000 sweeps of 36 runs, each in its own file.
 FOLDER/vllm: 2,000 combinations x 3 runs as `vllm bench sweep` writes them, by benches/make_vllm_folder.py.
 Needs numpy and pyarrow.
 """
@@ -108,10 +109,13 @@ def main():
         folder = top / "loose" / "sweep" / f"SERVE--a={run // 3}"
         folder.mkdir(exist_ok=True)
         pq.write_table(table.slice(run, 1), folder / f"run={run % 3}.parquet", compression="none", use_dictionary=False, write_statistics=False)
-    for number in range(10):
-        folder = top / "ten" / f"sweep{number:03}"
-        manifest(folder, folder.name, 36)
-        pq.write_table(runs_table(folder.name, number * 36, 36), folder / "runs.parquet", compression="zstd")
+    for name, sweeps in [("ten", 10), ("many", 10_000)]:
+        table = runs_table("", 0, sweeps * 36)
+        for number in range(sweeps):
+            folder = top / name / f"sweep{number:05}"
+            manifest(folder, folder.name, 36)
+            own = table.slice(number * 36, 36).set_column(0, "sweep", pa.array([folder.name] * 36))
+            pq.write_table(own, folder / "runs.parquet", compression="zstd")
     script = pathlib.Path(__file__).with_name("make_vllm_folder.py")
     subprocess.run([sys.executable, str(script), str(top / "vllm")], check=True)
     for summary in (top / "vllm").glob("**/summary.json"):

@@ -117,7 +117,7 @@ impl Sweep {
             }
             (Origin::Own(_), Table::Requests) => self.loose_requests(),
         };
-        Ok(Stored { files, ..Stored::default() })
+        Ok(Stored::of_files(files))
     }
 
     fn loose_requests(&self) -> Vec<Url> {
@@ -176,7 +176,7 @@ pub enum Source {
         files: Vec<Url>,
         name: String,
     },
-    /// Files of one run each.
+    /// Files of few rows each.
     Loose {
         files: Vec<PathBuf>,
         name: Option<String>,

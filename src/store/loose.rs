@@ -1,5 +1,5 @@
-//! Files of one run each. Thousands of them look alike: what they share is parsed once, and of each file only the columns
-//! that are asked for.
+//! Files of few rows: of one run, or of a small sweep. Thousands of them look alike: what they share is parsed once, and of each
+//! file only the columns that are asked for.
 
 use super::StoreError;
 use super::parquet::{check_version, without_metadata};
@@ -15,14 +15,23 @@ use parquet::schema::types::SchemaDescPtr;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Files of few rows whose columns are known.
 #[derive(Debug)]
 pub struct LooseRows {
-    files: Vec<(PathBuf, usize)>,
+    files: Vec<LooseFile>,
     kinds: Vec<Kind>,
+    /// Files that are read as one batch: what follows costs less for few batches than for many.
+    batches: Vec<Range<usize>>,
+}
+
+#[derive(Debug)]
+struct LooseFile {
+    path: PathBuf,
+    kind: usize,
 }
 
 /// What alike files share.
@@ -32,30 +41,39 @@ struct Kind {
     arrow: SchemaRef,
 }
 
-/// Files that become one batch: what follows costs less for few batches than for many.
+/// A larger file is worth a plan of its own: parts of it can be skipped, and its parts be shared by cores.
+const LARGEST: u64 = 256 * 1024;
+
 const FILES_IN_A_BATCH: usize = 256;
+const BYTES_IN_A_BATCH: usize = 8 * 1024 * 1024;
+
+/// Whether a file of our disk is one of few rows.
+pub fn is_small(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| metadata.len() <= LARGEST)
+}
 
 /// The key of the Arrow schema in a footer. Behind it stand only the file's other keys and who wrote it: no numbers of its rows.
 const SCHEMA_KEY: &[u8] = b"ARROW:schema";
 
 impl LooseRows {
     pub fn open(paths: Vec<PathBuf>) -> Result<Self, StoreError> {
-        let keys = paths.par_iter().map(|path| footer_key(path)).collect::<Result<Vec<_>, _>>()?;
+        let footers = paths.par_iter().map(|path| footer(path)).collect::<Result<Vec<_>, _>>()?;
         let mut kind_of: HashMap<Key, usize> = HashMap::new();
         let mut kinds = Vec::new();
         let mut files = Vec::with_capacity(paths.len());
-        for (path, key) in paths.into_iter().zip(keys) {
-            let kind = match key.and_then(|key| kind_of.get(&key)) {
+        for (path, footer) in paths.into_iter().zip(&footers) {
+            let kind = match footer.key.and_then(|key| kind_of.get(&key)) {
                 Some(kind) => *kind,
                 None => {
                     kinds.push(Kind::of(&path)?);
-                    kind_of.extend(key.map(|key| (key, kinds.len() - 1)));
+                    kind_of.extend(footer.key.map(|key| (key, kinds.len() - 1)));
                     kinds.len() - 1
                 }
             };
-            files.push((path, kind));
+            files.push(LooseFile { path, kind });
         }
-        Ok(Self { files, kinds })
+        let sizes: Vec<usize> = footers.iter().map(|footer| footer.file_size).collect();
+        Ok(Self { files, kinds, batches: batches(&sizes) })
     }
 
     pub fn is_empty(&self) -> bool {
@@ -66,26 +84,57 @@ impl LooseRows {
         self.kinds.iter().map(|kind| kind.arrow.as_ref())
     }
 
+    /// In how many batches the rows come.
+    pub fn num_batches(&self) -> usize {
+        self.batches.len()
+    }
+
+    /// The rows of some files, with the columns of the schema.
+    pub fn read_batch(&self, index: usize, schema: &SchemaRef) -> Result<RecordBatch, StoreError> {
+        let files = &self.files[self.batches[index].clone()];
+        let projections: Vec<Projection> = self.kinds.iter().map(|kind| kind.projection(schema)).collect();
+        let read = files.iter().map(|file| read(&file.path, &self.kinds[file.kind], &projections[file.kind], schema));
+        let read = read.collect::<Result<Vec<_>, _>>()?;
+        concat_batches(schema, &read).map_err(StoreError::data(&files[0].path))
+    }
+
     /// The rows of all files, in their order, with the columns of the schema.
     pub fn read(&self, schema: &SchemaRef) -> Result<Vec<RecordBatch>, StoreError> {
-        let masks: Vec<Projection> = self.kinds.iter().map(|kind| kind.projection(schema)).collect();
-        let batches = self.files.par_chunks(FILES_IN_A_BATCH).map(|files| {
-            let read = files.iter().map(|(path, kind)| read(path, &self.kinds[*kind], &masks[*kind], schema));
-            let read = read.collect::<Result<Vec<_>, _>>()?;
-            concat_batches(schema, &read).map_err(StoreError::data(&files[0].0))
-        });
-        batches.collect()
+        (0..self.num_batches()).into_par_iter().map(|index| self.read_batch(index, schema)).collect()
     }
+}
+
+/// Files of these sizes in batches of so many, and of so many bytes.
+fn batches(sizes: &[usize]) -> Vec<Range<usize>> {
+    let mut batches: Vec<Range<usize>> = Vec::new();
+    let mut bytes = 0;
+    for (index, size) in sizes.iter().enumerate() {
+        match batches.last_mut() {
+            Some(batch) if batch.len() < FILES_IN_A_BATCH && bytes + size <= BYTES_IN_A_BATCH => batch.end += 1,
+            _ => {
+                batches.push(index..index + 1);
+                bytes = 0;
+            }
+        }
+        bytes += size;
+    }
+    batches
 }
 
 type Key = [u8; 32];
 
-/// What tells kinds of files apart without parsing their footers; nothing for a file that another program wrote.
-fn footer_key(path: &Path) -> Result<Option<Key>, StoreError> {
+struct Footer {
+    file_size: usize,
+    /// What tells kinds of files apart without parsing their footers; nothing for a file that another program wrote.
+    key: Option<Key>,
+}
+
+fn footer(path: &Path) -> Result<Footer, StoreError> {
     let bytes = std::fs::read(path).map_err(StoreError::io(path))?;
     let found = memchr::memmem::rfind(&bytes, SCHEMA_KEY);
     // The last eight bytes are the footer's length and the magic number.
-    Ok(found.and_then(|start| bytes.get(start..bytes.len().checked_sub(8)?)).map(|end| Sha256::digest(end).into()))
+    let end = found.and_then(|start| bytes.get(start..bytes.len().checked_sub(8)?));
+    Ok(Footer { file_size: bytes.len(), key: end.map(|end| Sha256::digest(end).into()) })
 }
 
 struct Projection {
@@ -128,4 +177,17 @@ fn read(path: &Path, kind: &Kind, projection: &Projection, schema: &SchemaRef) -
     let batches = reader.collect::<Result<Vec<_>, _>>().map_err(StoreError::data(path))?;
     let batch = concat_batches(&projection.schema, &batches).map_err(StoreError::data(path))?;
     fit(schema, &batch).map_err(StoreError::data(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_have_an_end_in_files_and_in_bytes() {
+        assert!(batches(&[]).is_empty());
+        assert_eq!(batches(&[1; 600]), [0..256, 256..512, 512..600]);
+        let large = BYTES_IN_A_BATCH / 2;
+        assert_eq!(batches(&[large, large, 1, large * 3, 1, 1]), [0..2, 2..3, 3..4, 4..6]);
+    }
 }

@@ -1,6 +1,7 @@
 //! The tables that a sweep's folder holds, and where their rows lie.
 
 use super::layout;
+use super::loose::is_small;
 use arrow::array::RecordBatch;
 use std::path::PathBuf;
 use url::Url;
@@ -34,7 +35,21 @@ impl Table {
 #[derive(Clone, Debug, Default)]
 pub struct Stored {
     pub files: Vec<Url>,
-    /// Files of one run each.
+    /// Files of few rows each.
     pub loose: Vec<PathBuf>,
     pub rows: Vec<RecordBatch>,
+}
+
+impl Stored {
+    /// Rows in files, the small ones by themselves.
+    pub fn of_files(files: Vec<Url>) -> Self {
+        let mut stored = Self::default();
+        for file in files {
+            match file.to_file_path() {
+                Ok(path) if is_small(&path) => stored.loose.push(path),
+                _ => stored.files.push(file),
+            }
+        }
+        stored
+    }
 }
