@@ -497,33 +497,34 @@ impl Comparison {
             let pooled = self.pooled(metric, matched);
             let interval = pooled.and_then(|pooled| pooled.interval);
             vec![
-                ("base".to_owned(), self.base.sweep.as_str().into()),
-                ("candidate".to_owned(), self.candidate.sweep.as_str().into()),
-                ("metric".to_owned(), metric.into()),
-                ("combination".to_owned(), matched.label.as_str().into()),
-                ("base_mean".to_owned(), change.base_mean.into()),
-                ("candidate_mean".to_owned(), change.candidate_mean.into()),
-                ("base_runs".to_owned(), (change.base_runs as i64).into()),
-                ("candidate_runs".to_owned(), (change.candidate_runs as i64).into()),
-                ("change".to_owned(), change.ratio.into()),
-                ("change_low".to_owned(), change.interval.map(|interval| interval.0).into()),
-                ("change_high".to_owned(), change.interval.map(|interval| interval.1).into()),
-                ("p_value".to_owned(), change.p_value.into()),
-                ("q_value".to_owned(), change.q_value.into()),
-                ("detectable".to_owned(), change.detectable.into()),
-                ("pooled_base".to_owned(), pooled.map(|pooled| pooled.base).into()),
-                ("pooled_candidate".to_owned(), pooled.map(|pooled| pooled.candidate).into()),
-                ("pooled_change".to_owned(), pooled.map(|pooled| pooled.change).into()),
-                ("pooled_low".to_owned(), interval.map(|interval| interval.0).into()),
-                ("pooled_high".to_owned(), interval.map(|interval| interval.1).into()),
-                ("verdict".to_owned(), Cell::from(change.verdict.as_str())),
+                ("base".into(), self.base.sweep.as_str().into()),
+                ("candidate".into(), self.candidate.sweep.as_str().into()),
+                ("metric".into(), metric.into()),
+                ("combination".into(), matched.label.as_str().into()),
+                ("base_mean".into(), change.base_mean.into()),
+                ("candidate_mean".into(), change.candidate_mean.into()),
+                ("base_runs".into(), (change.base_runs as i64).into()),
+                ("candidate_runs".into(), (change.candidate_runs as i64).into()),
+                ("change".into(), change.ratio.into()),
+                ("change_low".into(), change.interval.map(|interval| interval.0).into()),
+                ("change_high".into(), change.interval.map(|interval| interval.1).into()),
+                ("p_value".into(), change.p_value.into()),
+                ("q_value".into(), change.q_value.into()),
+                ("detectable".into(), change.detectable.into()),
+                ("pooled_base".into(), pooled.map(|pooled| pooled.base).into()),
+                ("pooled_candidate".into(), pooled.map(|pooled| pooled.candidate).into()),
+                ("pooled_change".into(), pooled.map(|pooled| pooled.change).into()),
+                ("pooled_low".into(), interval.map(|interval| interval.0).into()),
+                ("pooled_high".into(), interval.map(|interval| interval.1).into()),
+                ("verdict".into(), Cell::from(change.verdict.as_str())),
             ]
         };
         self.changes().into_iter().map(row).collect()
     }
 
     fn json(&self) -> Value {
-        let object = |row: Row| Value::Object(row.into_iter().map(|(name, cell)| (name, cell.to_json())).collect());
+        let object =
+            |row: Row| Value::Object(row.into_iter().map(|(name, cell)| (name.into_owned(), cell.to_json())).collect());
         let overall = self.metrics.iter().zip(&self.judged).map(|(metric, (_, overall))| {
             json!({
                 "metric": metric, "change": overall.ratio, "change_low": overall.interval.map(|interval| interval.0),

@@ -96,11 +96,11 @@ fn row_of(one: &Followed, points: &[ChangePoint], sweeps: &[String]) -> Row {
     let last = measured.next_back();
     let changes = points.iter().map(|point| format!("{}: {:+.1} %", sweeps[point.at], point.change * 100.0));
     vec![
-        ("combination".to_owned(), one.label.as_str().into()),
-        ("sweeps".to_owned(), (one.runs.iter().filter(|runs| !runs.is_empty()).count() as i64).into()),
-        ("first".to_owned(), first.into()),
-        ("last".to_owned(), last.into()),
-        ("change".to_owned(), first.zip(last).map(|(first, last)| last / first - 1.0).into()),
-        ("change_points".to_owned(), Cell::Text(changes.collect::<Vec<_>>().join(", "))),
+        ("combination".into(), one.label.as_str().into()),
+        ("sweeps".into(), (one.runs.iter().filter(|runs| !runs.is_empty()).count() as i64).into()),
+        ("first".into(), first.into()),
+        ("last".into(), last.into()),
+        ("change".into(), first.zip(last).map(|(first, last)| last / first - 1.0).into()),
+        ("change_points".into(), Cell::Text(changes.collect::<Vec<_>>().join(", "))),
     ]
 }

@@ -53,7 +53,7 @@ fn render_band(tree: &Tree, (width, height): (u32, u32), rows: Range<u32>, band:
     Ok(())
 }
 
-/// A chart has a few hundred colours, most of them on the edges of letters and lines: a palette makes it a third of the size.
+/// A chart has a few hundred colours, most of them on the edges of letters and lines: a palette makes it a quarter of the size.
 fn encode(pixels: &[u8], width: u32, height: u32) -> Result<Vec<u8>, png::EncodingError> {
     let mut bytes = Vec::new();
     let mut encoder = Encoder::new(&mut bytes, width, height);
@@ -108,8 +108,11 @@ impl Palette {
     }
 
     fn indices(&self, pixels: &[u8]) -> Vec<u8> {
-        let runs = colors(pixels).chunk_by(PartialEq::eq);
-        runs.flat_map(|run| std::iter::repeat_n(self.index_of[&run[0]], run.len())).collect()
+        let mut indices = Vec::with_capacity(pixels.len() / BYTES_PER_PIXEL);
+        for run in colors(pixels).chunk_by(PartialEq::eq) {
+            indices.resize(indices.len() + run.len(), self.index_of[&run[0]]);
+        }
+        indices
     }
 }
 

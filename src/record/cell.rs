@@ -1,6 +1,7 @@
 //! One value of a table row, before it has a column type.
 
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
@@ -17,7 +18,7 @@ pub enum Cell {
 }
 
 /// A row by column name, in the order in which the columns should stand.
-pub type Row = Vec<(String, Cell)>;
+pub type Row = Vec<(Cow<'static, str>, Cell)>;
 
 impl Cell {
     /// A JSON value as a cell. The texts by which Python and vLLM write numbers that JSON lacks (`inf`, `-inf`,

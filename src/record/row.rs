@@ -111,21 +111,21 @@ impl RunRecord {
             });
             let e2el = e2el.filter(|_| !failed);
             vec![
-                ("sweep".to_owned(), self.sweep.as_str().into()),
-                ("combination".to_owned(), self.combination.id.as_str().into()),
-                ("run_id".to_owned(), self.run_id.as_str().into()),
-                ("run_number".to_owned(), self.run_number.into()),
-                ("request_index".to_owned(), (index as i64).into()),
-                ("start_s".to_owned(), seconds("start_times", index).map(|start| start - first_start).into()),
-                ("input_len".to_owned(), at("input_lens", index).and_then(Value::as_i64).into()),
-                ("output_len".to_owned(), output_len.into()),
-                ("ttft_ms".to_owned(), ttft.into()),
-                ("tpot_ms".to_owned(), tpot(ttft, e2el, output_len).into()),
-                ("e2el_ms".to_owned(), e2el.into()),
-                ("queue_time_ms".to_owned(), seconds("queue_times", index).map(to_ms).into()),
-                ("itls_ms".to_owned(), itls.map_or(Cell::Null, Cell::Floats)),
-                ("ok".to_owned(), error.map_or(Cell::Null, |_| Cell::Bool(!failed))),
-                ("error".to_owned(), error.filter(|error| !error.is_empty()).into()),
+                ("sweep".into(), self.sweep.as_str().into()),
+                ("combination".into(), self.combination.id.as_str().into()),
+                ("run_id".into(), self.run_id.as_str().into()),
+                ("run_number".into(), self.run_number.into()),
+                ("request_index".into(), (index as i64).into()),
+                ("start_s".into(), seconds("start_times", index).map(|start| start - first_start).into()),
+                ("input_len".into(), at("input_lens", index).and_then(Value::as_i64).into()),
+                ("output_len".into(), output_len.into()),
+                ("ttft_ms".into(), ttft.into()),
+                ("tpot_ms".into(), tpot(ttft, e2el, output_len).into()),
+                ("e2el_ms".into(), e2el.into()),
+                ("queue_time_ms".into(), seconds("queue_times", index).map(to_ms).into()),
+                ("itls_ms".into(), itls.map_or(Cell::Null, Cell::Floats)),
+                ("ok".into(), error.map_or(Cell::Null, |_| Cell::Bool(!failed))),
+                ("error".into(), error.filter(|error| !error.is_empty()).into()),
             ]
         });
         rows.collect()
@@ -179,7 +179,7 @@ fn measured_columns(values: &Map<String, Value>) -> Row {
         // Keys differ, but two spellings of one may become the same name.
         has_renamed |= name != *key;
         if !has_renamed || !row.iter().any(|(known, _)| *known == name) {
-            row.push((name, Cell::of_json(value)));
+            row.push((name.into(), Cell::of_json(value)));
         }
     }
     row

@@ -1,6 +1,7 @@
 //! The charts of a report, each with its query and its alternative text.
 
 use super::ReportError;
+use super::names::told_apart;
 use crate::metric::label;
 use crate::plan::params_text;
 use crate::plot::{
@@ -13,7 +14,9 @@ use base64::engine::general_purpose::STANDARD;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
-const SIZE: Size = Size { panel_height_in: 4.0, dpi: 144.0, magnified: 1.3 };
+/// Of a chart that stands beside another, and of one that stands alone.
+const BESIDE: Size = Size { panel_height_in: 4.0, dpi: 144.0, magnified: 1.3 };
+const ALONE: Size = Size { panel_height_in: 5.0, dpi: 144.0, magnified: 1.0 };
 
 /// A chart, ready for the page.
 pub struct Chart {
@@ -37,6 +40,7 @@ struct Sketch {
     heading: String,
     figure: Figure,
     sql: String,
+    size: Size,
 }
 
 /// The curves that every sweep has, as far as its data allow.
@@ -69,6 +73,7 @@ pub async fn curves(lake: &Lake, varied: &[Varied]) -> Result<Vec<Chart>, Report
                 heading: format!("{} against {}", plain(&label(y)), plain(&label(x)).to_lowercase()),
                 figure: drawn.figure,
                 sql: curves.sql.clone(),
+                size: BESIDE,
             })),
             Err(error) => skip_what_is_missing(error)?,
         }
@@ -108,7 +113,7 @@ pub async fn pareto(lake: &Lake, varied: &[Varied]) -> Result<Vec<Chart>, Report
     match request.draw(lake).await {
         Ok(frontier) => {
             let heading = "Throughput per GPU against throughput per user".to_owned();
-            drawn(vec![Sketch { heading, figure: frontier.figure, sql: frontier.sql }])
+            drawn(vec![Sketch { heading, figure: frontier.figure, sql: frontier.sql, size: ALONE }])
         }
         Err(error) => skip_what_is_missing(error).map(|()| Vec::new()),
     }
@@ -124,14 +129,14 @@ pub async fn slas(lake: &Lake) -> Result<Vec<Chart>, ReportError> {
     let sketches = charts.map(|mut chart| {
         // The heading of the page says what the title of a picture that stands alone says.
         let heading = std::mem::take(&mut chart.figure.title);
-        Sketch { heading, figure: chart.figure, sql: chart.sql }
+        Sketch { heading, figure: chart.figure, sql: chart.sql, size: BESIDE }
     });
     drawn(sketches.collect())
 }
 
 /// A chart that was made elsewhere.
 pub fn chart_of(heading: &str, figure: Figure, sql: &str) -> Result<Chart, ReportError> {
-    Ok(draw(Sketch { heading: heading.into(), figure, sql: sql.into() })?)
+    Ok(draw(Sketch { heading: heading.into(), figure, sql: sql.into(), size: ALONE })?)
 }
 
 /// A page of more would be too large to send around; the others are in the sweep's folder.
@@ -151,8 +156,8 @@ fn drawn(sketches: Vec<Sketch>) -> Result<Vec<Chart>, ReportError> {
 }
 
 fn draw(sketch: Sketch) -> Result<Chart, PlotError> {
-    let (width, height) = SIZE.pixels(&sketch.figure);
-    let png = to_png(&to_svg(&sketch.figure, SIZE)?, width, height)?;
+    let (width, height) = sketch.size.pixels(&sketch.figure);
+    let png = to_png(&to_svg(&sketch.figure, sketch.size)?, width, height)?;
     Ok(Chart {
         alt: alternative(&sketch.heading, &sketch.figure),
         heading: sketch.heading,
@@ -164,7 +169,7 @@ fn draw(sketch: Sketch) -> Result<Chart, PlotError> {
             all => format!("{all} points"),
         },
         csv: csv(&sketch.figure),
-        places: place_list(&sketch.figure),
+        places: place_list(&sketch.figure, sketch.size),
         x_label: sketch.figure.x.label.clone(),
         y_label: sketch.figure.y.label.clone(),
         sql: sketch.sql,
@@ -185,8 +190,8 @@ fn csv(figure: &Figure) -> String {
 }
 
 /// `0.25,0.5;…`: the places of the points of [`csv`], empty for one that is not on the chart.
-fn place_list(figure: &Figure) -> String {
-    let places = places(figure, SIZE).into_iter().take(MOST_ROWS);
+fn place_list(figure: &Figure, size: Size) -> String {
+    let places = places(figure, size).into_iter().take(MOST_ROWS);
     let texts = places.map(|place| place.map_or(String::new(), |(x, y)| format!("{x:.4},{y:.4}")));
     texts.collect::<Vec<_>>().join(";")
 }
@@ -199,7 +204,7 @@ const DISTRIBUTION: &str = include_str!("../../queries/distribution.sql");
 /// How the requests of some combinations are distributed: their shares, and the tail by itself.
 pub async fn distributions(lake: &Lake, combinations: &[(String, String)]) -> Result<Vec<Chart>, ReportError> {
     let ids = combinations.iter().map(|(id, _)| literal(id)).collect::<Vec<_>>().join(", ");
-    let (names, common) = told_apart(combinations.iter().map(|(_, name)| name.as_str()).collect());
+    let (names, common) = told_apart(&combinations.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>());
     let mut sketches = Vec::new();
     for (latency, name) in [("e2el_ms", "E2E latency"), ("ttft_ms", "TTFT")] {
         let sql = fill(DISTRIBUTION, &[("latency", latency), ("combinations", &ids)]);
@@ -225,25 +230,18 @@ pub async fn distributions(lake: &Lake, combinations: &[(String, String)]) -> Re
             (&axis, Scale::Log),
             ("Share of requests that take longer", Scale::Log),
         );
-        [&mut whole, &mut tail].into_iter().for_each(|figure| figure.caption.extend(common.clone()));
-        sketches.push(Sketch { heading: format!("{name} of all requests"), figure: whole, sql: sql.clone() });
-        sketches.push(Sketch { heading: format!("{name}, the tail"), figure: tail, sql });
+        [&mut whole, &mut tail]
+            .into_iter()
+            .for_each(|figure| figure.caption.extend(common.iter().map(|common| format!("All with {common}."))));
+        sketches.push(Sketch {
+            heading: format!("{name} of all requests"),
+            figure: whole,
+            sql: sql.clone(),
+            size: BESIDE,
+        });
+        sketches.push(Sketch { heading: format!("{name}, the tail"), figure: tail, sql, size: BESIDE });
     }
     drawn(sketches)
-}
-
-/// Names of combinations without what all of them share, and what that is.
-fn told_apart(names: Vec<&str>) -> (Vec<String>, Option<String>) {
-    let words = |name: &str| name.split(' ').filter(|word| *word != "·").map(str::to_owned).collect::<Vec<_>>();
-    let is_common = |word: &String| names.len() > 1 && names.iter().all(|name| words(name).contains(word));
-    let common: Vec<String> = words(names.first().unwrap_or(&"")).into_iter().filter(is_common).collect();
-    let own = |name: &&str| words(name).into_iter().filter(|word| !common.contains(word)).collect::<Vec<_>>().join(" ");
-    let short: Vec<String> = names.iter().map(own).collect();
-    // A name of nothing but what is common would be empty.
-    match common.is_empty() || short.iter().any(String::is_empty) {
-        true => (names.iter().map(|name| (*name).to_owned()).collect(), None),
-        false => (short, Some(format!("All with {}.", common.join(" ")))),
-    }
 }
 
 /// How the combinations that several sweeps have moved from sweep to sweep: those that moved most.
@@ -279,7 +277,8 @@ pub async fn trends(lake: &Lake) -> Result<Vec<Chart>, ReportError> {
             continue;
         }
         let series: Vec<SeriesOverSweeps> = series.into_iter().map(|(_, one)| one).collect();
-        sketches.push(Sketch { heading: label(metric), figure: trend_figure(&series, &label(metric), &sweeps), sql });
+        let figure = trend_figure(&series, &label(metric), &sweeps);
+        sketches.push(Sketch { heading: label(metric), figure, sql, size: BESIDE });
     }
     drawn(sketches)
 }
@@ -309,18 +308,4 @@ fn alternative(heading: &str, figure: &Figure) -> String {
 /// A label without its unit.
 fn plain(label: &str) -> &str {
     label.split(" (").next().unwrap_or(label)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::told_apart;
-
-    #[test]
-    fn names_lose_what_all_of_them_share() {
-        let (names, common) = told_apart(vec!["a=1 b=2 · c=3", "a=1 b=4 · c=5"]);
-        assert_eq!((names, common.as_deref()), (vec!["b=2 c=3".into(), "b=4 c=5".into()], Some("All with a=1.")));
-        let (names, common) = told_apart(vec!["a=1", "a=1 · c=5"]);
-        assert_eq!((names, common), (vec!["a=1".to_owned(), "a=1 · c=5".into()], None));
-        assert_eq!(told_apart(vec!["a=1"]), (vec!["a=1".into()], None));
-    }
 }

@@ -9,6 +9,7 @@ mod failures;
 mod headline;
 mod heat;
 mod index;
+mod names;
 mod notes;
 pub mod page;
 mod table;

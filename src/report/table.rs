@@ -1,5 +1,6 @@
 //! Answers as tables of finished strings.
 
+use super::names::told_apart;
 use crate::metric::label;
 use crate::plan::params_text;
 use crate::query::{Answer, Value};
@@ -10,6 +11,8 @@ use std::collections::HashSet;
 pub struct Table {
     pub columns: Vec<String>,
     pub rows: Vec<Vec<String>>,
+    /// Parameters that all rows share.
+    pub common: Vec<String>,
     pub sql: String,
 }
 
@@ -26,13 +29,21 @@ impl Table {
             (Value::Float(mean), Some(Value::Float(half))) if is_interval(index + 1) => with_interval(*mean, *half),
             (value, _) => cell(value),
         };
-        Self {
-            columns: kept.iter().map(|index| head(&columns[*index])).collect(),
-            rows: rows.iter().map(|row| kept.iter().map(|index| text(row, *index)).collect()).collect(),
-            sql: sql.to_owned(),
+        let mut texts: Vec<Vec<String>> =
+            rows.iter().map(|row| kept.iter().map(|index| text(row, *index)).collect()).collect();
+        let mut common = Vec::new();
+        for (place, _) in kept.iter().enumerate().filter(|(_, index)| SIDES.contains(&columns[**index].as_str())) {
+            let (names, shared) = told_apart(&texts.iter().map(|row| row[place].as_str()).collect::<Vec<_>>());
+            texts.iter_mut().zip(names).for_each(|(row, name)| row[place] = name);
+            common.extend(shared);
         }
+        let columns = kept.iter().map(|index| head(&columns[*index])).collect();
+        Self { columns, rows: texts, common, sql: sql.to_owned() }
     }
 }
+
+/// The columns that name a combination by its parameters.
+const SIDES: [&str; 2] = ["serve", "bench"];
 
 /// A column of nothing says nothing, and neither does the name of the only sweep in every row.
 fn says_something(name: &str, index: usize, rows: &[Vec<Value>]) -> bool {

@@ -44,6 +44,6 @@ impl Sweep {
             ("sweeplake_version", text(environment.map(|environment| environment.sweeplake_version.as_str()))),
             ("folder", self.location().as_str().into()),
         ];
-        Ok(row.into_iter().map(|(name, cell)| (name.to_owned(), cell)).collect())
+        Ok(row.into_iter().map(|(name, cell)| (name.into(), cell)).collect())
     }
 }

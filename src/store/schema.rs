@@ -240,7 +240,7 @@ mod tests {
     use arrow::datatypes::Float64Type;
 
     fn row(cells: &[(&str, Cell)]) -> Row {
-        cells.iter().map(|(name, cell)| ((*name).to_owned(), cell.clone())).collect()
+        cells.iter().map(|(name, cell)| ((*name).to_owned().into(), cell.clone())).collect()
     }
 
     #[test]

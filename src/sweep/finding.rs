@@ -206,21 +206,21 @@ impl<'a> Finding<'a> {
         let at_level = |key: &str| Cell::from(nearest.and_then(|value| self.runs.mean(value, key)));
         let mut row = self.identity();
         row.extend([
-            ("sla_name".to_owned(), self.sla.name.as_deref().into()),
-            ("variable".to_owned(), self.runs.variable.key().into()),
-            ("value".to_owned(), answer.value.into()),
-            ("lower".to_owned(), answer.lower.into()),
-            ("upper".to_owned(), answer.upper.into()),
-            ("status".to_owned(), answer.status.as_str().into()),
-            ("confidence".to_owned(), answer.confidence.into()),
-            ("is_monotone".to_owned(), Cell::Bool(answer.is_monotone)),
-            ("binding".to_owned(), self.binding().map(|(index, _)| self.sla.constraints[index].metric.as_str()).into()),
-            ("reason".to_owned(), self.reason().as_str().into()),
-            ("runs".to_owned(), (self.runs.runs.len() as i64).into()),
-            ("levels".to_owned(), (self.runs.values().len() as i64).into()),
-            ("measured_value".to_owned(), nearest.into()),
-            ("output_throughput".to_owned(), at_level("output_throughput")),
-            ("request_throughput".to_owned(), at_level("request_throughput")),
+            ("sla_name".into(), self.sla.name.as_deref().into()),
+            ("variable".into(), self.runs.variable.key().into()),
+            ("value".into(), answer.value.into()),
+            ("lower".into(), answer.lower.into()),
+            ("upper".into(), answer.upper.into()),
+            ("status".into(), answer.status.as_str().into()),
+            ("confidence".into(), answer.confidence.into()),
+            ("is_monotone".into(), Cell::Bool(answer.is_monotone)),
+            ("binding".into(), self.binding().map(|(index, _)| self.sla.constraints[index].metric.as_str()).into()),
+            ("reason".into(), self.reason().as_str().into()),
+            ("runs".into(), (self.runs.runs.len() as i64).into()),
+            ("levels".into(), (self.runs.values().len() as i64).into()),
+            ("measured_value".into(), nearest.into()),
+            ("output_throughput".into(), at_level("output_throughput")),
+            ("request_throughput".into(), at_level("request_throughput")),
         ]);
         row
     }
@@ -231,16 +231,16 @@ impl<'a> Finding<'a> {
             let distance = self.runs.distance(value, self.sla);
             let mut row = self.identity();
             row.extend([
-                ("variable".to_owned(), self.runs.variable.key().into()),
-                ("value".to_owned(), value.into()),
-                ("runs".to_owned(), (self.runs.at(value).count() as i64).into()),
-                ("failed_runs".to_owned(), (self.runs.at(value).filter(Option::is_none).count() as i64).into()),
-                ("margin".to_owned(), distance.margin.into()),
-                ("passes".to_owned(), Cell::Bool(distance.margin <= 0.0)),
-                ("binding".to_owned(), self.sla.constraints[distance.binding].metric.as_str().into()),
+                ("variable".into(), self.runs.variable.key().into()),
+                ("value".into(), value.into()),
+                ("runs".into(), (self.runs.at(value).count() as i64).into()),
+                ("failed_runs".into(), (self.runs.at(value).filter(Option::is_none).count() as i64).into()),
+                ("margin".into(), distance.margin.into()),
+                ("passes".into(), Cell::Bool(distance.margin <= 0.0)),
+                ("binding".into(), self.sla.constraints[distance.binding].metric.as_str().into()),
             ]);
             let metrics = self.sla.constraints.iter().map(|constraint| &constraint.metric);
-            row.extend(metrics.map(|metric| (metric.clone(), self.runs.mean(value, metric).into())));
+            row.extend(metrics.map(|metric| (metric.clone().into(), self.runs.mean(value, metric).into())));
             row
         });
         rows.collect()
@@ -249,11 +249,11 @@ impl<'a> Finding<'a> {
     fn identity(&self) -> Row {
         let params = |set: &crate::params::ParamSet| Cell::Text(Value::Object(set.to_record()).to_string());
         vec![
-            ("sweep".to_owned(), self.sweep.into()),
-            ("combination".to_owned(), self.combination.id.as_str().into()),
-            ("serve_params".to_owned(), params(&self.combination.serve)),
-            ("bench_params".to_owned(), params(&self.combination.bench)),
-            ("sla".to_owned(), self.sla.to_string().as_str().into()),
+            ("sweep".into(), self.sweep.into()),
+            ("combination".into(), self.combination.id.as_str().into()),
+            ("serve_params".into(), params(&self.combination.serve)),
+            ("bench_params".into(), params(&self.combination.bench)),
+            ("sla".into(), self.sla.to_string().as_str().into()),
         ]
     }
 
@@ -299,7 +299,7 @@ impl<'a> Finding<'a> {
     /// What vLLM keeps beside the levels: a list of them with their metrics.
     pub fn to_json(&self) -> Value {
         let levels = self.history().into_iter().map(|row| {
-            let columns = row.into_iter().skip(5).map(|(name, cell)| (name, cell.to_json()));
+            let columns = row.into_iter().skip(5).map(|(name, cell)| (name.into_owned(), cell.to_json()));
             Value::Object(columns.collect())
         });
         levels.collect()
