@@ -6,10 +6,13 @@
 //! before stays until the next, for readers that have just opened it.
 
 use super::discover::{Sweep, find_sweeps};
+use super::loose::is_small;
 use super::parquet::without_metadata;
 use super::remote::Remote;
 use super::table::Table;
-use super::{StoreError, read_batches, read_parquet, rows_to_batch, unite_schemas, write_batches, write_parquet};
+use super::{
+    LooseRows, StoreError, read_batches, read_parquet, rows_to_batch, unite_schemas, write_batches, write_parquet,
+};
 use crate::record::Cell;
 use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
 use arrow::compute::filter_record_batch;
@@ -219,27 +222,62 @@ fn write_table(
     new: &[(&Sweep, Fingerprint)],
 ) -> Result<(), StoreError> {
     let old = catalogue.and_then(|catalogue| catalogue.file(table)).filter(|_| !covered.is_empty());
-    let old: Option<PathBuf> = old.and_then(|url| url.to_file_path().ok());
-    let new: Vec<(&Sweep, PathBuf)> =
-        new.iter().filter_map(|(sweep, _)| Some((*sweep, sweep.own_file(table)?.to_file_path().ok()?))).collect();
-    let paths: Vec<&PathBuf> = old.iter().chain(new.iter().map(|(_, path)| path)).collect();
-    if paths.is_empty() {
+    let mut parts: Vec<Part> = old.and_then(|url| url.to_file_path().ok()).map(Part::Covered).into_iter().collect();
+    let own = |sweep: &Sweep| sweep.own_file(table)?.to_file_path().ok();
+    let files: Vec<(&Sweep, PathBuf)> = new.iter().filter_map(|(sweep, _)| Some((*sweep, own(sweep)?))).collect();
+    let is_one_of_many = |(sweep, path): &(&Sweep, PathBuf)| !sweep.is_renamed() && is_small(path);
+    for files in files.chunk_by(|left, right| is_one_of_many(left) && is_one_of_many(right)) {
+        parts.push(match files {
+            [file @ (sweep, path)] if !is_one_of_many(file) => Part::Own(sweep, path.clone()),
+            many => Part::Small(LooseRows::open(many.iter().map(|(_, path)| path.clone()).collect())?),
+        });
+    }
+    if parts.is_empty() {
         return Ok(());
     }
-    let schemas = paths.iter().map(|path| super::parquet_schema(path)).collect::<Result<Vec<SchemaRef>, _>>()?;
+    let schemas = parts.iter().map(Part::schema).collect::<Result<Vec<SchemaRef>, _>>()?;
     let schema = without_metadata(&unite_schemas(schemas.iter().map(AsRef::as_ref)));
-    let of_old = old
-        .iter()
-        .flat_map(|path| batches_of(path).map(move |batch| batch.and_then(|batch| only(&batch, covered, path))));
-    let of_new = new.iter().flat_map(|(sweep, path)| {
-        let name = sweep.is_renamed().then_some(sweep.name.as_str());
-        batches_of(path).map(move |batch| batch.map(|batch| name.map_or(batch.clone(), |name| renamed(&batch, name))))
-    });
-    write_batches(&folder.join(table.file_name()), &schema, of_old.chain(of_new))
+    write_batches(
+        &folder.join(table.file_name()),
+        &schema,
+        parts.iter().flat_map(|part| part.batches(covered, &schema)),
+    )
+}
+
+/// Where rows of a compacted table come from.
+enum Part<'a> {
+    /// The table that was compacted before; of its sweeps only those that it still covers.
+    Covered(PathBuf),
+    Own(&'a Sweep, PathBuf),
+    Small(LooseRows),
+}
+
+type Batches<'a> = Box<dyn Iterator<Item = Result<RecordBatch, StoreError>> + 'a>;
+
+impl Part<'_> {
+    fn schema(&self) -> Result<SchemaRef, StoreError> {
+        match self {
+            Self::Covered(path) | Self::Own(_, path) => super::parquet_schema(path),
+            Self::Small(rows) => Ok(unite_schemas(rows.schemas())),
+        }
+    }
+
+    fn batches<'a>(&'a self, covered: &'a HashSet<&str>, schema: &'a SchemaRef) -> Batches<'a> {
+        match self {
+            Self::Covered(path) => {
+                Box::new(batches_of(path).map(move |batch| batch.and_then(|batch| only(&batch, covered, path))))
+            }
+            Self::Own(sweep, path) if sweep.is_renamed() => {
+                Box::new(batches_of(path).map(|batch| batch.map(|batch| renamed(&batch, &sweep.name))))
+            }
+            Self::Own(_, path) => batches_of(path),
+            Self::Small(rows) => Box::new((0..rows.num_batches()).map(move |index| rows.read_batch(index, schema))),
+        }
+    }
 }
 
 /// The batches of a file; one error, if it can't be read.
-fn batches_of(path: &Path) -> Box<dyn Iterator<Item = Result<RecordBatch, StoreError>>> {
+fn batches_of(path: &Path) -> Batches<'static> {
     match read_batches(path) {
         Ok((_, batches)) => Box::new(batches),
         Err(error) => Box::new(std::iter::once(Err(error))),
