@@ -2,7 +2,7 @@
 
 use super::table::{self, Output, OutputFormat};
 use super::{Ended, Failure, query_failure};
-use crate::query::{Answer, Lake, TABLES, quoted};
+use crate::query::{Answer, Lake, TABLES, quoted, spelled};
 use nix::sys::signal::{SigHandler, Signal, signal};
 use rustyline::completion::{Completer, Pair};
 use rustyline::error::ReadlineError;
@@ -341,19 +341,13 @@ impl Assistant {
                 // A table that can't be read has no columns to offer; asking it tells why.
                 let columns = self.runtime.block_on(self.lake.columns(table));
                 let names = columns.iter().flat_map(|columns| columns.names());
-                words.extend(names.map(|name| if is_plain(name) { name.to_owned() } else { quoted(name) }));
+                words.extend(names.map(spelled));
             }
             words.sort();
             words.dedup();
             words
         })
     }
-}
-
-/// Whether SQL takes a name without quotes.
-fn is_plain(name: &str) -> bool {
-    name.starts_with(|letter: char| letter.is_ascii_lowercase() || letter == '_')
-        && name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_')
 }
 
 impl Completer for Assistant {
@@ -383,11 +377,5 @@ mod tests {
         );
         assert!(is_blank("-- last\n") && !is_blank("-- a\nSELECT 1"));
         assert_eq!(end_of_statement("SELECT 'it''s;"), None);
-    }
-
-    #[test]
-    fn names_that_need_quotes_get_them() {
-        assert!(is_plain("p99_e2el_ms"));
-        assert!(!is_plain("p99.9_ttft_ms") && !is_plain("compilation_config.Mode") && !is_plain("9x"));
     }
 }

@@ -73,8 +73,7 @@ impl Answer {
         let table = MemTable::try_new(self.schema.clone(), vec![self.batches.clone()])?;
         context.register_table(name, Arc::new(table))?;
         let frame = context.sql(sql).await.map_err(QueryError::explain)?;
-        let schema = Arc::new(frame.schema().as_arrow().clone());
-        Ok(Self { schema, batches: frame.collect().await? })
+        Rows::new(frame.execute_stream().await.map_err(QueryError::of_execution)?).collect().await
     }
 
     /// All rows, cells in the order of [`Answer::columns`].
@@ -114,8 +113,9 @@ pub struct Rows {
 }
 
 impl Rows {
-    pub(super) fn new(schema: SchemaRef, batches: SendableRecordBatchStream) -> Self {
-        Self { schema, batches }
+    pub(super) fn new(batches: SendableRecordBatchStream) -> Self {
+        // That of the plan as it was typed has the types from before they met each other in it.
+        Self { schema: batches.schema(), batches }
     }
 
     /// Waits for all rows.

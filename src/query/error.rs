@@ -1,6 +1,6 @@
 //! What goes wrong with a query, in words that say what to do.
 
-use super::TABLES;
+use super::{TABLES, spelled};
 use crate::plan::nearest_name;
 use crate::store::StoreError;
 use datafusion::common::SchemaError;
@@ -12,7 +12,7 @@ pub enum QueryError {
     Store(#[from] StoreError),
     #[error("the SQL is not understood: {}", short(.0))]
     Syntax(DataFusionError),
-    #[error("no column `{column}`{}", hint(nearest))]
+    #[error("no column `{column}`{}", hint(nearest.as_deref()))]
     NoColumn { column: String, nearest: Option<String> },
     #[error("no table `{table}`; there are {}", TABLES.join(", "))]
     NoTable { table: String },
@@ -100,9 +100,10 @@ fn similar(nearest: &Option<String>) -> String {
     nearest.as_ref().map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
 }
 
-fn hint(nearest: &Option<String>) -> String {
-    match nearest {
-        Some(_) => similar(nearest),
+fn hint(nearest: Option<&str>) -> String {
+    match nearest.map(spelled) {
+        Some(name) if name.starts_with('"') => format!("; did you mean {name}, with these quotes?"),
+        Some(name) => similar(&Some(name)),
         None => "; `DESCRIBE runs` lists the columns".into(),
     }
 }

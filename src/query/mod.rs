@@ -17,7 +17,7 @@ mod yielding;
 
 pub use answer::{Answer, Format, Rows, Value};
 pub use error::QueryError;
-pub use filter::{Columns, Filter, Kind, literal, quoted, split_outside};
+pub use filter::{Columns, Filter, Kind, literal, quoted, spelled, split_outside};
 pub use grouping::Grouping;
 pub use named::{NamedQuery, Parameter};
 pub use parameters::{LOADS, Varied, curve_variables, load_variable};
@@ -104,9 +104,7 @@ impl Lake {
     pub async fn rows(&self, sql: &str) -> Result<Rows, QueryError> {
         let plan = self.plan(sql).await?;
         let frame = self.context.execute_logical_plan(plan).await.map_err(QueryError::explain)?;
-        let schema = Arc::new(frame.schema().as_arrow().clone());
-        let batches = frame.execute_stream().await.map_err(QueryError::of_execution)?;
-        Ok(Rows::new(schema, batches))
+        Ok(Rows::new(frame.execute_stream().await.map_err(QueryError::of_execution)?))
     }
 
     /// The columns of a table.

@@ -173,7 +173,7 @@ pub async fn stored(context: &SessionContext, found: &Found, table: Stored) -> R
         schemas.iter().map(AsRef::as_ref).chain(of_loose).chain(rows.iter().map(|batch| batch.schema_ref().as_ref()))
     };
     let schema = Arc::new(typed(&unite_schemas(std::iter::once(&base).chain(found()))));
-    let warnings = mixed_columns(found()).iter().map(|column| mixed(table, column)).collect();
+    let warnings = mixed(table, &mixed_columns(found())).into_iter().collect();
     let mut tables = Vec::new();
     if !files.is_empty() {
         tables.push(listing(&schema, &files)?);
@@ -195,9 +195,16 @@ pub async fn stored(context: &SessionContext, found: &Found, table: Stored) -> R
     Ok(Opened { table, warnings })
 }
 
-fn mixed(table: Stored, column: &str) -> String {
+fn mixed(table: Stored, columns: &[String]) -> Option<String> {
     let table = table.file_name().trim_end_matches(".parquet");
-    format!("column `{column}` of {table} holds numbers in some sweeps and text in others: all of it is read as text")
+    let (is, hold) = if columns.len() == 1 { ("column", "holds") } else { ("columns", "hold") };
+    let names: Vec<String> = columns.iter().map(|column| format!("`{column}`")).collect();
+    (!columns.is_empty()).then(|| {
+        format!(
+            "{is} {} of {table} {hold} numbers in some sweeps and text in others: all of it is read as text",
+            names.join(", ")
+        )
+    })
 }
 
 fn columns_of(table: Stored) -> Vec<Field> {

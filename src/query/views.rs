@@ -16,6 +16,7 @@ use datafusion::execution::context::{SessionContext, SessionState};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::ident;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Columns of `runs` that say something about one run only.
@@ -150,6 +151,11 @@ fn unqualified(filter: Expr) -> Result<Expr, DataFusionError> {
 }
 
 fn combinations_sql<'a>(fields: impl Iterator<Item = &'a Field>) -> String {
+    let fields: Vec<&Field> = fields.filter(|field| !OF_ONE_RUN.contains(&field.name().as_str())).collect();
+    let own = ["n", "failed_runs", POOLED_REQUESTS].map(str::to_owned);
+    let of_metrics = fields.iter().filter(|field| has_statistics(field)).flat_map(|field| statistics(field.name()));
+    let taken: HashSet<String> =
+        own.into_iter().chain(pooled().map(|(name, _)| name)).chain(of_metrics.map(|(name, _)| name)).collect();
     let mut columns = vec![
         "sweep".to_owned(),
         "combination".into(),
@@ -157,31 +163,35 @@ fn combinations_sql<'a>(fields: impl Iterator<Item = &'a Field>) -> String {
         "count(*) FILTER (WHERE status = 'failed') AS failed_runs".into(),
         "min(started_at) AS started_at".into(),
     ];
-    // "completed" stands before "failed": a failed run knows only its parameters.
-    for field in fields.filter(|field| !OF_ONE_RUN.contains(&field.name().as_str())) {
+    for field in fields {
         let name = field.name();
-        match field.data_type() {
-            DataType::Int64 | DataType::Float64 if is_measured(name) && name != OF_THE_SERVER => {
-                columns.extend(statistics(name));
-            }
-            _ => columns.push(format!("first_value({0} ORDER BY status, run_number) AS {0}", quoted(name))),
+        if has_statistics(field) {
+            columns.extend(statistics(name).map(|(name, expression)| format!("{expression} AS {}", quoted(&name))));
+        } else {
+            // A parameter may have the name of a number of ours.
+            let shown = if taken.contains(name) { format!("param.{name}") } else { name.clone() };
+            // "completed" stands before "failed": a failed run knows only its parameters.
+            let first = format!("first_value({} ORDER BY status, run_number)", quoted(name));
+            columns.push(format!("{first} AS {}", quoted(&shown)));
         }
     }
     format!("SELECT {} FROM runs GROUP BY sweep, combination", columns.join(", "))
 }
 
-/// Mean, standard deviation, extremes, and half the width of the mean's 95 % interval by Student's t.
-fn statistics(name: &str) -> [String; 5] {
+fn has_statistics(field: &Field) -> bool {
+    let is_number = matches!(field.data_type(), DataType::Int64 | DataType::Float64);
+    is_number && is_measured(field.name()) && field.name() != OF_THE_SERVER
+}
+
+/// Mean, standard deviation, extremes, and half the width of the mean's 95 % interval by Student's t: names and expressions.
+fn statistics(name: &str) -> [(String, String); 5] {
     let column = quoted(name);
-    let named = |suffix: &str| quoted(&format!("{name}_{suffix}"));
     [
-        format!("avg({column}) AS {}", named("mean")),
-        format!("stddev({column}) AS {}", named("std")),
-        format!("min({column}) AS {}", named("min")),
-        format!("max({column}) AS {}", named("max")),
-        format!(
-            "t_critical(0.95, count({column}) - 1) * stddev({column}) / sqrt(count({column})) AS {}",
-            named("ci95")
-        ),
+        ("mean", format!("avg({column})")),
+        ("std", format!("stddev({column})")),
+        ("min", format!("min({column})")),
+        ("max", format!("max({column})")),
+        ("ci95", format!("t_critical(0.95, count({column}) - 1) * stddev({column}) / sqrt(count({column}))")),
     ]
+    .map(|(statistic, expression)| (format!("{name}_{statistic}"), expression))
 }

@@ -136,6 +136,11 @@ fn errors_name_what_is_nearest() {
         ("SELECT p99_e2e_ms FROM runs", "no column `p99_e2e_ms`; did you mean `p99_e2el_ms`?"),
         ("SELECT r.p99_e2e_ms FROM runs r", "no column `p99_e2e_ms`; did you mean `p99_e2el_ms`?"),
         ("SELECT x FROM runs WHERE max_concurency = 1", "no column `max_concurency`; did you mean `max_concurrency`?"),
+        ("SELECT \"Max_num_seqs\" FROM runs", "no column `Max_num_seqs`; did you mean `max_num_seqs`?"),
+        (
+            "SELECT p999_ttft_ms FROM (SELECT 1 AS \"p99.9_ttft_ms\")",
+            "did you mean \"p99.9_ttft_ms\", with these quotes?",
+        ),
         ("SELECT * FROM run", "no table `run`; there are sweeps, runs, requests, combinations"),
         ("SELEC 1", "the SQL is not understood: "),
         ("SELECT 1; SELECT 2", "the SQL is not understood: "),
@@ -293,6 +298,19 @@ fn flags_ask_without_sql_and_show_what_they_ask() {
 /// The frozen sample's folder: rows that never change.
 fn sample() -> String {
     data("format-1/finished").to_str().unwrap().to_owned()
+}
+
+#[test]
+fn types_that_meet_in_a_union_are_those_of_the_answer() {
+    let scratch = Scratch::new();
+    vllm_sweep(&scratch, "theirs");
+    let rows = scratch.query("theirs", "SELECT 1 AS a UNION ALL SELECT 2.5 UNION ALL SELECT NULL ORDER BY a");
+    assert_eq!(rows, [json!({"a": 1.0}), json!({"a": 2.5}), json!({"a": null})]);
+    let rows = scratch.query(
+        "theirs",
+        "SELECT a, b FROM pareto((SELECT 1 AS a, 2 AS b UNION ALL SELECT 2, 1.5 UNION ALL SELECT 'NaN'::DOUBLE, 9), 'a max', 'b max') ORDER BY a",
+    );
+    assert_eq!(rows, [json!({"a": 1.0, "b": 2.0}), json!({"a": 2.0, "b": 1.5})]);
 }
 
 #[test]

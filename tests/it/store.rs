@@ -270,8 +270,34 @@ fn a_parameter_that_is_a_number_here_and_a_text_there_is_text_with_a_warning() {
         "{}",
         ran.stderr
     );
+    // Several such columns are told in one line.
+    let run = |value: Value, more: Value| json!({"date": "20261101-120000", "output_throughput": 1.0, "run_number": 0, "level": value, "more": more});
+    scratch.write("one/SERVE--level=3/run=0.json", &run(json!(3), json!("x")).to_string());
+    scratch.write("two/SERVE--level=auto/run=0.json", &run(json!("auto"), json!(1)).to_string());
+    let ran = scratch.ok(&["query", "one", "two", "SELECT level FROM runs ORDER BY level"]);
+    assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("columns `level`, `more` of runs hold numbers"), "{}", ran.stderr);
     // Whole and broken numbers meet as numbers, without a word.
-    scratch.write("two/SERVE--level=auto/run=0.json", &run(json!(0.5)).to_string());
+    scratch.write("one/SERVE--level=3/run=0.json", &run(json!(3), json!(2)).to_string());
+    scratch.write("two/SERVE--level=auto/run=0.json", &run(json!(0.5), json!(1)).to_string());
     let ran = scratch.ok(&["query", "one", "two", "SELECT sum(level) AS sum FROM runs"]);
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("sum\n3.5\n", ""));
+}
+
+#[test]
+fn a_parameter_with_a_name_of_ours_stands_beside_it() {
+    let scratch = Scratch::new();
+    let run = json!({
+        "date": "20261101-120000", "output_throughput": 1.0, "run_number": 0, "n": 9, "failed_runs": 8, "sweep": "mine",
+        "pooled_requests": 6,
+    });
+    scratch.write("s/SERVE--n=9/run=0.json", &run.to_string());
+    let rows = scratch.query("s", "SELECT sweep, n, \"param.sweep\" FROM runs");
+    assert_eq!(rows, [json!({"sweep": "s", "n": 9, "param.sweep": "mine"})]);
+    let rows = scratch.query(
+        "s",
+        "SELECT n, \"param.n\" AS a, failed_runs, \"param.failed_runs\" AS b, \"param.pooled_requests\" AS c FROM combinations",
+    );
+    let expected = json!({"n": 1, "a": 9, "failed_runs": 0, "b": 8, "c": 6});
+    assert_eq!(rows, [expected]);
 }
