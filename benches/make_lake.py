@@ -115,7 +115,7 @@ def main():
             folder = top / name / f"sweep{number:05}"
             manifest(folder, folder.name, 36)
             own = table.slice(number * 36, 36).set_column(0, "sweep", pa.array([folder.name] * 36))
-            pq.write_table(own, folder / "runs.parquet", compression="zstd")
+            pq.write_table(own, folder / "runs.parquet", compression="lz4", use_dictionary=False, write_statistics=False)
     script = pathlib.Path(__file__).with_name("make_vllm_folder.py")
     subprocess.run([sys.executable, str(script), str(top / "vllm")], check=True)
     for summary in (top / "vllm").glob("**/summary.json"):

@@ -145,7 +145,7 @@ struct Projection {
 impl Kind {
     fn of(path: &Path) -> Result<Self, StoreError> {
         let file = std::fs::File::open(path).map_err(StoreError::io(path))?;
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(StoreError::data(path))?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(StoreError::parquet(path))?;
         check_version(builder.schema(), path)?;
         Ok(Self {
             parquet: builder.metadata().file_metadata().schema_descr_ptr(),
@@ -172,9 +172,9 @@ fn read(path: &Path, kind: &Kind, projection: &Projection, schema: &SchemaRef) -
         .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll)
         .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll);
     let builder =
-        ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options).map_err(StoreError::data(path))?;
-    let reader = builder.with_projection(projection.mask.clone()).build().map_err(StoreError::data(path))?;
-    let batches = reader.collect::<Result<Vec<_>, _>>().map_err(StoreError::data(path))?;
+        ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options).map_err(StoreError::parquet(path))?;
+    let reader = builder.with_projection(projection.mask.clone()).build().map_err(StoreError::parquet(path))?;
+    let batches = reader.collect::<Result<Vec<_>, _>>().map_err(StoreError::parquet(path))?;
     let batch = concat_batches(&projection.schema, &batches).map_err(StoreError::data(path))?;
     fit(schema, &batch).map_err(StoreError::data(path))
 }

@@ -62,7 +62,10 @@ pub enum StoreError {
         path.display()
     )]
     Changed { path: PathBuf, flag: &'static str, was: String, now: String },
-    #[error("{}: line {line}, column {column}: {reason}", path.display())]
+    #[error(
+        "{}: line {line}, column {column}: {reason}; put the file right, or the sweep's folder somewhere else",
+        path.display()
+    )]
     BadManifest { path: PathBuf, line: usize, column: usize, reason: String },
     #[error(
         "{}: is of format version {found}, this sweeplake reads up to {FORMAT_VERSION}; use a newer sweeplake",
@@ -83,6 +86,11 @@ pub enum StoreError {
     InLake { path: PathBuf },
     #[error("{url}: {reason}")]
     NoStore { url: String, reason: String },
+    #[error(
+        "{}: is no whole Parquet file ({reason}); without it what it holds is read from the files of single runs, if they are there",
+        path.display()
+    )]
+    BadParquet { path: PathBuf, reason: String },
     #[error("{}: {reason}", path.display())]
     BadData { path: PathBuf, reason: String },
 }
@@ -94,6 +102,14 @@ fn tags_text(tags: &[String]) -> String {
 impl StoreError {
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
         |source| Self::Io { path: path.into(), source }
+    }
+
+    /// Of a file that can't be read.
+    pub(crate) fn parquet<E: std::fmt::Display>(path: &Path) -> impl FnOnce(E) -> Self + '_ {
+        |error| Self::BadParquet {
+            path: path.into(),
+            reason: error.to_string().trim_start_matches("Parquet error: ").into(),
+        }
     }
 
     pub(crate) fn data<E: std::fmt::Display>(path: &Path) -> impl FnOnce(E) -> Self + '_ {

@@ -22,12 +22,12 @@ const VERSION_KEY: &str = "sweeplake.format_version";
 /// and that a writer holds little. Measured: docs/performance.md, "How the files are laid out".
 const ROWS_IN_A_GROUP: usize = 128 * 1024;
 
+/// A file of no more rows than these is read whole, and decoding its pages is less work than preparing to.
+const FEW_ROWS: usize = 512;
+
 /// Writes the batch; columns of no type at all are left out.
 pub fn write_parquet(path: &Path, batch: &RecordBatch) -> Result<(), StoreError> {
-    match batch.num_rows() {
-        1 => write(path, batch.schema_ref(), single_row(), [Ok(batch.clone())]),
-        _ => write_batches(path, batch.schema_ref(), [Ok(batch.clone())]),
-    }
+    write_batches(path, batch.schema_ref(), [Ok(batch.clone())])
 }
 
 /// Writes batches as they come, each fitted to the schema.
@@ -36,7 +36,17 @@ pub fn write_batches(
     schema: &SchemaRef,
     batches: impl IntoIterator<Item = Result<RecordBatch, StoreError>>,
 ) -> Result<(), StoreError> {
-    write(path, schema, many_rows(schema), batches)
+    let mut batches = batches.into_iter();
+    let mut first = Vec::new();
+    let mut num_rows = 0;
+    while num_rows <= FEW_ROWS
+        && let Some(batch) = batches.next()
+    {
+        num_rows += batch.as_ref().map_or(0, RecordBatch::num_rows);
+        first.push(batch);
+    }
+    let properties = if num_rows <= FEW_ROWS { few_rows(num_rows) } else { many_rows(schema) };
+    write(path, schema, properties, first.into_iter().chain(batches))
 }
 
 fn write(
@@ -80,10 +90,10 @@ pub fn read_batches(
 ) -> Result<(SchemaRef, impl Iterator<Item = Result<RecordBatch, StoreError>> + use<>), StoreError> {
     let builder = open(path)?;
     let schema = without_metadata(builder.schema());
-    let reader = builder.build().map_err(StoreError::data(path))?;
+    let reader = builder.build().map_err(StoreError::parquet(path))?;
     let (of_batches, path) = (schema.clone(), path.to_owned());
     let batches = reader.map(move |batch| {
-        batch.and_then(|batch| batch.with_schema(of_batches.clone())).map_err(StoreError::data(&path))
+        batch.and_then(|batch| batch.with_schema(of_batches.clone())).map_err(StoreError::parquet(&path))
     });
     Ok((schema, batches))
 }
@@ -91,7 +101,7 @@ pub fn read_batches(
 /// Opens a file and refuses one of a newer format.
 fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, StoreError> {
     let file = File::open(path).map_err(StoreError::io(path))?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(StoreError::data(path))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(StoreError::parquet(path))?;
     check_version(builder.schema(), path)?;
     Ok(builder)
 }
@@ -125,10 +135,11 @@ fn many_rows(schema: &Schema) -> WriterPropertiesBuilder {
     })
 }
 
-/// One row needs no dictionary and no statistics: they are most of such a file.
-fn single_row() -> WriterPropertiesBuilder {
+/// A few rows need no dictionary and no statistics: they are most of such a file. Zstandard makes it larger and takes three times as
+/// long to read; of one row there is nothing to compress.
+fn few_rows(num_rows: usize) -> WriterPropertiesBuilder {
     WriterProperties::builder()
         .set_dictionary_enabled(false)
         .set_statistics_enabled(EnabledStatistics::None)
-        .set_compression(Compression::UNCOMPRESSED)
+        .set_compression(if num_rows > 1 { Compression::LZ4_RAW } else { Compression::UNCOMPRESSED })
 }

@@ -301,3 +301,32 @@ fn a_parameter_with_a_name_of_ours_stands_beside_it() {
     let expected = json!({"n": 1, "a": 9, "failed_runs": 0, "b": 8, "c": 6});
     assert_eq!(rows, [expected]);
 }
+
+#[test]
+fn a_file_that_was_cut_off_is_named_with_what_to_do() {
+    let scratch = Scratch::new();
+    lake_of(&scratch, &["a"]);
+    interrupted(&scratch);
+    let whole = std::fs::read(scratch.path("lake/a/runs.parquet")).unwrap();
+    std::fs::write(scratch.path("lake/a/runs.parquet"), &whole[..whole.len() / 2]).unwrap();
+    let ran = scratch.run(&["query", "lake", COUNTS]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("lake/a/runs.parquet: is no whole Parquet file ("), "{}", ran.stderr);
+    assert!(ran.stderr.contains("read from the files of single runs"), "{}", ran.stderr);
+    // What it says is so.
+    let loose = "lake/interrupted/runs.parquet";
+    std::fs::write(scratch.path(loose), &whole[..whole.len() / 2]).unwrap();
+    std::fs::remove_dir_all(scratch.path("lake/a")).unwrap();
+    assert_eq!(scratch.run(&["query", "lake", COUNTS]).code, Some(2));
+    std::fs::remove_file(scratch.path(loose)).unwrap();
+    assert_eq!(scratch.query("lake", COUNTS)[0]["runs"], 12);
+    let manifest = scratch.read("lake/interrupted/sweep.json");
+    scratch.write("lake/interrupted/sweep.json", &manifest[..manifest.len() / 2]);
+    let ran = scratch.run(&["list", "lake"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(
+        ran.stderr.contains("lake/interrupted/sweep.json: line ") && ran.stderr.contains("put the file right"),
+        "{}",
+        ran.stderr
+    );
+}
