@@ -251,24 +251,37 @@ fn statements(text: &str) -> Vec<&str> {
 
 /// Where the first statement ends: behind its semicolon. `None` while it has none.
 fn end_of_statement(text: &str) -> Option<usize> {
-    let mut letters = text.char_indices().peekable();
-    while let Some((index, letter)) = letters.next() {
+    let mut rest = text;
+    loop {
+        if let Some(behind) = behind_comment(rest) {
+            rest = behind;
+            continue;
+        }
+        let letter = rest.chars().next()?;
+        rest = &rest[letter.len_utf8()..];
         match letter {
-            ';' => return Some(index + 1),
-            '\'' | '"' => {
-                letters.find(|(_, other)| *other == letter)?;
-            }
-            '-' if letters.next_if(|(_, next)| *next == '-').is_some() => {
-                letters.find(|(_, other)| *other == '\n')?;
-            }
+            ';' => return Some(text.len() - rest.len()),
+            '\'' | '"' => rest = rest.split_once(letter)?.1,
             _ => {}
         }
     }
-    None
+}
+
+/// What stands behind the comment that a text begins with, if it does.
+fn behind_comment(text: &str) -> Option<&str> {
+    let (inside, end) = match text.strip_prefix("--") {
+        Some(inside) => (inside, "\n"),
+        None => (text.strip_prefix("/*")?, "*/"),
+    };
+    Some(inside.split_once(end).map_or("", |(_, behind)| behind))
 }
 
 fn is_blank(statement: &str) -> bool {
-    statement.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with("--"))
+    let mut rest = statement.trim_start();
+    while let Some(behind) = behind_comment(rest) {
+        rest = behind.trim_start();
+    }
+    rest.is_empty()
 }
 
 /// Helps at typing: goes on with a statement until it ends, and completes names.
@@ -375,7 +388,9 @@ mod tests {
             statements(text),
             ["SELECT ';' AS \"a;b\" -- not; here\nFROM runs;", "\\timing", "\\o x;y.csv", "SELECT 2;", "-- last\n"]
         );
-        assert!(is_blank("-- last\n") && !is_blank("-- a\nSELECT 1"));
+        assert_eq!(statements("SELECT /* ; */ 1; /* b; */ SELECT 2;"), ["SELECT /* ; */ 1;", "/* b; */ SELECT 2;"]);
+        assert!(is_blank("-- last\n") && is_blank(" /* a\n */ -- b") && !is_blank("-- a\nSELECT 1"));
         assert_eq!(end_of_statement("SELECT 'it''s;"), None);
+        assert_eq!(end_of_statement("SELECT 1 /* not yet;"), None);
     }
 }

@@ -28,7 +28,11 @@ pub enum QueryError {
     BadFilter { condition: String, reason: String },
     #[error("{function}: {reason}")]
     BadCall { function: &'static str, reason: String },
-    #[error("the query needs more memory than --memory-limit gives it, and part of it can't be put on disk: {}", short(.0))]
+    #[error(
+        "the query needs more memory than --memory-limit gives it, and part of it can't be put on disk ({}); \
+         raise the limit, or ask for less at once (approx_percentile_cont holds no values)",
+        without_consumers(&short(.0))
+    )]
     OutOfMemory(DataFusionError),
     #[error("queries change nothing: {statement} is not possible on a lake")]
     ReadOnly { statement: String },
@@ -106,6 +110,12 @@ fn hint(nearest: Option<&str>) -> String {
         Some(name) => similar(&Some(name)),
         None => "; `DESCRIBE runs` lists the columns".into(),
     }
+}
+
+/// What ran out of memory, without the list of all that has some.
+fn without_consumers(text: &str) -> &str {
+    let text = text.split(" with top memory consumers").next().unwrap_or(text);
+    text.trim_start_matches("Resources exhausted: ")
 }
 
 /// The message without the trail of where it came through.
