@@ -46,6 +46,11 @@ fn read(document: &Map<String, Value>, _: &Path) -> Result<Vec<Run>, String> {
         let name = match key.as_str() {
             "total_throughput" => "total_token_throughput".to_owned(),
             "errors" | "generated_texts" => key.clone(),
+            // `trace` is no rate: as a text it would make texts of all rates of the lake.
+            "request_rate" if value.as_str().is_some_and(|text| text == "trace") => {
+                flatten(value, key, &mut run.extra);
+                continue;
+            }
             key if SAME.contains(&key) => key.to_owned(),
             key => match latency(key) {
                 Some(name) => name,
@@ -66,9 +71,14 @@ fn read(document: &Map<String, Value>, _: &Path) -> Result<Vec<Run>, String> {
         run.result.insert("failed".into(), failed.into());
     }
     run.result.insert("num_prompts".into(), num_prompts.into());
-    let model = document.get("server_info").and_then(|info| info.get("model_path"));
-    run.result.insert("model_id".into(), model.cloned().unwrap_or_default());
-    let setting = |key: &str| document.get(key).cloned();
+    let of_server = |key: &str| document.get("server_info").and_then(|info| info.get(key)).cloned();
+    run.result.insert("model_id".into(), of_server("model_path").unwrap_or_default());
+    run.serve = load([
+        ("tensor_parallel_size", of_server("tp_size")),
+        ("pipeline_parallel_size", of_server("pp_size")),
+        ("data_parallel_size", of_server("dp_size")),
+    ]);
+    let setting = |key: &str| document.get(key).cloned().filter(|value| value.as_str() != Some("trace"));
     run.bench = load([
         ("num_prompts", num_prompts.map(Value::from)),
         ("max_concurrency", setting("max_concurrency")),

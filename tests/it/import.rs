@@ -234,3 +234,30 @@ fn files_that_are_no_results_are_listed_and_stop_nothing() {
     assert_eq!(nothing.code, Some(2));
     assert!(nothing.stderr.contains("there were no runs to import"), "{}", nothing.stderr);
 }
+
+#[test]
+fn a_server_that_sglang_describes_has_its_gpus_and_a_trace_is_no_rate() {
+    let scratch = Scratch::new();
+    let line = std::fs::read_to_string(data("import/sglang/plain.jsonl")).unwrap();
+    let mut run: Value = parse_first(&line);
+    run["server_info"] = json!({"model_path": "qwen", "tp_size": 4, "dp_size": 2, "pp_size": null});
+    run["request_rate"] = json!("trace");
+    scratch.write("sglang/run.jsonl", &run.to_string());
+    std::os::unix::fs::symlink("nowhere", scratch.path("sglang/link.jsonl")).unwrap();
+    let ran = scratch.ok(&["import", "sglang", data("import/vllm").to_str().unwrap(), "-o", "lake"]);
+    assert!(ran.stderr.contains("link.jsonl: No such file"), "{}", ran.stderr);
+    let rows = scratch.query(
+        "lake",
+        "SELECT model_id, gpu_count, tensor_parallel_size, request_rate, extra['request_rate'] AS told FROM runs WHERE source_tool = 'sglang'",
+    );
+    let expected = json!({
+        "model_id": "qwen", "gpu_count": 8.0, "tensor_parallel_size": 4, "request_rate": null, "told": "trace",
+    });
+    assert_eq!(rows, [expected]);
+    assert_eq!(scratch.query("lake", "SELECT count(*) AS n FROM runs WHERE request_rate = 10")[0]["n"], 1);
+}
+
+/// The first line, with the infinite rate that JSON lacks.
+fn parse_first(lines: &str) -> Value {
+    serde_json::from_str(&lines.lines().next().unwrap().replace("Infinity", "null")).unwrap()
+}
