@@ -39,7 +39,7 @@ fn told(summary: &Summary) -> String {
     let parts = [
         (summary.known, "were there already"),
         (summary.companions, "files beside results left out"),
-        (summary.not_read.len(), "files not read"),
+        (summary.not_read.len(), "files not read, or not to their end"),
     ];
     let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("; {count} {what}"));
     format!("{} imported{}", counted(summary.runs, "run"), parts.collect::<String>())

@@ -10,7 +10,7 @@ mod requests;
 mod sglang;
 mod vllm;
 
-pub use reading::{NotRead, Reading, read_file};
+pub use reading::{Contents, NotRead, Reading, read_file};
 
 use crate::id::text_hash;
 use crate::plan::Combination;
@@ -31,6 +31,7 @@ pub struct Summary {
     pub known: usize,
     /// Files that belong to others, and tell nothing more.
     pub companions: usize,
+    /// Files of which something was not read, and why.
     pub not_read: Vec<(PathBuf, String)>,
 }
 
@@ -49,10 +50,11 @@ pub fn import(paths: &[PathBuf], lake: &Path) -> Result<Summary, StoreError> {
         let read: Vec<_> = source.files.par_iter().map(|path| (path, read_file(path))).collect();
         let mut records = Vec::new();
         for (path, read) in read {
-            match read {
-                Ok(readings) => records.extend(readings.into_iter().map(|reading| record_of(reading, path))),
-                Err(NotRead::Companion) => summary.companions += 1,
-                Err(NotRead::Because(reason)) => summary.not_read.push((path.clone(), reason)),
+            records.extend(read.readings.into_iter().map(|reading| record_of(reading, path)));
+            match read.not_read {
+                Some(NotRead::Companion) => summary.companions += 1,
+                Some(NotRead::Because(reason)) => summary.not_read.push((path.clone(), reason)),
+                None => {}
             }
         }
         let found = records.len();

@@ -2,7 +2,7 @@
 
 use super::{aiperf, genai_perf, guidellm, sglang, vllm};
 use crate::params::ParamSet;
-use crate::record::{Origin, parse_results};
+use crate::record::{Origin, results_before_error};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -19,7 +19,14 @@ pub struct Reading {
     pub text: String,
 }
 
-/// Why a file gave no runs.
+/// What a file gave.
+#[derive(Clone, Debug, Default)]
+pub struct Contents {
+    pub readings: Vec<Reading>,
+    /// Why it, or a part of it, gave no runs.
+    pub not_read: Option<NotRead>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotRead {
     /// It belongs to a file that does.
@@ -65,30 +72,39 @@ const COMPANIONS: [&str; 6] = [
     genai_perf::RAW,
 ];
 
-/// Reads the runs of a file, whichever tool wrote it.
-pub fn read_file(path: &Path) -> Result<Vec<Reading>, NotRead> {
+/// Reads the runs of a file, whichever tool wrote it. What is no run in it, or is cut off, does not stop the rest.
+pub fn read_file(path: &Path) -> Contents {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let not_read = |why| Contents { not_read: Some(why), ..Contents::default() };
     if COMPANIONS.contains(&name.as_ref()) || name.ends_with(".pytorch.json") {
-        return Err(NotRead::Companion);
+        return not_read(NotRead::Companion);
     }
-    let text = std::fs::read_to_string(path).map_err(|error| NotRead::Because(error.to_string()))?;
-    let documents = parse_results(&text).map_err(|error| {
-        NotRead::Because(format!("is no JSON (line {}, column {}): {error}", error.line(), error.column()))
-    })?;
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => return not_read(NotRead::Because(error.to_string())),
+    };
+    let (values, error) = results_before_error(&text);
+    let documents = values.iter().flat_map(|value| value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice));
     let mut readings = Vec::new();
-    for document in
-        documents.iter().flat_map(|document| document.as_array().map_or(std::slice::from_ref(document), Vec::as_slice))
-    {
-        let document = document.as_object().ok_or_else(|| NotRead::Because("holds no JSON objects".into()))?;
-        let format = FORMATS.into_iter().find(|format| (format.is_it)(document));
-        let format = format.ok_or_else(|| NotRead::Because(unknown(document)))?;
-        let runs = (format.read)(document, path).map_err(NotRead::Because)?;
-        readings.extend(runs.into_iter().map(|run| format.reading(run)));
+    let mut reason = None;
+    for document in documents {
+        match read_document(document, path) {
+            Ok(runs) => readings.extend(runs),
+            Err(why) => reason = reason.or(Some(why)),
+        }
     }
-    match readings.is_empty() {
-        true => Err(NotRead::Because("holds no runs".into())),
-        false => Ok(readings),
-    }
+    let cut_off =
+        error.map(|error| format!("is no JSON from line {}, column {}, on: {error}", error.line(), error.column()));
+    let nothing = || readings.is_empty().then(|| "holds no runs".to_owned());
+    let reason = reason.or(cut_off).or_else(nothing);
+    Contents { readings, not_read: reason.map(NotRead::Because) }
+}
+
+fn read_document(document: &Value, path: &Path) -> Result<Vec<Reading>, String> {
+    let document = document.as_object().ok_or("holds what is no JSON object")?;
+    let format = FORMATS.into_iter().find(|format| (format.is_it)(document)).ok_or_else(|| unknown(document))?;
+    let runs = (format.read)(document, path)?;
+    Ok(runs.into_iter().map(|run| format.reading(run)).collect())
 }
 
 fn unknown(document: &Map<String, Value>) -> String {

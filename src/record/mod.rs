@@ -11,7 +11,9 @@ pub use cell::{Cell, Row};
 pub use environment::{Environment, Gpu, engine_of, total_memory};
 pub use failure::{ErrorKind, Failure};
 pub use origin::{Origin, local_date, local_time, params_of};
-pub use result::{BadResult, LeanResult, parse_result, parse_results, read_result, without_request_numbers};
+pub use result::{
+    BadResult, LeanResult, parse_result, parse_results, read_result, results_before_error, without_request_numbers,
+};
 pub use row::{REQUEST_ARRAYS, gpu_count_of};
 
 use crate::plan::Combination;

@@ -99,12 +99,29 @@ pub fn parse_result<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
 
 /// Parses all JSON values of a text: one, JSON lines, or objects one behind the other as vLLM's `--append-result` writes them.
 pub fn parse_results(text: &str) -> serde_json::Result<Vec<Value>> {
-    let all =
-        |text: &str| serde_json::Deserializer::from_str(text).into_iter().collect::<serde_json::Result<Vec<Value>>>();
-    all(text).or_else(|error| match quoted_non_finite(text) {
-        Cow::Borrowed(_) => Err(error),
-        Cow::Owned(repaired) => all(&repaired),
-    })
+    match results_before_error(text) {
+        (_, Some(error)) => Err(error),
+        (values, None) => Ok(values),
+    }
+}
+
+/// The JSON values of a text up to where it is none: a file that is appended to may end in the middle of one.
+pub fn results_before_error(text: &str) -> (Vec<Value>, Option<serde_json::Error>) {
+    let read = |text: &str| {
+        let mut values = Vec::new();
+        for value in serde_json::Deserializer::from_str(text).into_iter() {
+            match value {
+                Ok(value) => values.push(value),
+                Err(error) => return (values, Some(error)),
+            }
+        }
+        (values, None)
+    };
+    let found = read(text);
+    match quoted_non_finite(text) {
+        Cow::Owned(repaired) if found.1.is_some() => read(&repaired),
+        _ => found,
+    }
 }
 
 /// Puts quotes around the bare words that Python's `json.dump` writes for numbers that JSON lacks.

@@ -222,14 +222,23 @@ fn files_that_are_no_results_are_listed_and_stop_nothing() {
     scratch.write("mixed/good.pytorch.json", "[]");
     let ran = scratch.ok(&["import", "mixed", "-o", "lake"]);
     for expected in [
-        "cut.json: is no JSON (line 1",
+        "cut.json: is no JSON from line 1",
         "config.json: is no result of a known benchmark (its keys: model, …)",
         "aggregate.json: is a summary of runs; import the runs themselves",
         "new.json: is of guidellm's schema 3; known are those up to 2",
-        "1 run imported; 1 files beside results left out; 4 files not read",
+        "1 run imported; 1 files beside results left out; 4 files not read, or not to their end",
     ] {
         assert!(ran.stderr.contains(expected), "{expected:?} is not in {}", ran.stderr);
     }
+    // What stands before the end of a file that is being written is read, and the rest when it is there.
+    let appended = std::fs::read_to_string(data("import/vllm/appended.json")).unwrap();
+    scratch.write("growing/out.json", &appended[..appended.len() - 40]);
+    let ran = scratch.ok(&["import", "growing", "-o", "grown"]);
+    assert!(ran.stderr.contains("out.json: is no JSON from line 2"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("1 run imported; 1 files not read, or not to their end"), "{}", ran.stderr);
+    scratch.write("growing/out.json", &appended);
+    let ran = scratch.ok(&["import", "growing", "-o", "grown"]);
+    assert!(ran.stderr.contains("1 run imported; 1 were there already"), "{}", ran.stderr);
     let nothing = scratch.run(&["import", "mixed/cut.json", "-o", "other"]);
     assert_eq!(nothing.code, Some(2));
     assert!(nothing.stderr.contains("there were no runs to import"), "{}", nothing.stderr);

@@ -58,8 +58,8 @@ fn killed_again_and_again_a_sweep_still_ends_whole() {
 fn a_run_whose_result_has_no_name_yet_is_counted_and_not_measured_again() {
     let scratch = Scratch::new();
     let (sim, bench) = (scratch.sim(""), scratch.bench(""));
-    let arguments = ["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "-e", "x", "--num-runs", "2"];
-    scratch.ok(&arguments);
+    let flags = ["-e", "x", "--num-runs", "2"];
+    scratch.serve_ok(&sim, &bench, &flags);
     let result = scratch.read("results/x/run=1.json");
     // As if the writer was killed behind the row: what the benchmark wrote is still under the name it was given.
     let mut unnamed: serde_json::Map<String, Value> = serde_json::from_str(&result).unwrap();
@@ -68,9 +68,9 @@ fn a_run_whose_result_has_no_name_yet_is_counted_and_not_measured_again() {
     std::fs::remove_file(scratch.path("results/x/run=1.json")).unwrap();
     std::fs::remove_file(scratch.path("results/x/runs.parquet")).unwrap();
     assert_eq!(scratch.query("results", "SELECT count(*) AS n FROM runs"), [json!({"n": 2})]);
-    let dry = scratch.ok(&[&arguments[..], &["--resume", "--dry-run"]].concat());
+    let dry = scratch.serve_ok(&sim, &bench, &[&flags[..], &["--resume", "--dry-run"]].concat());
     assert!(dry.stdout.contains("0 run(s)"), "{}", dry.stdout);
-    let ran = scratch.ok(&[&arguments[..], &["--resume"]].concat());
+    let ran = scratch.serve_ok(&sim, &bench, &[&flags[..], &["--resume"]].concat());
     assert!(ran.stderr.contains("0 run(s) to make, 2 run(s) already there"), "{}", ran.stderr);
     assert_eq!(scratch.json("results/x/run=1.json"), serde_json::from_str::<Value>(&result).unwrap());
     assert!(!scratch.exists("results/x/run=1.partial.json"));
@@ -80,12 +80,12 @@ fn a_run_whose_result_has_no_name_yet_is_counted_and_not_measured_again() {
 fn a_half_written_result_is_measured_again() {
     let scratch = Scratch::new();
     let (sim, bench) = (scratch.sim(""), scratch.bench(""));
-    let arguments = ["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "-e", "x", "--num-runs", "1"];
-    scratch.ok(&arguments);
+    let flags = ["-e", "x", "--num-runs", "1"];
+    scratch.serve_ok(&sim, &bench, &flags);
     // Whole or not: without a row that says so, nobody knows that the benchmark had ended.
     std::fs::rename(scratch.path("results/x/run=0.json"), scratch.path("results/x/run=0.partial.json")).unwrap();
     std::fs::remove_file(scratch.path("results/x/run=0.parquet")).unwrap();
-    let ran = scratch.ok(&[&arguments[..], &["--resume"]].concat());
+    let ran = scratch.serve_ok(&sim, &bench, &[&flags[..], &["--resume"]].concat());
     assert!(ran.stderr.contains("1 run(s) to make"), "{}", ran.stderr);
 }
 
@@ -93,11 +93,11 @@ fn a_half_written_result_is_measured_again() {
 fn a_result_without_a_row_is_given_one() {
     let scratch = Scratch::new();
     let (sim, bench) = (scratch.sim(""), scratch.bench(""));
-    let arguments = ["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "-e", "x", "--num-runs", "2"];
-    scratch.ok(&arguments);
+    let flags = ["-e", "x", "--num-runs", "2"];
+    scratch.serve_ok(&sim, &bench, &flags);
     let before = scratch.read("results/x/run=1.json");
     std::fs::remove_file(scratch.path("results/x/run=1.parquet")).unwrap();
-    let ran = scratch.ok(&[&arguments[..], &["--resume"]].concat());
+    let ran = scratch.serve_ok(&sim, &bench, &[&flags[..], &["--resume"]].concat());
     assert!(ran.stderr.contains("0 run(s) to make, 2 run(s) already there"), "{}", ran.stderr);
     assert_eq!(scratch.read("results/x/run=1.json"), before);
     assert_eq!(scratch.query("results", "SELECT count(*) AS n FROM runs"), [json!({"n": 2})]);
