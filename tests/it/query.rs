@@ -376,6 +376,15 @@ fn goodput_counts_the_requests_that_meet_all_conditions() {
     assert_eq!(rows, [json!({"good": null, "requests": 18})]);
 }
 
+const EXPECTED_PERCENTILES: [(&str, f64); 6] = [
+    ("p99", 18.78772417),
+    ("p10", 6.363802700000001),
+    ("p10_from_the_top", 6.363802700000001),
+    ("some", 8.225002),
+    ("ints", 43.0),
+    ("odd", 2.176615811),
+];
+
 #[test]
 fn percentiles_and_distinct_counts_are_exact_in_every_shape() {
     let scratch = Scratch::new();
@@ -392,6 +401,19 @@ fn percentiles_and_distinct_counts_are_exact_in_every_shape() {
             "{row}"
         );
     }
+    // DuckDB on the same file: quantile_cont, to the last digits; from the top it is quantile_cont(1 - share).
+    let sql = "SELECT percentile_cont(0.99) WITHIN GROUP (ORDER BY e2el_ms) AS p99, percentile_cont(e2el_ms, 0.1) AS p10, \
+               percentile_cont(0.9) WITHIN GROUP (ORDER BY e2el_ms DESC) AS p10_from_the_top, \
+               percentile_cont(0.37) WITHIN GROUP (ORDER BY e2el_ms) FILTER (WHERE request_index > 3) AS some, \
+               percentile_cont(0.37) WITHIN GROUP (ORDER BY e2el_ms) FILTER (WHERE request_index < 0) AS none, \
+               percentile_cont(0.37) WITHIN GROUP (ORDER BY input_len + request_index) AS ints, \
+               percentile_cont(0.123) WITHIN GROUP (ORDER BY ttft_ms) AS odd FROM requests";
+    let rows = scratch.query(&sample(), sql);
+    for (name, expected) in EXPECTED_PERCENTILES {
+        let found = rows[0][name].as_f64().unwrap();
+        assert!((found - expected).abs() <= 1e-13 * expected, "{name}: {found}, DuckDB has {expected}");
+    }
+    assert_eq!(rows[0]["none"], Value::Null);
     let sql = "SELECT count(DISTINCT run_id) AS ids, count(DISTINCT max_num_seqs) AS seqs, count(DISTINCT output_throughput) AS metric, \
                count(DISTINCT error) AS errors, count(DISTINCT started_at) AS times FROM runs";
     assert_eq!(scratch.query(&sample(), sql), [json!({"ids": 12, "seqs": 2, "metric": 12, "errors": 0, "times": 12})]);

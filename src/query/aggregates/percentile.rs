@@ -1,10 +1,10 @@
-//! `percentile_cont` in groups: exact, by selection, the values of a group never copied but into a small buffer that is used
-//! again.
+//! `percentile_cont`: exact, by selection, the values of a group never copied but into a small buffer that is used again. (That of
+//! DataFusion rounds its interpolation to a millionth.)
 
 use super::exchange::Exchange;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array};
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
-use datafusion::common::{Result, not_impl_err};
+use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility};
 use std::hash::{Hash, Hasher};
@@ -13,38 +13,38 @@ use std::sync::Arc;
 /// Lists of one group's values, as they came.
 type Values = Vec<Vec<f64>>;
 
-/// `percentile_cont(column, share)` of a grouped plan.
+/// `percentile_cont(share) WITHIN GROUP (ORDER BY column)`.
 #[derive(Debug)]
-pub struct GroupedPercentile {
+pub struct ExactPercentile {
     signature: Signature,
-    share: f64,
+    place: Place,
     exchange: Arc<Exchange<Values>>,
 }
 
-impl GroupedPercentile {
-    pub fn new(share: f64) -> Self {
+impl ExactPercentile {
+    pub fn new(place: Place) -> Self {
         let signature = Signature::exact(vec![DataType::Float64], Volatility::Immutable);
-        Self { signature, share, exchange: Exchange::new() }
+        Self { signature, place, exchange: Exchange::new() }
     }
 }
 
-impl PartialEq for GroupedPercentile {
+impl PartialEq for ExactPercentile {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.exchange, &other.exchange)
     }
 }
 
-impl Eq for GroupedPercentile {}
+impl Eq for ExactPercentile {}
 
-impl Hash for GroupedPercentile {
+impl Hash for ExactPercentile {
     fn hash<H: Hasher>(&self, state: &mut H) {
         Arc::as_ptr(&self.exchange).hash(state);
     }
 }
 
-impl AggregateUDFImpl for GroupedPercentile {
+impl AggregateUDFImpl for ExactPercentile {
     fn name(&self) -> &str {
-        "grouped_percentile"
+        "exact_percentile"
     }
 
     fn signature(&self) -> &Signature {
@@ -56,7 +56,7 @@ impl AggregateUDFImpl for GroupedPercentile {
     }
 
     fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        not_impl_err!("only plans with groups are given this aggregate")
+        Ok(Box::new(OneGroup { place: self.place, exchange: self.exchange.clone(), values: Vec::new() }))
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
@@ -68,12 +68,67 @@ impl AggregateUDFImpl for GroupedPercentile {
     }
 
     fn create_groups_accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        Ok(Box::new(Percentiles { share: self.share, exchange: self.exchange.clone(), groups: Vec::new(), held: 0 }))
+        Ok(Box::new(Percentiles { place: self.place, exchange: self.exchange.clone(), groups: Vec::new(), held: 0 }))
+    }
+}
+
+/// Where among the sorted values a percentile is.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Between 0 and 1.
+    pub share: f64,
+    pub is_from_the_top: bool,
+}
+
+impl Place {
+    fn among(self, num_values: usize) -> f64 {
+        let last = num_values.saturating_sub(1) as f64;
+        if self.is_from_the_top { last - last * self.share } else { last * self.share }
+    }
+}
+
+/// The percentile of all rows.
+#[derive(Debug)]
+struct OneGroup {
+    place: Place,
+    exchange: Arc<Exchange<Values>>,
+    values: Values,
+}
+
+impl Accumulator for OneGroup {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        let column = values[0].as_primitive::<Float64Type>();
+        self.values.push(match column.null_count() {
+            0 => column.values().to_vec(),
+            _ => column.iter().flatten().collect(),
+        });
+        Ok(())
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        let ticket = self.exchange.deposit([std::mem::take(&mut self.values)]);
+        Ok(vec![ScalarValue::try_from_array(&ticket, 0)?])
+    }
+
+    fn merge_batch(&mut self, tickets: &[ArrayRef]) -> Result<()> {
+        self.values.extend(self.exchange.collect(tickets[0].as_ref())?.into_iter().flatten());
+        Ok(())
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let mut together = Vec::with_capacity(self.values.iter().map(Vec::len).sum());
+        // Each list goes as soon as it is copied.
+        std::mem::take(&mut self.values).into_iter().for_each(|list| together.extend(list));
+        Ok(ScalarValue::Float64(percentile(&mut together, self.place)))
+    }
+
+    fn size(&self) -> usize {
+        self.values.iter().map(|list| list.capacity() * size_of::<f64>()).sum()
     }
 }
 
 struct Percentiles {
-    share: f64,
+    place: Place,
     exchange: Arc<Exchange<Values>>,
     groups: Vec<Values>,
     /// Values in all groups.
@@ -130,7 +185,7 @@ impl GroupsAccumulator for Percentiles {
         let percentiles = self.take(emit_to).into_iter().map(|lists| {
             together.clear();
             lists.iter().for_each(|list| together.extend_from_slice(list));
-            percentile(&mut together, self.share)
+            percentile(&mut together, self.place)
         });
         Ok(Arc::new(percentiles.collect::<Float64Array>()))
     }
@@ -165,8 +220,11 @@ impl GroupsAccumulator for Percentiles {
 }
 
 /// Between the two nearest values in proportion, as SQL has it. NULL of no values.
-fn percentile(values: &mut [f64], share: f64) -> Option<f64> {
-    let position = share * values.len().checked_sub(1)? as f64;
+fn percentile(values: &mut [f64], place: Place) -> Option<f64> {
+    if values.is_empty() {
+        return None;
+    }
+    let position = place.among(values.len());
     let (_, lower, above) = values.select_nth_unstable_by(position as usize, f64::total_cmp);
     let rest = position.fract();
     let upper = above.iter().copied().min_by(f64::total_cmp).filter(|_| rest > 0.0);
@@ -175,17 +233,29 @@ fn percentile(values: &mut [f64], share: f64) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::percentile;
+    use super::{Place, percentile};
 
     #[test]
     fn percentiles_are_those_of_numpy() {
-        // numpy.quantile(values, share), method "linear".
+        // numpy.quantile(values, share), method "linear"; from the top numpy.quantile(values, 1 - share).
         let values = [3.0, 1.0, 4.0, 1.5, 9.0, 2.6];
-        for (share, expected) in [(0.0, 1.0), (0.25, 1.775), (0.5, 2.8), (0.9, 6.5), (0.99, 8.75), (1.0, 9.0)] {
-            let found = percentile(&mut values.to_vec(), share).unwrap();
-            assert!((found - expected).abs() < 1e-12, "{share}: {found}");
+        let at = |share: f64, is_from_the_top: bool| {
+            percentile(&mut values.to_vec(), Place { share, is_from_the_top }).unwrap()
+        };
+        let cases = [
+            (0.0, 1.0, 9.0),
+            (0.25, 1.775, 3.75),
+            (0.5, 2.8, 2.8),
+            (0.9, 6.5, 1.25),
+            (0.99, 8.75, 1.025),
+            (1.0, 9.0, 1.0),
+        ];
+        for (share, expected, from_the_top) in cases {
+            assert!((at(share, false) - expected).abs() < 1e-12, "{share}: {}", at(share, false));
+            assert!((at(share, true) - from_the_top).abs() < 1e-12, "{share}: {}", at(share, true));
         }
-        assert_eq!(percentile(&mut [], 0.5), None);
-        assert_eq!(percentile(&mut [7.0], 0.99), Some(7.0));
+        let median = Place { share: 0.5, is_from_the_top: false };
+        assert_eq!(percentile(&mut [], median), None);
+        assert_eq!(percentile(&mut [7.0], median), Some(7.0));
     }
 }
