@@ -15,7 +15,7 @@ pub use reading::{Contents, NotRead, Reading, read_file};
 use crate::id::text_hash;
 use crate::plan::Combination;
 use crate::record::{Outcome, RunRecord, gpu_count_of};
-use crate::store::{ImportedSweep, StoreError, add_runs, find_sweeps, imported_run_ids, result_files};
+use crate::store::{ImportedSweep, StoreError, add_runs, find_sweeps, imported_run_ids, lock_for_import, result_files};
 use chrono::{DateTime, Utc};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -45,6 +45,7 @@ struct Source {
 /// Reads whatever results are at the paths, and adds those runs to the lake that it does not have.
 pub fn import(paths: &[PathBuf], lake: &Path) -> Result<Summary, StoreError> {
     let mut summary = Summary::default();
+    let _lock = lock_for_import(lake)?;
     let mut known = imported_run_ids(lake)?;
     for source in sources(paths, lake)? {
         let read: Vec<_> = source.files.par_iter().map(|path| (path, read_file(path))).collect();

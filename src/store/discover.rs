@@ -350,14 +350,21 @@ impl Walk<'_> {
         while let Some(entry) = walk.next() {
             let Ok(entry) = entry else { continue };
             let path = entry.path();
-            if entry.file_type().is_dir() {
+            // What begins with a dot is unfinished, or not meant for us.
+            let is_hidden = entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".");
+            if is_hidden {
+                if entry.file_type().is_dir() {
+                    walk.skip_current_dir();
+                }
+            } else if entry.file_type().is_dir() {
                 let is_own = path.join(MANIFEST).is_file();
                 if is_own {
                     places.insert(path.to_owned(), self.place(path));
                 }
                 // The other combinations of a sweep that is found already need no look inside.
                 let is_known = is_inside_sweep(path) && places.contains_key(&foreign_sweep_of(path, self.top));
-                if is_own || is_known || (entry.file_name() == COMPACTED && path.join(LATEST).exists()) {
+                let is_compacted = entry.file_name() == COMPACTED && path.join(LATEST).exists();
+                if is_own || is_known || is_compacted {
                     walk.skip_current_dir();
                 }
             } else if is_result(path) {

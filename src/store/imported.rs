@@ -8,8 +8,9 @@ use super::{StoreError, Table, find_sweeps, read_batches, read_parquet, rows_to_
 use crate::record::{Environment, Row, RunRecord};
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
+use nix::fcntl::{Flock, FlockArg};
 use std::collections::HashSet;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
@@ -21,6 +22,23 @@ pub struct ImportedSweep {
 
 /// Runs that become columns at a time: with their requests they take many times the room of the table.
 const RUNS_IN_A_BATCH: usize = 64;
+
+const IMPORT_LOCK: &str = ".import.lock";
+const UNFINISHED: &str = ".import-";
+
+/// Makes a lake, if it is not there, and keeps other imports waiting. What one that was killed left unfinished goes.
+pub fn lock_for_import(lake: &Path) -> Result<Flock<File>, StoreError> {
+    fs::create_dir_all(lake).map_err(StoreError::io(lake))?;
+    let path = lake.join(IMPORT_LOCK);
+    let unwritable = |source| StoreError::Unwritable { path: path.clone(), source };
+    let file = File::create(&path).map_err(unwritable)?;
+    let lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| unwritable(errno.into()))?;
+    let entries = fs::read_dir(lake).map_err(StoreError::io(lake))?.filter_map(Result::ok);
+    for left in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED)) {
+        fs::remove_dir_all(left.path()).map_err(StoreError::io(&left.path()))?;
+    }
+    Ok(lock)
+}
 
 /// The runs that imported sweeps of a lake have.
 pub fn imported_run_ids(lake: &Path) -> Result<HashSet<String>, StoreError> {
@@ -54,7 +72,6 @@ pub fn add_runs(
     sweep: &ImportedSweep,
     mut records: Vec<RunRecord>,
 ) -> Result<(String, usize), StoreError> {
-    fs::create_dir_all(lake).map_err(StoreError::io(lake))?;
     let (name, folder) = place(lake, sweep)?;
     records.iter_mut().for_each(|record| record.sweep.clone_from(&name));
     match folder.is_dir() {
@@ -64,7 +81,7 @@ pub fn add_runs(
         }
         false => {
             // Whole, or not at all.
-            let work = tempfile::Builder::new().prefix(".tmp-").tempdir_in(lake).map_err(StoreError::io(lake))?;
+            let work = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(lake).map_err(StoreError::io(lake))?;
             write(work.path(), &name, sweep, &records)?;
             fs::write(work.path().join(LOCK), "").map_err(StoreError::io(lake))?;
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -96,6 +113,11 @@ fn place(lake: &Path, sweep: &ImportedSweep) -> Result<(String, PathBuf), StoreE
 
 /// Writes the tables with the runs in them, the runs last: only they make the requests count.
 fn write(folder: &Path, name: &str, sweep: &ImportedSweep, records: &[RunRecord]) -> Result<(), StoreError> {
+    let stored = folder.join(MANIFEST).is_file().then(|| Manifest::read(folder)).transpose()?;
+    if let Some(manifest) = &stored {
+        // Written anew before the tables change: from now on no compacted lake takes its rows for those of this sweep.
+        manifest.write(folder)?;
+    }
     let ids: HashSet<String> = records.iter().map(|record| record.run_id.clone()).collect();
     let requests = |record: &RunRecord| record.to_request_rows();
     add_rows(&folder.join(REQUESTS), &batches(records, requests), &ids)?;
@@ -103,10 +125,7 @@ fn write(folder: &Path, name: &str, sweep: &ImportedSweep, records: &[RunRecord]
     let times = records.iter().map(|record| record.started_at);
     let first = times.clone().min().unwrap_or_default();
     let last = times.max().unwrap_or_default();
-    let mut manifest = match folder.join(MANIFEST).is_file() {
-        true => Manifest::read(folder)?,
-        false => Manifest::imported(name, &sweep.origin.to_string_lossy(), first),
-    };
+    let mut manifest = stored.unwrap_or_else(|| Manifest::imported(name, &sweep.origin.to_string_lossy(), first));
     manifest.started_at = manifest.started_at.min(first);
     manifest.finished_at = manifest.finished_at.max(Some(last));
     (manifest.runs, manifest.failed) = (counted.runs, counted.failed);

@@ -22,7 +22,7 @@ pub use atomic::{write_atomically, write_bytes_atomically};
 pub use compact::compact_sweep;
 pub use discover::{Found, Source, Sweep, find_sweeps};
 pub use foreign::result_files;
-pub use imported::{ImportedSweep, add_runs, imported_run_ids, json_files};
+pub use imported::{ImportedSweep, add_runs, imported_run_ids, json_files, lock_for_import};
 pub use lake::compact_lake;
 pub use layout::{PARETO_FIGURE, REPORT, SLA_FIGURES, WARM_UP_FILE, figure_name};
 pub use loose::LooseRows;

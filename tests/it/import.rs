@@ -1,7 +1,9 @@
 //! Results that other tools wrote (tests/data/import, from their releases, run against the simulated server) in one lake.
 
-use crate::scratch::{Scratch, data};
+use crate::scratch::{Scratch, copy_folder, data};
 use serde_json::{Value, json};
+use std::process::Stdio;
+use std::time::Duration;
 
 fn imported() -> Scratch {
     let scratch = Scratch::new();
@@ -206,6 +208,58 @@ fn a_folder_of_vllms_sweeps_comes_in_as_it_reads_in_place() {
     let ran = scratch.run(&["import", "theirs", "-o", "theirs"]);
     assert_eq!(ran.code, Some(2));
     assert!(ran.stderr.contains("lies in the lake, where it is read in place"), "{}", ran.stderr);
+}
+
+#[test]
+fn imports_at_one_time_and_imports_that_are_killed_count_nothing_twice() {
+    let scratch = Scratch::new();
+    let import = || scratch.command(&["import", data("import").to_str().unwrap(), "-o", "lake"]).output().unwrap();
+    let counts = "SELECT count(*) AS runs, count(DISTINCT run_id) AS ids, count(DISTINCT sweep) AS sweeps FROM runs";
+    std::thread::scope(|scope| {
+        let all: Vec<_> = (0..3).map(|_| scope.spawn(import)).collect();
+        assert!(all.into_iter().all(|one| one.join().unwrap().status.success()));
+    });
+    let expected = [json!({"runs": 11, "ids": 11, "sweeps": 1})];
+    assert_eq!(scratch.query("lake", counts), expected);
+    // What an import leaves that is killed before its folder has its name.
+    copy_folder(&scratch.path("lake/import"), &scratch.path("lake/.import-killed"));
+    assert_eq!(scratch.query("lake", counts), expected);
+    import();
+    assert!(!scratch.exists("lake/.import-killed"));
+    assert_eq!(scratch.query("lake", counts), expected);
+}
+
+#[test]
+fn runs_that_join_a_compacted_sweep_are_seen_even_if_their_writer_is_killed() {
+    let scratch = Scratch::new();
+    let copy = |name: &str| {
+        let text = std::fs::read_to_string(data(&format!("import/vllm/{name}"))).unwrap();
+        scratch.write(&format!("bench/{name}"), &text);
+    };
+    copy("plain.json");
+    scratch.ok(&["import", "bench", "-o", "lake"]);
+    scratch.ok(&["compact", "lake"]);
+    copy("errors-detailed.json");
+    // Killed at any instant, a run that is in the table is counted, and one that is not is imported the next time.
+    for after in [0, 5, 10, 15, 20, 30, 40] {
+        let mut child = scratch
+            .command(&["import", "bench", "-o", "lake"])
+            .stderr(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(after));
+        let _ = child.kill();
+        child.wait().unwrap();
+        let told = scratch.ok(&["import", "bench", "-o", "lake"]).stderr;
+        let rows = scratch.query("lake", "SELECT count(*) AS n FROM runs");
+        assert_eq!(rows, [json!({"n": 2})], "killed after {after} ms, then {told}");
+        std::fs::remove_dir_all(scratch.path("lake")).unwrap();
+        std::fs::remove_file(scratch.path("bench/errors-detailed.json")).unwrap();
+        scratch.ok(&["import", "bench", "-o", "lake"]);
+        scratch.ok(&["compact", "lake"]);
+        copy("errors-detailed.json");
+    }
 }
 
 #[test]
