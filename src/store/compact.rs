@@ -1,12 +1,13 @@
 //! All runs of a sweep in one file.
 //!
-//! The rule that readers rely on: `runs.parquet`, where it is there, holds every run of the sweep; the loose
-//! files are read only where it is not. So it is written last, by rename, and removed before the first run is
-//! added to a finished sweep. The same holds for `requests.parquet`.
+//! The rule that readers rely on: of a sweep whose manifest says that it is not running, `runs.parquet`, where it is there, holds
+//! every run; else the loose files do, which are never taken away. So no file that a reader has found goes before it is read:
+//! a resume writes the manifest before its first run, and at the end the tables, by rename, before the manifest.
 
-use super::atomic::remove_if_there;
 use super::layout::{REQUESTS, RUNS, run_number_of};
-use super::{LooseRows, StoreError, Sweep, Table, parquet_schema, read_batches, unite_schemas, write_batches};
+use super::manifest::{Manifest, SweepState};
+use super::writer::lock;
+use super::{LooseRows, StoreError, Sweep, parquet_schema, read_batches, unite_schemas, write_batches};
 use arrow::array::AsArray;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -21,11 +22,25 @@ pub struct Counted {
 
 /// Compacts a sweep that nobody writes and that has only loose files. Whether there was something to do.
 pub fn compact_sweep(sweep: &Sweep) -> Result<bool, StoreError> {
-    let is_due = !sweep.is_covered() && sweep.is_own() && sweep.own_file(Table::Runs).is_none();
-    if !is_due || !sweep.is_ended() {
+    if sweep.is_covered() || !sweep.is_own() || sweep.is_compacted() {
         return Ok(false);
     }
-    Ok(compact(&sweep.folder)?.runs > 0)
+    let _lock = match lock(&sweep.folder) {
+        Ok(lock) => lock,
+        Err(StoreError::Locked { .. }) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let counted = compact(&sweep.folder)?;
+    if counted.runs == 0 {
+        return Ok(false);
+    }
+    let mut manifest = Manifest::read(&sweep.folder)?;
+    if manifest.state == SweepState::Running {
+        manifest.state = SweepState::Interrupted;
+    }
+    (manifest.runs, manifest.failed) = (counted.runs, counted.failed);
+    manifest.write(&sweep.folder)?;
+    Ok(true)
 }
 
 /// Writes `requests.parquet` and `runs.parquet` from the loose files.
@@ -63,11 +78,6 @@ fn unite_files(files: &[PathBuf], path: &Path) -> Result<(), StoreError> {
 fn schema_of_all(files: &[PathBuf]) -> Result<arrow::datatypes::SchemaRef, StoreError> {
     let schemas = files.par_iter().map(|path| parquet_schema(path)).collect::<Result<Vec<_>, _>>()?;
     Ok(unite_schemas(schemas.iter().map(AsRef::as_ref)))
-}
-
-/// Makes the loose files the truth again.
-pub fn remove_compacted(folder: &Path) -> Result<(), StoreError> {
-    [RUNS, REQUESTS].iter().try_for_each(|name| remove_if_there(&folder.join(name)))
 }
 
 /// The Parquet files of single runs below a sweep's folder.

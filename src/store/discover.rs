@@ -100,6 +100,12 @@ impl Sweep {
         Fingerprint::of(&self.folder.join(MANIFEST))
     }
 
+    /// Whether its tables hold all that its loose files do.
+    pub fn is_compacted(&self) -> bool {
+        let is_running = matches!(&self.origin, Origin::Own(manifest) if manifest.state == SweepState::Running);
+        !is_running && self.own_file(Table::Runs).is_some()
+    }
+
     /// Where the rows of a table lie. There is one rule: a compacted table of runs makes all compacted tables whole.
     pub fn stored(&self, table: Table) -> Result<Stored, StoreError> {
         let own = |table| self.own_file(table).into_iter().collect();
@@ -111,7 +117,7 @@ impl Sweep {
             }
             (Origin::Foreign, _) => Vec::new(),
             (Origin::Own(_), Table::Slas | Table::SlaHistory) => own(table),
-            (Origin::Own(_), _) if self.own_file(Table::Runs).is_some() => own(table),
+            (Origin::Own(_), _) if self.is_compacted() => own(table),
             (Origin::Own(_), Table::Runs) => {
                 return Ok(Stored { loose: LooseFiles::of(&self.folder).runs, ..Stored::default() });
             }

@@ -183,7 +183,7 @@ pub fn compact_lake(lake: &Path) -> Result<Option<usize>, StoreError> {
     let new: Vec<(&Sweep, Fingerprint)> = found
         .all()
         .iter()
-        .filter(|sweep| !sweep.is_covered() && sweep.is_ended() && sweep.own_file(Table::Runs).is_some())
+        .filter(|sweep| !sweep.is_covered() && sweep.is_ended() && sweep.is_compacted())
         .filter_map(|sweep| Some((sweep, sweep.fingerprint()?)))
         .collect();
     let is_whole = catalogue.as_ref().is_some_and(|catalogue| catalogue.without(&covered).is_empty());

@@ -39,6 +39,7 @@ struct LooseFile {
 struct Kind {
     parquet: SchemaDescPtr,
     arrow: SchemaRef,
+    schema_part: Option<Vec<u8>>,
 }
 
 /// A larger file is worth a plan of its own: parts of it can be skipped, and its parts be shared by cores.
@@ -131,10 +132,14 @@ struct Footer {
 
 fn footer(path: &Path) -> Result<Footer, StoreError> {
     let bytes = std::fs::read(path).map_err(StoreError::io(path))?;
-    let found = memchr::memmem::rfind(&bytes, SCHEMA_KEY);
+    Ok(Footer { file_size: bytes.len(), key: schema_part(&bytes).map(|part| Sha256::digest(part).into()) })
+}
+
+/// The part of a file's footer that files of one kind have alike.
+fn schema_part(bytes: &[u8]) -> Option<&[u8]> {
+    let start = memchr::memmem::rfind(bytes, SCHEMA_KEY)?;
     // The last eight bytes are the footer's length and the magic number.
-    let end = found.and_then(|start| bytes.get(start..bytes.len().checked_sub(8)?));
-    Ok(Footer { file_size: bytes.len(), key: end.map(|end| Sha256::digest(end).into()) })
+    bytes.get(start..bytes.len().checked_sub(8)?)
 }
 
 struct Projection {
@@ -144,13 +149,15 @@ struct Projection {
 
 impl Kind {
     fn of(path: &Path) -> Result<Self, StoreError> {
-        let file = std::fs::File::open(path).map_err(StoreError::io(path))?;
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(StoreError::parquet(path))?;
+        Self::of_bytes(Bytes::from(std::fs::read(path).map_err(StoreError::io(path))?), path)
+    }
+
+    fn of_bytes(bytes: Bytes, path: &Path) -> Result<Self, StoreError> {
+        let schema_part = schema_part(&bytes).map(<[u8]>::to_vec);
+        let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(StoreError::parquet(path))?;
         check_version(builder.schema(), path)?;
-        Ok(Self {
-            parquet: builder.metadata().file_metadata().schema_descr_ptr(),
-            arrow: without_metadata(builder.schema()),
-        })
+        let parquet = builder.metadata().file_metadata().schema_descr_ptr();
+        Ok(Self { parquet, arrow: without_metadata(builder.schema()), schema_part })
     }
 
     fn projection(&self, schema: &SchemaRef) -> Projection {
@@ -164,6 +171,21 @@ impl Kind {
 
 fn read(path: &Path, kind: &Kind, projection: &Projection, schema: &SchemaRef) -> Result<RecordBatch, StoreError> {
     let bytes = Bytes::from(std::fs::read(path).map_err(StoreError::io(path))?);
+    if kind.schema_part.is_some() && schema_part(&bytes) == kind.schema_part.as_deref() {
+        return read_as(bytes, path, kind, projection, schema);
+    }
+    // Another program wrote it, or it was written anew since its kind was looked at.
+    let kind = Kind::of_bytes(bytes.clone(), path)?;
+    read_as(bytes, path, &kind, &kind.projection(schema), schema)
+}
+
+fn read_as(
+    bytes: Bytes,
+    path: &Path,
+    kind: &Kind,
+    projection: &Projection,
+    schema: &SchemaRef,
+) -> Result<RecordBatch, StoreError> {
     let options = ArrowReaderOptions::new()
         .with_parquet_schema(kind.parquet.clone())
         .with_schema(kind.arrow.clone())
@@ -182,6 +204,10 @@ fn read(path: &Path, kind: &Kind, projection: &Projection, schema: &SchemaRef) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Cell;
+    use crate::store::{rows_to_batch, unite_schemas};
+    use arrow::array::AsArray;
+    use arrow::datatypes::Int64Type;
 
     #[test]
     fn batches_have_an_end_in_files_and_in_bytes() {
@@ -189,5 +215,24 @@ mod tests {
         assert_eq!(batches(&[1; 600]), [0..256, 256..512, 512..600]);
         let large = BYTES_IN_A_BATCH / 2;
         assert_eq!(batches(&[large, large, 1, large * 3, 1, 1]), [0..2, 2..3, 3..4, 4..6]);
+    }
+
+    #[test]
+    fn a_file_that_was_written_anew_is_read_as_it_is_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run=0.parquet");
+        let write = |row: &[(&'static str, Cell)]| {
+            let row = row.iter().map(|(name, cell)| ((*name).into(), cell.clone())).collect();
+            crate::store::write_parquet(&path, &rows_to_batch(&[row])).unwrap();
+        };
+        write(&[("a", Cell::Int(1)), ("b", "x".into())]);
+        let rows = LooseRows::open(vec![path.clone()]).unwrap();
+        let schema = unite_schemas(rows.schemas());
+        // Other columns, in another order, and one of another type.
+        write(&[("c", Cell::Bool(true)), ("b", "y".into()), ("a", Cell::Float(2.5))]);
+        let batch = rows.read_batch(0, &schema).unwrap();
+        assert_eq!(batch.column_by_name("a").unwrap().as_primitive::<Int64Type>().values(), &[2]);
+        assert_eq!(batch.column_by_name("b").unwrap().as_string::<i32>().value(0), "y");
+        assert_eq!(batch.num_columns(), 2);
     }
 }

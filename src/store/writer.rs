@@ -1,7 +1,7 @@
 //! The one writer of a sweep's folder.
 
 use super::atomic::remove_if_there;
-use super::compact::{compact, remove_compacted};
+use super::compact::compact;
 use super::layout::{self, combination_folder, level_folder};
 use super::manifest::{LevelOf, Manifest, StoredCombination, SweepKind, SweepState};
 use super::summary::{write_summary, write_summary_csv};
@@ -74,8 +74,6 @@ impl SweepWriter {
         if has_ended {
             writer.answered = answered(&writer.folder.join(layout::SLA));
         }
-        // From now on the loose files are the truth: a compacted table would miss what is added.
-        remove_compacted(&writer.folder)?;
         Ok(writer)
     }
 

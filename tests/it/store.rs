@@ -140,6 +140,29 @@ fn an_interrupted_sweep_is_compacted_and_says_the_same() {
     assert_eq!(scratch.query("interrupted", sql), before);
     assert_eq!(scratch.query("interrupted", requests), requests_before);
     assert!(scratch.ok(&["compact", "interrupted"]).stdout.contains("no loose runs"));
+    // Its manifest knows now what the writer that died could not tell it.
+    let manifest = scratch.json("interrupted/sweep.json");
+    assert_eq!((&manifest["state"], &manifest["runs"]), (&json!("interrupted"), &json!(12)));
+}
+
+#[test]
+fn a_sweep_that_goes_on_is_asked_without_a_gap() {
+    let scratch = Scratch::new();
+    let (sim, bench) = (scratch.sim(""), scratch.bench(""));
+    scratch.serve_ok(&sim, &bench, &["-e", "s", "--num-runs", "1"]);
+    let mut seen = 1;
+    for num_runs in ["2", "3", "4"] {
+        let arguments =
+            ["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "-e", "s", "--resume", "--num-runs", num_runs];
+        let mut sweep = scratch.command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while sweep.try_wait().unwrap().is_none() {
+            let rows = scratch.query("results/s", "SELECT count(*) AS runs, count(DISTINCT run_id) AS ids FROM runs");
+            let runs = rows[0]["runs"].as_u64().unwrap();
+            assert!(rows[0]["ids"] == runs && runs >= seen, "{seen} runs became {rows:?}");
+            seen = runs;
+        }
+    }
+    assert_eq!(scratch.query("results/s", "SELECT count(*) AS n FROM runs"), [json!({"n": 4})]);
 }
 
 #[test]
@@ -148,7 +171,7 @@ fn a_lake_is_compacted_and_follows_its_sweeps() {
     lake_of(&scratch, &["a", "b", "c"]);
     interrupted(&scratch);
     let all = "SELECT sweep, count(*) AS runs, sum(p99_e2el_ms) AS sum FROM runs GROUP BY sweep ORDER BY sweep";
-    let facts = "SELECT sweep, state, serve_cmd, runs FROM sweeps ORDER BY sweep";
+    let facts = "SELECT sweep, state, serve_cmd FROM sweeps ORDER BY sweep";
     let requests = "SELECT sweep, count(*) AS n FROM requests GROUP BY sweep ORDER BY sweep";
     let asked = |scratch: &Scratch| [all, facts, requests].map(|sql| scratch.query("lake", sql));
     let before = asked(&scratch);
@@ -313,12 +336,12 @@ fn a_file_that_was_cut_off_is_named_with_what_to_do() {
     assert_eq!(ran.code, Some(2));
     assert!(ran.stderr.contains("lake/a/runs.parquet: is no whole Parquet file ("), "{}", ran.stderr);
     assert!(ran.stderr.contains("read from the files of single runs"), "{}", ran.stderr);
-    // What it says is so.
-    let loose = "lake/interrupted/runs.parquet";
-    std::fs::write(scratch.path(loose), &whole[..whole.len() / 2]).unwrap();
+    // What it says is so: of a sweep that ended, and has its files.
+    scratch.ok(&["compact", "lake/interrupted"]);
     std::fs::remove_dir_all(scratch.path("lake/a")).unwrap();
+    std::fs::write(scratch.path("lake/interrupted/runs.parquet"), &whole[..whole.len() / 2]).unwrap();
     assert_eq!(scratch.run(&["query", "lake", COUNTS]).code, Some(2));
-    std::fs::remove_file(scratch.path(loose)).unwrap();
+    std::fs::remove_file(scratch.path("lake/interrupted/runs.parquet")).unwrap();
     assert_eq!(scratch.query("lake", COUNTS)[0]["runs"], 12);
     let manifest = scratch.read("lake/interrupted/sweep.json");
     scratch.write("lake/interrupted/sweep.json", &manifest[..manifest.len() / 2]);
