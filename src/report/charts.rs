@@ -12,7 +12,7 @@ use crate::query::{Lake, NamedQuery, Varied, curve_variables, fill, literal, loa
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rayon::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Of a chart that stands beside another, and of one that stands alone.
 const BESIDE: Size = Size { panel_height_in: 4.0, dpi: 144.0, magnified: 1.3 };
@@ -257,16 +257,17 @@ pub async fn trends(lake: &Lake) -> Result<Vec<Chart>, ReportError> {
             *first = time.min(first.clone());
         }
         let mut sweeps: Vec<String> = started.keys().cloned().collect();
-        sweeps.sort_by_key(|sweep| (started[sweep].clone(), sweep.clone()));
+        sweeps.sort_by(|left, right| (&started[left], left).cmp(&(&started[right], right)));
+        let places: HashMap<&str, usize> =
+            sweeps.iter().enumerate().map(|(place, sweep)| (sweep.as_str(), place)).collect();
         let mut series: BTreeMap<String, (f64, SeriesOverSweeps)> = BTreeMap::new();
         for row in &rows {
             let name = [&row[0], &row[1]].map(|side| params_text(&side.to_text())).join(" · ");
             let (moved, one) = series.entry(name.clone()).or_insert_with(|| {
                 (0.0, SeriesOverSweeps { name, means: vec![None; sweeps.len()], changes: Vec::new() })
             });
-            let place = sweeps.iter().position(|sweep| *sweep == row[2].to_text());
-            if let Some(place) = place {
-                one.means[place] = row[4].as_f64().map(Estimate::exact);
+            if let Some(place) = places.get(row[2].to_text().as_str()) {
+                one.means[*place] = row[4].as_f64().map(Estimate::exact);
             }
             *moved = row[7].as_f64().map_or(*moved, |change| moved.max(change.abs()));
         }

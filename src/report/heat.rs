@@ -5,6 +5,7 @@ use super::table::cell;
 use crate::metric::label;
 use crate::plot::natural_order;
 use crate::query::{LOADS, Lake, Value, Varied, quoted};
+use std::collections::HashMap;
 
 pub struct HeatMap {
     pub id: String,
@@ -22,6 +23,8 @@ pub struct HeatCell {
 }
 
 const DARKEST: f64 = 32.0;
+/// A larger table is no picture any more; its numbers are in the table of all combinations.
+const MOST_VALUES: usize = 40;
 
 /// The maps of a sweep in which two parameters vary; none where there are more, or fewer.
 pub async fn maps(lake: &Lake, varied: &[Varied]) -> Result<Vec<HeatMap>, ReportError> {
@@ -34,8 +37,9 @@ pub async fn maps(lake: &Lake, varied: &[Varied]) -> Result<Vec<HeatMap>, Report
             quoted(&columns.name)
         );
         let cells = lake.sql(&sql).await?.rows();
-        if !cells.is_empty() {
-            maps.push(map(metric, [rows, columns], &cells, sql));
+        let map = map(metric, [rows, columns], &cells, sql);
+        if !cells.is_empty() && map.rows.len().max(map.columns.len()) <= MOST_VALUES {
+            maps.push(map);
         }
     }
     Ok(maps)
@@ -77,9 +81,11 @@ fn map(metric: &str, [rows, columns]: [&Varied; 2], cells: &[Vec<Value>], sql: S
     let (least, most) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
     let shade = |value: f64| if most > least { ((value - least) / (most - least) * DARKEST).round() as u32 } else { 0 };
     let (row_names, column_names) = (names(0), names(1));
+    let of_names: HashMap<(String, String), &Vec<Value>> =
+        cells.iter().map(|cell| ((name(&cell[0]), name(&cell[1])), cell)).collect();
     let shown = row_names.into_iter().map(|row| {
         let cells = column_names.iter().map(|column| {
-            let found = cells.iter().find(|cell| name(&cell[0]) == row && name(&cell[1]) == *column);
+            let found = of_names.get(&(row.clone(), column.clone()));
             HeatCell {
                 text: found.map_or("–".into(), |found| cell(&found[2])),
                 shade: found.and_then(|found| found[2].as_f64()).map_or(0, shade),

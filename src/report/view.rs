@@ -6,7 +6,7 @@ use super::charts::{self, Chart};
 use super::comparison::{ComparisonView, Shown, shown};
 use super::effects::{Effects, effects};
 use super::facts::{Facts, facts};
-use super::failures::{Failure, failures};
+use super::failures::{Failures, failures};
 use super::headline::{Headline, headlines, worth_a_look};
 use super::heat::{self, HeatMap};
 use super::notes::markdown;
@@ -47,7 +47,7 @@ pub struct Page {
     distributions: Vec<Chart>,
     slas: Table,
     sla_charts: Vec<Chart>,
-    failures: Vec<Failure>,
+    failures: Failures,
     table: Table,
     ask: String,
 }
