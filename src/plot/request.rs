@@ -282,7 +282,6 @@ impl ParetoRequest {
         // The objectives are in the table anyway.
         labels.retain(|label| *label != self.x.column() && *label != self.y.column());
         let groups = names(&self.group_by)?;
-        let first = |name: &String| format!("first_value({0} ORDER BY run_number) AS {0}", quoted(name));
         let series = match groups.is_empty() {
             true => "''".to_owned(),
             false => {
@@ -291,14 +290,17 @@ impl ParetoRequest {
                 parts.collect::<Vec<_>>().join(" || ', ' || ")
             }
         };
-        let shown = labels.iter().chain(&groups).filter(|name| !matches!(name.as_str(), "sweep" | "combination"));
-        let mut seen = HashSet::new();
-        let shown: Vec<String> = shown.filter(|name| seen.insert(name.as_str())).map(first).collect();
-        let extra = if shown.is_empty() { String::new() } else { format!(", {}", shown.join(", ")) };
+        let variables: Vec<String> = labels.iter().chain(&groups).cloned().collect();
+        // A parameter may have any name, `x` too: here they go by their places.
+        let shown = variables.iter().enumerate().map(|(index, name)| {
+            format!(", first_value({} ORDER BY run_number) AS {}", quoted(name), variable_column(index))
+        });
+        let by_series = if groups.is_empty() { String::new() } else { format!(", {series}") };
         let configurations = format!(
-            "SELECT sweep, combination, {series} AS series{extra}, avg({x}) AS x, stddev({x}) AS x_std, avg({y}) AS y, \
+            "SELECT sweep, combination, {series} AS series{}, avg({x}) AS x, stddev({x}) AS x_std, avg({y}) AS y, \
              stddev({y}) AS y_std, count({x}) AS n, CAST(min(completed) AS DOUBLE) AS completed FROM runs WHERE status = 'completed' AND {} \
-             GROUP BY sweep, combination, series",
+             GROUP BY sweep, combination{by_series}",
+            shown.collect::<String>(),
             filter.to_sql()
         );
         let sign = |better| if better == Better::Higher { "1" } else { "-1" };
@@ -319,26 +321,31 @@ impl ParetoRequest {
         let skipped = counted.numbers("n").into_iter().flatten().sum::<f64>() - placed;
         let mut spec = self.spec(skipped as usize);
         spec.caption.extend(cautions([&self.x.column(), &self.y.column()], &answer));
-        let figure = pareto_figure(&configurations_of(&answer, &labels), &spec);
-        let table = answer.sql("configurations", &self.table_sql(labels.iter().chain(&groups))).await?;
+        let figure = pareto_figure(&configurations_of(&answer, labels.len()), &spec);
+        let table = self.table(&answer, &variables).await?;
         Ok(Frontier { figure, table, configurations: answer.num_rows(), sql, skipped: skipped as usize })
     }
 
     /// The frontier's rows for a reader: labels, both values with half the width of their intervals, runs.
-    fn table_sql<'a>(&self, labels: impl Iterator<Item = &'a String>) -> String {
-        let mut columns: Vec<String> = labels.map(|name| quoted(name)).collect();
+    async fn table(&self, answer: &Answer, variables: &[String]) -> Result<Answer, QueryError> {
+        let mut columns: Vec<(String, String)> =
+            variables.iter().enumerate().map(|(index, name)| (variable_column(index), name.clone())).collect();
         for (axis, objective) in [("x", &self.x), ("y", &self.y)] {
             let name = objective.column();
-            columns.push(format!("{axis} AS {}", quoted(&name)));
             let ci95 = format!("t_critical(0.95, n - 1) * {axis}_std / sqrt(n)");
-            columns.push(format!("{ci95} AS {}", quoted(&format!("{name}_ci95"))));
+            columns.extend([(axis.to_owned(), name.clone()), (ci95, format!("{name}_ci95"))]);
         }
-        columns.extend(["n", "sweep", "combination"].map(quoted));
+        columns.extend(["n", "sweep", "combination"].map(|name| (name.to_owned(), name.to_owned())));
         // A label may be one of the others.
         let mut seen = HashSet::new();
-        columns.retain(|column| seen.insert(column.clone()));
-        let columns = columns.join(", ");
-        format!("SELECT {columns} FROM configurations WHERE is_frontier ORDER BY series, x, y")
+        columns.retain(|(_, name)| seen.insert(name.clone()));
+        let (values, names): (Vec<String>, Vec<String>) = columns.into_iter().unzip();
+        let values = values.iter().enumerate().map(|(index, value)| format!("{value} AS c{index}"));
+        let sql = format!(
+            "SELECT {} FROM configurations WHERE is_frontier ORDER BY series, x, y",
+            values.collect::<Vec<_>>().join(", ")
+        );
+        Ok(answer.sql("configurations", &sql).await?.with_names(&names))
     }
 
     fn spec(&self, skipped: usize) -> ParetoSpec {
@@ -363,14 +370,19 @@ impl ParetoRequest {
     }
 }
 
-fn configurations_of(answer: &Answer, labels: &[String]) -> Vec<Configuration> {
+/// The column of a label, or of what groups, by its place among them.
+fn variable_column(index: usize) -> String {
+    format!("v{index}")
+}
+
+fn configurations_of(answer: &Answer, num_labels: usize) -> Vec<Configuration> {
     let numbers = |name: &str| answer.numbers(name);
     let texts = |name: &str| answer.column(name).unwrap_or_default().iter().map(text_of).collect::<Vec<_>>();
     let (x, y, n) = (numbers("x"), numbers("y"), numbers("n"));
     let (x_std, y_std) = (numbers("x_std"), numbers("y_std"));
     let series = answer.column("series").unwrap_or_default();
     let is_frontier = answer.column("is_frontier").unwrap_or_default();
-    let labels: Vec<Vec<String>> = labels.iter().map(|name| texts(name)).collect();
+    let labels: Vec<Vec<String>> = (0..num_labels).map(|index| texts(&variable_column(index))).collect();
     (0..answer.num_rows())
         .filter_map(|row| {
             let estimate = |mean: Option<f64>, std: Option<f64>| Some(estimate_of(mean?, std, n[row]?));

@@ -62,6 +62,17 @@ impl Answer {
         self
     }
 
+    /// The answer with other names for its columns.
+    pub fn with_names(self, names: &[String]) -> Self {
+        let fields = self.schema.fields().iter().zip(names);
+        let fields = fields.map(|(field, name)| field.as_ref().clone().with_name(name)).collect::<Vec<_>>();
+        let schema = Arc::new(Schema::new(fields));
+        let renamed = self.batches.iter().map(|batch| {
+            RecordBatch::try_new(schema.clone(), batch.columns().to_vec()).expect("only names are others")
+        });
+        Self { batches: renamed.collect(), schema: schema.clone() }
+    }
+
     pub fn num_rows(&self) -> usize {
         self.batches.iter().map(RecordBatch::num_rows).sum()
     }

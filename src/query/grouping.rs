@@ -37,7 +37,9 @@ impl Grouping {
         let groups: Vec<String> = groups.collect::<Result<_, QueryError>>()?;
         let metrics = split_outside(&self.metrics, ',').into_iter().map(str::trim).filter(|metric| !metric.is_empty());
         let metrics: Vec<String> = metrics.map(|metric| expression(metric, columns)).collect::<Result<_, _>>()?;
-        let selected = [groups.clone(), vec!["count(*) AS n".into()], metrics].concat();
+        // A parameter may have the name of the count.
+        let count = if groups.iter().any(|group| group == "\"n\"") { "count(*)" } else { "count(*) AS n" };
+        let selected = [groups.clone(), vec![count.into()], metrics].concat();
         let mut sql =
             format!("SELECT {}\nFROM runs\nWHERE status = 'completed' AND {}", selected.join(", "), filter.to_sql());
         if !groups.is_empty() {

@@ -21,8 +21,8 @@ pub enum Cell {
 pub type Row = Vec<(Cow<'static, str>, Cell)>;
 
 impl Cell {
-    /// A JSON value as a cell. The texts by which Python and vLLM write numbers that JSON lacks (`inf`, `-inf`,
-    /// `nan`, `Infinity`) become those numbers; lists and objects become their JSON text.
+    /// A JSON value as a cell. The texts by which Python and vLLM write infinite numbers, which JSON lacks (`inf`, `Infinity`),
+    /// become those numbers, and `nan` nothing; lists and objects become their JSON text.
     pub fn of_json(value: &Value) -> Self {
         match value {
             Value::Null => Self::Null,
@@ -31,7 +31,7 @@ impl Cell {
                 Some(integer) => Self::Int(integer),
                 None => number.as_f64().map_or(Self::Null, Self::Float),
             },
-            Value::String(text) => non_finite(text).map_or_else(|| Self::Text(text.clone()), Self::Float),
+            Value::String(text) => non_finite(text).map_or_else(|| Self::Text(text.clone()), Self::from),
             compound => Self::Text(compound.to_string()),
         }
     }
@@ -61,9 +61,10 @@ impl Cell {
     }
 }
 
+/// What is no number is none that could be reckoned with: one among many would make a mean of nothing.
 impl From<f64> for Cell {
     fn from(value: f64) -> Self {
-        Self::Float(value)
+        if value.is_nan() { Self::Null } else { Self::Float(value) }
     }
 }
 
@@ -106,6 +107,6 @@ mod tests {
         assert_eq!(Cell::of_json(&json!("inf")), Cell::Float(f64::INFINITY));
         assert_eq!(Cell::of_json(&json!("info")), Cell::Text("info".into()));
         assert_eq!(Cell::of_json(&json!({"a": [1]})), Cell::Text(r#"{"a":[1]}"#.into()));
-        assert!(matches!(Cell::of_json(&json!("nan")), Cell::Float(value) if value.is_nan()));
+        assert_eq!((Cell::of_json(&json!("nan")), Cell::from(f64::NAN)), (Cell::Null, Cell::Null));
     }
 }

@@ -53,9 +53,13 @@ fn facts_of(sweep: &Sweep, measured: Option<&[Value]>) -> Result<Facts, ReportEr
 }
 
 fn circumstances(manifest: &Manifest) -> Vec<(&'static str, String)> {
-    let environment = &manifest.environment;
     let time = |time: DateTime<Utc>| time.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string();
     let mut rows = vec![("Started", time(manifest.started_at))];
+    if manifest.kind == SweepKind::Import {
+        rows.extend(manifest.origin.clone().map(|origin| ("Imported from", origin)));
+        return rows;
+    }
+    let environment = &manifest.environment;
     if let Some(finished_at) = manifest.finished_at {
         rows.push(("Took", lasted((finished_at - manifest.started_at).num_seconds())));
     }

@@ -326,6 +326,44 @@ fn a_parameter_with_a_name_of_ours_stands_beside_it() {
 }
 
 #[test]
+fn whatever_a_parameter_is_called_it_can_be_drawn_and_reported() {
+    let scratch = Scratch::new();
+    let names =
+        ["x", "y", "n", "series", "k", "v0", "serve", "bench", "place", "value", "order", "x_std", "metric", "load"];
+    for (index, throughput) in [(1, 10.0), (2, 20.0)] {
+        let mut run = json!({
+            "date": "20261101-120000", "output_throughput": throughput, "p99_e2el_ms": throughput, "max_concurrency": index,
+            "median_ttft_ms": 1.0, "median_tpot_ms": 1.0, "mean_e2el_ms": 5.0, "completed": 200, "run_number": 0,
+        });
+        names.iter().for_each(|name| run[*name] = json!(index));
+        scratch.write(&format!("s/SERVE--x={index}/run=0.json"), &run.to_string());
+    }
+    let all = names.join(",");
+    scratch.ok(&["plot_pareto", "s", "--label-by", &all, "--group-by", &all]);
+    scratch.ok(&["plot", "s", "--var-x", "x", "--var-y", "y", "--curve-by", &all, "--row-by", "k"]);
+    scratch.ok(&["query", "s", "--group-by", &all, "--metrics", "mean(output_throughput)"]);
+    scratch.ok(&["report", "s", "-o", "r.html"]);
+    let told = scratch.ok(&["plot_pareto", "s", "--label-by", "x,y,n,series", "--format", "json"]).stdout;
+    let table = told.lines().find(|line| line.starts_with('[')).unwrap_or_else(|| panic!("{told}"));
+    let rows: Vec<Value> = serde_json::from_str(table).unwrap();
+    assert!(!rows.is_empty());
+    assert!(rows.iter().all(|row| row["x"] == row["series"] && row["tokens_per_user"].is_f64()), "{told}");
+}
+
+#[test]
+fn what_is_no_number_is_null() {
+    let scratch = Scratch::new();
+    for (run, throughput) in [(0, "NaN"), (1, "4.0"), (2, "Infinity")] {
+        let text = format!(
+            r#"{{"date": "20261101-120000", "output_throughput": {throughput}, "request_rate": "inf", "run_number": {run}}}"#
+        );
+        scratch.write(&format!("s/BENCH--x/run={run}.json"), &text);
+    }
+    let sql = "SELECT count(*) AS n, count(output_throughput) AS known, min(output_throughput) AS least, count(wall_time_s) AS timed FROM runs";
+    assert_eq!(scratch.query("s", sql), [json!({"n": 3, "known": 2, "least": 4.0, "timed": 0})]);
+}
+
+#[test]
 fn a_file_that_was_cut_off_is_named_with_what_to_do() {
     let scratch = Scratch::new();
     lake_of(&scratch, &["a"]);
