@@ -36,16 +36,8 @@ pub fn summary_table(sweep: &Path) -> Result<String, Failure> {
 /// The start-up times of a sweep, as text: whatever the command measured.
 pub fn startup_table(sweep: &Path) -> Result<String, Failure> {
     let lake = Lake::open(&[sweep.to_owned()]).map_err(query_failure)?;
-    let columns = block_on(lake.columns("combinations"))?.map_err(query_failure)?;
-    let metrics = columns.names().filter_map(|name| name.strip_suffix("_mean")).filter(|name| name.starts_with("avg_"));
-    let metrics = metrics.map(|name| format!(", {0}_mean AS {0}, {0}_ci95 AS \"± {0}\"", name)).collect::<String>();
-    table(
-        sweep,
-        &format!(
-            "SELECT coalesce(serve_name, serve_params) AS serve, coalesce(bench_name, bench_params) AS startup, n, \
-             failed_runs AS failed{metrics} FROM combinations ORDER BY started_at"
-        ),
-    )
+    let sql = block_on(lake.startup_summary())?.map_err(query_failure)?;
+    table(sweep, &sql)
 }
 
 /// The answers to a sweep's SLAs, as text.

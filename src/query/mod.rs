@@ -121,6 +121,18 @@ impl Lake {
         Ok(Columns::new(fields.map(|field| (field.name().clone(), kind(field.data_type()))).collect()))
     }
 
+    /// The query for the combinations of start-up sweeps, with whatever times they measured.
+    pub async fn startup_summary(&self) -> Result<String, QueryError> {
+        let columns = self.columns("combinations").await?;
+        let metrics = columns.names().filter_map(|name| name.strip_suffix("_mean"));
+        let metrics = metrics.filter(|name| name.starts_with("avg_"));
+        let metrics = metrics.map(|name| format!(", {0}_mean AS {0}, {0}_ci95 AS \"± {0}\"", name)).collect::<String>();
+        Ok(format!(
+            "SELECT coalesce(serve_name, serve_params) AS serve, coalesce(bench_name, bench_params) AS startup, n, \
+             failed_runs{metrics} FROM combinations ORDER BY started_at"
+        ))
+    }
+
     /// Makes a plan that only reads, with the tables that it names; all of them where it asks about tables.
     async fn plan(&self, sql: &str) -> Result<LogicalPlan, QueryError> {
         let state = self.context.state();

@@ -203,6 +203,9 @@ const DISTRIBUTION: &str = include_str!("../../queries/distribution.sql");
 
 /// How the requests of some combinations are distributed: their shares, and the tail by itself.
 pub async fn distributions(lake: &Lake, combinations: &[(String, String)]) -> Result<Vec<Chart>, ReportError> {
+    if combinations.is_empty() {
+        return Ok(Vec::new());
+    }
     let ids = combinations.iter().map(|(id, _)| literal(id)).collect::<Vec<_>>().join(", ");
     let (names, common) = told_apart(&combinations.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>());
     let mut sketches = Vec::new();

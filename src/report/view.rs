@@ -12,7 +12,8 @@ use super::heat::{self, HeatMap};
 use super::notes::markdown;
 use super::page::Theme;
 use super::table::Table;
-use crate::query::{Lake, NamedQuery, SLAS, SUMMARY};
+use crate::query::{Lake, NamedQuery, QueryError, SLAS, SUMMARY};
+use crate::store::SweepKind;
 use askama::Template;
 use chrono::{DateTime, Local};
 
@@ -75,7 +76,7 @@ impl Page {
             slas: table(lake, SLAS).await?,
             sla_charts: charts::slas(lake).await?,
             failures: failures(lake).await?,
-            table: table(lake, SUMMARY).await?,
+            table: table(lake, &summary(lake).await?).await?,
             ask: ask(lake),
             headlines,
         })
@@ -84,6 +85,17 @@ impl Page {
 
 async fn table(lake: &Lake, sql: &str) -> Result<Table, ReportError> {
     Ok(Table::of(&lake.sql(sql).await?, sql))
+}
+
+/// The query for all combinations: of start-up sweeps there is no traffic to tell of.
+async fn summary(lake: &Lake) -> Result<String, ReportError> {
+    for sweep in lake.sweeps() {
+        let manifest = sweep.manifest().map_err(QueryError::from)?;
+        if manifest.is_none_or(|manifest| manifest.kind != SweepKind::Startup) {
+            return Ok(SUMMARY.to_owned());
+        }
+    }
+    Ok(lake.startup_summary().await?)
 }
 
 /// The command that asks the same sweeps.

@@ -349,6 +349,13 @@ fn a_start_up_sweep_measures_every_pair_and_leaves_out_what_is_unknown() {
         rows,
         [json!({"load_format": "dummy", "n": 2, "cold": 2.5}), json!({"load_format": "auto", "n": 2, "cold": 20.5})]
     );
+    // Its report tells of start-up times, not of traffic that there was none of.
+    scratch.ok(&["report", "results/x", "-o", "r.html"]);
+    let html = scratch.read("r.html");
+    for text in ["Cold start-up time (s)", "<td>20.5</td>", "sweeplake startup --startup-cmd ./startup.sh"] {
+        assert!(html.contains(text), "{text} is not in the report");
+    }
+    assert!(!html.contains("Output throughput"), "there was none");
     // Resumed, only what is missing runs; a failure is in the exit code.
     scratch.write("serve.json", r#"[{"load_format": "auto"}, {"load_format": "broken"}]"#);
     let ran =
