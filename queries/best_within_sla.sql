@@ -1,10 +1,9 @@
 -- Of each SLA that was asked for, the combination that serves the most within it; one without a value, if none meets it.
--- Columns: purpose, metric, value, ci95, serve, bench, n, sweep, combination, serve_params
+-- Columns: purpose, metric, value, ci95, label, load, n, sweep, combination, serve_params
 WITH ranked AS (
     SELECT
         *,
-        row_number() OVER (PARTITION BY sla ORDER BY output_throughput DESC NULLS LAST, value DESC NULLS LAST, sweep, combination) AS position,
-        CASE WHEN value = floor(value) THEN CAST(CAST(value AS BIGINT) AS VARCHAR) ELSE CAST(value AS VARCHAR) END AS load
+        row_number() OVER (PARTITION BY sla ORDER BY output_throughput DESC NULLS LAST, value DESC NULLS LAST, sweep, combination) AS position
     FROM sla
 )
 SELECT
@@ -12,11 +11,8 @@ SELECT
     'output_throughput' AS metric,
     CASE WHEN value IS NOT NULL THEN output_throughput END AS value,
     CAST(NULL AS DOUBLE) AS ci95,
-    serve_params AS serve,
-    CASE
-        WHEN coalesce(bench_params, '{}') = '{}' THEN '{"' || variable || '":' || load || '}'
-        ELSE left(bench_params, length(bench_params) - 1) || ',"' || variable || '":' || load || '}'
-    END AS bench,
+    label,
+    CASE WHEN value IS NOT NULL THEN variable || '=' || spelled(value) END AS load,
     CAST(NULL AS BIGINT) AS n,
     sweep, combination, serve_params
 FROM ranked

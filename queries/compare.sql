@@ -1,24 +1,22 @@
 -- A metric of two sweeps side by side, by combination: what `sweeplake compare` starts from. Changes are ratios of the
 -- geometric means; std_log is the standard deviation of the runs' logarithms, roughly the noise as a share.
 -- Parameters: {base} and {candidate}, names of sweeps; {metric}, a column of runs
--- Columns: serve, bench, base, candidate, change, base_n, candidate_n, base_std_log, candidate_std_log
+-- Columns: label, base, candidate, change, base_n, candidate_n, base_std_log, candidate_std_log
 WITH sides AS (
     SELECT
         sweep,
         combination,
-        first_value(coalesce(serve_name, serve_params) ORDER BY run_number) AS serve,
-        first_value(coalesce(bench_name, bench_params) ORDER BY run_number) AS bench,
+        first_value(label) AS label,
         avg("{metric}") AS mean,
         avg(ln("{metric}")) AS mean_log,
         stddev(ln("{metric}")) AS std_log,
         count("{metric}") AS n
     FROM runs
-    WHERE status = 'completed' AND "{metric}" > 0 AND sweep IN ('{base}', '{candidate}')
+    WHERE status <> 'failed' AND "{metric}" > 0 AND sweep IN ('{base}', '{candidate}')
     GROUP BY sweep, combination
 )
 SELECT
-    base.serve,
-    base.bench,
+    base.label,
     base.mean AS base,
     candidate.mean AS candidate,
     exp(candidate.mean_log - base.mean_log) - 1 AS change,
@@ -29,4 +27,4 @@ SELECT
 FROM sides AS base
 JOIN sides AS candidate USING (combination)
 WHERE base.sweep = '{base}' AND candidate.sweep = '{candidate}'
-ORDER BY abs(candidate.mean_log - base.mean_log) DESC, serve, bench
+ORDER BY abs(candidate.mean_log - base.mean_log) DESC, label

@@ -1,23 +1,21 @@
 -- How a metric of each combination moved from sweep to sweep: since the one before, and since the first.
 -- Parameters: {metric}, a column of runs
 -- Defaults: metric = p99_e2el_ms
--- Columns: serve, bench, sweep, started_at, {metric}, n, since_previous, since_first
+-- Columns: label, sweep, started_at, {metric}, n, since_previous, since_first
 WITH means AS (
     SELECT
         combination,
-        first_value(coalesce(serve_name, serve_params) ORDER BY run_number) AS serve,
-        first_value(coalesce(bench_name, bench_params) ORDER BY run_number) AS bench,
+        first_value(label) AS label,
         sweep,
         min(started_at) AS started_at,
         avg("{metric}") AS mean,
         count("{metric}") AS n
     FROM runs
-    WHERE status = 'completed'
+    WHERE status <> 'failed'
     GROUP BY combination, sweep
 )
 SELECT
-    serve,
-    bench,
+    label,
     sweep,
     started_at,
     mean AS "{metric}",
@@ -26,4 +24,4 @@ SELECT
     mean / first_value(mean) OVER (PARTITION BY combination ORDER BY started_at, sweep) - 1 AS since_first
 FROM means
 WHERE mean IS NOT NULL
-ORDER BY serve, bench, started_at, sweep
+ORDER BY label, combination, started_at, sweep

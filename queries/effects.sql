@@ -3,7 +3,7 @@
 -- logarithms). Where a sweep is no full grid, parameters that vary together share their effects.
 -- Parameters: {metric}, a column of runs
 -- Defaults: metric = output_throughput
--- Columns: parameter, share, value, combinations, {metric}, effect
+-- Columns: parameter, share, value, combinations, level, effect
 WITH measured AS (
     SELECT
         sweep,
@@ -38,7 +38,7 @@ SELECT
     END AS share,
     value,
     n AS combinations,
-    exp(level_mean) AS "{metric}",
+    exp(level_mean) AS level,
     exp(level_mean - grand_mean) - 1 AS effect
 FROM levels
 JOIN whole ON whole.parameter = levels.parameter

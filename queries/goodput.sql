@@ -3,11 +3,13 @@
 -- no such number (TPOT of a single token) breaks none; of a run that stored no such numbers nothing is known.
 -- Parameters: {requests}, a table or query with the columns of requests; {condition}, what a request must meet; {is_known}, whether
 --             a run has the numbers for it
--- Columns: sweep, combination, serve, bench, serve_params, bench_params, n, requests, good, good_share, request_goodput,
+-- Columns: sweep, combination, label, status, serve, bench, serve_params, bench_params, n, requests, good, good_share, request_goodput,
 --          request_throughput, output_throughput
 SELECT
     runs.sweep,
     runs.combination,
+    first_value(runs.label) AS label,
+    max(runs.status) AS status,
     first_value(coalesce(runs.serve_name, runs.serve_params)) AS serve,
     first_value(coalesce(runs.bench_name, runs.bench_params)) AS bench,
     first_value(runs.serve_params) AS serve_params,
@@ -17,13 +19,14 @@ SELECT
     sum(judged.good) AS good,
     CAST(sum(judged.good) AS DOUBLE) / sum(judged.requests) AS good_share,
     sum(judged.good) / sum(runs.duration) AS request_goodput,
-    sum(judged.requests) / sum(runs.duration) AS request_throughput,
+    sum(judged.completed) / sum(runs.duration) AS request_throughput,
     avg(runs.output_throughput) AS output_throughput
 FROM (
     SELECT
         sweep,
         run_id,
         count(*) AS requests,
+        count(*) FILTER (WHERE ok IS NOT FALSE) AS completed,
         CASE WHEN {is_known} THEN count(*) FILTER (WHERE ok IS NOT FALSE AND {condition}) END AS good
     FROM {requests}
     GROUP BY sweep, run_id

@@ -1,35 +1,35 @@
--- The best combination for each purpose, by the mean of its runs.
--- Columns: purpose, metric, value, ci95, serve, bench, n, sweep, combination, serve_params
+-- The best combination for each purpose, by the mean of its runs. One in which too many requests failed is none.
+-- Columns: purpose, metric, value, ci95, label, load, n, sweep, combination, serve_params
 WITH candidates AS (
     SELECT 1 AS place, 'Highest output throughput' AS purpose, 'output_throughput' AS metric,
         output_throughput_mean AS value, output_throughput_ci95 AS ci95, -output_throughput_mean AS cost,
-        sweep, combination, serve_params, bench_params, serve_name, bench_name, n
+        sweep, combination, serve_params, label, status, n
     FROM combinations
     UNION ALL
     SELECT 2, 'Highest output throughput per GPU', 'tokens_per_gpu',
         tokens_per_gpu_mean, tokens_per_gpu_ci95, -tokens_per_gpu_mean AS cost,
-        sweep, combination, serve_params, bench_params, serve_name, bench_name, n
+        sweep, combination, serve_params, label, status, n
     FROM combinations
     UNION ALL
     SELECT 3, 'Fastest first token: median TTFT', 'median_ttft_ms',
         median_ttft_ms_mean, median_ttft_ms_ci95, median_ttft_ms_mean AS cost,
-        sweep, combination, serve_params, bench_params, serve_name, bench_name, n
+        sweep, combination, serve_params, label, status, n
     FROM combinations
     UNION ALL
     SELECT 4, 'Shortest tail: P99 E2E latency', 'p99_e2el_ms',
         p99_e2el_ms_mean, p99_e2el_ms_ci95, p99_e2el_ms_mean AS cost,
-        sweep, combination, serve_params, bench_params, serve_name, bench_name, n
+        sweep, combination, serve_params, label, status, n
     FROM combinations
 ),
 ranked AS (
     SELECT *, row_number() OVER (PARTITION BY place ORDER BY cost, sweep, combination) AS position
     FROM candidates
-    WHERE value IS NOT NULL
+    WHERE value IS NOT NULL AND status = 'completed'
 )
 SELECT
     purpose, metric, value, ci95,
-    coalesce(serve_name, serve_params) AS serve,
-    coalesce(bench_name, bench_params) AS bench,
+    label,
+    CAST(NULL AS VARCHAR) AS load,
     n, sweep, combination, serve_params
 FROM ranked
 WHERE position = 1

@@ -1,5 +1,5 @@
 -- The sweeps of a lake with what they reached, the newest first.
--- Columns: sweep, started_at, state, engine, gpu, combinations, runs, failed_runs, best_throughput, least_p99_e2el_ms, folder
+-- Columns: sweep, started_at, state, engine, gpu, combinations, runs, failed_runs, degraded_runs, best_throughput, least_p99_e2el_ms, folder
 SELECT
     sweeps.sweep,
     date_trunc('second', coalesce(sweeps.started_at, measured.started_at)) AS started_at,
@@ -9,6 +9,7 @@ SELECT
     measured.combinations,
     measured.runs,
     measured.failed_runs,
+    measured.degraded_runs,
     measured.best_throughput,
     measured.least_p99_e2el_ms,
     folder
@@ -20,8 +21,9 @@ LEFT JOIN (
         count(DISTINCT combination) AS combinations,
         count(*) AS runs,
         count(*) FILTER (WHERE status = 'failed') AS failed_runs,
-        max(output_throughput) AS best_throughput,
-        min(p99_e2el_ms) AS least_p99_e2el_ms
+        count(*) FILTER (WHERE status = 'degraded') AS degraded_runs,
+        max(output_throughput) FILTER (WHERE status = 'completed') AS best_throughput,
+        min(p99_e2el_ms) FILTER (WHERE status = 'completed') AS least_p99_e2el_ms
     FROM runs
     GROUP BY sweep
 ) AS measured ON measured.sweep = sweeps.sweep

@@ -1,5 +1,5 @@
 -- The sweeps of a lake, the newest first.
--- Columns: sweep, state, started_at, combinations, runs, failed, engine, engine_version, gpu, folder
+-- Columns: sweep, state, started_at, combinations, runs, failed, degraded, engine, engine_version, gpu, folder
 SELECT
     sweeps.sweep,
     state,
@@ -7,6 +7,7 @@ SELECT
     measured.combinations,
     measured.runs,
     measured.failed,
+    measured.degraded,
     engine,
     engine_version,
     gpu,
@@ -18,7 +19,8 @@ LEFT JOIN (
         min(started_at) AS started_at,
         count(DISTINCT combination) AS combinations,
         count(*) AS runs,
-        count(*) FILTER (WHERE status = 'failed') AS failed
+        count(*) FILTER (WHERE status = 'failed') AS failed,
+        count(*) FILTER (WHERE status = 'degraded') AS degraded
     FROM runs
     GROUP BY sweep
 ) AS measured ON measured.sweep = sweeps.sweep

@@ -2,8 +2,8 @@
 -- without a new run.
 -- Parameters: {condition}, what a request must meet, as ttft_ms <= 200 (several with commas between); {share}, of the requests
 -- Defaults: share = 0.99
--- Columns: sweep, serve, bench, requests, good_share, request_goodput, output_throughput, n
-SELECT sweep, serve, bench, requests, good_share, request_goodput, output_throughput, n
+-- Columns: sweep, label, requests, good_share, request_goodput, output_throughput, n
+SELECT sweep, label, requests, good_share, request_goodput, output_throughput, n
 FROM goodput(requests, {condition})
-WHERE good_share >= {share}
-ORDER BY request_goodput DESC, sweep, serve, bench
+WHERE good_share >= {share} AND status = 'completed'
+ORDER BY request_goodput DESC, sweep, label

@@ -1,9 +1,9 @@
--- The answers to SLAs: for each combination the greatest load that meets them, between which values the boundary lies,
+-- The answers to SLAs: for each combination the highest load that meets them, between which values the boundary lies,
 -- the throughput there, and what would break next.
--- Columns: serve, bench, sla, variable, value, lower, upper, status, output_throughput, binding, runs, reason
+-- Columns: sweep, label, sla, variable, value, lower, upper, status, output_throughput, binding, runs, reason
 SELECT
-    serve_params AS serve,
-    bench_params AS bench,
+    sweep,
+    label,
     coalesce(sla_name, sla) AS sla,
     variable,
     value,

@@ -1,6 +1,6 @@
 //! Identities: what makes two combinations the same, and the name of one run.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
@@ -14,6 +14,11 @@ impl CombinationId {
     pub fn of(serve: &Map<String, Value>, bench: &Map<String, Value>) -> Self {
         let canonical = format!("serve{}bench{}", canonical_params(serve), canonical_params(bench));
         Self(text_hash(&canonical))
+    }
+
+    /// An identity that was stored.
+    pub fn of_stored(text: String) -> Self {
+        Self(text)
     }
 
     pub fn as_str(&self) -> &str {
@@ -59,9 +64,13 @@ fn canonical_params(params: &Map<String, Value>) -> String {
 
 fn canonical(value: &Value, top: bool) -> String {
     match value {
+        // At the top level a number and its text become the same command-line word, and `8.0` means `8`.
+        Value::Number(number) if top => format!("{:?}", canonical_number(number)),
+        Value::String(text) if top => match serde_json::from_str::<Value>(text) {
+            Ok(Value::Number(number)) => format!("{:?}", canonical_number(&number)),
+            _ => format!("{text:?}"),
+        },
         Value::String(text) => format!("{text:?}"),
-        // At the top level a number and its text become the same command-line word.
-        Value::Number(number) if top => format!("{:?}", number.to_string()),
         Value::Array(items) => format!("[{}]", join(items.iter().map(|item| canonical(item, top)))),
         Value::Object(fields) => {
             let mut pairs: Vec<_> =
@@ -70,6 +79,13 @@ fn canonical(value: &Value, top: bool) -> String {
             format!("{{{}}}", join(pairs.into_iter()))
         }
         other => other.to_string(),
+    }
+}
+
+fn canonical_number(number: &Number) -> String {
+    match number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 9e15) {
+        Some(whole) => format!("{whole:.0}"),
+        None => number.to_string(),
     }
 }
 
@@ -95,6 +111,7 @@ mod tests {
         let plain = id(json!({"max_num_seqs": 32, "tp": 1}), json!({}));
         assert_eq!(plain, id(json!({"tp": 1, "max-num-seqs": 32}), json!({})));
         assert_eq!(plain, id(json!({"tp": "1", "max_num_seqs": 32}), json!({})));
+        assert_eq!(plain, id(json!({"tp": 1.0, "max_num_seqs": "32.0"}), json!({})));
     }
 
     #[test]
@@ -103,6 +120,7 @@ mod tests {
         assert_ne!(plain, id(json!({}), json!({"seed": 1})));
         assert_ne!(plain, id(json!({"seed": 2}), json!({})));
         assert_ne!(id(json!({"x": {"a": 1}}), json!({})), id(json!({"x": {"a": "1"}}), json!({})));
+        assert_ne!(id(json!({"x": "007"}), json!({})), id(json!({"x": 7}), json!({})));
         assert_ne!(id(json!({"x": null}), json!({})), id(json!({}), json!({})));
     }
 

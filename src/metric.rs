@@ -34,12 +34,30 @@ pub fn label(key: &str) -> String {
     }
 }
 
-/// Counts that a benchmark finds, though nobody would optimise them.
-const COUNTS: [&str; 3] = ["max_concurrent_requests", "total_input_tokens", "total_output_tokens"];
+/// The latencies of which a request has one, and which a failed request therefore leaves unbounded.
+pub const ADJUSTED_LATENCIES: [&str; 3] = ["ttft", "tpot", "e2el"];
+/// The percentiles that are told with failed requests counted as unbounded, as AIPerf does.
+pub const ADJUSTED_PERCENTILES: [u8; 4] = [50, 90, 95, 99];
 
-/// Whether a key is found by a benchmark, and so differs from run to run; a parameter does not.
-pub fn is_measured(key: &str) -> bool {
-    COUNTS.contains(&key) || Metric::of(key).is_some()
+/// The key under which a percentile is told with failed requests counted as unbounded: `adj_p99_e2el_ms` of `p99_e2el_ms`,
+/// `adj_p50_ttft_ms` of `median_ttft_ms`.
+pub fn adjusted(key: &str) -> Option<String> {
+    let (percentile, latency) = match key.strip_prefix("median_") {
+        Some(latency) => ("50", latency),
+        None => key.strip_prefix('p')?.split_once('_')?,
+    };
+    let is_known = ADJUSTED_PERCENTILES.iter().any(|known| known.to_string() == percentile)
+        && ADJUSTED_LATENCIES.iter().any(|known| latency.strip_suffix("_ms") == Some(known));
+    is_known.then(|| format!("adj_p{percentile}_{latency}"))
+}
+
+/// The other name of a median, `p50_ttft_ms` of `median_ttft_ms` and the other way.
+pub fn median_alias(key: &str) -> Option<String> {
+    match (key.strip_prefix("median_"), key.strip_prefix("p50_")) {
+        (Some(latency), _) => Some(format!("p50_{latency}")),
+        (_, Some(latency)) => Some(format!("median_{latency}")),
+        _ => None,
+    }
 }
 
 /// What to know about a percentile of so few requests: below `1 / (1 - p)` of them it is the slowest request.
@@ -54,9 +72,9 @@ pub fn caution(key: &str, fewest_requests: f64) -> Option<String> {
     })
 }
 
-/// The percentile in a key: `99.9` of `p99.9_ttft_ms`.
+/// The percentile in a key: `99.9` of `p99.9_ttft_ms` and of `adj_p99.9_ttft_ms`.
 pub fn percentile_of(key: &str) -> Option<&str> {
-    let percentile = key.strip_prefix('p')?.split_once('_')?.0;
+    let percentile = key.strip_prefix("adj_").unwrap_or(key).strip_prefix('p')?.split_once('_')?.0;
     percentile.parse::<f64>().is_ok().then_some(percentile)
 }
 
@@ -72,7 +90,9 @@ fn named(key: &str) -> Option<Metric> {
         "tokens_per_gpu" => ("Output throughput per GPU", Some("tok/s/GPU"), Higher),
         "duration" => ("Benchmark duration", Some("s"), Lower),
         "completed" => ("Completed requests", None, Higher),
-        "failed" => ("Failed requests", None, Lower),
+        "failed" | "failed_requests" => ("Failed requests", None, Lower),
+        "success_rate" => ("Success rate", Some("share"), Higher),
+        "achieved_request_rate" => ("Achieved request rate", Some("req/s"), Higher),
         "rtfx" => ("Inverse real-time factor", None, Higher),
         "startup_time_s" => ("Server start-up time", Some("s"), Lower),
         "avg_cold_startup_time" => ("Cold start-up time", Some("s"), Lower),
@@ -87,7 +107,9 @@ fn named(key: &str) -> Option<Metric> {
 }
 
 fn latency(key: &str) -> Option<Metric> {
-    let (statistic, family) = key.strip_suffix("_ms")?.split_once('_')?;
+    let key = key.strip_suffix("_ms")?;
+    let (key, is_adjusted) = key.strip_prefix("adj_").map_or((key, ""), |key| (key, ", failures included"));
+    let (statistic, family) = key.split_once('_')?;
     let statistic = match statistic {
         "mean" => "Mean".to_owned(),
         "median" => "Median".to_owned(),
@@ -109,7 +131,7 @@ fn latency(key: &str) -> Option<Metric> {
         "e2el_including_client_queue" => "E2E latency with client queue",
         _ => return None,
     };
-    Some(Metric { label: format!("{statistic} {family}"), unit: Some("ms"), better: Better::Lower })
+    Some(Metric { label: format!("{statistic} {family}{is_adjusted}"), unit: Some("ms"), better: Better::Lower })
 }
 
 /// `p99_e2el_ms_mean` of table `combinations`: a mean of P99s, which is not a P99.
@@ -153,6 +175,18 @@ mod tests {
         {
             assert_eq!(caution(key, requests), None, "{key} of {requests}");
         }
+    }
+
+    #[test]
+    fn percentiles_have_one_that_counts_failures_and_medians_two_names() {
+        assert_eq!(adjusted("p99_e2el_ms").as_deref(), Some("adj_p99_e2el_ms"));
+        assert_eq!(adjusted("median_ttft_ms").as_deref(), Some("adj_p50_ttft_ms"));
+        for none in ["mean_e2el_ms", "p99_itl_ms", "p99.9_ttft_ms", "p_ttft_ms", "output_throughput"] {
+            assert_eq!(adjusted(none), None, "{none}");
+        }
+        assert_eq!(label("adj_p99_e2el_ms"), "P99 E2E latency, failures included (ms)");
+        assert_eq!(median_alias("p50_itl_ms").as_deref(), Some("median_itl_ms"));
+        assert_eq!(median_alias("median_itl_ms").as_deref(), Some("p50_itl_ms"));
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! The plan of a sweep: which servers, which combinations, which commands, in which order. Pure, so that a dry
 //! run is the plan printed.
 
-use crate::id::{CombinationId, column_name, text_hash};
+use crate::id::CombinationId;
 use crate::params::{Address, Command, ParamSet};
+use crate::redact::Redactor;
+use crate::words::{describe, nearest_name};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::HashSet;
-use strsim::jaro_winkler;
 
 /// What `vllm bench serve` sends without `--num-prompts`.
 const DEFAULT_NUM_PROMPTS: u32 = 1000;
@@ -66,6 +67,7 @@ impl BenchPlan {
 /// One start of the server, and everything that is measured on it.
 #[derive(Clone, Debug)]
 pub struct ServerPlan {
+    /// Without secrets; the command has them.
     pub serve: ParamSet,
     pub command: Command,
     pub address: Address,
@@ -91,6 +93,8 @@ pub struct PlanRequest {
     pub link_vars: Vec<Link>,
     pub num_runs: u32,
     pub warmup_num_prompts: u32,
+    /// Takes out of what is kept what only the commands may hold.
+    pub redactor: Redactor,
 }
 
 /// `--link-vars SERVE=BENCH`: only combinations in which both have the same value are kept.
@@ -141,21 +145,22 @@ impl Plan {
         for serve in &request.serve_params {
             let command = request.serve_cmd.with_params(serve);
             let address = Address::of_server(&command)
-                .map_err(|word| PlanError::BadPort { word, command: command.redacted().quoted() })?;
+                .map_err(|word| PlanError::BadPort { word, command: command.redacted(&request.redactor).quoted() })?;
+            let kept = serve.redacted(&request.redactor);
             let mut benches = Vec::new();
             for bench in &request.bench_params {
                 if !request.link_vars.iter().all(|link| link.holds(serve, bench)) {
                     continue;
                 }
-                let combination = Combination::new(serve.clone(), bench.clone());
+                let combination = Combination::new(kept.clone(), bench.redacted(&request.redactor));
                 if seen.insert(combination.id.clone()) {
                     benches.push(BenchPlan { command: request.bench_cmd.with_params(bench), combination });
                 } else {
-                    warnings.push(format!("given more than once, run once: {}", describe(serve, bench)));
+                    warnings.push(format!("given more than once, run once: {}", describe(&kept, &combination.bench)));
                 }
             }
             if !benches.is_empty() {
-                servers.push(ServerPlan { serve: serve.clone(), command, address, benches });
+                servers.push(ServerPlan { serve: kept, command, address, benches });
             }
         }
         if servers.is_empty() {
@@ -178,59 +183,6 @@ impl Plan {
     /// The number of measured runs.
     pub fn total_runs(&self) -> usize {
         self.num_combinations() * self.num_runs as usize
-    }
-}
-
-/// A short text for a combination: its names, or its parameters.
-pub fn describe(serve: &ParamSet, bench: &ParamSet) -> String {
-    let parts = [("serve", serve), ("bench", bench)];
-    let parts: Vec<String> = parts
-        .into_iter()
-        .filter(|(_, set)| !set.is_unchanged())
-        .map(|(side, set)| format!("{side} {}", describe_set(set)))
-        .collect();
-    if parts.is_empty() { "the commands unchanged".into() } else { parts.join(" · ") }
-}
-
-/// A parameter set's name, or its parameters as `key=value`.
-pub fn describe_set(set: &ParamSet) -> String {
-    if let Some(name) = &set.name {
-        return name.clone();
-    }
-    let pairs = crate::params::redacted_params(&set.params).map(|(key, value)| match value {
-        serde_json::Value::String(text) => format!("{key}={}", short_value(&text)),
-        other => format!("{key}={}", short_value(&other.to_string())),
-    });
-    pairs.collect::<Vec<_>>().join(" ")
-}
-
-/// The longest value that is told whole.
-const LONGEST_VALUE: usize = 80;
-
-/// A value to be read by people: a long one cut, with what tells it from others; nothing in it that moves the cursor or turns
-/// the direction of writing.
-pub fn short_value(text: &str) -> String {
-    let is_disturbing = |letter: char| {
-        letter.is_control()
-            || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let shown = |text: &str| -> String {
-        text.chars().map(|letter| if is_disturbing(letter) { '\u{fffd}' } else { letter }).collect()
-    };
-    match text.char_indices().nth(LONGEST_VALUE) {
-        None => shown(text),
-        Some(_) => {
-            let start: String = text.chars().take(LONGEST_VALUE / 2).collect();
-            format!("{}…#{}", shown(&start), &text_hash(text)[..6])
-        }
-    }
-}
-
-/// Parameters stored as JSON, `{"a":1,"b":"x"}`, as `a=1 b=x`; any other text as it is.
-pub fn params_text(text: &str) -> String {
-    match serde_json::from_str(text) {
-        Ok(params) => describe_set(&ParamSet { name: None, params }),
-        Err(_) => text.to_owned(),
     }
 }
 
@@ -257,17 +209,6 @@ fn check_link(side: &'static str, key: &str, sets: &[ParamSet]) -> Result<(), Pl
     }
     let keys = sets.iter().flat_map(|set| set.params.keys()).map(String::as_str);
     Err(PlanError::UnknownLink { side, key: key.into(), nearest: nearest_name(key, keys) })
-}
-
-/// The most similar of the names that exist, if one is similar at all.
-pub fn nearest_name<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let wanted = column_name(wanted);
-    names
-        .into_iter()
-        .map(|name| (jaro_winkler(&wanted, &column_name(name)), name))
-        .filter(|(similarity, _)| *similarity >= 0.8)
-        .max_by(|left, right| left.0.total_cmp(&right.0))
-        .map(|(_, name)| name.to_owned())
 }
 
 fn did_you_mean(nearest: &Option<String>) -> String {
@@ -311,6 +252,7 @@ mod tests {
             link_vars: Link::parse_list(links).unwrap(),
             num_runs: 3,
             warmup_num_prompts: 0,
+            redactor: Redactor::new([0; 32]),
         }
     }
 

@@ -1,5 +1,6 @@
 //! `sweeplake compare`: what changed between sweeps, and whether it may.
 
+use super::lake::{Opening, tell};
 use super::plot::Picture;
 use super::table::{Output, OutputFormat, short_number};
 use super::trend::Trend;
@@ -10,7 +11,7 @@ use crate::compare::{
 };
 use crate::metric::{Better, label};
 use crate::plot::{self, Estimate, Figure, ParetoSpec, pareto_figure};
-use crate::query::{Answer, Format, Lake};
+use crate::query::{Answer, Format};
 use crate::record::{Cell, Row};
 use crate::report::{ComparisonView, TableView, render_comparison};
 use crate::store::{SweepState, resolve, write_atomically, write_bytes_atomically};
@@ -67,6 +68,8 @@ pub struct Arguments {
     /// Draw both Pareto frontiers (or the trend) into a PNG file, too.
     #[arg(long, value_name = "FILE")]
     fig: Option<PathBuf>,
+    #[command(flatten)]
+    opening: Opening,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -141,7 +144,8 @@ fn compared(arguments: &Arguments) -> Result<Vec<Comparison>, Failure> {
     let mut sides = Vec::new();
     for reference in &arguments.sweeps {
         let path = resolve(reference, &arguments.lake).map_err(Failure::input)?;
-        let lake = Lake::open(&[path]).map_err(query_failure)?;
+        let lake = arguments.opening.open(&[path], None)?;
+        tell(&lake);
         let [sweep] = lake.sweeps() else {
             return Err(Failure::input(format!("{reference}: holds {} sweeps; name one of them", lake.sweeps().len())));
         };
@@ -163,6 +167,8 @@ fn follow(lake: &Path, metric: &str, arguments: &Arguments) -> Ended {
         judge: Judge { threshold: arguments.threshold, false_discovery_rate: FALSE_DISCOVERY_RATE },
         fig: arguments.fig.clone(),
     };
+    let opened = arguments.opening.open(&[lake.to_owned()], None)?;
+    tell(&opened);
     let format = match arguments.format {
         None | Some(CompareFormat::Text) => arguments.output.is_none().then_some(OutputFormat::Table),
         Some(CompareFormat::Csv) => Some(OutputFormat::Csv),
@@ -170,7 +176,7 @@ fn follow(lake: &Path, metric: &str, arguments: &Arguments) -> Ended {
         Some(CompareFormat::Markdown) => Some(OutputFormat::Markdown),
         Some(CompareFormat::Parquet) => Some(OutputFormat::Parquet),
     };
-    Output { format, output: arguments.output.clone() }.write(&trend.follow()?)
+    Output { format, output: arguments.output.clone() }.write(&trend.follow(&opened)?)
 }
 
 /// The exit code: a gate that fails is work that failed.
@@ -248,8 +254,9 @@ impl Comparison {
             })
             .filter(|(passage, _)| *passage != Passage::Passes)
             .collect();
-        // What can't be run any more is no better than what became slower.
+        // What can't be run any more is no better than what became slower, and neither is what answers fewer requests.
         reasons.extend(self.sides.lost.iter().map(|label| (Passage::Fails, format!("{label} failed"))));
+        reasons.extend(self.broken().into_iter().map(|text| (Passage::Fails, text)));
         let passage = match &reasons {
             reasons if reasons.iter().any(|(passage, _)| *passage == Passage::Fails) => Passage::Fails,
             reasons if reasons.is_empty() => Passage::Passes,
@@ -257,6 +264,27 @@ impl Comparison {
         };
         reasons.retain(|(of, _)| *of == passage);
         GateResult { text, passage, reasons: reasons.into_iter().map(|(_, reason)| reason).collect() }
+    }
+
+    /// Combinations of which the candidate answers fewer requests than the base, or too few: before any latency this is what
+    /// changed.
+    fn broken(&self) -> Vec<String> {
+        let text = |matched: &Matched| {
+            let [base, candidate] = matched.success;
+            let rate = candidate.rate().filter(|_| candidate.degraded_runs > 0)?;
+            let was = base.rate().map_or(String::new(), |rate| format!(", {} in the base", percent_text(rate)));
+            Some(format!("{}: only {} of the requests succeeded{was}", matched.label, percent_text(rate)))
+        };
+        self.sides.matched.iter().filter_map(text).collect()
+    }
+
+    /// Whether the candidate answers fewer requests than the base somewhere.
+    fn answers_less(&self) -> bool {
+        self.sides.matched.iter().any(|matched| {
+            let [base, candidate] = matched.success;
+            candidate.degraded_runs > 0
+                && candidate.rate().zip(base.rate()).is_none_or(|(candidate, base)| candidate < base)
+        })
     }
 
     /// All changes, those that matter first.
@@ -295,6 +323,7 @@ impl Comparison {
             self.judged.iter().any(|(changes, _)| changes.iter().any(|change| change.verdict == verdict))
         };
         let word = match worst {
+            _ if self.answers_less() => "worse: requests fail",
             Verdict::Worse => "worse",
             _ if any(Verdict::Worse) => "worse in some combinations",
             Verdict::Better => "better",
@@ -311,6 +340,10 @@ impl Comparison {
         let mut notes: Vec<String> =
             self.sides.differences.iter().map(|(name, was, is)| format!("differs: {name}: {was:?} → {is:?}")).collect();
         notes.push(format!("{} combination(s) in common", self.sides.matched.len()));
+        let broken = self.broken();
+        if !broken.is_empty() {
+            notes.push(format!("requests failed in the candidate: {}", shortened(&broken)));
+        }
         if !self.sides.lost.is_empty() {
             notes.push(format!("failed in the candidate: {}", shortened(&self.sides.lost)));
         }

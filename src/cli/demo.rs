@@ -3,7 +3,7 @@
 use super::table::plain_table;
 use super::{Ended, Failure, block_on, query_failure, report, serve};
 use crate::params::Command;
-use crate::query::{Lake, fill};
+use crate::query::{Lake, shipped};
 use crate::store::{REPORT, write_bytes_atomically};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,6 @@ pub struct Arguments {
 
 const SERVE_PARAMS: &str = include_str!("../../examples/demo_serve.json");
 const BENCH_PARAMS: &str = include_str!("../../examples/demo_bench.json");
-const BEST: &str = include_str!("../../queries/best.sql");
 
 /// The latency that the demo's question allows, in milliseconds.
 const SLA_MS: &str = "500";
@@ -58,10 +57,10 @@ pub fn exec(arguments: Arguments) -> Ended {
     let path = folder.join(REPORT);
     report::write(std::slice::from_ref(&folder), &path)?;
 
-    let sql = fill(BEST, &[("sla", SLA_MS)]);
     let lake = Lake::open(std::slice::from_ref(&folder)).map_err(query_failure)?;
-    let answer = block_on(lake.sql(&sql))?.map_err(query_failure)?;
-    println!("\nHighest throughput with every P99 end-to-end latency within {SLA_MS} ms:\n{}", plain_table(&answer));
+    let answer = block_on(shipped::BEST.ask(&lake, &[("sla", SLA_MS)]))?.map_err(query_failure)?;
+    let table = plain_table(&answer.without("sweep")).map_err(query_failure)?;
+    println!("\nHighest throughput with every P99 end-to-end latency within {SLA_MS} ms:\n{table}");
     println!("\nThe report: {}", path.display());
     let quoted = words(&[&program]);
     let lake = words(&[&arguments.output_dir.to_string_lossy()]);

@@ -6,6 +6,7 @@ mod compact;
 mod compare;
 mod demo;
 mod import;
+mod lake;
 mod list;
 mod plot;
 mod plot_pareto;

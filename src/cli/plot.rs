@@ -1,8 +1,8 @@
 //! `sweeplake plot`: performance curves.
 
+use super::lake::Opening;
 use super::{Ended, Failure, block_on, query_failure};
 use crate::plot::{CurveRequest, DrawnCurves, Figure, PlotError, Scale, Size, to_png, to_svg};
-use crate::query::Lake;
 use crate::store::{figure_name, write_bytes_atomically};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -54,6 +54,8 @@ pub struct Arguments {
     /// Print the figures that would be drawn.
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    opening: Opening,
 }
 
 /// How large a figure is, and in which formats it is written.
@@ -77,8 +79,8 @@ impl Default for Picture {
 
 pub fn exec(arguments: Arguments) -> Ended {
     let request = request_of(&arguments)?;
-    let lake = Lake::open(&arguments.sweeps).map_err(query_failure)?;
-    let curves = block_on(request.draw(&lake))?.map_err(plot_failure)?;
+    let curves =
+        arguments.opening.with(&arguments.sweeps, |lake| block_on(request.draw(lake))?.map_err(plot_failure))?;
     let folder = arguments.sweeps[0].join(arguments.fig_dir.clone().unwrap_or_default());
     let named: Vec<(PathBuf, &DrawnCurves)> = curves
         .figures

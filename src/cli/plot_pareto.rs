@@ -1,10 +1,10 @@
 //! `sweeplake plot_pareto`: the Pareto chart, and the frontier as a table.
 
+use super::lake::Opening;
 use super::plot::{Picture, names, plot_failure};
 use super::table::Output;
-use super::{Ended, block_on, query_failure};
+use super::{Ended, block_on};
 use crate::plot::{Objective, ParetoRequest};
-use crate::query::Lake;
 use crate::store::PARETO_FIGURE;
 use std::path::PathBuf;
 
@@ -41,13 +41,15 @@ pub struct Arguments {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
+    opening: Opening,
+    #[command(flatten)]
     output: Output,
 }
 
 pub fn exec(arguments: Arguments) -> Ended {
-    let lake = Lake::open(&arguments.sweeps).map_err(query_failure)?;
     let request = request_of(&arguments).map_err(plot_failure)?;
-    let frontier = block_on(request.draw(&lake))?.map_err(plot_failure)?;
+    let frontier =
+        arguments.opening.with(&arguments.sweeps, |lake| block_on(request.draw(lake))?.map_err(plot_failure))?;
     let path = arguments.sweeps[0].join(PARETO_FIGURE);
     if arguments.dry_run {
         println!("{}", path.display());

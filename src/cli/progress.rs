@@ -1,8 +1,8 @@
 //! Progress of a sweep: a bar with the time left on a terminal, plain lines elsewhere.
 
-use crate::plan::{describe, describe_set};
 use crate::record::RunRecord;
 use crate::sweep::{Event, Observer};
+use crate::words::{describe, describe_set};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};

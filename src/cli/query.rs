@@ -1,5 +1,6 @@
 //! `sweeplake query`: SQL over sweeps and lakes.
 
+use super::lake::{Opening, tell};
 use super::table::Output;
 use super::{Ended, Failure, block_on, query_failure, shell};
 use crate::query::{Grouping, Lake, NamedQuery};
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Tables: sweeps, runs, requests, combinations, sla, sla_history. `DESCRIBE runs` lists columns.\n\
+    after_help = "Tables: sweeps, runs, requests, combinations, sla, sla_history; `DESCRIBE runs` lists the columns of one with their units.\n\
                   A query that ships: sweeplake query LAKE --name best --param sla=500; --list tells all."
 )]
 pub struct Arguments {
@@ -45,6 +46,8 @@ pub struct Arguments {
     #[arg(long)]
     show_sql: bool,
     #[command(flatten)]
+    opening: Opening,
+    #[command(flatten)]
     output: Output,
 }
 
@@ -54,6 +57,7 @@ pub fn exec(arguments: Arguments) -> Ended {
         return Ok(());
     }
     let (lake, sql) = question(&arguments)?;
+    tell(&lake);
     let Some(sql) = sql else { return shell::run(lake, arguments.output) };
     if arguments.show_sql {
         eprintln!("{sql}");
@@ -62,7 +66,7 @@ pub fn exec(arguments: Arguments) -> Ended {
         let rows = lake.rows(&sql).await.map_err(query_failure)?;
         arguments.output.write_rows(rows).await
     })?;
-    lake.take_warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
+    tell(&lake);
     ended
 }
 
@@ -82,8 +86,7 @@ fn question(arguments: &Arguments) -> Result<(Lake, Option<String>), Failure> {
     let mut words = arguments.words.clone();
     let open = |words: Vec<String>| {
         let paths: Vec<PathBuf> = words.into_iter().map(PathBuf::from).collect();
-        let limit = arguments.memory_limit.map(|limit| limit.as_u64() as usize);
-        Lake::open_within(&paths, limit).map_err(query_failure)
+        arguments.opening.open(&paths, arguments.memory_limit.map(|limit| limit.as_u64() as usize))
     };
     if let Some(grouping) = grouping(arguments) {
         let lake = open(words)?;

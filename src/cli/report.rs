@@ -1,5 +1,6 @@
 //! `sweeplake report`: one HTML file about one or more sweeps.
 
+use super::lake::Opening;
 use super::{Ended, Failure, block_on, compare, plot, query_failure};
 use crate::query::Lake;
 use crate::report::{ComparisonView, ReportError, Theme, Told, render, render_index};
@@ -30,6 +31,8 @@ pub struct Arguments {
     /// Open the page when it is written.
     #[arg(long)]
     open: bool,
+    #[command(flatten)]
+    opening: Opening,
 }
 
 /// The page of a lake.
@@ -55,18 +58,20 @@ pub fn exec(arguments: Arguments) -> Ended {
         Some(place) => {
             let path = arguments.output.unwrap_or_else(|| place.join(INDEX));
             let title = arguments.title.unwrap_or_else(|| format!("Sweeps of {}", place.display()));
-            write_index(place, &Told { title, theme, ..Told::default() }, &path)?;
+            let told = Told { title, theme, ..Told::default() };
+            arguments.opening.with(std::slice::from_ref(place), |lake| write_index(lake, place, &told, &path))?;
             path
         }
         None => {
             let path = arguments.output.unwrap_or_else(|| arguments.sweeps[0].join(REPORT));
-            let lake = Lake::open(&arguments.sweeps).map_err(query_failure)?;
-            let title = arguments.title.unwrap_or_else(|| title_of(&lake));
-            let comparisons = match lake.sweeps().len() == arguments.sweeps.len() && arguments.sweeps.len() > 1 {
-                true => comparisons(&arguments.sweeps),
-                false => Vec::new(),
-            };
-            write_page(&lake, &Told { title, notes, theme, comparisons }, &path)?;
+            arguments.opening.with(&arguments.sweeps, |lake| {
+                let title = arguments.title.unwrap_or_else(|| title_of(lake));
+                let comparisons = match lake.sweeps().len() == arguments.sweeps.len() && arguments.sweeps.len() > 1 {
+                    true => comparisons(&arguments.sweeps),
+                    false => Vec::new(),
+                };
+                write_page(lake, &Told { title, notes, theme, comparisons }, &path)
+            })?;
             path
         }
     };
@@ -95,10 +100,9 @@ fn comparisons(sweeps: &[PathBuf]) -> Vec<ComparisonView> {
     }
 }
 
-fn write_index(place: &Path, told: &Told, path: &Path) -> Result<(), Failure> {
-    let lake = Lake::open(&[place.to_owned()]).map_err(query_failure)?;
+fn write_index(lake: &Lake, place: &Path, told: &Told, path: &Path) -> Result<(), Failure> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let html = block_on(render_index(&lake, place, folder, told, Local::now()))?.map_err(failure)?;
+    let html = block_on(render_index(lake, place, folder, told, Local::now()))?.map_err(failure)?;
     write_bytes_atomically(path, html.as_bytes()).map_err(Failure::input)
 }
 

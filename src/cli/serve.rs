@@ -1,19 +1,22 @@
 //! `sweeplake serve`: a sweep of servers and loads.
 
+use super::lake::{Keeping, check_is_folder};
 use super::progress::Progress;
 use super::serve_sla::SLA_NAME;
 use super::show::{failures_table, sla_table, summary_table};
 use super::{Ended, Failure, block_on};
-use crate::exec::{Interrupt, Interrupter, Reset};
+use crate::exec::{Interrupt, Interrupter, Logs, Reset};
 use crate::metric::percentile_of;
 use crate::params::{Command, ParamSet, read_params_file};
-use crate::plan::{BenchPlan, Level, Link, Plan, PlanRequest, describe};
+use crate::plan::{BenchPlan, Level, Link, Plan, PlanRequest};
 use crate::record::Environment;
+use crate::redact::Redactor;
 use crate::sla::Sla;
 use crate::store::{Manifest, SweepKind, SweepState, SweepWriter, WARM_UP_FILE, result_paths};
 use crate::sweep::{
     Course, Next, Options, Repeats, Tuner, TunerOptions, Variable, Workload, bench_command, check_programs, run,
 };
+use crate::words::describe;
 use chrono::{Local, Utc};
 use serde_json::{Map, Value};
 use std::collections::HashSet;
@@ -67,6 +70,11 @@ pub struct Arguments {
     /// Go on after a failed run; the exit code still tells.
     #[arg(long)]
     pub continue_on_error: bool,
+    #[command(flatten)]
+    pub keeping: Keeping,
+    /// Keep the output of the commands as they write it. Without it, secrets are taken out of the log files.
+    #[arg(long)]
+    pub raw_logs: bool,
     /// Print the commands that would be run, and touch nothing.
     #[arg(long)]
     pub dry_run: bool,
@@ -92,6 +100,8 @@ impl Default for Arguments {
             num_runs: None,
             warmup_num_prompts: 0,
             continue_on_error: false,
+            keeping: Keeping::default(),
+            raw_logs: false,
             dry_run: false,
             resume: None,
         }
@@ -184,11 +194,13 @@ pub struct Prepared {
     reset: Reset,
     plan: Plan,
     job: Job,
+    redactor: Redactor,
 }
 
 impl Prepared {
     /// Turns what was typed into what is meant; every mistake is found here, before anything starts.
     pub fn new(mut arguments: Arguments, job: Job) -> Result<Self, Failure> {
+        check_is_folder(&arguments.output_dir)?;
         let num_runs = arguments.num_runs.unwrap_or(job.default_num_runs());
         if num_runs == 0 {
             return Err(Failure::input("--num-runs must be at least 1"));
@@ -212,6 +224,10 @@ impl Prepared {
                 check_params(flag, Variable::MaxConcurrency.key(), &bench_params)?;
             }
         }
+        let redactor = redactor_of(
+            [Some(&serve_cmd), Some(&bench_cmd), after_bench_cmd.as_ref()].into_iter().flatten(),
+            serve_params.iter().chain(&bench_params),
+        );
         let plan = Plan::new(&PlanRequest {
             serve_cmd: serve_cmd.clone(),
             bench_cmd: bench_cmd.clone(),
@@ -220,13 +236,25 @@ impl Prepared {
             link_vars: Link::parse_list(&arguments.link_vars).map_err(Failure::input)?,
             num_runs,
             warmup_num_prompts: arguments.warmup_num_prompts,
+            redactor: redactor.clone(),
         })
         .map_err(Failure::input)?;
         let reset = Reset::of(&serve_cmd, after_bench_cmd.clone()).map_err(Failure::input)?;
         if !arguments.dry_run {
             check_programs(&serve_cmd, &bench_cmd, after_bench_cmd.as_ref()).map_err(Failure::input)?;
         }
-        Ok(Self { arguments, serve_cmd, bench_cmd, after_bench_cmd, serve_params, bench_params, reset, plan, job })
+        Ok(Self {
+            arguments,
+            serve_cmd,
+            bench_cmd,
+            after_bench_cmd,
+            serve_params,
+            bench_params,
+            reset,
+            plan,
+            job,
+            redactor,
+        })
     }
 
     /// The dry run: every command, quoted for a shell.
@@ -254,22 +282,23 @@ impl Prepared {
                     continue;
                 }
                 benches.push(format!("# {}", describe(&bench.combination.serve, &bench.combination.bench)));
-                let after = self.after_bench_cmd.iter().map(Command::quoted);
+                let shown = |command: &Command| command.redacted(&self.redactor).quoted();
+                let after = self.after_bench_cmd.iter().map(shown);
                 if let Some(level) = level {
                     let first = bench.at(&level);
                     benches.push("# the first run; the others follow from what is measured".into());
-                    benches.push(bench_command(&first.command, &self.job.percentiles(), &paths[0]).quoted());
+                    benches.push(shown(&bench_command(&first.command, &self.job.percentiles(), &paths[0])));
                     benches.extend(after);
                     continue;
                 }
                 if self.plan.warmup_num_prompts > 0 {
                     let short = bench.warm_up(self.plan.warmup_num_prompts);
                     let path = paths[0].with_file_name(WARM_UP_FILE);
-                    benches.push(format!("# warm-up, not kept\n{}", bench_command(&short, &[], &path).quoted()));
+                    benches.push(format!("# warm-up, not kept\n{}", shown(&bench_command(&short, &[], &path))));
                     benches.extend(after.clone());
                 }
                 for path in &paths {
-                    benches.push(bench_command(&bench.command, &[], path).quoted());
+                    benches.push(shown(&bench_command(&bench.command, &[], path)));
                     benches.extend(after.clone());
                 }
                 runs += paths.len();
@@ -277,7 +306,7 @@ impl Prepared {
             if !benches.is_empty() {
                 servers += 1;
                 lines.push(format!("# server {servers}, at {}", server.address));
-                lines.push(server.command.quoted());
+                lines.push(server.command.redacted(&self.redactor).quoted());
                 lines.extend(benches);
             }
         }
@@ -307,6 +336,9 @@ impl Prepared {
             bench_timeout: self.arguments.bench_timeout.map(Duration::from_secs_f64),
             continue_on_error: self.arguments.continue_on_error,
             percentiles: self.job.percentiles(),
+            demands: self.arguments.keeping.demands(),
+            redactor: self.redactor.clone(),
+            logs: if self.arguments.raw_logs { Logs::Raw } else { Logs::Redacted },
             keeper: std::env::current_exe().map_err(Failure::work)?,
         };
         let mut course = self.job.course(self.plan.num_runs as usize, writer.answered_slas().clone());
@@ -327,6 +359,12 @@ impl Prepared {
             }
             if ended.failed > 0 {
                 eprintln!("failed runs:\n{}", failures_table(&folder)?);
+            }
+            if ended.degraded > 0 {
+                eprintln!(
+                    "{} run(s) are degraded: fewer requests succeeded than --min-success asks; they are never recommended",
+                    ended.degraded
+                );
             }
             if matches!(self.job, Job::Tune(_)) {
                 super::sla::draw(&folder)?;
@@ -366,19 +404,32 @@ impl Prepared {
 
     fn manifest(&self) -> Manifest {
         let environment = Environment::capture(Some(&self.serve_cmd));
+        let redacted = |command: &Command| command.redacted(&self.redactor);
+        let records = |sets: &[ParamSet]| sets.iter().map(|set| set.redacted(&self.redactor).to_record()).collect();
         Manifest {
-            after_bench_cmd: self.after_bench_cmd.as_ref().map(|command| command.redacted().quoted()),
+            after_bench_cmd: self.after_bench_cmd.as_ref().map(|command| redacted(command).quoted()),
             link_vars: self.arguments.link_vars.clone(),
             kind: self.job.kind(),
             num_runs: self.plan.num_runs,
             sla_params: self.job.sla_records(),
             variable: self.job.turned().map(|(_, variable)| variable.key().to_owned()),
             warmup_num_prompts: self.arguments.warmup_num_prompts,
-            serve_params: self.serve_params.iter().map(ParamSet::to_record).collect(),
-            bench_params: self.bench_params.iter().map(ParamSet::to_record).collect(),
-            ..Manifest::new(&self.serve_cmd, &self.bench_cmd, Utc::now(), environment)
+            min_success: self.arguments.keeping.demands().min_success,
+            serve_params: records(&self.serve_params),
+            bench_params: records(&self.bench_params),
+            ..Manifest::new(&redacted(&self.serve_cmd), &redacted(&self.bench_cmd), Utc::now(), environment)
         }
     }
+}
+
+/// Knows the secrets of the environment, of the commands and of the parameters.
+pub fn redactor_of<'a>(
+    commands: impl Iterator<Item = &'a Command>,
+    sets: impl Iterator<Item = &'a ParamSet>,
+) -> Redactor {
+    let redactor = commands
+        .fold(Redactor::of_environment(), |redactor, command| redactor.knowing_command(&command.env, &command.words));
+    sets.fold(redactor, |redactor, set| redactor.knowing_params(&set.params))
 }
 
 /// What the sweep turns may not be set elsewhere.

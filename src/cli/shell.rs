@@ -196,7 +196,7 @@ impl Shell {
             return output.write(answer);
         }
         let text = if self.is_expanded { table::records(answer) } else { table::wide_table(answer) };
-        page(&text)
+        page(&text.map_err(query_failure)?)
     }
 }
 

@@ -1,8 +1,9 @@
 //! `sweeplake show`: a sweep's facts and its combinations.
 
+use super::lake::Opening;
 use super::table::{Output, plain_table};
 use super::{Ended, Failure, block_on, query_failure};
-use crate::query::{Answer, FAILURES, Lake, SLAS, SUMMARY};
+use crate::query::{Answer, Lake, shipped};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -11,26 +12,75 @@ pub struct Arguments {
     #[arg(required = true, value_name = "SWEEP")]
     sweeps: Vec<PathBuf>,
     #[command(flatten)]
+    opening: Opening,
+    #[command(flatten)]
     output: Output,
 }
 
 pub fn exec(arguments: Arguments) -> Ended {
-    let lake = Lake::open(&arguments.sweeps).map_err(query_failure)?;
-    let (facts, summary) = block_on(async { (lake.sql("SELECT * FROM sweeps").await, lake.sql(SUMMARY).await) })?;
-    if arguments.output.format.is_none() && arguments.output.output.is_none() && std::io::stdout().is_terminal() {
-        print_facts(&facts.map_err(query_failure)?);
-    }
-    let summary = summary.map_err(query_failure)?;
-    let is_one = lake.sweeps().len() == 1;
-    arguments.output.write(&if is_one { summary.without(SWEEP) } else { summary })
+    let output = &arguments.output;
+    arguments.opening.with(&arguments.sweeps, |lake| {
+        let facts = block_on(lake.sql("SELECT * FROM sweeps"))?.map_err(query_failure)?;
+        let summary = block_on(shipped::SUMMARY.ask(lake, &[]))?.map_err(query_failure)?;
+        let is_for_reading = output.format.is_none() && output.output.is_none() && std::io::stdout().is_terminal();
+        if is_for_reading {
+            print_facts(&facts)?;
+        }
+        let is_one = lake.sweeps().len() == 1;
+        output.write(&if is_one { summary.without(SWEEP) } else { summary })?;
+        // A table for programs has its cautions in their column.
+        remarks(lake)?.iter().for_each(|remark| eprintln!("{remark}"));
+        Ok(())
+    })
 }
+
+crate::typed_row! {
+    struct Apart {
+        label: Option<String>,
+        n: i64,
+        why: String,
+    }
+}
+
+crate::typed_row! {
+    struct Cautioned {
+        label: Option<String>,
+        cautions: Option<String>,
+    }
+}
+
+/// What is to be said of single combinations.
+fn remarks(lake: &Lake) -> Result<Vec<String>, Failure> {
+    let apart: Vec<Apart> = block_on(shipped::POOLED_APART.rows(lake, &[]))?.map_err(query_failure)?;
+    let apart = apart.into_iter().map(|apart| {
+        let label = apart.label.unwrap_or_default();
+        format!("caution: {label}: its {} runs may be of two things: {}", apart.n, apart.why)
+    });
+    let sql = "SELECT label, array_to_string(cautions, '; ') AS cautions FROM combinations WHERE cautions IS NOT NULL \
+               ORDER BY sweep, started_at, combination";
+    let answer = block_on(lake.sql(sql))?.map_err(query_failure)?;
+    let cautioned: Vec<Cautioned> = answer.typed("cautions").map_err(query_failure)?;
+    let others = cautioned.len().saturating_sub(MOST_CAUTIONS);
+    let shown = cautioned.into_iter().take(MOST_CAUTIONS).map(|cautioned| {
+        format!("caution: {}: {}", cautioned.label.unwrap_or_default(), cautioned.cautions.unwrap_or_default())
+    });
+    let more = (others > 0)
+        .then(|| format!("caution: {others} more combinations; column cautions of table combinations has all"));
+    Ok(apart.chain(shown).chain(more).collect())
+}
+
+/// More cautions than these nobody reads.
+const MOST_CAUTIONS: usize = 10;
 
 /// The column that says the same in every row about one sweep.
 const SWEEP: &str = "sweep";
 
 /// The table of combinations of a sweep, as text.
 pub fn summary_table(sweep: &Path) -> Result<String, Failure> {
-    Ok(plain_table(&answer(sweep, SUMMARY)?.without(SWEEP)))
+    let lake = Lake::open(&[sweep.to_owned()]).map_err(query_failure)?;
+    let answer = block_on(shipped::SUMMARY.ask(&lake, &[]))?.map_err(query_failure)?;
+    let table = plain_table(&answer.without(SWEEP)).map_err(query_failure)?;
+    Ok(std::iter::once(table).chain(remarks(&lake)?).collect::<Vec<_>>().join("\n"))
 }
 
 /// The start-up times of a sweep, as text: whatever the command measured.
@@ -42,26 +92,23 @@ pub fn startup_table(sweep: &Path) -> Result<String, Failure> {
 
 /// The answers to a sweep's SLAs, as text.
 pub fn sla_table(sweep: &Path) -> Result<String, Failure> {
-    table(sweep, SLAS)
+    table(sweep, &shipped::SLAS.fill(&[]))
 }
 
 /// The table of failed runs of a sweep, as text.
 pub fn failures_table(sweep: &Path) -> Result<String, Failure> {
-    table(sweep, &format!("SELECT serve, bench, run_number, error_kind, error FROM ({FAILURES})"))
+    table(sweep, &format!("SELECT label, run_number, error_kind, error FROM ({})", shipped::FAILURES.fill(&[])))
 }
 
 fn table(sweep: &Path, sql: &str) -> Result<String, Failure> {
-    Ok(plain_table(&answer(sweep, sql)?))
-}
-
-fn answer(sweep: &Path, sql: &str) -> Result<Answer, Failure> {
     let lake = Lake::open(&[sweep.to_owned()]).map_err(query_failure)?;
-    block_on(lake.sql(sql))?.map_err(query_failure)
+    let answer = block_on(lake.sql(sql))?.map_err(query_failure)?;
+    plain_table(&answer).map_err(query_failure)
 }
 
-fn print_facts(facts: &Answer) {
+fn print_facts(facts: &Answer) -> Result<(), Failure> {
     let columns = facts.columns();
-    for row in facts.rows() {
+    for row in facts.rows().map_err(query_failure)? {
         for (name, value) in columns.iter().zip(&row) {
             let text = value.to_text();
             if !text.is_empty() {
@@ -70,4 +117,5 @@ fn print_facts(facts: &Answer) {
         }
         println!();
     }
+    Ok(())
 }

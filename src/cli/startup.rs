@@ -1,15 +1,19 @@
 //! `sweeplake startup`: how an engine starts under each set of parameters.
 
+use super::lake::{Keeping, check_is_folder};
 use super::progress::Progress;
-use super::serve::{interrupt_on_signals, planned_folder, sets_of};
+use super::serve::{interrupt_on_signals, planned_folder, redactor_of, sets_of};
 use super::show::{failures_table, startup_table};
 use super::{Ended, Failure, block_on};
+use crate::exec::Logs;
 use crate::id::column_name;
 use crate::params::{Command, ParamSet};
-use crate::plan::{BenchPlan, Combination, describe, nearest_name};
+use crate::plan::{BenchPlan, Combination};
 use crate::record::Environment;
+use crate::redact::Redactor;
 use crate::store::{Manifest, SweepKind, SweepState, SweepWriter, result_paths};
 use crate::sweep::{StartupOptions, check_program, known_flags, run_startups, startup_command};
+use crate::words::{describe, nearest_name};
 use chrono::{Local, Utc};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -44,6 +48,11 @@ pub struct Arguments {
     /// Go on after a failed run; the exit code still tells.
     #[arg(long)]
     continue_on_error: bool,
+    #[command(flatten)]
+    keeping: Keeping,
+    /// Keep the output of the command as it writes it. Without it, secrets are taken out of the log files.
+    #[arg(long)]
+    raw_logs: bool,
     /// Print the commands that would be run, and touch nothing.
     #[arg(long)]
     pub dry_run: bool,
@@ -53,12 +62,14 @@ pub struct Arguments {
 }
 
 pub fn exec(mut arguments: Arguments) -> Ended {
+    check_is_folder(&arguments.output_dir)?;
     if let Some(name) = arguments.resume.clone().filter(|name| !name.is_empty()) {
         arguments.experiment_name = Some(name);
     }
     let command = Command::parse("--startup-cmd", &arguments.startup_cmd).map_err(Failure::input)?;
     let mut serve_params = sets_of(arguments.serve_params.as_deref())?;
     let mut startup_params = sets_of(arguments.startup_params.as_deref())?;
+    let redactor = redactor_of(std::iter::once(&command), serve_params.iter().chain(&startup_params));
     if !arguments.dry_run {
         check_program("--startup-cmd", &command).map_err(Failure::input)?;
     }
@@ -72,22 +83,25 @@ pub fn exec(mut arguments: Arguments) -> Ended {
         None if arguments.strict_params => {
             return Err(Failure::input(format!(
                 "--strict-params: `{}` does not tell its flags on --help, so they can't be checked",
-                command.redacted().quoted()
+                redactor.text(&command.quoted())
             )));
         }
         None => {}
     }
-    let plan = plan_of(&command, &serve_params, &startup_params);
+    let plan = plan_of(&command, &serve_params, &startup_params, &redactor);
     if arguments.dry_run {
-        return print(&arguments, &plan);
+        return print(&arguments, &plan, &redactor);
     }
+    let records = |sets: &[ParamSet]| sets.iter().map(|set| set.redacted(&redactor).to_record()).collect();
+    let shown = command.redacted(&redactor);
     let environment = Environment::capture(Some(&command));
     let manifest = Manifest {
         kind: SweepKind::Startup,
         num_runs: arguments.num_runs,
-        serve_params: serve_params.iter().map(ParamSet::to_record).collect(),
-        bench_params: startup_params.iter().map(ParamSet::to_record).collect(),
-        ..Manifest::new(&command, &command, Utc::now(), environment)
+        min_success: arguments.keeping.demands().min_success,
+        serve_params: records(&serve_params),
+        bench_params: records(&startup_params),
+        ..Manifest::new(&shown, &shown, Utc::now(), environment)
     };
     let combinations: Vec<Combination> = plan.iter().map(|bench| bench.combination.clone()).collect();
     let (lake, name) = (&arguments.output_dir, arguments.experiment_name.as_deref());
@@ -100,6 +114,9 @@ pub fn exec(mut arguments: Arguments) -> Ended {
         num_runs: arguments.num_runs,
         show_stdout: arguments.show_stdout,
         continue_on_error: arguments.continue_on_error,
+        demands: arguments.keeping.demands(),
+        logs: if arguments.raw_logs { Logs::Raw } else { Logs::Redacted },
+        redactor,
         keeper: std::env::current_exe().map_err(Failure::work)?,
     };
     let mut progress = Progress::new();
@@ -132,11 +149,11 @@ fn close(folder: &Path, ended: crate::sweep::Ended) -> Ended {
 }
 
 /// Every pair of sets, once.
-fn plan_of(command: &Command, serve: &[ParamSet], startup: &[ParamSet]) -> Vec<BenchPlan> {
+fn plan_of(command: &Command, serve: &[ParamSet], startup: &[ParamSet], redactor: &Redactor) -> Vec<BenchPlan> {
     let mut seen = HashSet::new();
     let pairs = serve.iter().flat_map(|serve| startup.iter().map(move |startup| (serve, startup)));
     let plans = pairs.map(|(serve, startup)| BenchPlan {
-        combination: Combination::new(serve.clone(), startup.clone()),
+        combination: Combination::new(serve.redacted(redactor), startup.redacted(redactor)),
         command: command.with_params(serve).with_params(startup),
     });
     plans.filter(|plan| seen.insert(plan.combination.id.clone())).collect()
@@ -168,7 +185,7 @@ fn is_known(key: &str, known: &[String]) -> bool {
     known.contains(&name)
 }
 
-fn print(arguments: &Arguments, plan: &[BenchPlan]) -> Ended {
+fn print(arguments: &Arguments, plan: &[BenchPlan], redactor: &Redactor) -> Ended {
     let folder = planned_folder(&arguments.output_dir, arguments.experiment_name.as_deref());
     let mut runs = 0;
     for bench in plan {
@@ -178,7 +195,9 @@ fn print(arguments: &Arguments, plan: &[BenchPlan]) -> Ended {
         if !paths.is_empty() {
             println!("# {}", describe(&bench.combination.serve, &bench.combination.bench));
         }
-        paths.iter().for_each(|path| println!("{}", startup_command(&bench.command, path).quoted()));
+        for path in &paths {
+            println!("{}", startup_command(&bench.command, path).redacted(redactor).quoted());
+        }
         runs += paths.len();
     }
     println!("# {runs} run(s)");

@@ -1,9 +1,10 @@
 //! Answers as text: a table for a terminal, markdown, and the formats that other programs read.
 
 use super::{Failure, query_failure};
-use crate::plan::params_text;
 use crate::query::{Answer, Format, QueryError, Rows, Value};
 use crate::stats::with_interval;
+use crate::table::is_interval_of;
+use crate::words::params_text;
 use clap::ValueEnum;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use std::fs::File;
@@ -82,7 +83,8 @@ impl OutputFormat {
 fn write_answer(answer: &Answer, format: OutputFormat, sink: &mut (dyn Write + Send)) -> Result<(), Failure> {
     let Some(format) = format.for_programs() else {
         let is_table = format == OutputFormat::Table;
-        return write_text(sink, &if is_table { plain_table(answer) } else { markdown(answer) });
+        let text = if is_table { plain_table(answer) } else { markdown(answer) };
+        return write_text(sink, &text.map_err(query_failure)?);
     };
     // A reader that went away (`| head`) is no failure.
     match answer.write(format, sink) {
@@ -99,52 +101,53 @@ fn write_text(sink: &mut dyn Write, text: &str) -> Result<(), Failure> {
 }
 
 /// A table for reading, no wider than the screen.
-pub fn plain_table(answer: &Answer) -> String {
+pub fn plain_table(answer: &Answer) -> Result<String, QueryError> {
     table_text(answer, std::io::stdout().is_terminal())
 }
 
 /// A table for reading, as wide as it is.
-pub fn wide_table(answer: &Answer) -> String {
+pub fn wide_table(answer: &Answer) -> Result<String, QueryError> {
     table_text(answer, false)
 }
 
-fn table_text(answer: &Answer, fits_screen: bool) -> String {
-    let mut table = filled(answer, text_of);
+fn table_text(answer: &Answer, fits_screen: bool) -> Result<String, QueryError> {
+    let mut table = filled(answer, text_of)?;
     table.load_preset(presets::UTF8_FULL_CONDENSED);
     if fits_screen {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }
     let rows = answer.num_rows();
-    format!("{table}\n{rows} row{}", if rows == 1 { "" } else { "s" })
+    Ok(format!("{table}\n{rows} row{}", if rows == 1 { "" } else { "s" }))
 }
 
 /// Each row as a list of its columns.
-pub fn records(answer: &Answer) -> String {
+pub fn records(answer: &Answer) -> Result<String, QueryError> {
     let columns = answer.columns();
     let width = columns.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-    let records = answer.rows().into_iter().enumerate().map(|(index, row)| {
+    let records = answer.rows()?.into_iter().enumerate().map(|(index, row)| {
         let cells = columns.iter().zip(&row).map(|(name, value)| format!("{name:width$} │ {}", text_of(value)));
         format!("─ row {} ─\n{}", index + 1, cells.collect::<Vec<_>>().join("\n"))
     });
-    records.collect::<Vec<_>>().join("\n")
+    Ok(records.collect::<Vec<_>>().join("\n"))
 }
 
 pub fn terminal_width() -> Option<u16> {
     Table::new().width()
 }
 
-fn markdown(answer: &Answer) -> String {
+fn markdown(answer: &Answer) -> Result<String, QueryError> {
     // A bar or a line break would end the cell.
-    let mut table = filled(answer, |value| text_of(value).replace('|', "\\|").replace('\n', "<br>"));
+    let mut table = filled(answer, |value| text_of(value).replace('|', "\\|").replace('\n', "<br>"))?;
     table.load_preset(presets::ASCII_MARKDOWN);
-    table.to_string()
+    Ok(table.to_string())
 }
 
-fn filled(answer: &Answer, text: impl Fn(&Value) -> String) -> Table {
+fn filled(answer: &Answer, text: impl Fn(&Value) -> String) -> Result<Table, QueryError> {
     let columns = answer.columns();
-    let rows = answer.rows();
-    // A column named `±…` is the half width of the interval of the column before it: one cell for both.
-    let is_interval = |index: usize| columns.get(index).is_some_and(|name| name.starts_with('±'));
+    let rows = answer.rows()?;
+    // Half the width of an interval goes into the cell of its mean.
+    let is_interval =
+        |index: usize| index > 0 && columns.get(index).is_some_and(|name| is_interval_of(name, &columns[index - 1]));
     let shown: Vec<usize> = (0..columns.len()).filter(|index| !is_interval(*index)).collect();
     let mut table = Table::new();
     table.set_header(shown.iter().map(|index| &columns[*index]));
@@ -160,7 +163,7 @@ fn filled(answer: &Answer, text: impl Fn(&Value) -> String) -> Table {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table
+    Ok(table)
 }
 
 /// Floats to six significant digits: what is measured is not known better. Parameters as `a=1 b=2`.

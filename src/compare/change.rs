@@ -23,6 +23,12 @@ pub struct Judge {
     pub false_discovery_rate: f64,
 }
 
+impl Default for Judge {
+    fn default() -> Self {
+        Self { threshold: 0.02, false_discovery_rate: 0.05 }
+    }
+}
+
 /// What can be said of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {

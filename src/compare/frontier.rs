@@ -1,5 +1,7 @@
 //! Two Pareto frontiers: how much one dominates more than the other.
 
+use crate::query::Points;
+
 /// A configuration: both values are better the greater they are.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Configuration {
@@ -21,18 +23,14 @@ pub struct FrontierChange {
 
 /// The configurations that no other one beats, by falling x; of equals all.
 pub fn frontier(configurations: &[Configuration]) -> Vec<&Configuration> {
-    let mut sorted: Vec<&Configuration> =
+    let placed: Vec<&Configuration> =
         configurations.iter().filter(|one| one.x.is_finite() && one.y.is_finite()).collect();
-    sorted.sort_by(|left, right| right.x.total_cmp(&left.x).then(right.y.total_cmp(&left.y)));
-    let mut best: Option<(f64, f64)> = None;
-    sorted.retain(|one| {
-        let is_on = best.is_none_or(|(x, y)| one.y > y || (one.x, one.y) == (x, y));
-        if is_on {
-            best = Some((one.x, one.y));
-        }
-        is_on
-    });
-    sorted
+    let mut points = Points::new(2);
+    placed.iter().for_each(|one| points.push(&[one.x, one.y]));
+    let on = placed.into_iter().zip(points.are_on_frontier()).filter(|(_, is_on)| *is_on);
+    let mut on: Vec<&Configuration> = on.map(|(one, _)| one).collect();
+    on.sort_by(|left, right| right.x.total_cmp(&left.x).then(right.y.total_cmp(&left.y)));
+    on
 }
 
 /// The area that a frontier dominates, from the origin.

@@ -1,8 +1,9 @@
 //! Two sweeps side by side: their runs matched by combination, and what else differs between them.
 
-use crate::metric::{Better, Metric, percentile_of};
-use crate::plan::params_text;
-use crate::query::{Columns, Filter, Lake, QueryError, Value, literal, quoted};
+use crate::metric::{Better, Metric, adjusted, percentile_of};
+use crate::params::Command;
+use crate::query::{Columns, Filter, Lake, QueryError, Value, literal, number_of, quoted};
+use crate::words::{label, params_text};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Ordered, Pair, Pooled, pooled as pooled_change};
@@ -40,6 +41,7 @@ struct Combination {
     users: Vec<(f64, f64)>,
     /// For each metric its requests' values in ascending order, where it is a percentile of them.
     requests: Vec<Vec<f64>>,
+    success: Success,
 }
 
 /// A combination that both sweeps have.
@@ -50,6 +52,8 @@ pub struct Matched {
     pub pairs: Vec<Pair>,
     /// For each metric that is a percentile of requests, where those are stored.
     pub pooled: Vec<Option<Pooled>>,
+    /// Of base and candidate.
+    pub success: [Success; 2],
 }
 
 /// What two sweeps have in common, and what not.
@@ -84,8 +88,54 @@ const RUN_FACTS: [&str; 3] = ["gpu_count", "num_prompts", "model_id"];
 const UNLIKE: [&str; 2] = ["gpu_count", DATASET];
 const DATASET: &str = "dataset";
 
-/// Columns in front of the metrics: key, label's two halves, and the two values of the frontier.
-const FIRST_METRIC: usize = 5;
+crate::typed_row! {
+    struct RunOfSide {
+        key: String,
+        serve: Option<String>,
+        bench: Option<String>,
+        status: String,
+        completed: Option<f64>,
+        failed_requests: Option<f64>,
+        tokens_per_user: Option<f64>,
+        tokens_per_gpu: Option<f64>,
+    }
+}
+
+fn metric_column(index: usize) -> String {
+    format!("metric_{index}")
+}
+
+/// A metric of a run in which a failed request counts as unbounded, where that is told apart.
+fn value_of(name: &str, columns: &Columns) -> String {
+    match adjusted(name).filter(|adjusted| columns.has(adjusted)) {
+        Some(adjusted) => format!("CASE WHEN failed_requests > 0 THEN {} ELSE {} END", quoted(&adjusted), quoted(name)),
+        None => number_of(name),
+    }
+}
+
+/// How the requests of a combination's runs ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Success {
+    pub completed: f64,
+    pub failed: f64,
+    pub degraded_runs: usize,
+}
+
+impl Success {
+    fn add(&mut self, completed: Option<f64>, failed: Option<f64>, status: &str) {
+        if let Some((completed, failed)) = completed.zip(failed) {
+            self.completed += completed;
+            self.failed += failed;
+        }
+        self.degraded_runs += usize::from(status == "degraded");
+    }
+
+    /// The share of requests that succeeded; nothing where failures are not told.
+    pub fn rate(&self) -> Option<f64> {
+        let all = self.completed + self.failed;
+        (all > 0.0).then(|| self.completed / all)
+    }
+}
 
 impl Question {
     /// Whether a higher value of a metric is better; by its name, else lower.
@@ -99,33 +149,43 @@ impl Side {
         let columns = lake.columns("runs").await?;
         let filter = Filter::parse(&question.filter_by, &columns)?;
         let key = match_key(&columns, &question.match_on)?;
-        let metrics = question.metrics.iter().map(|metric| Ok(quoted(columns.find(metric)?.0)));
+        let metrics = question.metrics.iter().enumerate().map(|(index, metric)| {
+            Ok(format!("{} AS {}", value_of(columns.find(metric)?.0, &columns), metric_column(index)))
+        });
         let metrics = metrics.collect::<Result<Vec<_>, QueryError>>()?;
         let sql = format!(
-            "SELECT {key}, coalesce(serve_name, serve_params), coalesce(bench_name, bench_params), tokens_per_user, \
-             tokens_per_gpu, {} FROM runs WHERE status = 'completed' AND {} ORDER BY started_at, run_number",
+            "SELECT {key} AS key, coalesce(serve_name, serve_params) AS serve, coalesce(bench_name, bench_params) AS bench, \
+             status, completed, failed_requests, tokens_per_user, tokens_per_gpu, {} \
+             FROM runs WHERE status <> 'failed' AND {} ORDER BY started_at, run_number",
             metrics.join(", "),
             filter.to_sql()
         );
+        let answer = lake.sql(&sql).await?;
+        let rows: Vec<RunOfSide> = answer.typed("compare: runs of a side")?;
+        let values = (0..metrics.len()).map(|index| answer.numbers(&metric_column(index)));
+        let values = values.collect::<Result<Vec<_>, _>>()?;
         let mut combinations: BTreeMap<String, Combination> = BTreeMap::new();
         let mut orders = vec![Vec::new(); metrics.len()];
         let mut cells: Vec<String> = Vec::new();
-        for row in lake.sql(&sql).await?.rows() {
-            let key = row[0].to_text();
-            let cell = cells.iter().position(|known| *known == key).unwrap_or_else(|| {
-                cells.push(key.clone());
+        for (row_index, run) in rows.into_iter().enumerate() {
+            let cell = cells.iter().position(|known| *known == run.key).unwrap_or_else(|| {
+                cells.push(run.key.clone());
                 cells.len() - 1
             });
-            let label = if question.match_on.is_empty() { label_of(&row[1..3]) } else { key.clone() };
-            let combination = combinations.entry(key).or_insert_with(|| Combination {
+            let halves = [run.serve, run.bench].map(|half| params_text(&half.unwrap_or_default()));
+            let label = if question.match_on.is_empty() { label(&halves) } else { run.key.clone() };
+            let combination = combinations.entry(run.key).or_insert_with(|| Combination {
                 label,
                 values: vec![Vec::new(); metrics.len()],
                 users: Vec::new(),
                 requests: vec![Vec::new(); metrics.len()],
+                success: Success::default(),
             });
-            combination.users.extend(row[3].as_f64().zip(row[4].as_f64()));
-            for (index, value) in row[FIRST_METRIC..].iter().enumerate() {
-                if let Some(value) = value.as_f64() {
+            combination.success.add(run.completed, run.failed_requests, &run.status);
+            let is_sound = run.status == "completed";
+            combination.users.extend(run.tokens_per_user.zip(run.tokens_per_gpu).filter(|_| is_sound));
+            for (index, values) in values.iter().enumerate() {
+                if let Some(value) = values[row_index] {
                     combination.values[index].push(value);
                     orders[index].push(Ordered { cell, value });
                 }
@@ -172,7 +232,12 @@ impl Sides {
             let pairs = pairs.map(|(base, candidate)| Pair { base: base.clone(), candidate: candidate.clone() });
             let pooled = was.requests.iter().zip(&is.requests).zip(&base.percents);
             let pooled = pooled.map(|((base, candidate), percent)| pooled_change(base, candidate, (*percent)?));
-            Some(Matched { label: was.label.clone(), pairs: pairs.collect(), pooled: pooled.collect() })
+            Some(Matched {
+                label: was.label.clone(),
+                pairs: pairs.collect(),
+                pooled: pooled.collect(),
+                success: [was.success, is.success],
+            })
         });
         let only = |of: &Side, other: &Side| {
             let alone = of.combinations.iter().filter(|(key, _)| !other.combinations.contains_key(*key));
@@ -219,22 +284,27 @@ async fn read_requests(
         .enumerate()
         .filter_map(|(index, metric)| Some((index, request_column(metric)?)))
         .collect();
-    let stored = lake.sql("SELECT count(*) AS n FROM requests").await?.numbers("n");
+    let stored = lake.sql("SELECT count(*) AS n FROM requests").await?.numbers("n")?;
     let stored = stored.first().copied().flatten().unwrap_or(0.0);
     if asked.is_empty() || stored == 0.0 || stored > MOST_REQUESTS as f64 {
         return Ok(());
     }
-    let columns: Vec<String> = asked.iter().map(|(_, column)| format!("requests.{column}")).collect();
+    let columns: Vec<String> =
+        asked.iter().map(|(index, column)| format!("requests.{column} AS {}", metric_column(*index))).collect();
     let sql = format!(
-        "WITH wanted AS (SELECT run_id, {key} AS key FROM runs WHERE status = 'completed' AND {}) SELECT wanted.key, {} FROM \
+        "WITH wanted AS (SELECT run_id, {key} AS key FROM runs WHERE status <> 'failed' AND {}) SELECT wanted.key, {} FROM \
          requests JOIN wanted USING (run_id)",
         filter.to_sql(),
         columns.join(", ")
     );
-    for row in lake.sql(&sql).await?.rows() {
-        let Some(combination) = combinations.get_mut(&row[0].to_text()) else { continue };
-        for ((index, _), value) in asked.iter().zip(&row[1..]) {
-            combination.requests[*index].extend(value.as_f64());
+    let answer = lake.sql(&sql).await?;
+    let keys = answer.column("key")?;
+    for (index, _) in &asked {
+        let values = answer.numbers(&metric_column(*index))?;
+        for (key, value) in keys.iter().zip(values) {
+            if let Some(combination) = combinations.get_mut(&key.to_text()) {
+                combination.requests[*index].extend(value);
+            }
         }
     }
     let lists = combinations.values_mut().flat_map(|combination| &mut combination.requests);
@@ -260,15 +330,9 @@ fn match_key(columns: &Columns, match_on: &[String]) -> Result<String, QueryErro
     }
     let parts = match_on.iter().map(|name| {
         let column = columns.find(name)?.0;
-        Ok(format!("{} || coalesce(CAST({} AS VARCHAR), '(none)')", literal(&format!("{column}=")), quoted(column)))
+        Ok(format!("{} || coalesce(spelled({}), '(none)')", literal(&format!("{column}=")), quoted(column)))
     });
     Ok(parts.collect::<Result<Vec<_>, QueryError>>()?.join(" || ' ' || "))
-}
-
-fn label_of(halves: &[Value]) -> String {
-    let texts = halves.iter().map(|half| params_text(&half.to_text())).filter(|text| !text.is_empty());
-    let label = texts.collect::<Vec<_>>().join(" · ");
-    if label.is_empty() { "the commands unchanged".into() } else { label }
 }
 
 fn name_of(lake: &Lake) -> String {
@@ -277,26 +341,28 @@ fn name_of(lake: &Lake) -> String {
 
 async fn failed(lake: &Lake, key: &str, filter: &Filter) -> Result<BTreeSet<String>, QueryError> {
     let sql = format!("SELECT DISTINCT {key} AS key FROM runs WHERE status = 'failed' AND {}", filter.to_sql());
-    let keys = lake.sql(&sql).await?.column("key").unwrap_or_default();
+    let keys = lake.sql(&sql).await?.column("key")?;
     Ok(keys.iter().map(Value::to_text).collect())
 }
 
 async fn facts(lake: &Lake, columns: &Columns, filter: &Filter) -> Result<Vec<(String, String)>, QueryError> {
     let of_sweeps = lake.columns("sweeps").await?;
     let names: Vec<&str> = FACTS.into_iter().filter(|name| of_sweeps.has(name)).collect();
-    let row = lake.sql(&format!("SELECT {} FROM sweeps", names.join(", "))).await?.rows().into_iter().next();
-    let texts = row.map(|row| row.iter().map(Value::to_text).collect::<Vec<_>>()).unwrap_or_default();
-    let mut facts: Vec<(String, String)> = names.iter().map(|name| (*name).to_owned()).zip(texts).collect();
+    let answer = lake.sql(&format!("SELECT {} FROM sweeps", names.join(", "))).await?;
+    let mut facts: Vec<(String, String)> = Vec::new();
+    for name in names {
+        facts.extend(answer.column(name)?.first().map(|value| (name.to_owned(), value.to_text())));
+    }
     if let Some((_, bench)) = facts.iter().find(|(name, _)| name == "bench_cmd") {
         facts.push((DATASET.into(), dataset_of(bench)));
     }
     for name in RUN_FACTS.into_iter().filter(|name| columns.has(name)) {
         let sql = format!(
-            "SELECT DISTINCT CAST({0} AS VARCHAR) AS v FROM runs WHERE {0} IS NOT NULL AND {1} ORDER BY v",
+            "SELECT DISTINCT spelled({0}) AS v FROM runs WHERE {0} IS NOT NULL AND {1} ORDER BY v",
             quoted(name),
             filter.to_sql()
         );
-        let values = lake.sql(&sql).await?.column("v").unwrap_or_default();
+        let values = lake.sql(&sql).await?.column("v")?;
         facts.push((name.to_owned(), values.iter().map(Value::to_text).collect::<Vec<_>>().join(", ")));
     }
     Ok(facts)
@@ -304,11 +370,9 @@ async fn facts(lake: &Lake, columns: &Columns, filter: &Filter) -> Result<Vec<(S
 
 /// What a benchmark command sends: the flags that name its data.
 fn dataset_of(bench_cmd: &str) -> String {
-    let words: Vec<&str> = bench_cmd.split_whitespace().collect();
-    let pairs = words.iter().enumerate().filter_map(|(index, word)| {
-        let (flag, value) = word.split_once('=').unwrap_or((word, words.get(index + 1).copied().unwrap_or_default()));
-        let flag = flag.replace('_', "-");
-        flag.starts_with("--dataset").then(|| format!("{flag} {value}"))
-    });
+    let Ok(command) = Command::parse("bench_cmd", bench_cmd) else { return bench_cmd.to_owned() };
+    let flags = command.words().iter().filter_map(|word| word.strip_prefix("--"));
+    let names = flags.map(|flag| flag.split('=').next().unwrap_or(flag)).filter(|flag| flag.starts_with("dataset"));
+    let pairs = names.filter_map(|name| Some(format!("--{} {}", name.replace('_', "-"), command.flag(&[name])?)));
     pairs.collect::<Vec<_>>().join(" ")
 }

@@ -12,7 +12,7 @@ mod server;
 pub use benchmark::{Benchmark, run_benchmark, run_to_end};
 pub use interrupt::{Interrupt, Interrupter};
 pub use keeper::{Keeper, keep};
-pub use process::{Output, find_program};
+pub use process::{Logs, Output, find_program};
 pub use server::{Reset, ResetUnknown, Server, ServerSpec};
 
 use crate::record::Failure;

@@ -3,16 +3,16 @@
 use super::keeper::Keeper;
 use super::log;
 use crate::params::Command;
+use crate::redact::{Redactor, Stream};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::fs::File;
-use std::io::Write;
+use std::io::{PipeReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::Child;
 use tokio::task::JoinHandle;
 
@@ -27,12 +27,26 @@ pub struct Output {
     pub log: PathBuf,
     /// Also to the terminal (`--show-stdout`).
     pub show: bool,
+    /// Takes out of the log what must not be kept.
+    pub redactor: Redactor,
+    pub logs: Logs,
+}
+
+/// What log files keep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Logs {
+    /// Everything but secrets.
+    #[default]
+    Redacted,
+    /// What the program wrote, byte by byte.
+    Raw,
 }
 
 /// A running program and all its descendants that stayed in its group.
 pub struct Group {
     child: Child,
-    copiers: Vec<JoinHandle<()>>,
+    /// Writes what the program says to its log; ends when nobody can say anything any more.
+    copier: Option<JoinHandle<()>>,
     id: Pid,
     keeper: Keeper,
     log: PathBuf,
@@ -44,10 +58,15 @@ impl Group {
     /// Starts the command with its output into the log; `env` is added to its environment.
     pub fn spawn(command: &Command, output: &Output, env: &[(&str, &str)], keeper: &Keeper) -> std::io::Result<Self> {
         become_subreaper();
-        let (file, log_start) = log::open(&output.log, &command.redacted().quoted())?;
-        let (stdout, stderr) = match output.show {
-            true => (Stdio::piped(), Stdio::piped()),
-            false => (file.try_clone()?.into(), file.try_clone()?.into()),
+        let (file, log_start) = log::open(&output.log, &command.redacted(&output.redactor).quoted())?;
+        let is_copied = output.show || output.logs == Logs::Redacted;
+        let (pipe, stdout, stderr): (_, Stdio, Stdio) = match is_copied {
+            true => {
+                // One pipe for both: what was said first stands first.
+                let (reader, writer) = std::io::pipe()?;
+                (Some(reader), writer.try_clone()?.into(), writer.into())
+            }
+            false => (None, file.try_clone()?.into(), file.try_clone()?.into()),
         };
         let mut process = tokio::process::Command::new(command.program());
         process
@@ -62,23 +81,28 @@ impl Group {
         unsafe {
             process.pre_exec(|| nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(Into::into));
         }
-        let mut child = process.spawn()?;
-        let id = Pid::from_raw(child.id().map_or(0, |id| id as i32));
+        let child = process.spawn()?;
+        // It holds the pipe's other end, which must be the program's alone.
+        drop(process);
+        let id = child.id().ok_or_else(|| std::io::Error::other("a program that was just started has no id"))?;
+        let id = Pid::from_raw(id as i32);
         keeper.watch(id);
-        let mut copiers = Vec::new();
-        if output.show {
-            copiers.push(tokio::spawn(copy_lines(child.stdout.take(), file.try_clone()?)));
-            copiers.push(tokio::spawn(copy_lines(child.stderr.take(), file)));
-        }
-        Ok(Self { child, copiers, id, keeper: keeper.clone(), log: output.log.clone(), log_start, is_ended: false })
+        let copier = pipe.map(|pipe| {
+            let output = output.clone();
+            tokio::task::spawn_blocking(move || copy(pipe, file, &output))
+        });
+        Ok(Self { child, copier, id, keeper: keeper.clone(), log: output.log.clone(), log_start, is_ended: false })
     }
 
     /// Waits for the program itself; descendants may still run.
     pub async fn exited(&mut self) -> std::io::Result<ExitStatus> {
         let status = self.child.wait().await;
         // What it said last is on its way to the log; a descendant may hold the pipe open for longer.
-        let copied = futures::future::join_all(self.copiers.drain(..));
-        let _ = tokio::time::timeout(COPY_LIMIT, copied).await;
+        if let Some(copier) = &mut self.copier
+            && tokio::time::timeout(COPY_LIMIT, copier).await.is_ok()
+        {
+            self.copier = None;
+        }
         status
     }
 
@@ -141,14 +165,36 @@ pub fn describe_exit(status: ExitStatus) -> String {
     }
 }
 
-/// Copies a program's output line by line to its log and to our stderr: stdout is kept for results.
-async fn copy_lines(stream: Option<impl AsyncRead + Unpin>, mut log: File) {
-    let Some(stream) = stream else { return };
-    let mut lines = BufReader::new(stream).split(b'\n');
-    while let Ok(Some(mut line)) = lines.next_segment().await {
-        line.push(b'\n');
-        let _ = log.write_all(&line);
-        let _ = std::io::stderr().write_all(&line);
+/// Copies a program's output to its log, and to our stderr if it is to be seen: stdout is kept for results.
+fn copy(mut pipe: PipeReader, log: File, output: &Output) {
+    let mut log: Box<dyn Write> = match output.logs {
+        Logs::Raw => Box::new(log),
+        Logs::Redacted => Box::new(RedactedLog(Stream::new(output.redactor.clone(), log))),
+    };
+    let mut bytes = vec![0; COPY_BYTES];
+    while let Ok(count) = pipe.read(&mut bytes)
+        && count > 0
+    {
+        // A log that can't be written must not block the program.
+        let _ = log.write_all(&bytes[..count]);
+        if output.show {
+            let _ = std::io::stderr().write_all(&bytes[..count]);
+        }
+    }
+}
+
+const COPY_BYTES: usize = 64 * 1024;
+
+/// A log file without secrets.
+struct RedactedLog(Stream<File>);
+
+impl Write for RedactedLog {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.push(bytes).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.finish()
     }
 }
 

@@ -126,11 +126,13 @@ fn record_of(reading: Reading, path: &Path) -> RunRecord {
         run_id: text_hash(&format!("{}\0{}", source.tool, reading.text)),
         gpu_count: gpu_count_of(None, &result),
         run_number: run_number.unwrap_or(-1),
-        started_at: reading.started_at.or_else(|| modified(path)).unwrap_or_default(),
-        wall_time_s: result.get("duration").and_then(serde_json::Value::as_f64).unwrap_or(f64::NAN),
+        started_at: reading.started_at.or_else(|| modified(path)),
+        wall_time_s: result.get("duration").and_then(serde_json::Value::as_f64),
         startup_time_s: None,
         combination: Combination::new(reading.serve, reading.bench),
         outcome: Outcome::Completed(result),
+        is_degraded: false,
+        cautions: Vec::new(),
         source: Some(source),
     }
 }

@@ -15,6 +15,7 @@
 //! where it first stands and removed where it stands again, so that the parameter always wins.
 
 use super::{ParamSet, ParamsError};
+use crate::redact::Redactor;
 use serde_json::Value;
 
 /// A program with its arguments, and the `NAME=value` words that were written before it.
@@ -83,6 +84,12 @@ impl Command {
             }
         }
         found
+    }
+
+    /// The command as it may be stored and shown.
+    pub fn redacted(&self, redactor: &Redactor) -> Self {
+        let env = self.env.iter().map(|(name, value)| (name.clone(), redactor.named(name, value).into_owned()));
+        Self { env: env.collect(), words: redactor.words(&self.words) }
     }
 
     /// One line that a shell reads back as the same words.

@@ -3,14 +3,13 @@
 mod address;
 mod command;
 mod file;
-mod secret;
 
 pub use address::Address;
 pub use command::Command;
 pub use file::read_params_file;
-pub use secret::redacted_params;
 
 use crate::id::column_name;
+use crate::redact::Redactor;
 use serde_json::{Map, Value};
 use std::path::PathBuf;
 
@@ -40,7 +39,15 @@ impl ParamSet {
     /// The parameters as vLLM writes them into a record: as typed, with `_benchmark_name` where there is one.
     pub fn to_record(&self) -> Map<String, Value> {
         let name = self.name.iter().map(|name| (BENCHMARK_NAME.to_owned(), Value::String(name.clone())));
-        name.chain(redacted_params(&self.params)).collect()
+        name.chain(self.params.iter().map(|(key, value)| (key.clone(), value.clone()))).collect()
+    }
+
+    /// The set as it may be stored.
+    pub fn redacted(&self, redactor: &Redactor) -> Self {
+        Self {
+            name: self.name.as_ref().map(|name| redactor.text(name).into_owned()),
+            params: redactor.fields(&self.params),
+        }
     }
 
     /// The set with one parameter replaced or added, under the spelling that is already there.

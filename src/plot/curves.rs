@@ -3,7 +3,7 @@
 use super::axis::{Axis, Scale};
 use super::chart::{Estimate, Figure, Join, LegendBlock, LegendEntry, Panel, Point, Series, Shows, Spread, Style};
 use super::theme::{self, Color, Dash, Marker};
-use crate::plan::short_value;
+use crate::words::short_value;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 

@@ -43,12 +43,17 @@ pub enum PlotError {
     NotANumber { flag: &'static str, var: String },
     #[error("{text:?}: expected METRIC:min or METRIC:max (the direction may be left out where it is known)")]
     BadObjective { text: String },
-    #[error("no column holds a number of users; name one with --user-count-var")]
-    NoUserCount,
     #[error("--filter-by: `{condition}` removed the last {left} run(s): nothing is left to draw")]
     FilteredAway { condition: String, left: usize },
     #[error("there is no completed run with both values: nothing to draw")]
     NoRuns,
+    #[error("no run has both values: {missing}")]
+    NoValues { missing: String },
+    #[error(
+        "too many requests failed in all {runs} run(s): nothing is left to draw; `sweeplake query SWEEP --name request_failures` \
+         shows why they failed"
+    )]
+    AllDegraded { runs: usize },
     #[error("a chart of {width} x {height} pixels can't be drawn; change --fig-dpi or --fig-height")]
     BadSize { width: u32, height: u32 },
 }

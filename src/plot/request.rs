@@ -4,12 +4,11 @@ use super::chart::Estimate;
 use super::curves::{CurveSpec, Observation, curves, natural_order};
 use super::pareto::{Configuration, ParetoSpec, pareto_figure};
 use super::{Figure, PlotError, Scale};
-use crate::metric::{Better, Metric, caution, is_measured, label};
-use crate::query::{Answer, Columns, Filter, Kind, LOADS, Lake, QueryError, Value, fill, quoted};
+use crate::metric::{Better, Metric, caution, label};
+use crate::query::{Answer, Columns, Filter, Kind, LOADS, Lake, QueryError, Value, number_of, quoted, shipped};
+use crate::record::USERS;
 use crate::stats::t_critical;
 use std::collections::{BTreeMap, HashSet};
-
-const FRONTIER: &str = include_str!("../../queries/frontier_of_series.sql");
 
 /// Text for a value that a run does not have.
 const MISSING: &str = "(none)";
@@ -76,18 +75,15 @@ impl CurveRequest {
             filter.to_sql()
         );
         let answer = lake.sql(&sql).await?;
+        let degraded = degraded_runs(lake, &filter).await?;
         if answer.num_rows() == 0 {
-            return Err(nothing_left(lake, &filter).await?);
-        }
-        let mut groups: BTreeMap<Vec<String>, Vec<Observation>> = BTreeMap::new();
-        let rows = answer.rows();
-        let load = varying_load(&rows);
-        for row in &rows {
-            let (group, observation) = observation(row, load, vars);
-            groups.entry(group).or_default().push(observation);
+            return Err(nothing_left(lake, &filter, degraded).await?);
         }
         let mut spec = self.spec(&curve_by);
-        spec.caption.extend(cautions([&self.var_x, &self.var_y], &answer));
+        spec.is_x_measured = columns.is_measured(&self.var_x) && !self.bin_by.iter().any(|(var, _)| *var == self.var_x);
+        spec.caption.extend(cautions([&self.var_x, &self.var_y], &answer)?);
+        spec.caption.extend(left_out_caption(degraded));
+        let groups = observations(&answer, vars)?;
         let mut figures: Vec<DrawnCurves> = groups
             .into_iter()
             .map(|(values, runs)| {
@@ -123,7 +119,7 @@ impl CurveRequest {
             y_label: label(&self.var_y),
             scale_x: self.scale_x,
             scale_y: self.scale_y,
-            is_x_measured: is_measured(&self.var_x) && !self.bin_by.iter().any(|(var, _)| *var == self.var_x),
+            is_x_measured: false,
             has_error_bars: self.has_error_bars,
             curve_vars: curve_by.iter().map(|var| label(var)).collect(),
         }
@@ -132,6 +128,8 @@ impl CurveRequest {
     fn axis_column(&self, flag: &'static str, var: &str, columns: &Columns) -> Result<String, PlotError> {
         match columns.find(var)? {
             (_, Kind::Number) => Ok(format!("CAST({} AS DOUBLE)", self.value_column(var, columns)?)),
+            (name, Kind::Mixed) if self.is_binned(name, columns) => self.value_column(var, columns),
+            (name, Kind::Mixed) => Ok(number_of(name)),
             (name, _) => Err(PlotError::NotANumber { flag, var: name.into() }),
         }
     }
@@ -139,12 +137,17 @@ impl CurveRequest {
     /// A column, binned if so asked.
     fn value_column(&self, var: &str, columns: &Columns) -> Result<String, PlotError> {
         let (name, kind) = columns.find(var)?;
-        let column = quoted(name);
         match self.bin_by.iter().find(|(binned, _)| columns.find(binned).is_ok_and(|(binned, _)| binned == name)) {
-            Some((_, size)) if kind == Kind::Number => Ok(format!("floor({column} / {size:?}) * {size:?}")),
+            Some((_, size)) if matches!(kind, Kind::Number | Kind::Mixed) => {
+                Ok(format!("floor({} / {size:?}) * {size:?}", number_of(name)))
+            }
             Some(_) => Err(PlotError::NotANumber { flag: "--bin-by", var: name.into() }),
-            None => Ok(column),
+            None => Ok(quoted(name)),
         }
+    }
+
+    fn is_binned(&self, name: &str, columns: &Columns) -> bool {
+        self.bin_by.iter().any(|(binned, _)| columns.find(binned).is_ok_and(|(binned, _)| binned == name))
     }
 }
 
@@ -217,6 +220,22 @@ impl Objective {
         }
     }
 
+    /// What no run has of it, and what would give it.
+    fn missing(&self) -> String {
+        match self {
+            Self::Metric { name, .. } => format!("`{name}` has no value"),
+            Self::PerUser { .. } => {
+                format!(
+                    "the number of users is not known (none of {}); --user-count-var names another",
+                    USERS.join(", ")
+                )
+            }
+            Self::PerGpu { .. } => "the number of GPUs is not known; --gpu-count-var names a column that has it, and \
+                                    `sweeplake import --set gpu_count=N` adds it to results that don't say"
+                .into(),
+        }
+    }
+
     /// The name of its column in a table.
     fn column(&self) -> String {
         match self {
@@ -229,12 +248,12 @@ impl Objective {
     fn key(&self) -> String {
         match self {
             Self::Metric { name, .. } => name.clone(),
-            Self::PerUser { count_var } => {
-                format!(
-                    "output_throughput ÷ {}",
-                    count_var.as_deref().unwrap_or("max_concurrency (where it has no value: max_concurrent_requests)")
-                )
-            }
+            Self::PerUser { count_var } => match count_var {
+                Some(var) => format!("output_throughput ÷ {var}"),
+                None => {
+                    format!("output_throughput ÷ {} (where that has no value: {})", USERS[0], USERS[1..].join(", "))
+                }
+            },
             Self::PerGpu { count_var } => {
                 format!("output_throughput ÷ {}", count_var.as_deref().unwrap_or("gpu_count"))
             }
@@ -243,7 +262,7 @@ impl Objective {
 
     fn expression(&self, columns: &Columns) -> Result<String, PlotError> {
         let number = |flag: &'static str, var: &str| match columns.find(var)? {
-            (name, Kind::Number) => Ok(format!("CAST({} AS DOUBLE)", quoted(name))),
+            (name, Kind::Number | Kind::Mixed) => Ok(number_of(name)),
             (name, _) => Err(PlotError::NotANumber { flag, var: name.into() }),
         };
         // Of zero or infinitely many nothing can be divided.
@@ -252,20 +271,16 @@ impl Objective {
         let throughput = number("output_throughput", "output_throughput");
         match self {
             Self::Metric { name, .. } => number("--x, --y", name),
-            Self::PerUser { count_var } => {
-                let asked = count_var.as_ref().map(|var| number("--user-count-var", var)).transpose()?;
-                let known = ["max_concurrency", "max_concurrent_requests"].into_iter().filter(|var| columns.has(var));
-                let known = known.filter_map(|var| number("--user-count-var", var).ok());
-                let counts: Vec<String> = asked.into_iter().chain(known).map(usable).collect();
-                match counts.is_empty() {
-                    true => Err(PlotError::NoUserCount),
-                    false => Ok(format!("{} / coalesce({})", throughput?, counts.join(", "))),
-                }
+            Self::PerUser { count_var: Some(var) } => {
+                let asked = usable(number("--user-count-var", var)?);
+                Ok(format!("coalesce({} / {asked}, tokens_per_user)", throughput?))
             }
-            Self::PerGpu { count_var } => {
-                let count = number("--gpu-count-var", count_var.as_deref().unwrap_or("gpu_count"))?;
-                Ok(format!("{} / {}", throughput?, usable(count)))
+            Self::PerGpu { count_var: Some(var) } => {
+                Ok(format!("{} / {}", throughput?, usable(number("--gpu-count-var", var)?)))
             }
+            // What each run knows of its users and its GPUs was found out when it was stored.
+            Self::PerUser { count_var: None } => number("tokens_per_user", "tokens_per_user"),
+            Self::PerGpu { count_var: None } => number("tokens_per_gpu", "tokens_per_gpu"),
         }
     }
 }
@@ -285,8 +300,7 @@ impl ParetoRequest {
         let series = match groups.is_empty() {
             true => "''".to_owned(),
             false => {
-                let parts =
-                    groups.iter().map(|name| format!("coalesce(CAST({} AS VARCHAR), '{MISSING}')", quoted(name)));
+                let parts = groups.iter().map(|name| format!("coalesce(spelled({}), '{MISSING}')", quoted(name)));
                 parts.collect::<Vec<_>>().join(" || ', ' || ")
             }
         };
@@ -303,27 +317,45 @@ impl ParetoRequest {
             shown.collect::<String>(),
             filter.to_sql()
         );
-        let sign = |better| if better == Better::Higher { "1" } else { "-1" };
-        let parameters = [
+        let sql = shipped::FRONTIER_OF_SERIES.fill(&[
             ("configurations", configurations.as_str()),
-            ("x_sign", sign(self.x.better())),
-            ("y_sign", sign(self.y.better())),
-        ];
-        let sql = fill(FRONTIER, &parameters);
+            ("x", direction(self.x.better())),
+            ("y", direction(self.y.better())),
+        ]);
         let answer = lake.sql(&sql).await?;
-        if answer.num_rows() == 0 {
-            return Err(nothing_left(lake, &filter).await?);
-        }
+        let degraded = degraded_runs(lake, &filter).await?;
         let counted = lake
             .sql(&format!("SELECT count(*) AS n FROM runs WHERE status = 'completed' AND {}", filter.to_sql()))
             .await?;
-        let placed: f64 = answer.numbers("n").into_iter().flatten().sum();
-        let skipped = counted.numbers("n").into_iter().flatten().sum::<f64>() - placed;
+        let all: f64 = counted.numbers("n")?.into_iter().flatten().sum();
+        if answer.num_rows() == 0 && all > 0.0 {
+            return Err(self.without_values(lake, [&x, &y], &filter).await?);
+        }
+        if answer.num_rows() == 0 {
+            return Err(nothing_left(lake, &filter, degraded).await?);
+        }
+        let placed: f64 = answer.numbers("n")?.into_iter().flatten().sum();
+        let skipped = all - placed;
         let mut spec = self.spec(skipped as usize);
-        spec.caption.extend(cautions([&self.x.column(), &self.y.column()], &answer));
-        let figure = pareto_figure(&configurations_of(&answer, labels.len()), &spec);
+        spec.caption.extend(cautions([&self.x.column(), &self.y.column()], &answer)?);
+        spec.caption.extend(left_out_caption(degraded));
+        let figure = pareto_figure(&configurations_of(&answer, labels.len())?, &spec);
         let table = self.table(&answer, &variables).await?;
         Ok(Frontier { figure, table, configurations: answer.num_rows(), sql, skipped: skipped as usize })
+    }
+
+    /// There are runs, and none has a value on both axes: says which is missing, and what would give it.
+    async fn without_values(&self, lake: &Lake, values: [&String; 2], filter: &Filter) -> Result<PlotError, PlotError> {
+        let mut missing = Vec::new();
+        for (objective, value) in [&self.x, &self.y].into_iter().zip(values) {
+            let sql =
+                format!("SELECT count({value}) AS n FROM runs WHERE status = 'completed' AND {}", filter.to_sql());
+            let known: f64 = lake.sql(&sql).await?.numbers("n")?.into_iter().flatten().sum();
+            if known == 0.0 {
+                missing.push(objective.missing());
+            }
+        }
+        Ok(PlotError::NoValues { missing: missing.join("; ") })
     }
 
     /// The frontier's rows for a reader: labels, both values with half the width of their intervals, runs.
@@ -375,27 +407,37 @@ fn variable_column(index: usize) -> String {
     format!("v{index}")
 }
 
-fn configurations_of(answer: &Answer, num_labels: usize) -> Vec<Configuration> {
-    let numbers = |name: &str| answer.numbers(name);
-    let texts = |name: &str| answer.column(name).unwrap_or_default().iter().map(text_of).collect::<Vec<_>>();
-    let (x, y, n) = (numbers("x"), numbers("y"), numbers("n"));
-    let (x_std, y_std) = (numbers("x_std"), numbers("y_std"));
-    let series = answer.column("series").unwrap_or_default();
-    let is_frontier = answer.column("is_frontier").unwrap_or_default();
-    let labels: Vec<Vec<String>> = (0..num_labels).map(|index| texts(&variable_column(index))).collect();
-    (0..answer.num_rows())
-        .filter_map(|row| {
-            let estimate = |mean: Option<f64>, std: Option<f64>| Some(estimate_of(mean?, std, n[row]?));
-            let parts: Vec<&str> = labels.iter().map(|column| column[row].as_str()).collect();
-            Some(Configuration {
-                x: estimate(x[row], x_std[row])?,
-                y: estimate(y[row], y_std[row])?,
-                label: parts.join(" / "),
-                group: series[row].to_text(),
-                is_frontier: is_frontier[row] == Value::Bool(true),
-            })
-        })
-        .collect()
+crate::typed_row! {
+    struct Placed {
+        series: String,
+        x: f64,
+        x_std: Option<f64>,
+        y: f64,
+        y_std: Option<f64>,
+        n: f64,
+        is_frontier: bool,
+    }
+}
+
+fn configurations_of(answer: &Answer, num_labels: usize) -> Result<Vec<Configuration>, QueryError> {
+    let texts = |index: usize| Ok(answer.column(&variable_column(index))?.iter().map(text_of).collect());
+    let labels = (0..num_labels).map(texts).collect::<Result<Vec<Vec<String>>, QueryError>>()?;
+    let placed: Vec<Placed> = answer.typed(shipped::FRONTIER_OF_SERIES.name)?;
+    let configurations = placed.into_iter().enumerate().map(|(row, placed)| {
+        let parts: Vec<&str> = labels.iter().map(|column| column[row].as_str()).collect();
+        Configuration {
+            x: estimate_of(placed.x, placed.x_std, placed.n),
+            y: estimate_of(placed.y, placed.y_std, placed.n),
+            label: parts.join(" / "),
+            group: placed.series,
+            is_frontier: placed.is_frontier,
+        }
+    });
+    Ok(configurations.collect())
+}
+
+fn direction(better: Better) -> &'static str {
+    if better == Better::Higher { "max" } else { "min" }
 }
 
 fn estimate_of(mean: f64, std: Option<f64>, n: f64) -> Estimate {
@@ -405,47 +447,68 @@ fn estimate_of(mean: f64, std: Option<f64>, n: f64) -> Estimate {
 }
 
 /// What to know of metrics that stand on as few requests as the answer's column `completed` says.
-fn cautions(keys: [&str; 2], answer: &Answer) -> Vec<String> {
-    let completed = answer.numbers("completed").into_iter().flatten();
-    let Some(fewest) = completed.reduce(f64::min) else { return Vec::new() };
+fn cautions(keys: [&str; 2], answer: &Answer) -> Result<Vec<String>, QueryError> {
+    let completed = answer.numbers("completed")?.into_iter().flatten();
+    let Some(fewest) = completed.reduce(f64::min) else { return Ok(Vec::new()) };
     let mut cautions: Vec<String> = keys.iter().filter_map(|key| caution(key, fewest)).collect();
     cautions.dedup();
-    cautions
+    Ok(cautions)
 }
 
-/// Columns in front of the variables: combination, x, y, completed requests, and a column for each load.
-const FIRST_VAR: usize = FIRST_LOAD + LOADS.len();
-const FIRST_LOAD: usize = 4;
-
-/// The column of the load that varies: the one that orders the combinations of a curve.
-fn varying_load(rows: &[Vec<Value>]) -> usize {
-    let columns = FIRST_LOAD..FIRST_VAR;
-    let varies = |column: &usize| rows.iter().any(|row| row[*column] != rows[0][*column]);
-    columns.clone().find(varies).unwrap_or(columns.start)
+/// Runs in which too many requests failed: they are on no chart.
+async fn degraded_runs(lake: &Lake, filter: &Filter) -> Result<usize, QueryError> {
+    let sql = format!("SELECT count(*) AS n FROM runs WHERE status = 'degraded' AND {}", filter.to_sql());
+    Ok(lake.sql(&sql).await?.numbers("n")?.into_iter().flatten().sum::<f64>() as usize)
 }
 
-fn observation(row: &[Value], load: usize, [fig, rows, cols, curves]: [&Vec<String>; 4]) -> (Vec<String>, Observation) {
-    let number = |index: usize| row[index].as_f64().unwrap_or(f64::NAN);
-    let mut values = row[FIRST_VAR..].iter().map(text_of);
-    let mut take = |count: usize| values.by_ref().take(count).collect::<Vec<_>>();
-    let group = take(fig.len());
-    let row_values = take(rows.len());
-    let col_values = take(cols.len());
-    let curve = take(curves.len());
+fn left_out_caption(degraded: usize) -> Option<String> {
+    (degraded > 0).then(|| format!("{degraded} run(s) in which too many requests failed left out."))
+}
+
+crate::typed_row! {
+    struct Drawn {
+        k: String,
+        x: Option<f64>,
+        y: Option<f64>,
+    }
+}
+
+/// The runs of each figure; `vars` are those of figures, rows, columns and curves, in the order of their columns.
+fn observations(
+    answer: &Answer,
+    vars: [&Vec<String>; 4],
+) -> Result<BTreeMap<Vec<String>, Vec<Observation>>, QueryError> {
+    let drawn: Vec<Drawn> = answer.typed("points of curves")?;
+    let load = varying_load(answer)?;
+    let count = vars.iter().map(|vars| vars.len()).sum::<usize>();
+    let values = (0..count).map(|index| answer.column(&format!("v{index}"))).collect::<Result<Vec<_>, _>>()?;
     let titled = |vars: &[String], values: &[String]| {
         let pairs = vars.iter().zip(values).map(|(var, value)| format!("{} = {value}", label(var)));
         pairs.collect::<Vec<_>>().join(", ")
     };
-    let observation = Observation {
-        combination: row[0].to_text(),
-        x: number(1),
-        y: number(2),
-        load: row[load].as_f64().unwrap_or(0.0),
-        curve,
-        row: titled(rows, &row_values),
-        col: titled(cols, &col_values),
-    };
-    (group, observation)
+    let mut groups: BTreeMap<Vec<String>, Vec<Observation>> = BTreeMap::new();
+    for (row, run) in drawn.into_iter().enumerate() {
+        let mut own = values.iter().map(|column| text_of(&column[row]));
+        let [group, rows, cols, curve] = vars.map(|vars| own.by_ref().take(vars.len()).collect::<Vec<_>>());
+        groups.entry(group).or_default().push(Observation {
+            combination: run.k,
+            x: run.x.unwrap_or(f64::NAN),
+            y: run.y.unwrap_or(f64::NAN),
+            load: load[row].unwrap_or(0.0),
+            curve,
+            row: titled(vars[1], &rows),
+            col: titled(vars[2], &cols),
+        });
+    }
+    Ok(groups)
+}
+
+/// The load that varies: the one that orders the combinations of a curve.
+fn varying_load(answer: &Answer) -> Result<Vec<Option<f64>>, QueryError> {
+    let loads = LOADS.map(|var| answer.numbers(&format!("load {var}")));
+    let loads: Vec<Vec<Option<f64>>> = loads.into_iter().collect::<Result<_, _>>()?;
+    let varies = |load: &&Vec<Option<f64>>| load.iter().any(|value| *value != load[0]);
+    Ok(loads.iter().find(varies).unwrap_or(&loads[0]).clone())
 }
 
 fn text_of(value: &Value) -> String {
@@ -457,21 +520,25 @@ fn text_of(value: &Value) -> String {
 
 fn load_expression(var: &str, columns: &Columns) -> String {
     match columns.find(var) {
-        Ok((name, Kind::Number)) => format!("CAST({} AS DOUBLE)", quoted(name)),
+        Ok((name, Kind::Number | Kind::Mixed)) => number_of(name),
         _ => "0.0".into(),
     }
 }
 
 /// Says which condition took the last rows.
-async fn nothing_left(lake: &Lake, filter: &Filter) -> Result<PlotError, QueryError> {
+async fn nothing_left(lake: &Lake, filter: &Filter, degraded: usize) -> Result<PlotError, QueryError> {
+    if degraded > 0 {
+        return Ok(PlotError::AllDegraded { runs: degraded });
+    }
     let mut kept = "status = 'completed'".to_owned();
     for condition in &filter.conditions {
         let before = kept.clone();
         kept = format!("{kept} AND ({condition})");
         let count = |condition: &str| format!("SELECT count(*) AS n FROM runs WHERE {condition}");
-        let number = |answer: Answer| answer.numbers("n").into_iter().flatten().sum::<f64>() as usize;
-        if number(lake.sql(&count(&kept)).await?) == 0 {
-            let left = number(lake.sql(&count(&before)).await?);
+        let number =
+            |answer: Answer| Ok::<_, QueryError>(answer.numbers("n")?.into_iter().flatten().sum::<f64>() as usize);
+        if number(lake.sql(&count(&kept)).await?)? == 0 {
+            let left = number(lake.sql(&count(&before)).await?)?;
             return Ok(PlotError::FilteredAway { condition: condition.clone(), left });
         }
     }

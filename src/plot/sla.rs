@@ -5,9 +5,9 @@ use super::axis::{Axis, Scale};
 use super::chart::{Estimate, Figure, Join, LegendBlock, LegendEntry, Panel, Point, Series, Shows, Spread, Style};
 use super::theme::{self, Color, DIMMED, Dash, INK, Marker};
 use crate::metric::label;
-use crate::plan::params_text;
-use crate::query::{Lake, Value, literal, quoted};
+use crate::query::{Lake, literal, quoted};
 use crate::sla::{Curve, Scales, Sla};
+use crate::words::params_text;
 
 /// The chart of one answer, and what tells it apart.
 pub struct SlaChart {
@@ -49,53 +49,77 @@ const WIDE: f64 = 20.0;
 pub async fn sla_charts(lake: &Lake) -> Result<Vec<SlaChart>, PlotError> {
     let answers = lake
         .sql(
-            "SELECT sweep, combination, serve_params, bench_params, sla, coalesce(sla_name, sla), variable, value, \
-                            lower, upper, reason FROM sla ORDER BY sweep, serve_params, bench_params, sla",
+            "SELECT sweep, combination, serve_params, bench_params, sla, coalesce(sla_name, sla) AS sla_name, variable, value, \
+             lower, upper, reason FROM sla ORDER BY sweep, serve_params, bench_params, sla",
         )
         .await?;
     let mut charts = Vec::new();
-    for row in answers.rows() {
-        let text = |index: usize| row[index].to_text();
+    for found in answers.typed::<Found>("answers to SLAs")? {
         // A text that this version can't read is of another one: its numbers are in the table.
-        let Ok(sla) = Sla::parse(&text(4)) else { continue };
+        let Ok(sla) = Sla::parse(&found.sla) else { continue };
         let metric = match sla.constraints.as_slice() {
             [only] => quoted(&only.metric),
             _ => "CAST(NULL AS DOUBLE)".into(),
         };
         let sql = format!(
-            "SELECT value, margin, {metric}, runs FROM sla_history WHERE sweep = {} AND combination = {} AND sla = {} ORDER BY value",
-            literal(&text(0)),
-            literal(&text(1)),
-            literal(&text(4))
+            "SELECT value, margin, {metric} AS metric, runs FROM sla_history WHERE sweep = {} AND combination = {} AND sla = {} \
+             ORDER BY value",
+            literal(&found.sweep),
+            literal(&found.combination),
+            literal(&found.sla)
         );
-        let levels: Vec<Level> = lake.sql(&sql).await?.rows().iter().filter_map(|row| level_of(row)).collect();
+        let levels: Vec<LevelRow> = lake.sql(&sql).await?.typed("levels of an SLA")?;
+        let levels: Vec<Level> = levels.into_iter().filter_map(LevelRow::level).collect();
+        let params = |text: Option<String>| params_text(&text.unwrap_or_default());
         let group: Vec<(String, String)> =
-            [("serve", params_text(&text(2))), ("bench", params_text(&text(3))), ("sla", text(5))]
+            [("serve", params(found.serve_params)), ("bench", params(found.bench_params)), ("sla", found.sla_name)]
                 .into_iter()
                 .filter(|(_, text)| !text.is_empty())
                 .map(|(name, text)| (name.to_owned(), text))
                 .collect();
         let shown = AnswerShown {
             title: group.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join(" · "),
-            variable: text(6),
+            variable: found.variable,
             sla,
-            value: row[7].as_f64(),
-            lower: row[8].as_f64(),
-            upper: row[9].as_f64(),
-            reason: text(10),
+            value: found.value,
+            lower: found.lower,
+            upper: found.upper,
+            reason: found.reason.unwrap_or_default(),
         };
         charts.push(SlaChart { group, figure: sla_figure(&shown, &levels), sql });
     }
     Ok(charts)
 }
 
-fn level_of(row: &[Value]) -> Option<Level> {
-    Some(Level {
-        value: row[0].as_f64()?,
-        margin: row[1].as_f64()?,
-        metric: row[2].as_f64(),
-        runs: row[3].as_f64()? as usize,
-    })
+crate::typed_row! {
+    struct Found {
+        sweep: String,
+        combination: String,
+        serve_params: Option<String>,
+        bench_params: Option<String>,
+        sla: String,
+        sla_name: String,
+        variable: String,
+        value: Option<f64>,
+        lower: Option<f64>,
+        upper: Option<f64>,
+        reason: Option<String>,
+    }
+}
+
+crate::typed_row! {
+    struct LevelRow {
+        value: Option<f64>,
+        margin: Option<f64>,
+        metric: Option<f64>,
+        runs: usize,
+    }
+}
+
+impl LevelRow {
+    fn level(self) -> Option<Level> {
+        Some(Level { value: self.value?, margin: self.margin?, metric: self.metric, runs: self.runs })
+    }
 }
 
 /// Builds the chart. With one constraint the axis is its metric; with several it is how many times the worst of them is

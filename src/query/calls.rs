@@ -1,6 +1,7 @@
 //! Table functions in a statement, before it is planned: what they take becomes plain SQL.
 
-use super::{QueryError, fill, pareto};
+use super::shipped;
+use super::{QueryError, pareto};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, Query, SetExpr, Statement as SqlStatement, TableAlias, TableFactor, VisitMut,
@@ -11,7 +12,6 @@ use datafusion::sql::sqlparser::parser::Parser;
 use std::ops::ControlFlow;
 
 const GOODPUT: &str = "goodput";
-const GOODPUT_SQL: &str = include_str!("../../queries/goodput.sql");
 
 /// Rewrites the calls of `pareto` and `goodput`.
 pub fn expand(statement: &mut Statement) -> Result<(), QueryError> {
@@ -76,7 +76,7 @@ fn goodput(args: &[FunctionArg], alias: Option<TableAlias>) -> Result<TableFacto
     let all = |of_each: fn(&String) -> String| conditions.iter().map(of_each).collect::<Vec<_>>().join(" AND ");
     let condition = all(|condition| format!("({condition}) IS NOT FALSE"));
     let is_known = all(|condition| format!("count({condition}) > 0"));
-    let sql = fill(GOODPUT_SQL, &[("requests", requests), ("condition", &condition), ("is_known", &is_known)]);
+    let sql = shipped::GOODPUT.fill(&[("requests", requests), ("condition", &condition), ("is_known", &is_known)]);
     let subquery = parse(&sql).map_err(wrong)?;
     Ok(TableFactor::Derived { lateral: false, subquery, alias, sample: None })
 }

@@ -1,8 +1,8 @@
 //! What goes wrong with a query, in words that say what to do.
 
 use super::{TABLES, spelled};
-use crate::plan::nearest_name;
 use crate::store::StoreError;
+use crate::words::nearest_name;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 
@@ -40,6 +40,10 @@ pub enum QueryError {
     Unplanned(DataFusionError),
     #[error("the query failed: {}", short(.0))]
     Failed(DataFusionError),
+    #[error("--strict: {text}")]
+    LeftOut { text: String },
+    #[error("query `{query}`: column `{column}` {reason}; this is a fault of sweeplake, please report it")]
+    Contract { query: &'static str, column: &'static str, reason: String },
     #[error("{0}")]
     Output(String),
 }
@@ -47,7 +51,7 @@ pub enum QueryError {
 impl QueryError {
     /// Whether the query itself is at fault, not its execution.
     pub fn is_input(&self) -> bool {
-        !matches!(self, Self::Failed(_) | Self::OutOfMemory(_) | Self::Output(_))
+        !matches!(self, Self::Failed(_) | Self::OutOfMemory(_) | Self::Output(_) | Self::Contract { .. })
     }
 
     pub(super) fn of_execution(error: DataFusionError) -> Self {

@@ -2,7 +2,7 @@
 
 use super::QueryError;
 use crate::id::column_name;
-use crate::plan::nearest_name;
+use crate::words::nearest_name;
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -13,12 +13,22 @@ pub enum Kind {
     Number,
     Bool,
     Text,
+    /// Numbers and texts.
+    Mixed,
     Other,
+}
+
+/// A column of a table: what it holds, and what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    pub name: String,
+    pub holds: Kind,
+    pub kind: Option<crate::table::Kind>,
 }
 
 /// The columns of a table.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Columns(Vec<(String, Kind)>);
+pub struct Columns(Vec<Column>);
 
 /// Conditions that must all hold, each as SQL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,19 +37,27 @@ pub struct Filter {
 }
 
 impl Columns {
-    pub fn new(columns: Vec<(String, Kind)>) -> Self {
+    pub fn new(columns: Vec<Column>) -> Self {
         Self(columns)
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(name, _)| name.as_str())
+        self.0.iter().map(|column| column.name.as_str())
+    }
+
+    /// Whether a column is measured, and so differs from run to run.
+    pub fn is_measured(&self, key: &str) -> bool {
+        self.column(key).is_ok_and(|column| column.kind == Some(crate::table::Kind::Metric))
     }
 
     /// Finds a column in its `-` or `_` spelling.
     pub fn find(&self, key: &str) -> Result<(&str, Kind), QueryError> {
+        self.column(key).map(|column| (column.name.as_str(), column.holds))
+    }
+
+    fn column(&self, key: &str) -> Result<&Column, QueryError> {
         let name = column_name(key.trim());
-        let found = self.0.iter().find(|(known, _)| *known == name);
-        found.map(|(name, kind)| (name.as_str(), *kind)).ok_or_else(|| QueryError::NoColumn {
+        self.0.iter().find(|column| column.name == name).ok_or_else(|| QueryError::NoColumn {
             column: key.trim().to_owned(),
             nearest: nearest_name(&name, self.names()),
         })
@@ -123,8 +141,8 @@ impl<'a> Condition<'a> {
         let right = match (kind, value.parse::<f64>(), value.to_ascii_lowercase().as_str()) {
             (Kind::Bool, _, "true" | "1") => "TRUE".to_owned(),
             (Kind::Bool, _, "false" | "0") => "FALSE".to_owned(),
-            (Kind::Number, Ok(number), _) if number.is_finite() => value.to_owned(),
-            (Kind::Number, Ok(_), _) => format!("CAST({} AS DOUBLE)", literal(value)),
+            (Kind::Number | Kind::Mixed, Ok(number), _) if number.is_finite() => value.to_owned(),
+            (Kind::Number | Kind::Mixed, Ok(_), _) => format!("CAST({} AS DOUBLE)", literal(value)),
             (Kind::Number | Kind::Bool, _, _) => {
                 return Err(QueryError::BadFilter {
                     condition: format!("{}{}{}", self.key, self.operator, self.value),
@@ -208,16 +226,24 @@ pub fn split_outside(text: &str, separator: char) -> Vec<&str> {
     parts
 }
 
+/// Columns for tests.
+#[cfg(test)]
+pub fn columns_of(columns: &[(&str, Kind)]) -> Columns {
+    let column = |(name, holds): &(&str, Kind)| Column { name: (*name).to_owned(), holds: *holds, kind: None };
+    Columns::new(columns.iter().map(column).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<String, String> {
-        let columns = Columns::new(vec![
-            ("max_concurrency".into(), Kind::Number),
-            ("request_rate".into(), Kind::Number),
-            ("enable_prefix_caching".into(), Kind::Bool),
-            ("model_id".into(), Kind::Text),
+        let columns = columns_of(&[
+            ("max_concurrency", Kind::Number),
+            ("request_rate", Kind::Number),
+            ("enable_prefix_caching", Kind::Bool),
+            ("model_id", Kind::Text),
+            ("max_model_len", Kind::Mixed),
         ]);
         Filter::parse(text, &columns).map(|filter| filter.conditions.join(" ; ")).map_err(|error| error.to_string())
     }
@@ -231,6 +257,8 @@ mod tests {
             ("model_id==4", "\"model_id\" = '4'"),
             ("enable_prefix_caching==true", "\"enable_prefix_caching\" = TRUE"),
             ("enable_prefix_caching!=1", "\"enable_prefix_caching\" <> TRUE"),
+            ("max_model_len<=8192", "\"max_model_len\" <= 8192"),
+            ("max_model_len!=auto", "\"max_model_len\" <> 'auto'"),
             ("request_rate==inf", "\"request_rate\" = CAST('inf' AS DOUBLE)"),
             ("  ", ""),
         ];

@@ -1,18 +1,87 @@
 //! Functions that SQL lacks.
 
+use super::mixed::{AS_NUMBER, AS_SETTING};
 use crate::id::column_name;
 use crate::stats;
+use crate::table::Kind;
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, ListBuilder, StringBuilder, StructBuilder};
-use arrow::datatypes::{DataType, Field, Float64Type};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
 use datafusion::error::Result;
 use datafusion::execution::context::SessionContext;
-use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, create_udf,
+};
 use serde_json::{Map, Value};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 pub fn register(context: &SessionContext) {
     context.register_udf(t_critical());
     context.register_udf(json_entries());
+    context.register_udf(ScalarUDF::clone(&as_number()));
+    context.register_udf(ScalarUDF::clone(&spelled()));
+    context.register_udf(ScalarUDF::from(Conversion::new(AS_SETTING)));
+}
+
+/// `as_number(value)`: the number that a text spells, NULL for any other; numbers are what they are.
+pub fn as_number() -> Arc<ScalarUDF> {
+    static FUNCTION: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(ScalarUDF::from(Conversion::new(AS_NUMBER))));
+    FUNCTION.clone()
+}
+
+/// `spelled(value)`: a number as people write it, `8` and not `8.0`; texts are what they are.
+pub fn spelled() -> Arc<ScalarUDF> {
+    static FUNCTION: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(ScalarUDF::from(Conversion::new(SPELLED))));
+    FUNCTION.clone()
+}
+
+const SPELLED: &str = "spelled";
+
+/// One of the functions between numbers and how they are spelled.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Conversion {
+    name: &'static str,
+    signature: Signature,
+}
+
+impl Conversion {
+    fn new(name: &'static str) -> Self {
+        Self { name, signature: Signature::any(1, Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for Conversion {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(if self.name == AS_NUMBER { DataType::Float64 } else { DataType::Utf8 })
+    }
+
+    fn return_field_from_args(&self, arguments: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let holds = self.return_type(&[])?;
+        // What was chosen among the values of a mixed column is one of them.
+        let kind = (self.name == AS_SETTING).then_some(Kind::Context);
+        let name = arguments.arg_fields.first().map_or(self.name, |field| field.name().as_str());
+        Ok(Arc::new(crate::store::field_of(name, holds, kind, self.name == AS_SETTING)))
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(&arguments.args)?;
+        let value = &arrays[0];
+        let array: ArrayRef = match (self.name, value.data_type()) {
+            (AS_NUMBER, DataType::Boolean) => Arc::new(Float64Array::new_null(value.len())),
+            (AS_NUMBER, _) => cast(value, &DataType::Float64)?,
+            (_, holds) if holds.is_floating() => Arc::new(crate::store::spelled(value)?),
+            _ => cast(value, &DataType::Utf8)?,
+        };
+        Ok(ColumnarValue::Array(array))
+    }
 }
 
 /// `t_critical(confidence, degrees_of_freedom)`: how many standard errors to both sides of a mean make an

@@ -41,7 +41,7 @@ impl Grouping {
         let count = if groups.iter().any(|group| group == "\"n\"") { "count(*)" } else { "count(*) AS n" };
         let selected = [groups.clone(), vec![count.into()], metrics].concat();
         let mut sql =
-            format!("SELECT {}\nFROM runs\nWHERE status = 'completed' AND {}", selected.join(", "), filter.to_sql());
+            format!("SELECT {}\nFROM runs\nWHERE status <> 'failed' AND {}", selected.join(", "), filter.to_sql());
         if !groups.is_empty() {
             let groups = groups.join(", ");
             sql += &format!("\nGROUP BY {groups}\nORDER BY {groups}");
@@ -61,7 +61,7 @@ fn expression(metric: &str, columns: &Columns) -> Result<String, QueryError> {
         metric: metric.to_owned(),
         reason: format!("`{function}` is none of {}", FUNCTIONS.map(|(name, _)| name).join(", ")),
     })?;
-    if kind != Kind::Number && function != "count" {
+    if !matches!(kind, Kind::Number | Kind::Mixed) && function != "count" {
         return Err(QueryError::BadMetric {
             metric: metric.to_owned(),
             reason: format!("`{column}` holds no numbers"),
@@ -76,10 +76,10 @@ mod tests {
 
     #[test]
     fn flags_become_sql() {
-        let columns = Columns::new(vec![
-            ("max_num_seqs".into(), Kind::Number),
-            ("p99_e2el_ms".into(), Kind::Number),
-            ("model_id".into(), Kind::Text),
+        let columns = super::super::filter::columns_of(&[
+            ("max_num_seqs", Kind::Number),
+            ("p99_e2el_ms", Kind::Number),
+            ("model_id", Kind::Text),
         ]);
         let question = Grouping {
             filter_by: "max-num-seqs<=64".into(),
@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(
             question.sql_for(&columns).unwrap(),
             "SELECT \"max_num_seqs\", count(*) AS n, max(\"p99_e2el_ms\") AS \"max(p99_e2el_ms)\", avg(\"p99_e2el_ms\") AS \
-             \"mean(p99_e2el_ms)\", count(\"model_id\") AS \"count(model_id)\"\nFROM runs\nWHERE status = 'completed' AND \
+             \"mean(p99_e2el_ms)\", count(\"model_id\") AS \"count(model_id)\"\nFROM runs\nWHERE status <> 'failed' AND \
              (\"max_num_seqs\" <= 64)\nGROUP BY \"max_num_seqs\"\nORDER BY \"max_num_seqs\""
         );
         let wrong = |metrics: &str| {

@@ -3,71 +3,99 @@
 mod aggregates;
 mod answer;
 mod calls;
+mod columns;
 mod error;
 mod filter;
 mod functions;
 mod grouping;
+mod labels;
+mod lazy;
 mod loose;
+mod mixed;
 mod named;
 mod parameters;
 mod pareto;
+pub mod shipped;
 mod tables;
 mod views;
 mod yielding;
 
-pub use answer::{Answer, Format, Rows, Value};
+pub use answer::{Answer, Format, FromRow, FromValue, Rows, Value, cell_of};
 pub use error::QueryError;
-pub use filter::{Columns, Filter, Kind, literal, quoted, spelled, split_outside};
+pub use filter::{Column, Columns, Filter, Kind, literal, quoted, spelled, split_outside};
 pub use grouping::Grouping;
+pub use labels::labels_of;
+pub use mixed::number_of;
 pub use named::{NamedQuery, Parameter};
 pub use parameters::{LOADS, Varied, curve_variables, load_variable};
+pub use pareto::Points;
+pub use shipped::Shipped;
 
 use crate::record::total_memory;
-use crate::store::{Found, Sweep, Table, find_sweeps};
-use arrow::datatypes::DataType;
+use crate::store::{Found, Sweep, Table as Stored, find_sweeps, is_mixed, kind_of};
+use crate::table::Table;
+use arrow::datatypes::{DataType, Field};
+use datafusion::common::TableReference;
+use datafusion::dataframe::DataFrame;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::{SQLOptions, SessionContext};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use lazy::{Added, LazyTable};
+use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-/// The combinations of a lake with their main metrics, and its failed runs: what more than one command shows.
-pub const SUMMARY: &str = include_str!("../../queries/summary.sql");
-/// The answers to SLAs.
-pub const SLAS: &str = include_str!("../../queries/sla.sql");
-pub const FAILURES: &str = include_str!("../../queries/failures.sql");
+/// The tables that every lake has, and the one that tells what their columns are.
+pub const TABLES: [&str; 7] = ["sweeps", "runs", "requests", "combinations", "sla", "sla_history", columns::COLUMNS];
 
-/// The tables that every lake has.
-pub const TABLES: [&str; 6] = ["sweeps", "runs", "requests", "combinations", "sla", "sla_history"];
+/// `runs` in which what is set and what is measured under one name are apart: `combinations` is made from it.
+const PLAIN_RUNS: &str = "plain.runs";
 
 /// Sweeps that can be asked.
 pub struct Lake {
     context: SessionContext,
     found: Arc<Found>,
     warnings: Mutex<Vec<String>>,
+    strictness: Strictness,
+}
+
+/// How a lake is opened.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    /// Bytes that queries may hold (by default three quarters of what the machine has); what is more is put on disk.
+    pub memory_limit: Option<usize>,
+    pub strictness: Strictness,
+}
+
+/// What to do with a sweep of a lake that can't be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strictness {
+    /// Answer without it and say so.
+    #[default]
+    LeaveOut,
+    Refuse,
 }
 
 impl Lake {
     /// Opens any mix of sweeps and lakes. Nothing is read but manifests until a query needs it.
     pub fn open(paths: &[PathBuf]) -> Result<Self, QueryError> {
-        Self::open_within(paths, None)
+        Self::open_with(paths, &OpenOptions::default())
     }
 
-    /// Opens sweeps and lakes for queries that may hold so many bytes (by default three quarters of what the machine has) and
-    /// put on disk what is more.
-    pub fn open_within(paths: &[PathBuf], memory_limit: Option<usize>) -> Result<Self, QueryError> {
+    pub fn open_with(paths: &[PathBuf], options: &OpenOptions) -> Result<Self, QueryError> {
         let mut config = SessionConfig::new().with_information_schema(true);
         config.options_mut().catalog.default_schema = "lake".into();
         config.options_mut().catalog.default_catalog = "sweeplake".into();
         // A lake grows while it is open: no list of files is remembered.
         let mut runtime = RuntimeEnvBuilder::new().with_object_list_cache_limit(0);
-        let limit = memory_limit.unwrap_or_else(|| total_memory() / 4 * 3);
+        let limit = options.memory_limit.unwrap_or_else(|| total_memory() / 4 * 3);
         if limit > 0 {
             let greediest = NonZeroUsize::new(3).expect("three are some");
             runtime = runtime.with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(limit), greediest)));
@@ -77,13 +105,30 @@ impl Lake {
             .with_runtime_env(runtime.build_arc()?)
             .with_default_features()
             .with_query_planner(Arc::new(pareto::Planner))
-            .with_analyzer_rule(Arc::new(aggregates::OwnAggregates))
+            .with_analyzer_rules(analyzer_rules())
             .with_physical_optimizer_rule(Arc::new(yielding::YieldingJoins))
             .build();
         let context = SessionContext::new_with_state(state);
         context.register_relation_planner(Arc::new(pareto::ParetoCalls))?;
         functions::register(&context);
-        Ok(Self { context, found: Arc::new(find_sweeps(paths)?), warnings: Mutex::default() })
+        let found = Arc::new(find_sweeps(paths)?);
+        let lake = Self { context, found, warnings: Mutex::default(), strictness: options.strictness };
+        lake.warn(lake.found.left_out().iter().map(ToString::to_string).collect())?;
+        Ok(lake)
+    }
+
+    /// Notes what was left out, or refuses to go on without it.
+    fn warn(&self, left_out: Vec<String>) -> Result<(), QueryError> {
+        if let (Strictness::Refuse, Some(first)) = (self.strictness, left_out.first()) {
+            return Err(QueryError::LeftOut { text: first.clone() });
+        }
+        let mut warnings = self.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for text in left_out {
+            if !warnings.contains(&text) {
+                warnings.push(text);
+            }
+        }
+        Ok(())
     }
 
     pub fn sweeps(&self) -> &[Sweep] {
@@ -104,7 +149,8 @@ impl Lake {
     pub async fn rows(&self, sql: &str) -> Result<Rows, QueryError> {
         let plan = self.plan(sql).await?;
         let frame = self.context.execute_logical_plan(plan).await.map_err(QueryError::explain)?;
-        Ok(Rows::new(frame.execute_stream().await.map_err(QueryError::of_execution)?))
+        let schema = frame.schema().clone();
+        Ok(Rows::new(frame.execute_stream().await.map_err(QueryError::of_execution)?).knowing(&schema))
     }
 
     /// The columns of a table.
@@ -112,13 +158,16 @@ impl Lake {
         self.register(table).await?;
         let frame = self.context.table(table).await?;
         let fields = frame.schema().fields().iter();
-        let kind = |kind: &DataType| match kind {
+        let kind = |field: &Field| match field.data_type() {
             DataType::Boolean => Kind::Bool,
+            DataType::Utf8 | DataType::Utf8View if is_mixed(field) => Kind::Mixed,
             DataType::Utf8 | DataType::Utf8View => Kind::Text,
             kind if kind.is_numeric() => Kind::Number,
             _ => Kind::Other,
         };
-        Ok(Columns::new(fields.map(|field| (field.name().clone(), kind(field.data_type()))).collect()))
+        let columns =
+            fields.map(|field| Column { name: field.name().clone(), holds: kind(field), kind: kind_of(field) });
+        Ok(Columns::new(columns.collect()))
     }
 
     /// The query for the combinations of start-up sweeps, with whatever times they measured.
@@ -126,11 +175,8 @@ impl Lake {
         let columns = self.columns("combinations").await?;
         let metrics = columns.names().filter_map(|name| name.strip_suffix("_mean"));
         let metrics = metrics.filter(|name| name.starts_with("avg_"));
-        let metrics = metrics.map(|name| format!(", {0}_mean AS {0}, {0}_ci95 AS \"± {0}\"", name)).collect::<String>();
-        Ok(format!(
-            "SELECT coalesce(serve_name, serve_params) AS serve, coalesce(bench_name, bench_params) AS startup, n, \
-             failed_runs{metrics} FROM combinations ORDER BY started_at"
-        ))
+        let metrics = metrics.map(|name| format!(", {0}_mean AS {0}, {0}_ci95", name)).collect::<String>();
+        Ok(format!("SELECT serve, bench AS startup, n, failed_runs{metrics} FROM combinations ORDER BY started_at"))
     }
 
     /// Makes a plan that only reads, with the tables that it names; all of them where it asks about tables.
@@ -138,6 +184,9 @@ impl Lake {
         let state = self.context.state();
         let dialect = state.config().options().sql_parser.dialect;
         let mut statement = state.sql_to_statement(sql, &dialect).map_err(QueryError::Syntax)?;
+        if let Some(described) = columns::described(&statement) {
+            statement = state.sql_to_statement(&described, &dialect).map_err(QueryError::Syntax)?;
+        }
         refuse_changes(&statement)?;
         calls::expand(&mut statement)?;
         let named: Vec<String> = state
@@ -148,11 +197,16 @@ impl Lake {
             .filter(|name| name != pareto::NAME)
             .collect();
         let asks_about_tables = named.iter().any(|name| !TABLES.contains(&name.as_str()));
+        let mut mixed = HashSet::new();
         for table in TABLES {
             if asks_about_tables || named.iter().any(|name| name == table) {
                 self.register(table).await?;
+                let frame = self.context.table(table).await?;
+                let columns = frame.schema().fields().iter().filter(|field| is_mixed(field));
+                mixed.extend(columns.map(|field| field.name().clone()));
             }
         }
+        mixed::rewrite(&mut statement, &mixed);
         let plan = self.context.state().statement_to_plan(statement).await.map_err(QueryError::explain)?;
         let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         read_only.verify_plan(&plan).map_err(QueryError::explain)?;
@@ -163,27 +217,76 @@ impl Lake {
         if self.context.table_exist(table)? {
             return Ok(());
         }
-        let stored = match table {
-            "sweeps" => return self.add(table, tables::sweeps(&self.found)?),
-            "runs" => Table::Runs,
-            "requests" => Table::Requests,
-            "sla" => Table::Slas,
-            "sla_history" => Table::SlaHistory,
-            _ => {
-                Box::pin(self.register("runs")).await?;
-                let combinations = views::Combinations::of(&self.context, self.found.clone()).await?;
-                self.context.register_table(table, Arc::new(combinations))?;
-                return Ok(());
+        match table {
+            "sweeps" => {
+                let opened = tables::sweeps(&self.found)?;
+                self.warn(opened.warnings)?;
+                self.context.register_table(table, opened.table)?;
             }
-        };
-        self.add(table, tables::stored(&self.context, &self.found, stored).await?)
-    }
-
-    fn add(&self, name: &str, opened: tables::Opened) -> Result<(), QueryError> {
-        self.context.register_table(name, opened.table)?;
-        self.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(opened.warnings);
+            "runs" => {
+                let plain = self.plain_runs().await?;
+                let shown = tables::with_shared_names(plain)?;
+                self.add(Table::Runs, shown.logical_plan().clone(), Vec::new())?;
+            }
+            "combinations" => {
+                let plain = self.plain_runs().await?;
+                let schema = plain.schema().as_arrow().clone();
+                let plan = views::combinations(&self.context, &quoted(PLAIN_RUNS), &schema).await?;
+                self.add(Table::Combinations, plan, vec![Arc::new(views::Pooled { found: self.found.clone() })])?;
+            }
+            "requests" => {
+                let opened = tables::stored(&self.context, &self.found, Stored::Requests).await?;
+                self.warn(opened.warnings)?;
+                self.context.register_table(table, opened.table)?;
+            }
+            columns::COLUMNS => {
+                for other in TABLES.into_iter().filter(|other| *other != table) {
+                    Box::pin(self.register(other)).await?;
+                }
+                self.context.register_table(table, columns::table(&self.context).await?)?;
+            }
+            _ => {
+                let (stored, declared) = match table {
+                    "sla" => (Stored::Slas, Table::Sla),
+                    _ => (Stored::SlaHistory, Table::SlaHistory),
+                };
+                let opened = tables::stored(&self.context, &self.found, stored).await?;
+                self.warn(opened.warnings)?;
+                let plan = self.context.read_table(opened.table)?.logical_plan().clone();
+                self.add(declared, plan, Vec::new())?;
+            }
+        }
         Ok(())
     }
+
+    /// The runs as they are stored.
+    async fn plain_runs(&self) -> Result<DataFrame, QueryError> {
+        let name = TableReference::bare(PLAIN_RUNS);
+        if !self.context.table_exist(name.clone())? {
+            let opened = tables::stored(&self.context, &self.found, Stored::Runs).await?;
+            self.warn(opened.warnings)?;
+            self.context.register_table(name.clone(), opened.table)?;
+        }
+        Ok(self.context.table(name).await?)
+    }
+
+    /// Registers a table whose rows belong to combinations, which have labels.
+    fn add(&self, table: Table, plan: LogicalPlan, added: Vec<Arc<dyn Added>>) -> Result<(), QueryError> {
+        let labels: Arc<dyn Added> = Arc::new(labels::Labels { of: table });
+        let declared = table.columns();
+        let order = |name: &str| declared.iter().position(|column| column.name == name).unwrap_or(declared.len());
+        let lazy = LazyTable::new(plan, added.into_iter().chain([labels]).collect(), order);
+        self.context.register_table(table.name(), Arc::new(lazy))?;
+        Ok(())
+    }
+}
+
+/// Those of DataFusion; what compares mixed columns goes before the one that makes types meet, what replaces aggregates behind it.
+fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(mixed::MixedComparisons)];
+    rules.extend(Analyzer::new().rules);
+    rules.push(Arc::new(aggregates::OwnAggregates));
+    rules
 }
 
 /// Refuses whatever could change something, before anything of it is looked at.
@@ -209,10 +312,4 @@ fn refuse_changes(statement: &Statement) -> Result<(), QueryError> {
             Err(QueryError::ReadOnly { statement: text.split_whitespace().next().unwrap_or_default().to_uppercase() })
         }
     }
-}
-
-/// A query of `queries/` with its `{parameters}` filled in.
-pub fn fill(template: &str, parameters: &[(&str, &str)]) -> String {
-    let sql: Vec<&str> = template.lines().filter(|line| !line.starts_with("--")).collect();
-    parameters.iter().fold(sql.join("\n"), |sql, (name, value)| sql.replace(&format!("{{{name}}}"), value))
 }

@@ -1,22 +1,25 @@
 //! The queries that ship, by name.
 
-use super::{QueryError, fill};
-use crate::plan::nearest_name;
+use super::QueryError;
+use super::shipped::{self, Shipped};
+use crate::words::nearest_name;
 
 /// Those that answer a question of their own; the others in queries/ are parts of commands.
-const SHIPPED: [(&str, &str); 12] = [
-    ("best", include_str!("../../queries/best.sql")),
-    ("compare", include_str!("../../queries/compare.sql")),
-    ("drift", include_str!("../../queries/drift.sql")),
-    ("effects", include_str!("../../queries/effects.sql")),
-    ("failures", include_str!("../../queries/failures.sql")),
-    ("frontier", include_str!("../../queries/frontier.sql")),
-    ("list", include_str!("../../queries/list.sql")),
-    ("retro_sla", include_str!("../../queries/retro_sla.sql")),
-    ("sla", include_str!("../../queries/sla.sql")),
-    ("slowest", include_str!("../../queries/slowest.sql")),
-    ("summary", include_str!("../../queries/summary.sql")),
-    ("tokens_per_gpu", include_str!("../../queries/tokens_per_gpu.sql")),
+const NAMED: [Shipped; 14] = [
+    shipped::BEST,
+    shipped::COMPARE,
+    shipped::DRIFT,
+    shipped::EFFECTS,
+    shipped::FAILURES,
+    shipped::FRONTIER,
+    shipped::LIST,
+    shipped::POOLED_APART,
+    shipped::REQUEST_FAILURES,
+    shipped::RETRO_SLA,
+    shipped::SLAS,
+    shipped::SLOWEST,
+    shipped::SUMMARY,
+    shipped::TOKENS_PER_GPU,
 ];
 
 /// A query that ships.
@@ -27,7 +30,7 @@ pub struct NamedQuery {
     pub description: String,
     /// What can be given, in the order in which it stands in the query.
     pub parameters: Vec<Parameter>,
-    template: &'static str,
+    shipped: Shipped,
 }
 
 /// A parameter of a query that ships; without a default it has to be given.
@@ -39,24 +42,25 @@ pub struct Parameter {
 
 impl NamedQuery {
     pub fn all() -> Vec<Self> {
-        SHIPPED.into_iter().map(|(name, template)| Self::of(name, template)).collect()
+        NAMED.into_iter().map(Self::of).collect()
     }
 
     pub fn find(name: &str) -> Result<Self, QueryError> {
         let found = Self::all().into_iter().find(|query| query.name == name);
         found.ok_or_else(|| QueryError::NoNamedQuery {
             name: name.into(),
-            nearest: nearest_name(name, SHIPPED.iter().map(|(name, _)| *name)),
+            nearest: nearest_name(name, NAMED.iter().map(|query| query.name)),
         })
     }
 
-    fn of(name: &'static str, template: &'static str) -> Self {
+    fn of(shipped: Shipped) -> Self {
+        let Shipped { name, template } = shipped;
         let header = || template.lines().take_while(|line| line.starts_with("--")).map(|line| line[2..].trim());
         let description = header().take_while(|line| !line.starts_with("Parameters:") && !line.starts_with("Columns:"));
         let description = description.collect::<Vec<_>>().join(" ");
         let defaults = header().find_map(|line| line.strip_prefix("Defaults:")).unwrap_or_default();
         let defaults: Vec<(&str, &str)> = defaults.split(',').filter_map(|pair| pair.split_once('=')).collect();
-        let sql = fill(template, &[]);
+        let sql = shipped.fill(&[]);
         let mut parameters: Vec<Parameter> = Vec::new();
         for part in sql.split('{').skip(1) {
             let name = part.split('}').next().unwrap_or_default();
@@ -66,7 +70,7 @@ impl NamedQuery {
                 parameters.push(Parameter { name: name.to_owned(), default });
             }
         }
-        Self { name, description, parameters, template }
+        Self { name, description, parameters, shipped }
     }
 
     /// The SQL with its parameters filled in. In texts a quote is doubled, as SQL has it.
@@ -89,7 +93,7 @@ impl NamedQuery {
             escaped.push((name, value.replace('\'', "''")));
         }
         let escaped: Vec<(&str, &str)> = escaped.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        Ok(fill(self.template, &escaped))
+        Ok(self.shipped.fill(&escaped))
     }
 }
 

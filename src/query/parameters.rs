@@ -1,6 +1,6 @@
 //! Which parameters a lake's runs have, and which of them vary.
 
-use super::{Lake, QueryError};
+use super::{Lake, QueryError, Value};
 use crate::id::column_name;
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeSet;
@@ -23,11 +23,10 @@ impl Lake {
         let answer =
             self.sql("SELECT serve_params, bench_params FROM runs GROUP BY ALL ORDER BY min(started_at)").await?;
         let mut all: Vec<Varied> = Vec::new();
-        let rows: Vec<[Map<String, Json>; 2]> = answer
-            .rows()
-            .iter()
-            .map(|row| [0, 1].map(|index| serde_json::from_str(&row[index].to_text()).unwrap_or_default()))
-            .collect();
+        let sides = [answer.column("serve_params")?, answer.column("bench_params")?];
+        let parsed = |value: &Value| serde_json::from_str(&value.to_text()).unwrap_or_default();
+        let rows: Vec<[Map<String, Json>; 2]> =
+            sides[0].iter().zip(&sides[1]).map(|(serve, bench)| [parsed(serve), parsed(bench)]).collect();
         for (side, is_serve) in [(0, true), (1, false)] {
             for (key, _) in rows.iter().flat_map(|row| &row[side]) {
                 let name = column_name(key);

@@ -1,31 +1,29 @@
-//! `combinations`: the runs of a combination summarised. Written as SQL over `runs`, whose columns are known only
+//! `combinations`: the runs of a combination summarised. Written as SQL over `runs`, whose columns and their kinds are known only
 //! when it is opened.
 
 use super::filter::quoted;
+use super::lazy::Added;
 use super::{QueryError, tables};
-use crate::metric::is_measured;
-use crate::store::{Found, Table as Stored};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use crate::store::{Found, Table as Stored, is_metric, is_mixed, kind_of};
+use crate::table::{Kind, STATISTICS, Table};
+use arrow::datatypes::{DataType, Field, Schema};
 use async_trait::async_trait;
-use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::JoinType;
-use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
-use datafusion::execution::context::{SessionContext, SessionState};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableProviderFilterPushDown, TableType};
-use datafusion::physical_plan::ExecutionPlan;
-use datafusion::prelude::ident;
-use std::collections::HashSet;
+use datafusion::execution::context::SessionContext;
+use datafusion::logical_expr::LogicalPlan;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Columns of `runs` that say something about one run only.
-const OF_ONE_RUN: [&str; 12] = [
+const OF_ONE_RUN: [&str; 15] = [
     "sweep",
     "combination",
     "run_id",
     "run_number",
     "status",
+    "caution",
     "error_kind",
     "error",
     "exit_code",
@@ -33,56 +31,38 @@ const OF_ONE_RUN: [&str; 12] = [
     "started_at",
     "wall_time_s",
     "date",
+    "derived",
+    "label",
 ];
 
-/// Measured once for each start of a server, however many runs follow: its repeats are no repeats.
-const OF_THE_SERVER: &str = "startup_time_s";
+/// Metrics that failed runs have, too.
+const OF_FAILED_RUNS: [&str; 4] = ["completed", "failed", "failed_requests", "success_rate"];
 
-/// The table `combinations`. Its percentiles over all requests need table `requests`, which is opened only when one of
-/// them is asked for.
+/// Columns that the summary has besides those of runs, and what makes them.
+const OWN: [(&str, &str); 7] = [
+    ("status", STATUS),
+    ("n", "count(*) FILTER (WHERE status <> 'failed')"),
+    ("degraded_runs", "count(*) FILTER (WHERE status = 'degraded')"),
+    ("failed_runs", "count(*) FILTER (WHERE status = 'failed')"),
+    ("started_at", "min(started_at)"),
+    ("serve", "first_value(coalesce(serve_name, serve_params) ORDER BY run_number)"),
+    ("bench", "first_value(coalesce(bench_name, bench_params) ORDER BY run_number)"),
+];
+
+const STATUS: &str = "CASE WHEN count(*) FILTER (WHERE status <> 'failed') = 0 THEN 'failed' \
+                      WHEN count(*) FILTER (WHERE status = 'degraded') > 0 THEN 'degraded' ELSE 'completed' END";
+
+/// Percentiles over all requests of a combination, its repeats taken together. They need table `requests`, which is opened only
+/// when one of them is asked for.
 #[derive(Debug)]
-pub struct Combinations {
-    found: Arc<Found>,
-    /// The runs of each combination, summarised.
-    of_runs: LogicalPlan,
-    schema: SchemaRef,
+pub struct Pooled {
+    pub found: Arc<Found>,
 }
 
-/// Of each of these latencies these percentiles of all requests of a combination, its repeats taken together.
+/// Of each of these latencies these percentiles.
 const POOLED_LATENCIES: [&str; 3] = ["ttft", "tpot", "e2el"];
 const POOLED_PERCENTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99)];
 const POOLED_REQUESTS: &str = "pooled_requests";
-
-impl Combinations {
-    pub async fn of(context: &SessionContext, found: Arc<Found>) -> Result<Self, QueryError> {
-        let runs = context.table("runs").await?;
-        let fields = runs.schema().fields().clone();
-        let of_runs = context.sql(&combinations_sql(fields.iter().map(AsRef::as_ref))).await?.logical_plan().clone();
-        let pooled = pooled().map(|(name, _)| Field::new(name, DataType::Float64, true));
-        let pooled = std::iter::once(Field::new(POOLED_REQUESTS, DataType::Int64, true)).chain(pooled);
-        let own = of_runs.schema().fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
-        let schema = Arc::new(Schema::new(own.chain(pooled).collect::<Vec<_>>()));
-        Ok(Self { found, of_runs, schema })
-    }
-
-    async fn with_requests(&self, context: &SessionContext) -> Result<LogicalPlan, QueryError> {
-        if !context.table_exist("requests")? {
-            let opened = tables::stored(context, &self.found, Stored::Requests).await?;
-            context.register_table("requests", opened.table)?;
-        }
-        let percentiles =
-            pooled().map(|(name, expression)| format!("{expression} AS {name}")).collect::<Vec<_>>().join(", ");
-        let requests = context
-            .sql(&format!(
-                "SELECT sweep AS of_sweep, combination AS of_combination, count(*) AS {POOLED_REQUESTS}, {percentiles} \
-                 FROM requests WHERE ok IS NOT FALSE GROUP BY sweep, combination"
-            ))
-            .await?;
-        let runs = DataFrame::new(context.state(), self.of_runs.clone());
-        let keys = (&["sweep", "combination"], &["of_sweep", "of_combination"]);
-        Ok(runs.join(requests, JoinType::Left, keys.0, keys.1, None)?.logical_plan().clone())
-    }
-}
 
 /// The columns of percentiles over requests, and what makes them.
 fn pooled() -> impl Iterator<Item = (String, String)> {
@@ -95,103 +75,158 @@ fn pooled() -> impl Iterator<Item = (String, String)> {
 }
 
 #[async_trait]
-impl TableProvider for Combinations {
-    fn schema(&self) -> SchemaRef {
-        self.schema.clone()
+impl Added for Pooled {
+    fn fields(&self) -> Vec<Field> {
+        let metric = |name: &str, holds: DataType| crate::store::field_of(name, holds, Some(Kind::Metric), false);
+        let percentiles = pooled().map(|(name, _)| metric(&name, DataType::Float64));
+        std::iter::once(metric(POOLED_REQUESTS, DataType::Int64)).chain(percentiles).collect()
     }
 
-    fn table_type(&self) -> TableType {
-        TableType::View
-    }
-
-    fn supports_filters_pushdown(
-        &self,
-        filters: &[&Expr],
-    ) -> Result<Vec<TableProviderFilterPushDown>, DataFusionError> {
-        Ok(vec![TableProviderFilterPushDown::Exact; filters.len()])
-    }
-
-    async fn scan(
-        &self,
-        session: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        let of_runs = self.of_runs.schema().fields().len();
-        let wanted: Vec<usize> = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
-        let is_pooled = |name: &str| self.schema.index_of(name).is_ok_and(|index| index >= of_runs);
-        let filtered = filters.iter().flat_map(|filter| filter.column_refs()).any(|column| is_pooled(&column.name));
-        let plan = match filtered || wanted.iter().any(|index| *index >= of_runs) {
-            true => {
-                let state = session.as_any().downcast_ref::<SessionState>();
-                let state = state.ok_or_else(|| DataFusionError::Internal("a session of another kind".into()))?;
-                let context = SessionContext::new_with_state(state.clone());
-                let plan = self.with_requests(&context).await;
-                plan.map_err(|error| DataFusionError::External(Box::new(error)))?
-            }
-            false => self.of_runs.clone(),
-        };
-        let mut plan = LogicalPlanBuilder::from(plan);
-        if let Some(filter) = filters.iter().cloned().reduce(Expr::and) {
-            plan = plan.filter(unqualified(filter)?)?;
+    async fn add_to(&self, plan: LogicalPlan, context: &SessionContext) -> Result<LogicalPlan, DataFusionError> {
+        if !context.table_exist("requests")? {
+            let opened = tables::stored(context, &self.found, Stored::Requests).await;
+            context.register_table(
+                "requests",
+                opened.map_err(|error| DataFusionError::External(Box::new(error)))?.table,
+            )?;
         }
-        plan = plan.project(wanted.iter().map(|index| ident(self.schema.field(*index).name())))?;
-        session.create_physical_plan(&plan.limit(0, limit)?.build()?).await
+        let percentiles =
+            pooled().map(|(name, expression)| format!("{expression} AS {name}")).collect::<Vec<_>>().join(", ");
+        let requests = context
+            .sql(&format!(
+                "SELECT sweep AS of_sweep, combination AS of_combination, count(*) AS {POOLED_REQUESTS}, {percentiles} \
+                 FROM requests WHERE ok IS NOT FALSE GROUP BY sweep, combination"
+            ))
+            .await?;
+        let runs = DataFrame::new(context.state(), plan);
+        let keys = (&["sweep", "combination"], &["of_sweep", "of_combination"]);
+        Ok(runs.join(requests, JoinType::Left, keys.0, keys.1, None)?.logical_plan().clone())
     }
 }
 
-/// The condition with the names of its columns alone.
-fn unqualified(filter: Expr) -> Result<Expr, DataFusionError> {
-    let plain = filter.transform(|expr| match expr {
-        Expr::Column(column) => Ok(Transformed::yes(ident(&column.name))),
-        other => Ok(Transformed::no(other)),
+/// The plan of `combinations`, over a table with the columns of `runs` in which what is set and what is measured are apart.
+pub async fn combinations(context: &SessionContext, runs: &str, schema: &Schema) -> Result<LogicalPlan, QueryError> {
+    let summary = context.sql(&combinations_sql(runs, schema)).await?;
+    let known: HashMap<String, Field> =
+        columns_of(schema).into_iter().map(|column| (column.name.clone(), column.field())).collect();
+    // What is known of each column goes with it.
+    let columns = summary.schema().fields().iter().map(|field| {
+        let column = datafusion::prelude::ident(field.name());
+        match known.get(field.name()) {
+            Some(known) => tables::named(column, known),
+            None => column,
+        }
     });
-    Ok(plain?.data)
+    let columns = columns.collect::<Vec<_>>();
+    Ok(summary.select(columns)?.logical_plan().clone())
 }
 
-fn combinations_sql<'a>(fields: impl Iterator<Item = &'a Field>) -> String {
-    let fields: Vec<&Field> = fields.filter(|field| !OF_ONE_RUN.contains(&field.name().as_str())).collect();
-    let own = ["n", "failed_runs", POOLED_REQUESTS].map(str::to_owned);
-    let of_metrics = fields.iter().filter(|field| has_statistics(field)).flat_map(|field| statistics(field.name()));
-    let taken: HashSet<String> =
-        own.into_iter().chain(pooled().map(|(name, _)| name)).chain(of_metrics.map(|(name, _)| name)).collect();
-    let mut columns = vec![
-        "sweep".to_owned(),
-        "combination".into(),
-        "count(*) FILTER (WHERE status = 'completed') AS n".into(),
-        "count(*) FILTER (WHERE status = 'failed') AS failed_runs".into(),
-        "min(started_at) AS started_at".into(),
-    ];
-    for field in fields {
-        let name = field.name();
-        if has_statistics(field) {
-            columns.extend(statistics(name).map(|(name, expression)| format!("{expression} AS {}", quoted(&name))));
-        } else {
-            // A parameter may have the name of a number of ours.
-            let shown = if taken.contains(name) { format!("param.{name}") } else { name.clone() };
-            // "completed" stands before "failed": a failed run knows only its parameters.
-            let first = format!("first_value({} ORDER BY status, run_number)", quoted(name));
-            columns.push(format!("{first} AS {}", quoted(&shown)));
+/// A column of `combinations`: the expressions of its parameter and of its statistic, either of which may have this name.
+struct Column {
+    name: String,
+    kind: Kind,
+    holds: DataType,
+    is_mixed: bool,
+    expression: String,
+}
+
+impl Column {
+    fn field(&self) -> Field {
+        crate::store::field_of(&self.name, self.holds.clone(), Some(self.kind), self.is_mixed)
+    }
+}
+
+/// The columns that come from those of runs. A parameter that is called as a statistic is (`x_mean`, where a metric is called `x`)
+/// stands in the column of that name in the rows that have it, and the statistic in the others.
+fn columns_of(schema: &Schema) -> Vec<Column> {
+    let mut columns: Vec<Column> = Vec::new();
+    let mut place_of: BTreeMap<String, usize> = BTreeMap::new();
+    let mut add = |column: Column| match place_of.get(&column.name) {
+        None => {
+            place_of.insert(column.name.clone(), columns.len());
+            columns.push(column);
+        }
+        Some(&place) => columns[place] = merged(&columns[place], &column),
+    };
+    let fields = schema.fields().iter().filter(|field| !OF_ONE_RUN.contains(&field.name().as_str()));
+    let (measured, others): (Vec<_>, Vec<_>) = fields.partition(|field| has_statistics(field));
+    for field in others {
+        let name = if is_own(field.name()) { format!("param.{}", field.name()) } else { field.name().clone() };
+        add(Column {
+            name,
+            kind: kind_of(field).unwrap_or(Kind::Context),
+            holds: field.data_type().clone(),
+            is_mixed: is_mixed(field),
+            // The best run tells: a failed one knows only its parameters.
+            expression: format!("first_value({} ORDER BY status, run_number)", quoted(field.name())),
+        });
+    }
+    for field in measured {
+        let metric = field.name().strip_prefix("result.").unwrap_or(field.name());
+        for (statistic, expression) in statistics(field.name()) {
+            add(Column {
+                name: format!("{metric}_{statistic}"),
+                kind: Kind::Metric,
+                holds: DataType::Float64,
+                is_mixed: false,
+                expression,
+            });
         }
     }
-    format!("SELECT {} FROM runs GROUP BY sweep, combination", columns.join(", "))
+    columns
+}
+
+/// Two columns of one name: the first where it has a value.
+fn merged(first: &Column, second: &Column) -> Column {
+    let is_number = first.holds.is_numeric();
+    let expression = match is_number {
+        true => format!("coalesce({}, {})", first.expression, second.expression),
+        false => format!("coalesce(CAST({} AS VARCHAR), spelled({}))", first.expression, second.expression),
+    };
+    Column {
+        name: first.name.clone(),
+        kind: first.kind,
+        holds: if is_number { DataType::Float64 } else { DataType::Utf8 },
+        is_mixed: first.is_mixed || !is_number,
+        expression,
+    }
+}
+
+/// Whether a name means something of its own in `combinations`, and a parameter in `runs`.
+fn is_own(name: &str) -> bool {
+    let is_declared = Table::Combinations.column(name).is_some() && Table::Runs.column(name).is_none();
+    is_declared || pooled().any(|(pooled, _)| pooled == name)
+}
+
+fn combinations_sql(runs: &str, schema: &Schema) -> String {
+    let mut columns = vec!["sweep".to_owned(), "combination".into()];
+    columns.extend(OWN.map(|(name, expression)| format!("{expression} AS {name}")));
+    columns.push("array_distinct(flatten(array_agg(caution) FILTER (WHERE caution IS NOT NULL))) AS cautions".into());
+    columns.extend(
+        columns_of(schema).into_iter().map(|column| format!("{} AS {}", column.expression, quoted(&column.name))),
+    );
+    format!("SELECT {} FROM {runs} GROUP BY sweep, combination", columns.join(", "))
 }
 
 fn has_statistics(field: &Field) -> bool {
-    let is_number = matches!(field.data_type(), DataType::Int64 | DataType::Float64);
-    is_number && is_measured(field.name()) && field.name() != OF_THE_SERVER
+    field.data_type().is_numeric() && is_metric(kind_of(field))
 }
 
 /// Mean, standard deviation, extremes, and half the width of the mean's 95 % interval by Student's t: names and expressions.
-fn statistics(name: &str) -> [(String, String); 5] {
-    let column = quoted(name);
-    [
-        ("mean", format!("avg({column})")),
-        ("std", format!("stddev({column})")),
-        ("min", format!("min({column})")),
-        ("max", format!("max({column})")),
-        ("ci95", format!("t_critical(0.95, count({column}) - 1) * stddev({column}) / sqrt(count({column}))")),
-    ]
-    .map(|(statistic, expression)| (format!("{name}_{statistic}"), expression))
+fn statistics(name: &str) -> impl Iterator<Item = (&'static str, String)> {
+    // A failed run counted its requests, and measured nothing.
+    let column = match OF_FAILED_RUNS.contains(&name) {
+        true => format!("(CASE WHEN status <> 'failed' THEN {} END)", quoted(name)),
+        false => quoted(name),
+    };
+    STATISTICS.into_iter().map(move |(statistic, _)| {
+        let expression = match statistic {
+            "mean" => format!("avg({column})"),
+            "std" => format!("stddev({column})"),
+            "min" => format!("CAST(min({column}) AS DOUBLE)"),
+            "max" => format!("CAST(max({column}) AS DOUBLE)"),
+            _ => format!("t_critical(0.95, count({column}) - 1) * stddev({column}) / sqrt(count({column}))"),
+        };
+        (statistic, expression)
+    })
 }

@@ -13,6 +13,7 @@ pub enum Cell {
     /// Microseconds since 1970, UTC.
     Time(i64),
     Floats(Vec<f64>),
+    Texts(Vec<String>),
     /// Texts by key.
     Map(Vec<(String, String)>),
 }
@@ -21,18 +22,40 @@ pub enum Cell {
 pub type Row = Vec<(Cow<'static, str>, Cell)>;
 
 impl Cell {
-    /// A JSON value as a cell. The texts by which Python and vLLM write infinite numbers, which JSON lacks (`inf`, `Infinity`),
-    /// become those numbers, and `nan` nothing; lists and objects become their JSON text.
-    pub fn of_json(value: &Value) -> Self {
+    /// A value of a benchmark's result. The texts by which Python and vLLM write infinite numbers, which JSON lacks (`inf`,
+    /// `Infinity`), become those numbers, and `nan` nothing; a text that spells a number (vLLM's `--metadata` writes all as text)
+    /// is that number; lists and objects become their JSON text.
+    pub fn of_result(value: &Value) -> Self {
+        match value {
+            Value::String(text) => non_finite(text).map_or_else(|| Self::of_setting(value), Self::from),
+            other => Self::of_setting(other),
+        }
+    }
+
+    /// A parameter's value: a number and its text reach the command line as the same word, so they are one value, and so are
+    /// `8` and `8.0`.
+    pub fn of_setting(value: &Value) -> Self {
         match value {
             Value::Null => Self::Null,
             Value::Bool(value) => Self::Bool(*value),
-            Value::Number(number) => match number.as_i64() {
-                Some(integer) => Self::Int(integer),
-                None => number.as_f64().map_or(Self::Null, Self::Float),
+            Value::Number(number) => of_number(number),
+            Value::String(text) if text == "inf" => Self::Float(f64::INFINITY),
+            Value::String(text) => match serde_json::from_str::<Value>(text) {
+                Ok(Value::Number(number)) => of_number(&number),
+                _ => Self::Text(text.clone()),
             },
-            Value::String(text) => non_finite(text).map_or_else(|| Self::Text(text.clone()), Self::from),
             compound => Self::Text(compound.to_string()),
+        }
+    }
+
+    /// The cell as people spell it: whole numbers without a point.
+    pub fn spelled(&self) -> Option<String> {
+        match self {
+            Self::Null | Self::Floats(_) | Self::Texts(_) | Self::Map(_) => None,
+            Self::Bool(value) => Some(value.to_string()),
+            Self::Int(value) | Self::Time(value) => Some(value.to_string()),
+            Self::Float(value) => Some(spelled_number(*value)),
+            Self::Text(text) => Some(text.clone()),
         }
     }
 
@@ -46,6 +69,7 @@ impl Cell {
             Self::Float(value) => value.to_string().to_lowercase().into(),
             Self::Text(text) => text.as_str().into(),
             Self::Floats(values) => values.as_slice().into(),
+            Self::Texts(texts) => texts.as_slice().into(),
             Self::Map(entries) => {
                 entries.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect::<Map<_, _>>().into()
             }
@@ -58,6 +82,27 @@ impl Cell {
             Self::Float(value) => Some(*value),
             _ => None,
         }
+    }
+}
+
+/// A whole number in the range of both is an integer, however it was written.
+fn of_number(number: &serde_json::Number) -> Cell {
+    match (number.as_i64(), number.as_f64()) {
+        (Some(integer), _) => Cell::Int(integer),
+        (None, Some(float)) if float.fract() == 0.0 && float.abs() < LARGEST_WHOLE => Cell::Int(float as i64),
+        (None, float) => float.map_or(Cell::Null, Cell::from),
+    }
+}
+
+/// Up to here every whole number has a float of its own.
+const LARGEST_WHOLE: f64 = 9_007_199_254_740_992.0;
+
+/// A number as people write it, and as it stands in JSON and on a command line: `8` and not `8.0`.
+pub fn spelled_number(value: f64) -> String {
+    if value.fract() == 0.0 && value.abs() < LARGEST_WHOLE {
+        format!("{value:.0}")
+    } else {
+        value.to_string().to_lowercase()
     }
 }
 
@@ -103,10 +148,29 @@ mod tests {
 
     #[test]
     fn json_becomes_cells() {
-        assert_eq!(Cell::of_json(&json!(6)), Cell::Int(6));
-        assert_eq!(Cell::of_json(&json!("inf")), Cell::Float(f64::INFINITY));
-        assert_eq!(Cell::of_json(&json!("info")), Cell::Text("info".into()));
-        assert_eq!(Cell::of_json(&json!({"a": [1]})), Cell::Text(r#"{"a":[1]}"#.into()));
-        assert_eq!((Cell::of_json(&json!("nan")), Cell::from(f64::NAN)), (Cell::Null, Cell::Null));
+        assert_eq!(Cell::of_result(&json!(6)), Cell::Int(6));
+        assert_eq!(Cell::of_result(&json!("inf")), Cell::Float(f64::INFINITY));
+        assert_eq!(Cell::of_result(&json!("info")), Cell::Text("info".into()));
+        assert_eq!(Cell::of_result(&json!({"a": [1]})), Cell::Text(r#"{"a":[1]}"#.into()));
+        assert_eq!((Cell::of_result(&json!("nan")), Cell::from(f64::NAN)), (Cell::Null, Cell::Null));
+    }
+
+    #[test]
+    fn a_setting_is_one_value_however_it_is_spelled() {
+        for eight in [json!(8), json!("8"), json!(8.0), json!("8.0")] {
+            assert_eq!(Cell::of_setting(&eight), Cell::Int(8));
+        }
+        for (value, spelled) in [
+            (json!(0.5), "0.5"),
+            (json!(true), "true"),
+            (json!("inf"), "inf"),
+            (json!("007"), "007"),
+            (json!(1e300), "1e300"),
+        ] {
+            let cell = Cell::of_setting(&value);
+            assert_eq!(cell.spelled().unwrap().parse::<f64>().ok(), spelled.parse::<f64>().ok(), "{value}");
+        }
+        assert_eq!(Cell::of_setting(&json!("007")), Cell::Text("007".into()));
+        assert_eq!(Cell::of_setting(&json!("nan")), Cell::Text("nan".into()));
     }
 }

@@ -35,6 +35,21 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    const ALL: [Self; 8] = [
+        Self::ServerExited,
+        Self::ServerNotReady,
+        Self::OutOfMemory,
+        Self::PortTaken,
+        Self::BenchmarkFailed,
+        Self::TimedOut,
+        Self::BadResult,
+        Self::ResetFailed,
+    ];
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ServerExited => "server_exited",

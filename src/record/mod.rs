@@ -3,18 +3,23 @@
 mod cell;
 mod environment;
 mod failure;
+mod gpus;
 mod origin;
 mod result;
+mod result_fields;
 mod row;
+mod soundness;
 
-pub use cell::{Cell, Row};
+pub use cell::{Cell, Row, spelled_number};
 pub use environment::{Environment, Gpu, engine_of, total_memory};
 pub use failure::{ErrorKind, Failure};
+pub use gpus::{gpu_count_of, is_one_gpu_by_default};
 pub use origin::{Origin, local_date, local_time, params_of};
 pub use result::{
     BadResult, LeanResult, parse_result, parse_results, read_result, results_before_error, without_request_numbers,
 };
-pub use row::{REQUEST_ARRAYS, gpu_count_of};
+pub use row::{Field, REQUEST_ARRAYS, RunRow, TPOTS, USERS, without_requests};
+pub use soundness::{Lookup, Success, absurdities, shortfall, success};
 
 use crate::plan::Combination;
 use chrono::{DateTime, Utc};
@@ -27,14 +32,18 @@ pub struct RunRecord {
     pub combination: Combination,
     pub run_id: String,
     pub run_number: i64,
-    pub started_at: DateTime<Utc>,
+    pub started_at: Option<DateTime<Utc>>,
     /// How long the benchmark's process lived.
-    pub wall_time_s: f64,
+    pub wall_time_s: Option<f64>,
     /// From the start of the server's process until it was ready.
     pub startup_time_s: Option<f64>,
-    /// What the server's command says; parameters and command together.
-    pub gpu_count: f64,
+    /// What the server's command says, parameters and command together; nothing where that is not known.
+    pub gpu_count: Option<f64>,
     pub outcome: Outcome,
+    /// Fewer requests succeeded than must.
+    pub is_degraded: bool,
+    /// What is to be said of the run besides what its result tells.
+    pub cautions: Vec<String>,
     /// Where it was imported from; nothing for a run that sweeplake made or reads in place.
     pub source: Option<Origin>,
 }
@@ -42,24 +51,109 @@ pub struct RunRecord {
 /// How a run ended.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// The benchmark's result in vLLM's form, with `run_number` and the parameters in it.
+    /// The benchmark's own result in vLLM's form, without the parameters that vLLM writes into it.
     Completed(Map<String, Value>),
-    Failed(Failure),
+    Failed {
+        failure: Failure,
+        /// What the benchmark counted, if it left a result.
+        result: Map<String, Value>,
+    },
+}
+
+/// What a run is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Status {
+    Completed,
+    /// It has numbers, of a server that did not answer all.
+    Degraded,
+    Failed,
+}
+
+impl Status {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Degraded => "degraded",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What a run must be to count.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Demands {
+    /// The share of requests that must succeed.
+    pub min_success: f64,
+    pub strictness: Strictness,
+}
+
+/// What to do with numbers that no benchmark can measure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strictness {
+    /// Keep them and say so.
+    #[default]
+    Caution,
+    /// The run failed.
+    Fail,
+}
+
+impl Default for Demands {
+    fn default() -> Self {
+        Self { min_success: 1.0, strictness: Strictness::Caution }
+    }
+}
+
+impl From<Failure> for Outcome {
+    fn from(failure: Failure) -> Self {
+        Self::Failed { failure, result: Map::new() }
+    }
 }
 
 impl RunRecord {
     pub fn failure(&self) -> Option<&Failure> {
         match &self.outcome {
-            Outcome::Failed(failure) => Some(failure),
+            Outcome::Failed { failure, .. } => Some(failure),
             Outcome::Completed(_) => None,
         }
     }
 
+    /// What the benchmark told, of a failed run too.
     pub fn result(&self) -> Option<&Map<String, Value>> {
         match &self.outcome {
-            Outcome::Completed(result) => Some(result),
-            Outcome::Failed(_) => None,
+            Outcome::Completed(result) | Outcome::Failed { result, .. } => Some(result),
         }
+    }
+
+    pub fn status(&self) -> Status {
+        match &self.outcome {
+            Outcome::Failed { .. } => Status::Failed,
+            Outcome::Completed(_) if self.is_degraded => Status::Degraded,
+            Outcome::Completed(_) => Status::Completed,
+        }
+    }
+
+    /// The record judged: a run in which nothing succeeded failed, whatever latencies its result tells, and one in which too
+    /// little did is degraded.
+    pub fn judged(mut self, demands: &Demands) -> Self {
+        let Outcome::Completed(result) = &mut self.outcome else { return self };
+        let parameters = &self.combination.bench;
+        let get = |key: &str| result.get(key).or_else(|| parameters.get(key));
+        let success = success(&get);
+        let completed = result.get("completed").and_then(Value::as_u64);
+        let broken = match demands.strictness {
+            Strictness::Fail => absurdities(|name| get(name).and_then(Value::as_f64)),
+            Strictness::Caution => Vec::new(),
+        };
+        let why = match (completed, broken.into_iter().next()) {
+            (Some(0), _) => Some(Failure::new(ErrorKind::BadResult, "no request of the benchmark succeeded")),
+            (_, Some(rule)) => Some(Failure::new(ErrorKind::BadResult, format!("the result can't be true: {rule}"))),
+            _ => None,
+        };
+        self.is_degraded = success.is_some_and(|success| success.rate() < demands.min_success);
+        if let Some(failure) = why {
+            self.outcome = Outcome::Failed { failure, result: std::mem::take(result) };
+        }
+        self
     }
 }
 
@@ -73,4 +167,65 @@ pub fn complete_result(
     result.extend(combination.serve.to_record());
     result.extend(combination.bench.to_record());
     result
+}
+
+/// A result that vLLM completed, without what it put in: what remains is the benchmark's own.
+pub fn own_result(mut result: Map<String, Value>, combination: &Combination) -> Map<String, Value> {
+    let is_parameter = |key: &str| combination.serve.get(key).is_some() || combination.bench.get(key).is_some();
+    result.retain(|key, _| key != "run_number" && key != crate::params::BENCHMARK_NAME && !is_parameter(key));
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::params::ParamSet;
+    use serde_json::json;
+
+    fn judged(result: Value, demands: Demands) -> RunRecord {
+        let record = RunRecord {
+            sweep: "s".into(),
+            combination: Combination::new(ParamSet::unchanged(), ParamSet::unchanged()),
+            run_id: "r".into(),
+            run_number: 0,
+            started_at: None,
+            wall_time_s: None,
+            startup_time_s: None,
+            gpu_count: None,
+            outcome: Outcome::Completed(result.as_object().unwrap().clone()),
+            is_degraded: false,
+            cautions: Vec::new(),
+            source: None,
+        };
+        record.judged(&demands)
+    }
+
+    #[test]
+    fn a_run_is_worth_what_its_server_answered() {
+        let status =
+            |result: Value, min_success: f64| judged(result, Demands { min_success, ..Demands::default() }).status();
+        assert_eq!(status(json!({"completed": 40, "failed": 0}), 1.0), Status::Completed);
+        assert_eq!(status(json!({"completed": 39, "failed": 1}), 1.0), Status::Degraded);
+        assert_eq!(status(json!({"completed": 39, "failed": 1}), 0.95), Status::Completed);
+        assert_eq!(status(json!({"completed": 4, "num_prompts": 40}), 0.95), Status::Degraded);
+        assert_eq!(status(json!({"completed": 0, "failed": 40, "mean_ttft_ms": 0.0}), 0.0), Status::Failed);
+        assert_eq!(status(json!({"avg_cold_startup_time": 3.0}), 1.0), Status::Completed);
+    }
+
+    #[test]
+    fn what_can_not_be_true_fails_where_that_is_asked_for() {
+        let absurd = || json!({"completed": 4, "failed": 0, "duration": -1.0});
+        assert_eq!(judged(absurd(), Demands::default()).status(), Status::Completed);
+        let strict = judged(absurd(), Demands { strictness: Strictness::Fail, ..Demands::default() });
+        assert_eq!(strict.failure().unwrap().message, "the result can't be true: duration is -1, below 0");
+    }
+
+    #[test]
+    fn what_vllm_puts_into_a_result_is_taken_out_again() {
+        let set = |value: Value| ParamSet { name: Some("n".into()), params: value.as_object().unwrap().clone() };
+        let combination = Combination::new(set(json!({"a-b": 1})), set(json!({"request_rate": 2})));
+        let own = json!({"duration": 1.0, "request_rate": 2.0});
+        let completed = complete_result(own.as_object().unwrap().clone(), 3, &combination);
+        assert_eq!(Value::Object(own_result(completed, &combination)), json!({"duration": 1.0}));
+    }
 }

@@ -3,34 +3,99 @@
 use super::ReportError;
 use super::table::percent;
 use crate::metric::caution;
-use crate::query::{Answer, Lake};
+use crate::query::{Lake, shipped};
 
-const CERTAINTY: &str = include_str!("../../queries/certainty.sql");
-
-pub async fn certainty(lake: &Lake) -> Result<Vec<String>, ReportError> {
-    Ok(lines(&lake.sql(CERTAINTY).await?))
+crate::typed_row! {
+    struct Certainty {
+        combinations: i64,
+        least_runs: Option<i64>,
+        most_runs: Option<i64>,
+        failed_runs: Option<i64>,
+        degraded_runs: Option<i64>,
+        throughput_median: Option<f64>,
+        throughput_worst: Option<f64>,
+        p99_median: Option<f64>,
+        p99_worst: Option<f64>,
+        fewest_requests: Option<f64>,
+    }
 }
 
-/// Columns: combinations, least_runs, most_runs, failed_runs, throughput_median, throughput_worst, p99_median, p99_worst,
-/// fewest_requests.
-fn lines(answer: &Answer) -> Vec<String> {
-    let Some(row) = answer.rows().into_iter().next() else { return Vec::new() };
-    let count = |index: usize| row[index].as_f64().unwrap_or(0.0);
-    let repeats = match (count(1), count(2)) {
-        (least, most) if least == most => format!("{most}"),
-        (least, most) => format!("{least} to {most}"),
-    };
-    let mut lines = vec![format!("{} combinations, each measured {repeats} times.", count(0))];
-    if count(3) > 0.0 {
-        lines.push(format!("{} runs failed and are in no number.", count(3)));
+crate::typed_row! {
+    struct Apart {
+        sweep: String,
+        label: Option<String>,
+        n: i64,
+        why: String,
     }
-    if count(2) > 1.0 {
+}
+
+pub async fn certainty(lake: &Lake) -> Result<Vec<String>, ReportError> {
+    let Some(found) = shipped::CERTAINTY.rows::<Certainty>(lake, &[]).await?.into_iter().next() else {
+        return Ok(Vec::new());
+    };
+    let mut lines = lines(&found);
+    for apart in shipped::POOLED_APART.rows::<Apart>(lake, &[]).await? {
+        lines.push(format!(
+            "The {} runs of {} in {} may be of two things: {}.",
+            apart.n,
+            apart.label.unwrap_or_default(),
+            apart.sweep,
+            apart.why
+        ));
+    }
+    lines.extend(cautions(lake).await?);
+    Ok(lines)
+}
+
+/// More cautions than these nobody reads; all are in the column.
+const MOST_CAUTIONS: usize = 8;
+
+crate::typed_row! {
+    struct Cautioned {
+        caution: String,
+        runs: i64,
+    }
+}
+
+/// What is to be said of single runs.
+async fn cautions(lake: &Lake) -> Result<Vec<String>, ReportError> {
+    let sql = "SELECT caution, count(*) AS runs FROM (SELECT unnest(caution) AS caution FROM runs WHERE status <> 'failed') \
+               GROUP BY caution ORDER BY runs DESC, caution";
+    let found: Vec<Cautioned> = lake.sql(sql).await?.typed("cautions")?;
+    let others = found.len().saturating_sub(MOST_CAUTIONS);
+    let shown = found.into_iter().take(MOST_CAUTIONS);
+    let mut lines: Vec<String> =
+        shown.map(|found| format!("Caution, {} run(s): {}.", found.runs, found.caution)).collect();
+    if others > 0 {
+        lines.push(format!("{others} more cautions are in column caution of table runs."));
+    }
+    Ok(lines)
+}
+
+fn lines(found: &Certainty) -> Vec<String> {
+    let (least, most) = (found.least_runs.unwrap_or(0), found.most_runs.unwrap_or(0));
+    let repeats = if least == most { format!("{most}") } else { format!("{least} to {most}") };
+    let mut lines = vec![format!("{} combinations, each measured {repeats} times.", found.combinations)];
+    if let Some(failed) = found.failed_runs.filter(|failed| *failed > 0) {
+        lines.push(format!("{failed} runs failed and are in no number."));
+    }
+    if let Some(degraded) = found.degraded_runs.filter(|degraded| *degraded > 0) {
+        lines.push(format!(
+            "{degraded} runs are degraded: requests failed in them. Their latencies are those of the requests that succeeded, and \
+             no configuration with such a run is recommended."
+        ));
+    }
+    if most > 1 {
         lines.push("± is half the width of the 95 % confidence interval of the mean over repeated runs (Student's t). A difference smaller than both intervals may be noise.".into());
     } else {
         lines.push("Nothing was measured twice: how much of a difference is noise can't be told. Repeat with --num-runs 3 or more.".into());
     }
-    for (name, median, worst) in [("output throughput", 4, 5), ("P99 E2E latency", 6, 7)] {
-        if let (Some(median), Some(worst)) = (row[median].as_f64(), row[worst].as_f64()) {
+    let shares = [
+        ("output throughput", found.throughput_median, found.throughput_worst),
+        ("P99 E2E latency", found.p99_median, found.p99_worst),
+    ];
+    for (name, median, worst) in shares {
+        if let (Some(median), Some(worst)) = (median, worst) {
             lines.push(format!(
                 "Half interval of {name}: {} of the mean for the median combination, {} for the worst.",
                 percent(median),
@@ -38,6 +103,6 @@ fn lines(answer: &Answer) -> Vec<String> {
             ));
         }
     }
-    lines.extend(row[8].as_f64().and_then(|fewest| caution("p99_e2el_ms", fewest)));
+    lines.extend(found.fewest_requests.and_then(|fewest| caution("p99_e2el_ms", fewest)));
     lines
 }

@@ -1,18 +1,16 @@
 //! The charts of a report, each with its query and its alternative text.
 
 use super::ReportError;
-use super::names::told_apart;
+use crate::compare::{Judge, Trends};
 use crate::metric::label;
-use crate::plan::params_text;
 use crate::plot::{
     CurveRequest, Estimate, Figure, Objective, ParetoRequest, PlotError, Scale, SeriesOverSweeps, Size, lines_figure,
     number_label, places, sla_charts, to_png, to_svg, trend_figure,
 };
-use crate::query::{Lake, NamedQuery, Varied, curve_variables, fill, literal, load_variable};
+use crate::query::{Lake, Varied, curve_variables, literal, load_variable, shipped};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rayon::prelude::*;
-use std::collections::{BTreeMap, HashMap};
 
 /// Of a chart that stands beside another, and of one that stands alone.
 const BESIDE: Size = Size { panel_height_in: 4.0, dpi: 144.0, magnified: 1.3 };
@@ -88,12 +86,10 @@ const ON_FRONTIER: &str =
     "serve_params IN (SELECT serve_params FROM pareto(combinations, 'tokens_per_user_mean', 'tokens_per_gpu_mean'))";
 
 async fn is_crowded(lake: &Lake) -> Result<bool, ReportError> {
-    let counts = lake
-        .sql("SELECT count(DISTINCT serve_params), count(DISTINCT tokens_per_user_mean) FROM combinations")
-        .await?
-        .rows();
-    let count = |index: usize| counts.first().and_then(|row| row[index].as_f64()).unwrap_or(0.0);
-    Ok(count(0) > MOST_CURVES && count(1) > 0.0)
+    let sql = "SELECT count(DISTINCT serve_params) AS settings, count(DISTINCT tokens_per_user_mean) AS placed FROM combinations";
+    let counts = lake.sql(sql).await?;
+    let count = |name: &str| Ok::<_, ReportError>(counts.numbers(name)?.first().copied().flatten().unwrap_or(0.0));
+    Ok(count("settings")? > MOST_CURVES && count("placed")? > 0.0)
 }
 
 /// The Pareto chart, where users and GPUs are known.
@@ -145,7 +141,10 @@ const MOST_SLA_CHARTS: usize = 12;
 /// A metric that no run has makes no chart; everything else is an error.
 fn skip_what_is_missing(error: PlotError) -> Result<(), ReportError> {
     match error {
-        PlotError::NoRuns | PlotError::NoUserCount | PlotError::NotANumber { .. } => Ok(()),
+        PlotError::NoRuns
+        | PlotError::NoValues { .. }
+        | PlotError::AllDegraded { .. }
+        | PlotError::NotANumber { .. } => Ok(()),
         PlotError::Query(crate::query::QueryError::NoColumn { .. }) => Ok(()),
         error => Err(error.into()),
     }
@@ -199,7 +198,13 @@ fn place_list(figure: &Figure, size: Size) -> String {
 /// Points of a chart that the page carries as numbers; its SQL gives all of them.
 const MOST_ROWS: usize = 1000;
 
-const DISTRIBUTION: &str = include_str!("../../queries/distribution.sql");
+crate::typed_row! {
+    struct Rank {
+        combination: String,
+        x: f64,
+        y: f64,
+    }
+}
 
 /// How the requests of some combinations are distributed: their shares, and the tail by itself.
 pub async fn distributions(lake: &Lake, combinations: &[(String, String)]) -> Result<Vec<Chart>, ReportError> {
@@ -207,35 +212,31 @@ pub async fn distributions(lake: &Lake, combinations: &[(String, String)]) -> Re
         return Ok(Vec::new());
     }
     let ids = combinations.iter().map(|(id, _)| literal(id)).collect::<Vec<_>>().join(", ");
-    let (names, common) = told_apart(&combinations.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>());
     let mut sketches = Vec::new();
     for (latency, name) in [("e2el_ms", "E2E latency"), ("ttft_ms", "TTFT")] {
-        let sql = fill(DISTRIBUTION, &[("latency", latency), ("combinations", &ids)]);
-        let rows = lake.sql(&sql).await?.rows();
+        let sql = shipped::DISTRIBUTION.fill(&[("latency", latency), ("combinations", &ids)]);
+        let rows: Vec<Rank> = lake.sql(&sql).await?.typed(shipped::DISTRIBUTION.name)?;
         if rows.is_empty() {
             continue;
         }
         let named = |share: fn(f64) -> f64| -> Vec<(String, Vec<(f64, f64)>)> {
             let of = |id: &str| {
-                let own = rows.iter().filter(|row| row[1].to_text() == id);
-                own.filter_map(|row| Some((row[2].as_f64()?, share(row[3].as_f64()?)))).collect()
+                let own = rows.iter().filter(|row| row.combination == id);
+                own.map(|row| (row.x, share(row.y))).collect()
             };
-            combinations.iter().zip(&names).map(|((id, _), name)| (name.clone(), of(id))).collect()
+            combinations.iter().map(|(id, name)| (name.clone(), of(id))).collect()
         };
         let axis = format!("{name} (ms)");
-        let mut whole = lines_figure(
+        let whole = lines_figure(
             &named(|share| share),
             (&axis, Scale::Log),
             ("Share of requests that take at most as long", Scale::Linear),
         );
-        let mut tail = lines_figure(
+        let tail = lines_figure(
             &named(|share| 1.0 - share),
             (&axis, Scale::Log),
             ("Share of requests that take longer", Scale::Log),
         );
-        [&mut whole, &mut tail]
-            .into_iter()
-            .for_each(|figure| figure.caption.extend(common.iter().map(|common| format!("All with {common}."))));
         sketches.push(Sketch {
             heading: format!("{name} of all requests"),
             figure: whole,
@@ -251,38 +252,17 @@ pub async fn distributions(lake: &Lake, combinations: &[(String, String)]) -> Re
 pub async fn trends(lake: &Lake) -> Result<Vec<Chart>, ReportError> {
     let mut sketches = Vec::new();
     for metric in ["output_throughput", "p99_e2el_ms"] {
-        let sql = NamedQuery::find("drift")?.sql(&[("metric".to_owned(), metric.to_owned())])?;
-        let rows = lake.sql(&sql).await?.rows();
-        let mut started: BTreeMap<String, String> = BTreeMap::new();
-        for row in &rows {
-            let (sweep, time) = (row[2].to_text(), row[3].to_text());
-            let first = started.entry(sweep).or_insert_with(|| time.clone());
-            *first = time.min(first.clone());
-        }
-        let mut sweeps: Vec<String> = started.keys().cloned().collect();
-        sweeps.sort_by(|left, right| (&started[left], left).cmp(&(&started[right], right)));
-        let places: HashMap<&str, usize> =
-            sweeps.iter().enumerate().map(|(place, sweep)| (sweep.as_str(), place)).collect();
-        let mut series: BTreeMap<String, (f64, SeriesOverSweeps)> = BTreeMap::new();
-        for row in &rows {
-            let name = [&row[0], &row[1]].map(|side| params_text(&side.to_text())).join(" · ");
-            let (moved, one) = series.entry(name.clone()).or_insert_with(|| {
-                (0.0, SeriesOverSweeps { name, means: vec![None; sweeps.len()], changes: Vec::new() })
-            });
-            if let Some(place) = places.get(row[2].to_text().as_str()) {
-                one.means[*place] = row[4].as_f64().map(Estimate::exact);
-            }
-            *moved = row[7].as_f64().map_or(*moved, |change| moved.max(change.abs()));
-        }
-        let mut series: Vec<(f64, SeriesOverSweeps)> = series.into_values().collect();
-        series.retain(|(_, one)| one.means.iter().flatten().count() > 1);
-        series.sort_by(|left, right| right.0.total_cmp(&left.0));
-        if series.is_empty() {
+        let trends = Trends::of(lake, metric, "", &Judge::default()).await?;
+        if trends.followed.is_empty() {
             continue;
         }
-        let series: Vec<SeriesOverSweeps> = series.into_iter().map(|(_, one)| one).collect();
-        let figure = trend_figure(&series, &label(metric), &sweeps);
-        sketches.push(Sketch { heading: label(metric), figure, sql, size: BESIDE });
+        let series = trends.followed.iter().map(|one| SeriesOverSweeps {
+            name: one.label.clone(),
+            means: one.runs.iter().map(|runs| Estimate::of(runs)).collect(),
+            changes: one.changes.iter().map(|point| point.at).collect(),
+        });
+        let figure = trend_figure(&series.collect::<Vec<_>>(), &label(metric), &trends.sweeps);
+        sketches.push(Sketch { heading: label(metric), figure, sql: trends.sql, size: BESIDE });
     }
     drawn(sketches)
 }

@@ -1,9 +1,9 @@
 //! Which parameters matter: the main effects of each on what most readers look at first.
 
 use super::ReportError;
-use super::table::{cell, percent};
+use super::table::{number, percent};
 use crate::metric::label;
-use crate::query::{Lake, NamedQuery, Value};
+use crate::query::{Lake, NamedQuery};
 
 /// A metric's main effects, the strongest parameter first.
 pub struct Effects {
@@ -40,7 +40,7 @@ pub async fn effects(lake: &Lake) -> Result<Vec<Effects>, ReportError> {
     let mut effects = Vec::new();
     for metric in ["output_throughput", "p99_e2el_ms"] {
         let sql = NamedQuery::find("effects")?.sql(&[("metric".to_owned(), metric.to_owned())])?;
-        let rows = lake.sql(&sql).await?.rows();
+        let rows: Vec<Effect> = lake.sql(&sql).await?.typed("effects")?;
         if !rows.is_empty() {
             effects.push(Effects {
                 id: format!("effects-{metric}"),
@@ -54,25 +54,36 @@ pub async fn effects(lake: &Lake) -> Result<Vec<Effects>, ReportError> {
     Ok(effects)
 }
 
-/// Columns: parameter, share, value, combinations, metric, effect.
-fn parameters(rows: &[Vec<Value>]) -> Vec<Parameter> {
-    let logarithm = |row: &[Value]| row[5].as_f64().map_or(0.0, |effect| effect.ln_1p());
+crate::typed_row! {
+    #[derive(PartialEq)]
+    struct Effect {
+        parameter: String,
+        share: Option<f64>,
+        value: Option<String>,
+        combinations: i64,
+        level: Option<f64>,
+        effect: Option<f64>,
+    }
+}
+
+fn parameters(rows: &[Effect]) -> Vec<Parameter> {
+    let logarithm = |row: &Effect| row.effect.map_or(0.0, |effect| effect.ln_1p());
     let largest = rows.iter().map(|row| logarithm(row).abs()).fold(f64::MIN_POSITIVE, f64::max);
-    let level = |row: &Vec<Value>| Level {
-        value: row[2].to_text(),
-        combinations: row[3].to_text(),
-        mean: cell(&row[4]),
-        change: row[5].as_f64().map(|effect| format!("{:+.1} %", effect * 100.0)).unwrap_or_default(),
+    let level = |row: &Effect| Level {
+        value: row.value.clone().unwrap_or_default(),
+        combinations: row.combinations.to_string(),
+        mean: row.level.map(number).unwrap_or_default(),
+        change: row.effect.map(|effect| format!("{:+.1} %", effect * 100.0)).unwrap_or_default(),
         bar: bar(logarithm(row) / largest),
     };
     let mut parameters: Vec<Parameter> = Vec::new();
-    let mut known: Vec<&[Vec<Value>]> = Vec::new();
-    for own in rows.chunk_by(|left, right| left[0] == right[0]) {
-        let name = own[0][0].to_text();
+    let mut known: Vec<&[Effect]> = Vec::new();
+    for own in rows.chunk_by(|left, right| left.parameter == right.parameter) {
+        let name = own[0].parameter.clone();
         if let Some(place) = known.iter().position(|other| are_one(other, own)) {
             let together = &mut parameters[place];
             together.name = format!("{}, {name}", together.name);
-            let values = own.iter().map(|row| row[2].to_text());
+            let values = own.iter().map(|row| row.value.clone().unwrap_or_default());
             together
                 .levels
                 .iter_mut()
@@ -83,7 +94,7 @@ fn parameters(rows: &[Vec<Value>]) -> Vec<Parameter> {
         known.push(own);
         parameters.push(Parameter {
             name,
-            explains: own[0][1].as_f64().map(percent).unwrap_or_default(),
+            explains: own[0].share.map(percent).unwrap_or_default(),
             levels: own.iter().map(level).collect(),
             hidden: 0,
         });
@@ -93,8 +104,9 @@ fn parameters(rows: &[Vec<Value>]) -> Vec<Parameter> {
 }
 
 /// Whether two parameters have the same combinations level by level: then nobody can tell whose effect it is.
-fn are_one(one: &[Vec<Value>], other: &[Vec<Value>]) -> bool {
-    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one[3..] == other[3..])
+fn are_one(one: &[Effect], other: &[Effect]) -> bool {
+    let numbers = |row: &Effect| (row.combinations, row.level, row.effect);
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| numbers(one) == numbers(other))
 }
 
 impl Parameter {
@@ -115,9 +127,15 @@ fn bar(share: f64) -> (u32, u32) {
 mod tests {
     use super::*;
 
-    fn row(parameter: &str, value: &str, effect: f64) -> Vec<Value> {
-        let text = |text: &str| Value::Text(text.into());
-        vec![text(parameter), Value::Float(0.5), text(value), Value::Int(2), Value::Float(9.0), Value::Float(effect)]
+    fn row(parameter: &str, value: &str, effect: f64) -> Effect {
+        Effect {
+            parameter: parameter.into(),
+            share: Some(0.5),
+            value: Some(value.into()),
+            combinations: 2,
+            level: Some(9.0),
+            effect: Some(effect),
+        }
     }
 
     #[test]

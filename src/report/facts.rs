@@ -1,11 +1,20 @@
 //! What was measured and on what, and how to do it again.
 
 use super::ReportError;
-use crate::query::{Lake, QueryError, Value};
+use crate::query::{Lake, QueryError, shipped};
 use crate::store::{Manifest, Sweep, SweepKind};
 use chrono::{DateTime, Local, Utc};
 
-const MEASURED: &str = include_str!("../../queries/measured.sql");
+crate::typed_row! {
+    struct Measured {
+        sweep: String,
+        models: Option<String>,
+        runs: i64,
+        failed: i64,
+        degraded: i64,
+        combinations: i64,
+    }
+}
 
 /// A sweep's facts.
 pub struct Facts {
@@ -18,22 +27,17 @@ pub struct Facts {
 }
 
 pub async fn facts(lake: &Lake) -> Result<Vec<Facts>, ReportError> {
-    let measured = lake.sql(MEASURED).await?.rows();
-    let of = |sweep: &Sweep| measured.iter().find(|row| row[0].to_text() == sweep.name);
-    lake.sweeps().iter().map(|sweep| facts_of(sweep, of(sweep).map(Vec::as_slice))).collect()
+    let measured = shipped::MEASURED.rows::<Measured>(lake, &[]).await?;
+    let of = |sweep: &Sweep| measured.iter().find(|measured| measured.sweep == sweep.name);
+    lake.sweeps().iter().map(|sweep| facts_of(sweep, of(sweep))).collect()
 }
 
-/// Columns of `measured`: sweep, models, runs, failed, combinations.
-fn facts_of(sweep: &Sweep, measured: Option<&[Value]>) -> Result<Facts, ReportError> {
+fn facts_of(sweep: &Sweep, measured: Option<&Measured>) -> Result<Facts, ReportError> {
     let mut rows = Vec::new();
-    if let Some(row) = measured {
-        if row[1] != Value::Null {
-            rows.push(("Model", row[1].to_text()));
-        }
-        rows.push((
-            "Runs",
-            format!("{} of {} combinations, {} failed", row[2].to_text(), row[4].to_text(), row[3].to_text()),
-        ));
+    if let Some(Measured { models, runs, failed, degraded, combinations, .. }) = measured {
+        rows.extend(models.clone().map(|models| ("Model", models)));
+        let degraded = if *degraded > 0 { format!(", {degraded} degraded by failed requests") } else { String::new() };
+        rows.push(("Runs", format!("{runs} of {combinations} combinations, {failed} failed{degraded}")));
     }
     let state = sweep.state().map_err(QueryError::from)?;
     rows.push(("State", state.as_str().to_owned()));

@@ -1,8 +1,8 @@
 //! Failed runs, those that failed alike together.
 
 use super::ReportError;
-use crate::plan::params_text;
-use crate::query::{FAILURES, Lake, Value};
+use crate::query::{Lake, shipped};
+use crate::words::params_text;
 use std::collections::HashMap;
 
 /// A failure, and every run that it befell.
@@ -23,15 +23,26 @@ pub struct Failures {
 const MOST_SHOWN: usize = 50;
 
 pub async fn failures(lake: &Lake) -> Result<Failures, ReportError> {
-    Ok(grouped(&lake.sql(FAILURES).await?.rows()))
+    Ok(grouped(&shipped::FAILURES.rows(lake, &[]).await?))
 }
 
-/// Columns: sweep, serve, bench, run_number, error_kind, error, exit_code, log_tail.
-fn grouped(rows: &[Vec<Value>]) -> Failures {
-    let mut group_of: HashMap<[String; 5], usize> = HashMap::new();
-    let mut groups: Vec<Vec<&Vec<Value>>> = Vec::new();
+crate::typed_row! {
+    struct FailedRun {
+        sweep: String,
+        serve: Option<String>,
+        bench: Option<String>,
+        run_number: i64,
+        error_kind: Option<String>,
+        error: Option<String>,
+        log_tail: Option<String>,
+    }
+}
+
+fn grouped(rows: &[FailedRun]) -> Failures {
+    let mut group_of: HashMap<_, usize> = HashMap::new();
+    let mut groups: Vec<Vec<&FailedRun>> = Vec::new();
     for row in rows {
-        let cause = [&row[0], &row[1], &row[4], &row[5], &row[7]].map(Value::to_text);
+        let cause = (&row.sweep, &row.serve, &row.error_kind, &row.error, &row.log_tail);
         let group = *group_of.entry(cause).or_insert(groups.len());
         if group == groups.len() {
             groups.push(Vec::new());
@@ -44,18 +55,19 @@ fn grouped(rows: &[Vec<Value>]) -> Failures {
 }
 
 /// Runs that failed alike, at least one, as one failure.
-fn failure(alike: &[&Vec<Value>]) -> Failure {
-    let text = |index: usize| alike[0][index].to_text();
-    let of_bench = alike.chunk_by(|left, right| left[2] == right[2]).map(|runs| {
-        let numbers: Vec<String> = runs.iter().map(|run| run[3].to_text()).collect();
-        format!("{}: run {}", named(&runs[0][2].to_text()), numbers.join(", "))
+fn failure(alike: &[&FailedRun]) -> Failure {
+    let first = alike[0];
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let of_bench = alike.chunk_by(|left, right| left.bench == right.bench).map(|runs| {
+        let numbers: Vec<String> = runs.iter().map(|run| run.run_number.to_string()).collect();
+        format!("{}: run {}", named(&text(&runs[0].bench)), numbers.join(", "))
     });
     let count = if alike.len() > 1 { format!(" × {}", alike.len()) } else { String::new() };
     Failure {
-        kind: text(4) + &count,
-        title: format!("{} · {}: {}", text(0), named(&text(1)), text(5)),
+        kind: text(&first.error_kind) + &count,
+        title: format!("{} · {}: {}", first.sweep, named(&text(&first.serve)), text(&first.error)),
         runs: of_bench.collect(),
-        log_tail: text(7),
+        log_tail: text(&first.log_tail),
     }
 }
 
@@ -70,18 +82,14 @@ mod tests {
 
     #[test]
     fn runs_that_failed_alike_are_told_once() {
-        let row = |serve: &str, bench: &str, run: i64| {
-            let text = |text: &str| Value::Text(text.into());
-            vec![
-                text("s"),
-                text(serve),
-                text(bench),
-                Value::Int(run),
-                text("oom"),
-                text("it ended"),
-                Value::Int(1),
-                text("log"),
-            ]
+        let row = |serve: &str, bench: &str, run_number: i64| FailedRun {
+            sweep: "s".into(),
+            serve: Some(serve.into()),
+            bench: Some(bench.into()),
+            run_number,
+            error_kind: Some("oom".into()),
+            error: Some("it ended".into()),
+            log_tail: Some("log".into()),
         };
         let rows = [row("a", "x", 0), row("a", "x", 1), row("a", "y", 0), row("b", "x", 0)];
         let found = grouped(&rows).shown;

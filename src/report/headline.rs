@@ -2,17 +2,10 @@
 
 use super::ReportError;
 use super::table::estimate;
-use crate::metric::label;
+use crate::metric::{Metric, label};
 use crate::params::{Command, ParamSet};
-use crate::plan::params_text;
-use crate::query::{Lake, QueryError, Value};
+use crate::query::{Lake, QueryError, shipped};
 use crate::store::Sweep;
-
-const QUERIES: [&str; 3] = [
-    include_str!("../../queries/headlines.sql"),
-    include_str!("../../queries/knee.sql"),
-    include_str!("../../queries/best_within_sla.sql"),
-];
 
 pub struct Headline {
     pub purpose: String,
@@ -23,11 +16,26 @@ pub struct Headline {
     combination: Option<(String, String)>,
 }
 
+crate::typed_row! {
+    struct Best {
+        purpose: String,
+        metric: String,
+        value: Option<f64>,
+        ci95: Option<f64>,
+        label: Option<String>,
+        load: Option<String>,
+        n: Option<usize>,
+        sweep: String,
+        combination: String,
+        serve_params: Option<String>,
+    }
+}
+
 pub async fn headlines(lake: &Lake) -> Result<Vec<Headline>, ReportError> {
     let mut headlines = Vec::new();
-    for sql in QUERIES {
-        for row in lake.sql(sql).await?.rows() {
-            headlines.push(headline(&row, lake.sweeps())?);
+    for query in [shipped::HEADLINES, shipped::KNEE, shipped::BEST_WITHIN_SLA] {
+        for best in query.rows::<Best>(lake, &[]).await? {
+            headlines.push(headline(best, lake.sweeps())?);
         }
     }
     Ok(headlines)
@@ -48,26 +56,28 @@ pub fn worth_a_look(headlines: &[Headline]) -> Vec<(String, String)> {
 /// More curves of requests nobody could tell apart.
 const MOST_WORTH_A_LOOK: usize = 6;
 
-/// Columns: purpose, metric, value, ci95, serve, bench, n, sweep, combination, serve_params.
-fn headline(row: &[Value], sweeps: &[Sweep]) -> Result<Headline, ReportError> {
-    let purpose = row[0].to_text();
-    let Some(value) = row[2].as_f64() else {
+fn headline(best: Best, sweeps: &[Sweep]) -> Result<Headline, ReportError> {
+    let purpose = best.purpose;
+    let Some(value) = best.value else {
         let configuration = "no configuration meets it".to_owned();
         return Ok(Headline { purpose, value: "none".into(), configuration, command: None, combination: None });
     };
-    let label = label(&row[1].to_text());
-    let unit = label.rsplit_once(" (").map(|(_, unit)| unit.trim_end_matches(')')).unwrap_or_default();
-    let parts = [row[4].to_text(), row[5].to_text()].map(|text| params_text(&text));
-    let parts: Vec<String> = parts.into_iter().filter(|text| !text.is_empty()).collect();
-    let name = if parts.is_empty() { "the commands as they stand".to_owned() } else { parts.join(" · ") };
-    let repeats =
-        row[6].as_f64().map(|runs| if runs > 1.0 { format!(" (mean of {runs} runs)") } else { " (one run)".into() });
+    let unit = Metric::of(&best.metric).and_then(|metric| metric.unit).unwrap_or_default();
+    let parts: Vec<String> = [best.label, best.load].into_iter().flatten().filter(|text| !text.is_empty()).collect();
+    let name = if parts.is_empty() { label(&best.metric) } else { parts.join(" · ") };
+    let repeats = match best.n {
+        Some(1) => " (one run)".to_owned(),
+        Some(runs) => format!(" (mean of {runs} runs)"),
+        None => String::new(),
+    };
+    // Of several sweeps a reader wants to know which.
+    let of_sweep = if sweeps.len() > 1 { format!(", in sweep {}", best.sweep) } else { String::new() };
     Ok(Headline {
         purpose,
-        value: format!("{} {unit}", estimate(value, row[3].as_f64())),
-        configuration: name.clone() + &repeats.unwrap_or_default(),
-        command: serve_command(sweeps, &row[7].to_text(), &row[9].to_text())?,
-        combination: Some((row[8].to_text(), name)),
+        value: format!("{} {unit}", estimate(value, best.ci95)),
+        configuration: format!("{name}{repeats}{of_sweep}"),
+        command: serve_command(sweeps, &best.sweep, best.serve_params.as_deref().unwrap_or_default())?,
+        combination: Some((best.combination, name)),
     })
 }
 
@@ -77,9 +87,12 @@ fn serve_command(sweeps: &[Sweep], sweep: &str, serve_params: &str) -> Result<Op
         Some(sweep) => sweep.manifest().map_err(QueryError::from)?,
         None => None,
     };
-    Ok(manifest.and_then(|manifest| {
-        let params = serde_json::from_str(serve_params).ok()?;
-        let command = Command::parse("serve_cmd", &manifest.serve_cmd).ok()?;
-        Some(command.with_params(&ParamSet { name: None, params }).quoted())
-    }))
+    let params = serde_json::from_str(serve_params).unwrap_or_default();
+    let set = ParamSet { name: None, params };
+    let command = match manifest.filter(|manifest| !manifest.serve_cmd.is_empty()) {
+        Some(manifest) => Command::parse("serve_cmd", &manifest.serve_cmd).ok(),
+        // Of a folder of vLLM's only the flags are known.
+        None => (!set.is_unchanged()).then(|| Command::new(["vllm", "serve", "MODEL"])),
+    };
+    Ok(command.map(|command| command.with_params(&set).quoted()))
 }

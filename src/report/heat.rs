@@ -1,7 +1,7 @@
 //! Two parameters at once, as a table whose cells are tinted by their value.
 
 use super::ReportError;
-use super::table::cell;
+use super::table::number;
 use crate::metric::label;
 use crate::plot::natural_order;
 use crate::query::{LOADS, Lake, Value, Varied, quoted};
@@ -32,11 +32,12 @@ pub async fn maps(lake: &Lake, varied: &[Varied]) -> Result<Vec<HeatMap>, Report
     let mut maps = Vec::new();
     for metric in ["output_throughput", "p99_e2el_ms"] {
         let sql = format!(
-            "SELECT {0}, {1}, avg({metric}_mean) FROM combinations WHERE {metric}_mean IS NOT NULL GROUP BY 1, 2",
+            "SELECT {0} AS down, {1} AS across, avg({metric}_mean) AS mean FROM combinations WHERE {metric}_mean IS NOT NULL \
+             GROUP BY 1, 2",
             quoted(&rows.name),
             quoted(&columns.name)
         );
-        let cells = lake.sql(&sql).await?.rows();
+        let cells: Vec<Tile> = lake.sql(&sql).await?.typed("heat map")?;
         let map = map(metric, [rows, columns], &cells, sql);
         if !cells.is_empty() && map.rows.len().max(map.columns.len()) <= MOST_VALUES {
             maps.push(map);
@@ -57,9 +58,11 @@ async fn independent<'a>(lake: &Lake, varied: &'a [Varied]) -> Result<Vec<&'a Va
         let mut is_settled = false;
         for other in &kept {
             let (one, other) = (quoted(&one.name), quoted(&other.name));
-            let sql =
-                format!("SELECT max(n) FROM (SELECT count(DISTINCT {one}) AS n FROM combinations GROUP BY {other})");
-            is_settled |= lake.sql(&sql).await?.rows()[0][0].as_f64().is_some_and(|most| most <= 1.0);
+            let sql = format!(
+                "SELECT max(n) AS most FROM (SELECT count(DISTINCT {one}) AS n FROM combinations GROUP BY {other})"
+            );
+            let most = lake.sql(&sql).await?.numbers("most")?;
+            is_settled |= most.first().copied().flatten().is_some_and(|most| most <= 1.0);
         }
         if !is_settled {
             kept.push(one);
@@ -69,27 +72,32 @@ async fn independent<'a>(lake: &Lake, varied: &'a [Varied]) -> Result<Vec<&'a Va
     Ok(kept)
 }
 
-fn map(metric: &str, [rows, columns]: [&Varied; 2], cells: &[Vec<Value>], sql: String) -> HeatMap {
+crate::typed_row! {
+    struct Tile {
+        down: Value,
+        across: Value,
+        mean: f64,
+    }
+}
+
+fn map(metric: &str, [rows, columns]: [&Varied; 2], cells: &[Tile], sql: String) -> HeatMap {
     let name = |value: &Value| if *value == Value::Null { "(none)".to_owned() } else { value.to_text() };
-    let names = |index: usize| {
-        let mut names: Vec<String> = cells.iter().map(|cell| name(&cell[index])).collect();
+    let names = |of: fn(&Tile) -> &Value| {
+        let mut names: Vec<String> = cells.iter().map(|cell| name(of(cell))).collect();
         names.sort_by(|left, right| natural_order(left, right));
         names.dedup();
         names
     };
-    let values = || cells.iter().filter_map(|cell| cell[2].as_f64());
+    let values = || cells.iter().map(|cell| cell.mean);
     let (least, most) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
     let shade = |value: f64| if most > least { ((value - least) / (most - least) * DARKEST).round() as u32 } else { 0 };
-    let (row_names, column_names) = (names(0), names(1));
-    let of_names: HashMap<(String, String), &Vec<Value>> =
-        cells.iter().map(|cell| ((name(&cell[0]), name(&cell[1])), cell)).collect();
+    let (row_names, column_names) = (names(|tile| &tile.down), names(|tile| &tile.across));
+    let of_names: HashMap<(String, String), f64> =
+        cells.iter().map(|cell| ((name(&cell.down), name(&cell.across)), cell.mean)).collect();
     let shown = row_names.into_iter().map(|row| {
         let cells = column_names.iter().map(|column| {
-            let found = of_names.get(&(row.clone(), column.clone()));
-            HeatCell {
-                text: found.map_or("–".into(), |found| cell(&found[2])),
-                shade: found.and_then(|found| found[2].as_f64()).map_or(0, shade),
-            }
+            let found = of_names.get(&(row.clone(), column.clone())).copied();
+            HeatCell { text: found.map_or("–".into(), number), shade: found.map_or(0, shade) }
         });
         let cells = cells.collect();
         (row, cells)

@@ -5,13 +5,11 @@ use super::charts::{self, Chart};
 use super::page::Theme;
 use super::table::{cell, head};
 use super::view::Told;
-use crate::query::{Lake, Value};
+use crate::query::{Lake, Value, shipped};
 use askama::Template;
 use chrono::{DateTime, Local};
 use std::path::{Path, PathBuf};
 use url::Url;
-
-const INDEX: &str = include_str!("../../queries/index.sql");
 
 #[derive(Template)]
 #[template(path = "index.html")]
@@ -24,6 +22,13 @@ struct Page {
     columns: Vec<String>,
     sweeps: Vec<Listed>,
     place: String,
+}
+
+crate::typed_row! {
+    struct Found {
+        sweep: String,
+        folder: Option<String>,
+    }
 }
 
 struct Listed {
@@ -40,13 +45,14 @@ pub async fn render_index(
     told: &Told,
     now: DateTime<Local>,
 ) -> Result<String, ReportError> {
-    let answer = lake.sql(INDEX).await?;
-    let names = answer.columns();
-    let inner = 1..names.len() - 1;
-    let sweeps = answer.rows().into_iter().map(|row| Listed {
-        name: row[0].to_text(),
-        report: link(&PathBuf::from(row[names.len() - 1].to_text()), folder),
-        cells: row[inner.clone()].iter().map(shown).collect(),
+    let answer = shipped::INDEX.ask(lake, &[]).await?;
+    let found: Vec<Found> = answer.typed(shipped::INDEX.name)?;
+    let inner = answer.without("sweep").without("folder");
+    let columns = inner.columns();
+    let sweeps = found.into_iter().zip(inner.rows()?).map(|(found, row)| Listed {
+        name: found.sweep,
+        report: found.folder.and_then(|place| link(&PathBuf::from(place), folder)),
+        cells: row.iter().map(shown).collect(),
     });
     let page = Page {
         title: told.title.clone(),
@@ -54,7 +60,7 @@ pub async fn render_index(
         written_at: now.format("%Y-%m-%d %H:%M").to_string(),
         version: env!("CARGO_PKG_VERSION"),
         trends: charts::trends(lake).await?,
-        columns: names[inner.clone()].iter().map(|name| head(name)).collect(),
+        columns: columns.iter().map(|name| head(name)).collect(),
         sweeps: sweeps.collect(),
         place: place.display().to_string(),
     };

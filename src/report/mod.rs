@@ -9,7 +9,6 @@ mod failures;
 mod headline;
 mod heat;
 mod index;
-mod names;
 mod notes;
 pub mod page;
 mod table;

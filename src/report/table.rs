@@ -1,27 +1,27 @@
 //! Answers as tables of finished strings.
 
-use super::names::told_apart;
 use crate::metric::label;
-use crate::plan::params_text;
-use crate::query::{Answer, Value};
+use crate::query::{Answer, QueryError, Value};
 use crate::stats::with_interval;
+use crate::table::is_interval_of;
+use crate::words::params_text;
 use std::collections::HashSet;
 
 /// A table of the page, and the query that it answers.
 pub struct Table {
     pub columns: Vec<String>,
     pub rows: Vec<Vec<String>>,
-    /// Parameters that all rows share.
-    pub common: Vec<String>,
     pub sql: String,
 }
 
 impl Table {
-    /// The columns of an answer that say something. One named `±…` goes into the cells before it.
-    pub fn of(answer: &Answer, sql: &str) -> Self {
-        let rows = answer.rows();
+    /// The columns of an answer that say something. Half the width of an interval goes into the cells of its mean.
+    pub fn of(answer: &Answer, sql: &str) -> Result<Self, QueryError> {
+        let rows = answer.rows()?;
         let columns = answer.columns();
-        let is_interval = |index: usize| columns.get(index).is_some_and(|name| name.starts_with('±'));
+        let is_interval = |index: usize| {
+            index > 0 && columns.get(index).is_some_and(|name| is_interval_of(name, &columns[index - 1]))
+        };
         let kept: Vec<usize> = (0..columns.len())
             .filter(|index| !is_interval(*index) && says_something(&columns[*index], *index, &rows))
             .collect();
@@ -29,33 +29,31 @@ impl Table {
             (Value::Float(mean), Some(Value::Float(half))) if is_interval(index + 1) => with_interval(*mean, *half),
             (value, _) => cell(value),
         };
-        let mut texts: Vec<Vec<String>> =
-            rows.iter().map(|row| kept.iter().map(|index| text(row, *index)).collect()).collect();
-        let mut common = Vec::new();
-        for (place, _) in kept.iter().enumerate().filter(|(_, index)| SIDES.contains(&columns[**index].as_str())) {
-            let (names, shared) = told_apart(&texts.iter().map(|row| row[place].as_str()).collect::<Vec<_>>());
-            texts.iter_mut().zip(names).for_each(|(row, name)| row[place] = name);
-            common.extend(shared);
-        }
+        let texts = rows.iter().map(|row| kept.iter().map(|index| text(row, *index)).collect()).collect();
         let columns = kept.iter().map(|index| head(&columns[*index])).collect();
-        Self { columns, rows: texts, common, sql: sql.to_owned() }
+        Ok(Self { columns, rows: texts, sql: sql.to_owned() })
     }
 }
-
-/// The columns that name a combination by its parameters.
-const SIDES: [&str; 2] = ["serve", "bench"];
 
 /// A column of nothing says nothing, and neither does the name of the only sweep in every row.
 fn says_something(name: &str, index: usize, rows: &[Vec<Value>]) -> bool {
     let texts: HashSet<String> = rows.iter().map(|row| row[index].to_text()).collect();
     let is_empty = texts.iter().all(|text| matches!(text.as_str(), "" | "{}"));
-    !is_empty && (name != "sweep" || texts.len() > 1)
+    // That all is well needs no column.
+    let is_usual = match name {
+        "status" => texts.iter().all(|text| text == "completed"),
+        "success_rate_mean" => texts.iter().all(|text| text == "1"),
+        "failed_runs" | "degraded_runs" => texts.iter().all(|text| text == "0"),
+        _ => false,
+    };
+    !is_empty && !is_usual && (name != "sweep" || texts.len() > 1)
 }
 
 /// What stands above a column.
 pub fn head(name: &str) -> String {
     match name {
         "n" => "Runs".into(),
+        "label" => "Combination".into(),
         "gpu" => "GPU".into(),
         "sla" => "SLA".into(),
         name => label(name),

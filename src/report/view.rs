@@ -12,7 +12,7 @@ use super::heat::{self, HeatMap};
 use super::notes::markdown;
 use super::page::Theme;
 use super::table::Table;
-use crate::query::{Lake, NamedQuery, QueryError, SLAS, SUMMARY};
+use crate::query::{Lake, NamedQuery, QueryError, shipped};
 use crate::store::SweepKind;
 use askama::Template;
 use chrono::{DateTime, Local};
@@ -73,7 +73,7 @@ impl Page {
             effects: effects(lake).await?,
             heat: heat::maps(lake, &varied).await?,
             distributions: charts::distributions(lake, &worth_a_look(&headlines)).await?,
-            slas: table(lake, SLAS).await?,
+            slas: table(lake, &shipped::SLAS.fill(&[])).await?,
             sla_charts: charts::slas(lake).await?,
             failures: failures(lake).await?,
             table: table(lake, &summary(lake).await?).await?,
@@ -84,7 +84,7 @@ impl Page {
 }
 
 async fn table(lake: &Lake, sql: &str) -> Result<Table, ReportError> {
-    Ok(Table::of(&lake.sql(sql).await?, sql))
+    Ok(Table::of(&lake.sql(sql).await?, sql)?)
 }
 
 /// The query for all combinations: of start-up sweeps there is no traffic to tell of.
@@ -92,7 +92,7 @@ async fn summary(lake: &Lake) -> Result<String, ReportError> {
     for sweep in lake.sweeps() {
         let manifest = sweep.manifest().map_err(QueryError::from)?;
         if manifest.is_none_or(|manifest| manifest.kind != SweepKind::Startup) {
-            return Ok(SUMMARY.to_owned());
+            return Ok(shipped::SUMMARY.fill(&[]));
         }
     }
     Ok(lake.startup_summary().await?)

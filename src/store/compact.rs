@@ -5,7 +5,7 @@
 //! a resume writes the manifest before its first run, and at the end the tables, by rename, before the manifest.
 
 use super::layout::{REQUESTS, RUNS, run_number_of};
-use super::manifest::{Manifest, SweepState};
+use super::manifest::{FORMAT_VERSION, Manifest, SweepState};
 use super::writer::lock;
 use super::{LooseRows, StoreError, Sweep, parquet_schema, read_batches, unite_schemas, write_batches};
 use arrow::array::AsArray;
@@ -38,6 +38,7 @@ pub fn compact_sweep(sweep: &Sweep) -> Result<bool, StoreError> {
     if manifest.state == SweepState::Running {
         manifest.state = SweepState::Interrupted;
     }
+    manifest.format_version = FORMAT_VERSION;
     (manifest.runs, manifest.failed) = (counted.runs, counted.failed);
     manifest.write(&sweep.folder)?;
     Ok(true)
@@ -48,12 +49,13 @@ pub fn compact(folder: &Path) -> Result<Counted, StoreError> {
     let loose = LooseFiles::of(folder);
     unite_files(&loose.requests, &folder.join(REQUESTS))?;
     let mut counted = Counted { runs: 0, failed: 0 };
-    let rows = LooseRows::open(loose.runs)?;
-    if rows.is_empty() {
+    let rows = LooseRows::open_runs(loose.runs).whole()?;
+    let old = rows.old_runs()?;
+    if rows.is_empty() && old.is_empty() {
         return Ok(counted);
     }
-    let schema = unite_schemas(rows.schemas());
-    let batches = rows.read(&schema)?.into_iter().map(|runs| {
+    let schema = unite_schemas(rows.schemas().chain(old.iter().map(|batch| batch.schema_ref().as_ref())));
+    let batches = rows.read(&schema)?.into_iter().chain(old).map(|runs| {
         let status = runs.column_by_name("status").and_then(|column| column.as_string_opt::<i32>());
         counted.runs += runs.num_rows();
         counted.failed += status.map_or(0, |all| all.iter().filter(|status| *status == Some("failed")).count());
@@ -76,7 +78,7 @@ fn unite_files(files: &[PathBuf], path: &Path) -> Result<(), StoreError> {
 }
 
 fn schema_of_all(files: &[PathBuf]) -> Result<arrow::datatypes::SchemaRef, StoreError> {
-    let schemas = files.par_iter().map(|path| parquet_schema(path)).collect::<Result<Vec<_>, _>>()?;
+    let schemas = files.par_iter().map(|path| Ok(parquet_schema(path)?.0)).collect::<Result<Vec<_>, _>>()?;
     Ok(unite_schemas(schemas.iter().map(AsRef::as_ref)))
 }
 

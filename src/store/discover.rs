@@ -13,6 +13,7 @@ use nix::fcntl::{Flock, FlockArg};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -171,6 +172,35 @@ fn file_url(path: &Path) -> Option<Url> {
 pub struct Found {
     sweeps: Vec<Sweep>,
     catalogues: Vec<Catalogue>,
+    /// Folders that were asked for by name.
+    named: Vec<PathBuf>,
+    /// What can't be read among what was not.
+    left_out: Vec<LeftOut>,
+}
+
+/// Part of a lake that can't be read: the rest is answered without it.
+#[derive(Clone, Debug)]
+pub struct LeftOut {
+    pub path: PathBuf,
+    pub error: Arc<StoreError>,
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "left out: {}", self.error)
+    }
+}
+
+impl LeftOut {
+    fn new(path: &Path, error: StoreError) -> Self {
+        Self { path: path.to_owned(), error: Arc::new(error) }
+    }
+}
+
+/// Where the rows of a table lie, and what of it can't be read.
+pub struct Sources {
+    pub sources: Vec<Source>,
+    pub left_out: Vec<LeftOut>,
 }
 
 /// Rows of a table that need the same care.
@@ -201,10 +231,25 @@ impl Found {
         &self.sweeps
     }
 
+    /// What was left out when the sweeps were looked for.
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
+    }
+
+    /// Notes that a file can't be read; of a sweep that was asked for by name that is an error.
+    pub fn leave_out(&self, path: &Path, error: StoreError) -> Result<LeftOut, StoreError> {
+        let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        match self.named.iter().any(|named| real.starts_with(named)) {
+            true => Err(error),
+            false => Ok(LeftOut::new(path, error)),
+        }
+    }
+
     /// Where the rows of a table lie.
-    pub fn sources(&self, table: Table) -> Result<Vec<Source>, StoreError> {
+    pub fn sources(&self, table: Table) -> Result<Sources, StoreError> {
         let mut sources = Vec::new();
         let mut files = Vec::new();
+        let mut left_out = Vec::new();
         for (index, catalogue) in self.catalogues.iter().enumerate() {
             let without = catalogue.without(&self.covered_by(index));
             match catalogue.file(table) {
@@ -214,9 +259,16 @@ impl Found {
             }
         }
         let open: Vec<&Sweep> = self.sweeps.iter().filter(|sweep| !sweep.is_covered()).collect();
-        let stored = open.par_iter().map(|sweep| sweep.stored(table)).collect::<Result<Vec<_>, _>>()?;
+        let stored: Vec<_> = open.par_iter().map(|sweep| sweep.stored(table)).collect();
         let (mut loose, mut rows) = (Vec::new(), Vec::new());
         for (sweep, stored) in open.into_iter().zip(stored) {
+            let stored = match stored {
+                Ok(stored) => stored,
+                Err(error) => {
+                    left_out.push(self.leave_out(&sweep.folder, error)?);
+                    continue;
+                }
+            };
             if sweep.is_renamed() {
                 rows.extend(stored.rows.iter().map(|batch| renamed(batch, &sweep.name)));
                 if !stored.loose.is_empty() {
@@ -236,7 +288,7 @@ impl Found {
             sources.push(Source::Loose { files: loose, name: None });
         }
         sources.push(Source::Rows(rows));
-        Ok(sources)
+        Ok(Sources { sources, left_out })
     }
 
     /// The rows of table `sweeps`.
@@ -258,6 +310,7 @@ impl Found {
 pub fn find_sweeps(paths: &[PathBuf]) -> Result<Found, StoreError> {
     let mut catalogues: Vec<Catalogue> = Vec::new();
     let mut places = BTreeMap::new();
+    let mut named = Vec::new();
     for path in paths {
         let (folder, remote) = mirrored(path)?;
         if !folder.exists() {
@@ -270,21 +323,31 @@ pub fn find_sweeps(paths: &[PathBuf]) -> Result<Found, StoreError> {
         if found.is_empty() {
             return Err(StoreError::NoSweeps { path: path.clone() });
         }
+        if found.keys().any(|sweep| *sweep == folder) {
+            named.push(folder.canonicalize().unwrap_or(folder.clone()));
+        }
         // One sweep reached by two ways is one sweep.
         places.extend(found.into_iter().map(|(folder, place)| (folder.canonicalize().unwrap_or(folder), place)));
         catalogues.extend(catalogue);
     }
+    let mut found = Found { catalogues, named, ..Found::default() };
     let places: Vec<Place> = places.into_values().collect();
-    let mut sweeps = places.into_par_iter().map(Place::open).collect::<Result<Vec<_>, _>>()?;
-    tell_apart(&mut sweeps);
-    for sweep in &mut sweeps {
+    let opened: Vec<_> = places.into_par_iter().map(|place| (place.folder.clone(), place.open())).collect();
+    for (folder, opened) in opened {
+        match opened {
+            Ok(sweep) => found.sweeps.push(sweep),
+            Err(error) => found.left_out.push(found.leave_out(&folder, error)?),
+        }
+    }
+    tell_apart(&mut found.sweeps);
+    for sweep in &mut found.sweeps {
         // Its rows stand in the catalogue under a name that now means another sweep, or none.
         if matches!(&sweep.origin, Origin::Covered { entry, .. } if entry.name != sweep.name) {
             let manifest = sweep.manifest()?.map(Cow::into_owned);
             sweep.origin = manifest.map_or(Origin::Foreign, |manifest| Origin::Own(Box::new(manifest)));
         }
     }
-    Ok(Found { sweeps, catalogues })
+    Ok(found)
 }
 
 /// A sweep's folder before anything in it is read.
@@ -301,12 +364,13 @@ impl Place {
             None if self.folder.join(MANIFEST).is_file() => Origin::Own(Box::new(Manifest::read(&self.folder)?)),
             None => Origin::Foreign,
         };
-        let absolute = || self.folder.canonicalize().unwrap_or_else(|_| self.folder.clone());
-        let of_folder = || absolute().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let name = match &origin {
-            Origin::Own(manifest) => manifest.sweep.clone(),
-            Origin::Covered { entry, .. } => entry.own_name.clone(),
-            Origin::Foreign => of_folder(),
+        // A sweep is called as its folder is, so that `mv` renames it; the name in its manifest is the one it was made under.
+        let name = match &self.remote {
+            Some(remote) => remote.name_of_folder(&self.folder),
+            None => {
+                let absolute = self.folder.canonicalize().unwrap_or_else(|_| self.folder.clone());
+                absolute.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+            }
         };
         Ok(Sweep { folder: self.folder, name, origin, remote: self.remote })
     }

@@ -1,14 +1,17 @@
 //! Folders that `vllm bench sweep` made: read in place and in parallel, nothing written into them.
 
 use super::StoreError;
+use super::columns::{rows_to_batch, runs_to_batch};
+use super::folder_params::params_of_run;
 use super::layout::{MANIFEST, SUMMARY, run_number_of};
-use super::schema::rows_to_batch;
 use crate::id::text_hash;
-use crate::params::ParamSet;
+use crate::params::Command;
 use crate::plan::Combination;
 use crate::record::{
-    LeanResult, Outcome, Row, RunRecord, gpu_count_of, local_date, params_of, parse_result, without_request_numbers,
+    Demands, LeanResult, Outcome, Row, RunRecord, gpu_count_of, local_date, own_result, parse_result, success,
+    without_request_numbers,
 };
+use crate::redact::Redactor;
 use arrow::array::RecordBatch;
 use rayon::prelude::*;
 use serde_json::{Map, Value};
@@ -31,19 +34,21 @@ const FILES_IN_A_BATCH: usize = 64;
 /// the run files are read only where it is missing.
 pub fn read_rows(folder: &Path, sweep: &str, detail: Detail) -> Result<Vec<RecordBatch>, StoreError> {
     let files = result_files(folder);
+    let redactor = Redactor::of_environment();
     let batches = files.par_chunks(FILES_IN_A_BATCH).map(|files| {
-        let mut rows: Vec<Row> = Vec::new();
+        let mut records: Vec<RunRecord> = Vec::new();
         for path in files {
             let origin = path.strip_prefix(folder).unwrap_or(path).to_string_lossy();
-            for (index, result) in read_results(path, detail)?.into_iter().enumerate() {
-                let record = record_of(result, sweep, &origin, index);
-                match detail {
-                    Detail::Runs => rows.push(record.to_row()),
-                    Detail::Requests => rows.extend(record.to_request_rows()),
-                }
-            }
+            let place = Place { path, origin: &origin, sweep, redactor: &redactor };
+            let results = read_results(path, detail)?.into_iter().enumerate();
+            records.extend(results.map(|(index, result)| record_of(result, &place, index)));
         }
-        Ok(rows_to_batch(&rows))
+        Ok(match detail {
+            Detail::Runs => runs_to_batch(&records.iter().map(RunRecord::to_row).collect::<Vec<_>>()),
+            Detail::Requests => {
+                rows_to_batch(&records.iter().flat_map(RunRecord::to_request_rows).collect::<Vec<Row>>())
+            }
+        })
     });
     let batches: Vec<RecordBatch> = batches.collect::<Result<_, StoreError>>()?;
     Ok(batches.into_iter().filter(|batch| batch.num_rows() > 0).collect())
@@ -91,7 +96,11 @@ fn read_results(path: &Path, detail: Detail) -> Result<Vec<Map<String, Value>>, 
 impl Detail {
     fn parse_run(self, text: &str) -> serde_json::Result<Map<String, Value>> {
         match self {
-            Self::Runs => parse_result(&without_request_numbers(text)).map(|LeanResult(result)| result),
+            Self::Runs => match parse_result(&without_request_numbers(text)) {
+                Ok(LeanResult(result)) if !has_failures(&result) => Ok(result),
+                // What failed requests do to percentiles only the single requests tell.
+                _ => parse_result(text),
+            },
             Self::Requests => parse_result(text),
         }
     }
@@ -100,11 +109,18 @@ impl Detail {
         match self {
             Self::Runs => {
                 let results: Vec<LeanResult> = parse_result(&without_request_numbers(text))?;
-                Ok(results.into_iter().map(|LeanResult(result)| result).collect())
+                match results.iter().any(|LeanResult(result)| has_failures(result)) {
+                    true => parse_result(text),
+                    false => Ok(results.into_iter().map(|LeanResult(result)| result).collect()),
+                }
             }
             Self::Requests => parse_result(text),
         }
     }
+}
+
+fn has_failures(result: &Map<String, Value>) -> bool {
+    success(&|key: &str| result.get(key)).is_some_and(|success| success.failed > 0)
 }
 
 fn run_files(folder: &Path) -> Vec<PathBuf> {
@@ -115,19 +131,36 @@ fn run_files(folder: &Path) -> Vec<PathBuf> {
     runs
 }
 
-fn record_of(result: Map<String, Value>, sweep: &str, origin: &str, index: usize) -> RunRecord {
-    let combination = Combination::new(ParamSet::unchanged(), params_of(&result));
-    let run_number = result.get("run_number").and_then(Value::as_i64).unwrap_or(0);
-    RunRecord {
-        run_id: text_hash(&format!("{sweep}\0{origin}\0{index}")),
-        sweep: sweep.to_owned(),
-        gpu_count: gpu_count_of(None, &result),
+fn record_of(result: Map<String, Value>, place: &Place<'_>, index: usize) -> RunRecord {
+    let found = params_of_run(place.path.parent().unwrap_or(place.path), &result);
+    let mut found_result = result;
+    place.redactor.clean(&mut found_result);
+    let vllm = Command::new(["vllm", "serve"]);
+    let gpu_count = gpu_count_of(Some(&vllm), &found_result);
+    let combination = Combination::new(found.serve.redacted(place.redactor), found.bench.redacted(place.redactor));
+    let run_number = found_result.get("run_number").and_then(Value::as_i64).unwrap_or(0);
+    let record = RunRecord {
+        run_id: text_hash(&format!("{}\0{}\0{index}", place.sweep, place.origin)),
+        sweep: place.sweep.to_owned(),
+        gpu_count,
         run_number,
-        started_at: result.get("date").and_then(Value::as_str).and_then(local_date).unwrap_or_default(),
-        wall_time_s: result.get("duration").and_then(Value::as_f64).unwrap_or(f64::NAN),
+        started_at: found_result.get("date").and_then(Value::as_str).and_then(local_date),
+        wall_time_s: found_result.get("duration").and_then(Value::as_f64),
         startup_time_s: None,
+        outcome: Outcome::Completed(own_result(found_result, &combination)),
         combination,
-        outcome: Outcome::Completed(result),
+        is_degraded: false,
+        cautions: found.caution.into_iter().collect(),
         source: None,
-    }
+    };
+    record.judged(&Demands::default())
+}
+
+/// Where a result lies, and in which sweep.
+struct Place<'a> {
+    path: &'a Path,
+    /// The path inside the sweep.
+    origin: &'a str,
+    sweep: &'a str,
+    redactor: &'a Redactor,
 }

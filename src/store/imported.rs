@@ -2,12 +2,17 @@
 
 use super::compact::Counted;
 use super::layout::{LOCK, MANIFEST, REQUESTS, RUNS};
-use super::manifest::{Manifest, StoredCombination, SweepKind, SweepState};
+use super::manifest::{FORMAT_VERSION, Manifest, StoredCombination, SweepKind, SweepState};
 use super::writer::lock;
-use super::{StoreError, Table, find_sweeps, read_batches, read_parquet, rows_to_batch, unite_schemas, write_batches};
-use crate::record::{Environment, Row, RunRecord};
+use super::{
+    StoreError, Table, find_sweeps, is_version_1, read_batches, read_parquet, read_runs, rows_to_batch, runs_to_batch,
+    unite_schemas, write_batches,
+};
+use crate::record::{Environment, RunRecord};
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
+use arrow::datatypes::SchemaRef;
+use chrono::Utc;
 use nix::fcntl::{Flock, FlockArg};
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -119,15 +124,16 @@ fn write(folder: &Path, name: &str, sweep: &ImportedSweep, records: &[RunRecord]
         manifest.write(folder)?;
     }
     let ids: HashSet<String> = records.iter().map(|record| record.run_id.clone()).collect();
-    let requests = |record: &RunRecord| record.to_request_rows();
-    add_rows(&folder.join(REQUESTS), &batches(records, requests), &ids)?;
-    let counted = add_rows(&folder.join(RUNS), &batches(records, |record| vec![record.to_row()]), &ids)?;
-    let times = records.iter().map(|record| record.started_at);
-    let first = times.clone().min().unwrap_or_default();
-    let last = times.max().unwrap_or_default();
-    let mut manifest = stored.unwrap_or_else(|| Manifest::imported(name, &sweep.origin.to_string_lossy(), first));
-    manifest.started_at = manifest.started_at.min(first);
-    manifest.finished_at = manifest.finished_at.max(Some(last));
+    add_rows(&folder.join(REQUESTS), &request_batches(records), &ids)?;
+    let counted = add_rows(&folder.join(RUNS), &run_batches(records), &ids)?;
+    let times = records.iter().filter_map(|record| record.started_at);
+    let (first, last) = (times.clone().min(), times.max());
+    let origin = sweep.origin.to_string_lossy();
+    // Where no run tells its time, the sweep is as old as its import.
+    let mut manifest = stored.unwrap_or_else(|| Manifest::imported(name, &origin, first.unwrap_or_else(Utc::now)));
+    manifest.format_version = FORMAT_VERSION;
+    manifest.started_at = first.map_or(manifest.started_at, |first| manifest.started_at.min(first));
+    manifest.finished_at = manifest.finished_at.max(last);
     (manifest.runs, manifest.failed) = (counted.runs, counted.failed);
     for record in records {
         let combination = &record.combination;
@@ -157,11 +163,15 @@ impl Manifest {
     }
 }
 
-fn batches(records: &[RunRecord], rows: impl Fn(&RunRecord) -> Vec<Row>) -> Vec<RecordBatch> {
-    let batches = records.chunks(RUNS_IN_A_BATCH).map(|records| {
-        let rows: Vec<Row> = records.iter().flat_map(&rows).collect();
-        rows_to_batch(&rows)
-    });
+fn run_batches(records: &[RunRecord]) -> Vec<RecordBatch> {
+    let of_chunk = |records: &[RunRecord]| runs_to_batch(&records.iter().map(RunRecord::to_row).collect::<Vec<_>>());
+    records.chunks(RUNS_IN_A_BATCH).map(of_chunk).collect()
+}
+
+fn request_batches(records: &[RunRecord]) -> Vec<RecordBatch> {
+    let batches = records
+        .chunks(RUNS_IN_A_BATCH)
+        .map(|records| rows_to_batch(&records.iter().flat_map(RunRecord::to_request_rows).collect::<Vec<_>>()));
     batches.filter(|batch| batch.num_rows() > 0).collect()
 }
 
@@ -171,13 +181,10 @@ fn add_rows(path: &Path, new: &[RecordBatch], ids: &HashSet<String>) -> Result<C
     if new.is_empty() {
         return Ok(counted);
     }
-    let (old_schema, old) = match path.is_file() {
-        true => read_batches(path).map(|(schema, batches)| (Some(schema), Some(batches)))?,
-        false => (None, None),
-    };
+    let (old_schema, old) = stored_batches(path)?;
     let schemas = old_schema.iter().map(AsRef::as_ref).chain(new.iter().map(|batch| batch.schema_ref().as_ref()));
     let schema = unite_schemas(schemas);
-    let old = old.into_iter().flatten().map(|batch| {
+    let old = old.map(|batch| {
         let batch = batch?;
         let mask: BooleanArray = texts(&batch, "run_id").iter().map(|id| Some(!ids.contains(id))).collect();
         filter_record_batch(&batch, &mask).map_err(StoreError::data(path))
@@ -190,6 +197,22 @@ fn add_rows(path: &Path, new: &[RecordBatch], ids: &HashSet<String>) -> Result<C
     });
     write_batches(path, &schema, all)?;
     Ok(counted)
+}
+
+type Batches = Box<dyn Iterator<Item = Result<RecordBatch, StoreError>>>;
+
+/// The rows that a file has, if it is there.
+fn stored_batches(path: &Path) -> Result<(Option<SchemaRef>, Batches), StoreError> {
+    if !path.is_file() {
+        return Ok((None, Box::new(std::iter::empty())));
+    }
+    if path.ends_with(RUNS) && is_version_1(path)? {
+        let batches = read_runs(path)?;
+        let schema = unite_schemas(batches.iter().map(|batch| batch.schema_ref().as_ref()));
+        return Ok((Some(schema), Box::new(batches.into_iter().map(Ok))));
+    }
+    let (schema, batches) = read_batches(path)?;
+    Ok((Some(schema), Box::new(batches)))
 }
 
 fn texts(batch: &RecordBatch, column: &str) -> Vec<String> {

@@ -11,7 +11,8 @@ use super::parquet::without_metadata;
 use super::remote::Remote;
 use super::table::Table;
 use super::{
-    LooseRows, StoreError, read_batches, read_parquet, rows_to_batch, unite_schemas, write_batches, write_parquet,
+    LooseRows, StoreError, is_version_1, read_batches, read_parquet, read_runs, rows_to_batch, unite_schemas,
+    write_batches, write_parquet,
 };
 use crate::record::Cell;
 use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
@@ -77,7 +78,8 @@ impl Catalogue {
         // By its real name: `latest` may become another one while this one is read.
         let folder = if remote.is_some() { latest } else { latest.canonicalize().unwrap_or(latest) };
         let path = folder.join(SWEEPS);
-        if !path.is_file() {
+        // What version 1 compacted is read from the sweeps' own folders, until it is compacted anew.
+        if !path.is_file() || is_version_1(&path)? {
             return Ok(None);
         }
         let sweeps = read_parquet(&path)?;
@@ -225,11 +227,16 @@ fn write_table(
     let mut parts: Vec<Part> = old.and_then(|url| url.to_file_path().ok()).map(Part::Covered).into_iter().collect();
     let own = |sweep: &Sweep| sweep.own_file(table)?.to_file_path().ok();
     let files: Vec<(&Sweep, PathBuf)> = new.iter().filter_map(|(sweep, _)| Some((*sweep, own(sweep)?))).collect();
+    let (old, files): (Vec<_>, Vec<_>) =
+        files.into_iter().partition(|(_, path)| table == Table::Runs && is_version_1(path).unwrap_or(false));
+    for (sweep, path) in old {
+        parts.push(Part::Old(read_runs(&path)?.iter().map(|batch| renamed(batch, &sweep.name)).collect()));
+    }
     let is_one_of_many = |(sweep, path): &(&Sweep, PathBuf)| !sweep.is_renamed() && is_small(path);
     for files in files.chunk_by(|left, right| is_one_of_many(left) && is_one_of_many(right)) {
         parts.push(match files {
             [file @ (sweep, path)] if !is_one_of_many(file) => Part::Own(sweep, path.clone()),
-            many => Part::Small(LooseRows::open(many.iter().map(|(_, path)| path.clone()).collect())?),
+            many => Part::Small(LooseRows::open(many.iter().map(|(_, path)| path.clone()).collect()).whole()?),
         });
     }
     if parts.is_empty() {
@@ -250,6 +257,8 @@ enum Part<'a> {
     Covered(PathBuf),
     Own(&'a Sweep, PathBuf),
     Small(LooseRows),
+    /// Runs of format version 1, as those of the present one.
+    Old(Vec<RecordBatch>),
 }
 
 type Batches<'a> = Box<dyn Iterator<Item = Result<RecordBatch, StoreError>> + 'a>;
@@ -257,8 +266,9 @@ type Batches<'a> = Box<dyn Iterator<Item = Result<RecordBatch, StoreError>> + 'a
 impl Part<'_> {
     fn schema(&self) -> Result<SchemaRef, StoreError> {
         match self {
-            Self::Covered(path) | Self::Own(_, path) => super::parquet_schema(path),
+            Self::Covered(path) | Self::Own(_, path) => super::parquet_schema(path).map(|(schema, _)| schema),
             Self::Small(rows) => Ok(unite_schemas(rows.schemas())),
+            Self::Old(batches) => Ok(unite_schemas(batches.iter().map(|batch| batch.schema_ref().as_ref()))),
         }
     }
 
@@ -271,6 +281,7 @@ impl Part<'_> {
                 Box::new(batches_of(path).map(|batch| batch.map(|batch| renamed(&batch, &sweep.name))))
             }
             Self::Own(_, path) => batches_of(path),
+            Self::Old(batches) => Box::new(batches.iter().cloned().map(Ok)),
             Self::Small(rows) => Box::new((0..rows.num_batches()).map(move |index| rows.read_batch(index, schema))),
         }
     }

@@ -2,8 +2,9 @@
 //! file only the columns that are asked for.
 
 use super::StoreError;
-use super::parquet::{check_version, without_metadata};
-use super::schema::fit;
+use super::parquet::{check_version, version_of, without_metadata};
+use super::schema::{fit, source_of};
+use super::version_1::read_runs;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -26,6 +27,8 @@ pub struct LooseRows {
     kinds: Vec<Kind>,
     /// Files that are read as one batch: what follows costs less for few batches than for many.
     batches: Vec<Range<usize>>,
+    /// Files whose runs are of format version 1.
+    old: Vec<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -40,6 +43,7 @@ struct Kind {
     parquet: SchemaDescPtr,
     arrow: SchemaRef,
     schema_part: Option<Vec<u8>>,
+    version: Option<u32>,
 }
 
 /// A larger file is worth a plan of its own: parts of it can be skipped, and its parts be shared by cores.
@@ -56,25 +60,70 @@ pub fn is_small(path: &Path) -> bool {
 /// The key of the Arrow schema in a footer. Behind it stand only the file's other keys and who wrote it: no numbers of its rows.
 const SCHEMA_KEY: &[u8] = b"ARROW:schema";
 
+/// Files of few rows, and those that can't be read.
+#[derive(Debug)]
+pub struct OpenedRows {
+    pub rows: LooseRows,
+    pub unreadable: Vec<(PathBuf, StoreError)>,
+}
+
+impl OpenedRows {
+    /// All of them, or the error of the first that can't be read.
+    pub fn whole(self) -> Result<LooseRows, StoreError> {
+        match self.unreadable.into_iter().next() {
+            Some((_, error)) => Err(error),
+            None => Ok(self.rows),
+        }
+    }
+}
+
 impl LooseRows {
-    pub fn open(paths: Vec<PathBuf>) -> Result<Self, StoreError> {
-        let footers = paths.par_iter().map(|path| footer(path)).collect::<Result<Vec<_>, _>>()?;
+    pub fn open(paths: Vec<PathBuf>) -> OpenedRows {
+        let footers: Vec<_> = paths.par_iter().map(|path| footer(path)).collect();
         let mut kind_of: HashMap<Key, usize> = HashMap::new();
         let mut kinds = Vec::new();
         let mut files = Vec::with_capacity(paths.len());
-        for (path, footer) in paths.into_iter().zip(&footers) {
-            let kind = match footer.key.and_then(|key| kind_of.get(&key)) {
-                Some(kind) => *kind,
-                None => {
-                    kinds.push(Kind::of(&path)?);
-                    kind_of.extend(footer.key.map(|key| (key, kinds.len() - 1)));
-                    kinds.len() - 1
+        let mut sizes = Vec::with_capacity(paths.len());
+        let mut unreadable = Vec::new();
+        for (path, footer) in paths.into_iter().zip(footers) {
+            let kind = footer.and_then(|footer| {
+                sizes.push(footer.file_size);
+                if let Some(kind) = footer.key.and_then(|key| kind_of.get(&key)) {
+                    return Ok(*kind);
                 }
-            };
-            files.push(LooseFile { path, kind });
+                kinds.push(Kind::of(&path).inspect_err(|_| {
+                    sizes.pop();
+                })?);
+                kind_of.extend(footer.key.map(|key| (key, kinds.len() - 1)));
+                Ok(kinds.len() - 1)
+            });
+            match kind {
+                Ok(kind) => files.push(LooseFile { path, kind }),
+                Err(error) => unreadable.push((path, error)),
+            }
         }
-        let sizes: Vec<usize> = footers.iter().map(|footer| footer.file_size).collect();
-        Ok(Self { files, kinds, batches: batches(&sizes) })
+        OpenedRows { rows: Self { files, kinds, batches: batches(&sizes), old: Vec::new() }, unreadable }
+    }
+
+    /// Files of runs. Those of version 1 are told apart: they are not read like the others.
+    pub fn open_runs(paths: Vec<PathBuf>) -> OpenedRows {
+        let OpenedRows { rows: all, unreadable } = Self::open(paths);
+        let is_old = |file: &LooseFile| all.kinds[file.kind].version == Some(1);
+        if !all.files.iter().any(is_old) {
+            return OpenedRows { rows: all, unreadable };
+        }
+        let (old, new): (Vec<&LooseFile>, Vec<&LooseFile>) = all.files.iter().partition(|file| is_old(file));
+        let paths = |files: Vec<&LooseFile>| files.into_iter().map(|file| file.path.clone()).collect::<Vec<_>>();
+        let mut opened = Self::open(paths(new));
+        opened.unreadable.extend(unreadable);
+        opened.rows.old = paths(old);
+        opened
+    }
+
+    /// The runs of version 1 among them, as those of the present one.
+    pub fn old_runs(&self) -> Result<Vec<RecordBatch>, StoreError> {
+        let read = self.old.par_iter().map(|path| read_runs(path)).collect::<Result<Vec<_>, _>>()?;
+        Ok(read.into_iter().flatten().collect())
     }
 
     pub fn is_empty(&self) -> bool {
@@ -157,12 +206,14 @@ impl Kind {
         let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(StoreError::parquet(path))?;
         check_version(builder.schema(), path)?;
         let parquet = builder.metadata().file_metadata().schema_descr_ptr();
-        Ok(Self { parquet, arrow: without_metadata(builder.schema()), schema_part })
+        let version = version_of(builder.schema());
+        Ok(Self { parquet, arrow: without_metadata(builder.schema()), schema_part, version })
     }
 
     fn projection(&self, schema: &SchemaRef) -> Projection {
-        let is_wanted = |index: &usize| schema.index_of(self.arrow.field(*index).name()).is_ok();
-        let wanted: Vec<usize> = (0..self.arrow.fields().len()).filter(is_wanted).collect();
+        let mut wanted: Vec<usize> = schema.fields().iter().filter_map(|field| source_of(field, &self.arrow)).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
         let mask = ProjectionMask::roots(&self.parquet, wanted.iter().copied());
         let fields: Vec<_> = wanted.iter().map(|index| self.arrow.fields()[*index].clone()).collect();
         Projection { mask, schema: Arc::new(Schema::new(fields)) }
@@ -226,7 +277,7 @@ mod tests {
             crate::store::write_parquet(&path, &rows_to_batch(&[row])).unwrap();
         };
         write(&[("a", Cell::Int(1)), ("b", "x".into())]);
-        let rows = LooseRows::open(vec![path.clone()]).unwrap();
+        let rows = LooseRows::open(vec![path.clone()]).whole().unwrap();
         let schema = unite_schemas(rows.schemas());
         // Other columns, in another order, and one of another type.
         write(&[("c", Cell::Bool(true)), ("b", "y".into()), ("a", Cell::Float(2.5))]);

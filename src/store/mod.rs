@@ -1,9 +1,11 @@
 //! The only code that knows paths and file formats: a sweep's folder is written, found, read and compacted here.
 
 mod atomic;
+mod columns;
 mod compact;
 mod discover;
 mod facts;
+mod folder_params;
 mod foreign;
 mod imported;
 mod lake;
@@ -16,25 +18,32 @@ mod remote;
 mod schema;
 mod summary;
 mod table;
+mod version_1;
 mod writer;
 
 pub use atomic::{write_atomically, write_bytes_atomically};
+pub use columns::{list_of, map_type, rows_to_batch, runs_to_batch};
 pub use compact::compact_sweep;
-pub use discover::{Found, Source, Sweep, find_sweeps};
+pub use discover::{Found, LeftOut, Source, Sources, Sweep, find_sweeps};
+pub use folder_params::{FoundParams, params_of_run};
 pub use foreign::result_files;
 pub use imported::{ImportedSweep, add_runs, imported_run_ids, json_files, lock_for_import};
-pub use lake::compact_lake;
+pub use lake::{compact_lake, renamed};
 pub use layout::{PARETO_FIGURE, REPORT, SLA_FIGURES, WARM_UP_FILE, figure_name};
-pub use loose::LooseRows;
+pub use loose::{LooseRows, OpenedRows};
 pub use manifest::{FORMAT_VERSION, Manifest, StoredCombination, SweepKind, SweepState};
 pub use parquet::{
-    check_version, parquet_schema, read_batches, read_parquet, without_metadata, write_batches, write_parquet,
+    check_version, is_version_1, parquet_schema, read_batches, read_parquet, version_of, without_metadata,
+    write_batches, write_parquet,
 };
 pub use reference::{resolve, tag};
-pub use remote::open_store;
-pub use schema::{fit_all, mixed_columns, rows_to_batch, unite, unite_schemas};
+pub use remote::{is_remote, open_store};
+pub use schema::{
+    converted, field_of, fit_all, is_metric, is_mixed, kind_of, result_name, source_of, spelled, unite, unite_schemas,
+};
 pub use table::Table;
-pub use writer::{FinishedRun, SweepWriter, result_paths};
+pub use version_1::read_runs;
+pub use writer::{SweepWriter, Terms, result_paths};
 
 use std::path::{Path, PathBuf};
 

@@ -72,9 +72,10 @@ fn write(
     })
 }
 
-/// The columns of a file, from its footer.
-pub fn parquet_schema(path: &Path) -> Result<SchemaRef, StoreError> {
-    Ok(without_metadata(open(path)?.schema()))
+/// The columns of a file and the format that it says it has, from its footer.
+pub fn parquet_schema(path: &Path) -> Result<(SchemaRef, Option<u32>), StoreError> {
+    let file = open(path)?;
+    Ok((without_metadata(file.schema()), version_of(file.schema())))
 }
 
 /// Reads a whole file.
@@ -106,10 +107,19 @@ fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, StoreError
     Ok(builder)
 }
 
+/// The format that a file says it has; nothing for one that another program wrote.
+pub fn version_of(schema: &Schema) -> Option<u32> {
+    schema.metadata().get(VERSION_KEY).and_then(|text| text.parse().ok())
+}
+
+/// Whether a file's runs are of the version that did not tell parameters from metrics.
+pub fn is_version_1(path: &Path) -> Result<bool, StoreError> {
+    Ok(version_of(open(path)?.schema()) == Some(1))
+}
+
 /// Refuses a file of a newer format.
 pub fn check_version(schema: &Schema, path: &Path) -> Result<(), StoreError> {
-    let version = schema.metadata().get(VERSION_KEY).and_then(|text| text.parse().ok());
-    match version.filter(|found| *found > FORMAT_VERSION) {
+    match version_of(schema).filter(|found| *found > FORMAT_VERSION) {
         Some(found) => Err(StoreError::NewerFormat { path: path.into(), found }),
         None => Ok(()),
     }

@@ -89,6 +89,14 @@ impl Remote {
         url
     }
 
+    /// What a folder is called in the store; the one that stands for the whole place has a name of its own here only.
+    pub fn name_of_folder(&self, folder: &Path) -> String {
+        let url = self.place_of(folder);
+        let name = url.path_segments().and_then(|mut parts| parts.rfind(|part| !part.is_empty()));
+        let host = || url.host_str().unwrap_or_default().to_owned();
+        name.map_or_else(host, |name| percent_decoded(name))
+    }
+
     /// The objects below a path whose file names are as asked.
     pub fn urls_below(&self, path: &Path, is_wanted: impl Fn(&str) -> bool) -> Vec<Url> {
         let Some(name) = self.name_of(path) else { return Vec::new() };
@@ -170,6 +178,12 @@ impl Remote {
         let name = if folder.is_empty() { file.to_owned() } else { format!("{folder}/{file}") };
         self.objects.contains_key(&name)
     }
+}
+
+fn percent_decoded(text: &str) -> String {
+    // A query string is decoded as a path is, but for the plus sign, which is none in a path.
+    let pair = format!("x={}", text.replace('+', "%2B"));
+    url::form_urlencoded::parse(pair.as_bytes()).next().map_or_else(|| text.to_owned(), |(_, value)| value.into_owned())
 }
 
 /// A folder and all above it, as `a/b`, `a`, and the empty text.

@@ -1,108 +1,109 @@
-//! Rows become columns, and files with different columns become one table.
+//! Files with different columns become one table.
 //!
-//! Columns are united by name; what a file lacks is NULL. An integer and a float of the same name meet as
-//! float; any other two types meet as text.
+//! Columns are united by name and kind; what a file lacks is NULL. An integer and a float of the same name meet as float. A
+//! parameter that has numbers in one file and texts in another is a mixed column: texts, in which a number stands as people
+//! write it. A name that is measured in one file and set in another is two columns: `NAME` and `result.NAME`.
 
 use super::StoreError;
-use crate::record::{Cell, Row};
-use arrow::array::{
-    Array, ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, MapBuilder, RecordBatch,
-    RecordBatchOptions, StringBuilder, TimestampMicrosecondBuilder, new_null_array,
-};
+use super::columns::batch;
+use crate::record::spelled_number;
+use crate::table::{Kind, Table, unit_of};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, new_null_array};
 use arrow::compute::{cast, concat_batches};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, Float64Type, Schema, SchemaRef};
 use arrow::error::ArrowError;
-use std::collections::{HashMap, HashSet};
-use std::mem::discriminant;
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Rows as one batch; columns stand in the order in which they first appear.
-pub fn rows_to_batch(rows: &[Row]) -> RecordBatch {
-    let mut columns = RowColumns::default();
-    let mut kinds: Vec<Option<DataType>> = Vec::new();
-    let mut cells: Vec<Vec<&Cell>> = Vec::new();
-    for (row_index, row) in rows.iter().enumerate() {
-        for (position, (name, cell)) in row.iter().enumerate() {
-            let index = columns.index_of(position, name);
-            if index == cells.len() {
-                kinds.push(None);
-                cells.push(vec![&Cell::Null; rows.len()]);
-            }
-            cells[index][row_index] = cell;
-            // Of cells alike one tells the type.
-            let is_like_the_last = row_index > 0 && discriminant(cells[index][row_index - 1]) == discriminant(cell);
-            if let Some(kind) = kind_of(cell).filter(|_| !is_like_the_last) {
-                kinds[index] = Some(kinds[index].take().map_or(kind.clone(), |known| common_type(&known, &kind)));
-            }
+/// Keys of a column's metadata.
+const KIND: &str = "sweeplake.kind";
+const UNIT: &str = "sweeplake.unit";
+const MIXED: &str = "sweeplake.mixed";
+
+const RESULT: &str = "result.";
+
+/// A column with what is known of it.
+pub fn field_of(name: &str, holds: DataType, kind: Option<Kind>, is_mixed: bool) -> Field {
+    let mut metadata = HashMap::new();
+    if let Some(kind) = kind {
+        metadata.insert(KIND.to_owned(), kind.as_str().to_owned());
+        metadata.extend(unit_of(Table::Runs, name).map(|unit| (UNIT.to_owned(), unit.to_owned())));
+    }
+    if is_mixed {
+        metadata.insert(MIXED.to_owned(), "true".to_owned());
+    }
+    Field::new(name, holds, true).with_metadata(metadata)
+}
+
+pub fn kind_of(field: &Field) -> Option<Kind> {
+    field.metadata().get(KIND).and_then(|text| Kind::parse(text))
+}
+
+/// Whether a column has both numbers and texts.
+pub fn is_mixed(field: &Field) -> bool {
+    field.metadata().contains_key(MIXED)
+}
+
+pub fn is_metric(kind: Option<Kind>) -> bool {
+    kind == Some(Kind::Metric)
+}
+
+/// The column of a measured value whose name is a parameter's elsewhere.
+pub fn result_name(name: &str) -> String {
+    format!("{RESULT}{name}")
+}
+
+/// What the files say of one column.
+#[derive(Clone, Debug)]
+struct United {
+    name: String,
+    holds: DataType,
+    kind: Option<Kind>,
+    is_mixed: bool,
+}
+
+impl United {
+    fn of(field: &Field) -> Self {
+        Self {
+            name: field.name().clone(),
+            holds: plain_type(field.data_type()),
+            kind: kind_of(field),
+            is_mixed: is_mixed(field),
         }
     }
-    let names = columns.names;
-    // A column that holds nothing yet is text until a file says otherwise.
-    let types: Vec<DataType> = kinds.into_iter().map(|kind| kind.unwrap_or(DataType::Null)).collect();
-    let fields: Vec<Field> =
-        names.iter().zip(&types).map(|(name, kind)| Field::new(*name, kind.clone(), true)).collect();
-    let arrays = cells.iter().zip(&types).map(|(cells, kind)| array_of(cells, kind)).collect();
-    batch(Arc::new(Schema::new(fields)), arrays, rows.len())
-}
 
-/// The columns of rows whose names mostly come in the same order.
-#[derive(Default)]
-struct RowColumns<'a> {
-    names: Vec<&'a str>,
-    indices: HashMap<&'a str, usize>,
-    /// The column that stood at each position of a row.
-    last: Vec<usize>,
-}
-
-impl<'a> RowColumns<'a> {
-    fn index_of(&mut self, position: usize, name: &'a str) -> usize {
-        if let Some(&index) = self.last.get(position).filter(|index| self.names[**index] == name) {
-            return index;
-        }
-        let index = *self.indices.entry(name).or_insert(self.names.len());
-        if index == self.names.len() {
-            self.names.push(name);
-        }
-        match self.last.get_mut(position) {
-            Some(last) => *last = index,
-            None => self.last.push(index),
-        }
-        index
+    fn add(&mut self, field: &Field) {
+        let (holds, is_mixed) = common_type(&self.holds, &plain_type(field.data_type()));
+        self.is_mixed |= is_mixed || self::is_mixed(field);
+        self.holds = holds;
+        // A parameter in one file and a fact of the run in another is a parameter.
+        self.kind = self.kind.max(kind_of(field));
     }
 }
 
 /// The schema that holds the columns of all.
 pub fn unite_schemas<'a>(schemas: impl IntoIterator<Item = &'a Schema>) -> SchemaRef {
-    let mut fields: Vec<Field> = Vec::new();
-    let mut index_of = HashMap::new();
+    let mut columns: Vec<United> = Vec::new();
+    let mut index_of: HashMap<(String, bool), usize> = HashMap::new();
     for field in schemas.into_iter().flat_map(|schema| schema.fields()) {
-        match index_of.get(field.name()) {
+        let is_metric = is_metric(kind_of(field));
+        // `result.NAME` is the same column as a `NAME` that is measured.
+        let plain = field.name().strip_prefix(RESULT).filter(|_| is_metric).unwrap_or(field.name());
+        match index_of.get(&(plain.to_owned(), is_metric)) {
+            Some(&index) => columns[index].add(field),
             None => {
-                index_of.insert(field.name().clone(), fields.len());
-                fields.push(Field::new(field.name(), plain_type(field.data_type()), true));
-            }
-            Some(&index) => {
-                let kind = common_type(fields[index].data_type(), &plain_type(field.data_type()));
-                fields[index] = Field::new(field.name(), kind, true);
+                index_of.insert((plain.to_owned(), is_metric), columns.len());
+                columns.push(United { name: plain.to_owned(), ..United::of(field) });
             }
         }
     }
-    Arc::new(Schema::new(fields))
-}
-
-/// Columns that are numbers in some schemas and text in others: they meet as text, which a user should know.
-pub fn mixed_columns<'a>(schemas: impl Iterator<Item = &'a Schema>) -> Vec<String> {
-    let (mut numbers, mut texts) = (HashSet::new(), HashSet::new());
-    for field in schemas.flat_map(|schema| schema.fields()) {
-        match plain_type(field.data_type()) {
-            DataType::Utf8 => texts.insert(field.name()),
-            kind => kind.is_numeric() && numbers.insert(field.name()),
-        };
-    }
-    let mut mixed: Vec<String> = numbers.intersection(&texts).map(|name| (*name).clone()).collect();
-    mixed.sort();
-    mixed
+    let fields = columns.iter().map(|column| {
+        let is_elsewhere_set = is_metric(column.kind) && index_of.contains_key(&(column.name.clone(), false));
+        let name = if is_elsewhere_set { result_name(&column.name) } else { column.name.clone() };
+        field_of(&name, column.holds.clone(), column.kind, column.is_mixed)
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// The rows of all batches under one schema, as one batch.
@@ -117,141 +118,69 @@ pub fn fit_all(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<Record
 
 /// The batch under the schema: its columns in order, cast, NULL where it lacks one.
 pub fn fit(schema: &SchemaRef, found: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let arrays = schema.fields().iter().map(|field| match found.column_by_name(field.name()) {
-        Some(column) => cast(column, field.data_type()),
+    let own = found.schema();
+    let arrays = schema.fields().iter().map(|field| match source_of(field, &own) {
+        Some(index) => converted(found.column(index), field),
         None => Ok(new_null_array(field.data_type(), found.num_rows())),
     });
     Ok(batch(schema.clone(), arrays.collect::<Result<_, _>>()?, found.num_rows()))
 }
 
-fn batch(schema: SchemaRef, arrays: Vec<ArrayRef>, num_rows: usize) -> RecordBatch {
-    let options = RecordBatchOptions::new().with_row_count(Some(num_rows));
-    RecordBatch::try_new_with_options(schema, arrays, &options)
-        .expect("columns were built for this schema and number of rows")
+/// Which column of a file is a column of a table. By name; and what is set is not what is measured.
+pub fn source_of(wanted: &Field, file: &Schema) -> Option<usize> {
+    let of_kind = |name: &str| {
+        let index = file.index_of(name).ok()?;
+        let kind = kind_of(file.field(index));
+        let is_same = kind_of(wanted).is_none() || kind.is_none() || is_metric(kind) == is_metric(kind_of(wanted));
+        is_same.then_some(index)
+    };
+    let is_measured = is_metric(kind_of(wanted));
+    let plain = wanted.name().strip_prefix(RESULT).filter(|_| is_measured);
+    let marked = || of_kind(&result_name(wanted.name())).filter(|_| is_measured);
+    of_kind(wanted.name()).or_else(|| of_kind(plain?)).or_else(marked)
+}
+
+/// A column as the table holds it.
+pub fn converted(column: &ArrayRef, field: &Field) -> Result<ArrayRef, ArrowError> {
+    match (column.data_type(), field.data_type()) {
+        (DataType::Float64 | DataType::Float32, DataType::Utf8) => Ok(Arc::new(spelled(column)?)),
+        (_, holds) => cast(column, holds),
+    }
+}
+
+/// Numbers as people write them: `8` and not `8.0`.
+pub fn spelled(numbers: &ArrayRef) -> Result<StringArray, ArrowError> {
+    let numbers = cast(numbers, &DataType::Float64)?;
+    Ok(numbers.as_primitive::<Float64Type>().iter().map(|number| number.map(spelled_number)).collect())
 }
 
 /// Columns that were dictionary- or view-encoded by another writer count as what they hold.
-fn plain_type(kind: &DataType) -> DataType {
-    match kind {
+fn plain_type(holds: &DataType) -> DataType {
+    match holds {
         DataType::Dictionary(_, value) => plain_type(value),
         DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
         other => other.clone(),
     }
 }
 
-fn common_type(left: &DataType, right: &DataType) -> DataType {
+/// The type that holds both, and whether it is texts because one of them is not.
+pub fn common_type(left: &DataType, right: &DataType) -> (DataType, bool) {
     match (left, right) {
-        (DataType::Null, kind) | (kind, DataType::Null) => kind.clone(),
-        (left, right) if left == right => left.clone(),
-        (left, right) if left.is_numeric() && right.is_numeric() => DataType::Float64,
-        _ => DataType::Utf8,
-    }
-}
-
-fn kind_of(cell: &Cell) -> Option<DataType> {
-    match cell {
-        Cell::Null => None,
-        Cell::Bool(_) => Some(DataType::Boolean),
-        Cell::Int(_) => Some(DataType::Int64),
-        Cell::Float(_) => Some(DataType::Float64),
-        Cell::Text(_) => Some(DataType::Utf8),
-        Cell::Time(_) => Some(DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
-        Cell::Floats(_) => Some(DataType::List(Arc::new(Field::new_list_field(DataType::Float64, true)))),
-        Cell::Map(_) => Some(empty_map().finish().data_type().clone()),
-    }
-}
-
-fn array_of(cells: &[&Cell], kind: &DataType) -> ArrayRef {
-    match kind {
-        DataType::Boolean => {
-            let mut column = BooleanBuilder::new();
-            cells
-                .iter()
-                .for_each(|cell| column.append_option(if let Cell::Bool(value) = cell { Some(*value) } else { None }));
-            Arc::new(column.finish())
-        }
-        DataType::Int64 => {
-            let mut column = Int64Builder::new();
-            cells
-                .iter()
-                .for_each(|cell| column.append_option(if let Cell::Int(value) = cell { Some(*value) } else { None }));
-            Arc::new(column.finish())
-        }
-        DataType::Float64 => {
-            let mut column = Float64Builder::new();
-            cells.iter().for_each(|cell| column.append_option(cell.as_f64()));
-            Arc::new(column.finish())
-        }
-        DataType::Timestamp(..) => {
-            let mut column = TimestampMicrosecondBuilder::new().with_timezone("UTC");
-            cells
-                .iter()
-                .for_each(|cell| column.append_option(if let Cell::Time(value) = cell { Some(*value) } else { None }));
-            Arc::new(column.finish())
-        }
-        DataType::List(_) => {
-            let mut column = ListBuilder::new(Float64Builder::new());
-            cells.iter().for_each(|cell| match cell {
-                Cell::Floats(values) => column.append_value(values.iter().map(|value| Some(*value))),
-                _ => column.append_null(),
-            });
-            Arc::new(column.finish())
-        }
-        DataType::Map(..) => {
-            let mut column = empty_map();
-            for cell in cells {
-                if let Cell::Map(entries) = cell {
-                    entries.iter().for_each(|(key, value)| {
-                        column.keys().append_value(key);
-                        column.values().append_value(value);
-                    });
-                }
-                column.append(matches!(cell, Cell::Map(_))).expect("each key has a value");
-            }
-            Arc::new(column.finish())
-        }
-        DataType::Null => new_null_array(&DataType::Null, cells.len()),
-        _ => {
-            let mut column = StringBuilder::new();
-            cells.iter().for_each(|cell| column.append_option(text_of(cell)));
-            Arc::new(column.finish())
-        }
-    }
-}
-
-fn empty_map() -> MapBuilder<StringBuilder, StringBuilder> {
-    MapBuilder::new(None, StringBuilder::new(), StringBuilder::new())
-}
-
-fn text_of(cell: &Cell) -> Option<String> {
-    match cell {
-        Cell::Null | Cell::Floats(_) | Cell::Map(_) => None,
-        Cell::Bool(value) => Some(value.to_string()),
-        Cell::Int(value) | Cell::Time(value) => Some(value.to_string()),
-        Cell::Float(value) => Some(value.to_string()),
-        Cell::Text(text) => Some(text.clone()),
+        (DataType::Null, holds) | (holds, DataType::Null) => (holds.clone(), false),
+        (left, right) if left == right => (left.clone(), false),
+        (left, right) if left.is_numeric() && right.is_numeric() => (DataType::Float64, false),
+        _ => (DataType::Utf8, true),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::AsArray;
-    use arrow::datatypes::Float64Type;
+    use crate::record::{Cell, Row};
+    use crate::store::rows_to_batch;
 
     fn row(cells: &[(&str, Cell)]) -> Row {
         cells.iter().map(|(name, cell)| ((*name).to_owned().into(), cell.clone())).collect()
-    }
-
-    #[test]
-    fn int_meets_float_and_number_meets_text() {
-        let batch = rows_to_batch(&[
-            row(&[("x", Cell::Int(6)), ("y", Cell::Int(1)), ("z", Cell::Null)]),
-            row(&[("x", Cell::Float(f64::INFINITY)), ("y", "auto".into())]),
-        ]);
-        assert_eq!(batch.column(0).as_primitive::<Float64Type>().values(), &[6.0, f64::INFINITY]);
-        assert_eq!(batch.column(1).as_string::<i32>().iter().collect::<Vec<_>>(), [Some("1"), Some("auto")]);
-        assert_eq!(batch.schema().field(2).data_type(), &DataType::Null);
     }
 
     #[test]
@@ -263,5 +192,38 @@ mod tests {
         assert_eq!(all.column_by_name("a").unwrap().as_primitive::<Float64Type>().values(), &[1.0, 0.5]);
         assert_eq!(all.column_by_name("b").unwrap().null_count(), 1);
         assert!(all.column_by_name("n").unwrap().as_boolean().value(1));
+    }
+
+    #[test]
+    fn numbers_and_texts_meet_as_texts_that_are_spelled_alike() {
+        let texts = rows_to_batch(&[row(&[("a", "auto".into())])]);
+        let numbers = rows_to_batch(&[row(&[("a", Cell::Float(8192.0))]), row(&[("a", Cell::Float(0.5))])]);
+        let schema = unite_schemas([texts.schema_ref().as_ref(), numbers.schema_ref().as_ref()]);
+        assert!(is_mixed(schema.field(0)));
+        let all = unite(&schema, &[texts, numbers], Path::new("x")).unwrap();
+        assert_eq!(all.column(0).as_string::<i32>().iter().flatten().collect::<Vec<_>>(), ["auto", "8192", "0.5"]);
+    }
+
+    #[test]
+    fn what_is_set_and_what_is_measured_under_one_name_stay_apart() {
+        let field = |name: &str, kind: Kind| field_of(name, DataType::Float64, Some(kind), false);
+        let set = Schema::new(vec![field("power", Kind::ServeParameter)]);
+        let measured = Schema::new(vec![field("power", Kind::Metric)]);
+        let both = Schema::new(vec![field("power", Kind::Context), field("result.power", Kind::Metric)]);
+        for schemas in [[&set, &measured, &both], [&both, &measured, &set], [&measured, &set, &both]] {
+            let united = unite_schemas(schemas);
+            let kinds: HashMap<&str, Option<Kind>> =
+                united.fields().iter().map(|field| (field.name().as_str(), kind_of(field))).collect();
+            assert_eq!(
+                kinds,
+                HashMap::from([("power", Some(Kind::ServeParameter)), ("result.power", Some(Kind::Metric)),])
+            );
+            let of = |name: &str, file: &Schema| source_of(united.field_with_name(name).unwrap(), file);
+            assert_eq!((of("power", &set), of("result.power", &set)), (Some(0), None));
+            assert_eq!((of("power", &measured), of("result.power", &measured)), (None, Some(0)));
+            assert_eq!((of("power", &both), of("result.power", &both)), (Some(0), Some(1)));
+        }
+        let only = unite_schemas([&measured, &measured]);
+        assert_eq!(only.field(0).name(), "power");
     }
 }

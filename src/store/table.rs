@@ -20,6 +20,16 @@ pub enum Table {
 impl Table {
     pub const ALL: [Self; 4] = [Self::Requests, Self::Slas, Self::SlaHistory, Self::Runs];
 
+    /// What its columns are.
+    pub fn declared(self) -> crate::table::Table {
+        match self {
+            Self::Runs => crate::table::Table::Runs,
+            Self::Requests => crate::table::Table::Requests,
+            Self::Slas => crate::table::Table::Sla,
+            Self::SlaHistory => crate::table::Table::SlaHistory,
+        }
+    }
+
     /// Its file, in a sweep and in a compacted lake.
     pub fn file_name(self) -> &'static str {
         match self {

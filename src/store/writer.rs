@@ -5,14 +5,18 @@ use super::compact::compact;
 use super::layout::{self, combination_folder, level_folder};
 use super::manifest::{LevelOf, Manifest, StoredCombination, SweepKind, SweepState};
 use super::summary::{write_summary, write_summary_csv};
-use super::{StoreError, read_parquet, rows_to_batch, unite, unite_schemas, write_bytes_atomically, write_parquet};
+use super::{
+    StoreError, read_parquet, rows_to_batch, runs_to_batch, unite, unite_schemas, write_bytes_atomically, write_parquet,
+};
 use crate::params::ParamSet;
 use crate::plan::{Combination, Level};
-use crate::record::{Environment, Outcome, Row, RunRecord, complete_result, read_result};
+use crate::record::{Demands, Environment, Outcome, Row, RunRecord, Status, complete_result, own_result, read_result};
+use crate::redact::Redactor;
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::error::ArrowError;
 use chrono::{DateTime, Utc};
 use nix::fcntl::{Flock, FlockArg};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -142,7 +146,7 @@ impl SweepWriter {
             let path = self.folder.join(name);
             let new = rows_to_batch(rows);
             let kept = match path.is_file() {
-                true => vec![without_questions_of(&read_parquet(&path)?, &new)],
+                true => vec![without_questions_of(&read_parquet(&path)?, &new).map_err(StoreError::data(&path))?],
                 false => Vec::new(),
             };
             let batches: Vec<_> = kept.into_iter().chain([new]).filter(|batch| batch.num_rows() > 0).collect();
@@ -209,46 +213,51 @@ impl SweepWriter {
     }
 
     /// The finished runs of a combination. What a writer that was killed left undone of one (its result's name, or its row)
-    /// is done now.
-    pub fn finished_runs(&self, combination: &Combination, gpu_count: f64) -> Result<Vec<FinishedRun>, StoreError> {
+    /// is done now. One that does not count as finished by today's demands is not among them.
+    pub fn finished_runs(&self, combination: &Combination, terms: &Terms) -> Result<Vec<RunRecord>, StoreError> {
         let folder = self.combination_folder(combination);
         let finished = run_numbers(&folder).into_iter().filter_map(|number| {
-            let result = complete_result(finished_result(&folder, number)?, number, combination);
-            let run = FinishedRun { number, result };
-            Some(self.make_whole(combination, &run, gpu_count, &folder).map(|()| run))
+            let mut result = own_result(finished_result(&folder, number)?, combination);
+            terms.redactor.clean(&mut result);
+            let record = self.record_of(combination, number, result, terms.gpu_count).judged(&terms.demands);
+            let is_finished = record.status() != Status::Failed;
+            is_finished.then(|| self.make_whole(&record, &folder).map(|()| record))
         });
         finished.collect()
     }
 
-    fn make_whole(
-        &self,
-        combination: &Combination,
-        run: &FinishedRun,
-        gpu_count: f64,
-        folder: &Path,
-    ) -> Result<(), StoreError> {
-        if !row_is_completed(folder, run.number) {
-            self.save_tables(&self.record_of(combination, run, gpu_count))?;
+    fn make_whole(&self, record: &RunRecord, folder: &Path) -> Result<(), StoreError> {
+        let number = record.run_number;
+        if !row_is_finished(folder, number) {
+            self.save_tables(record)?;
         }
-        if named_result(folder, run.number).is_none() {
-            write_json(&layout::run_json(folder, run.number), &Value::Object(run.result.clone()))?;
+        if named_result(folder, number).is_none() {
+            write_json(&layout::run_json(folder, number), &Value::Object(completed_result(record)))?;
         }
-        remove_if_there(&layout::run_partial(folder, run.number))
+        remove_if_there(&layout::run_partial(folder, number))
     }
 
-    fn record_of(&self, combination: &Combination, run: &FinishedRun, gpu_count: f64) -> RunRecord {
-        let date = run.result.get("date").and_then(Value::as_str);
-        let started_at = date.and_then(crate::record::local_date).unwrap_or_default();
+    fn record_of(
+        &self,
+        combination: &Combination,
+        run_number: i64,
+        result: Map<String, Value>,
+        gpu_count: Option<f64>,
+    ) -> RunRecord {
+        let started_at = result.get("date").and_then(Value::as_str).and_then(crate::record::local_date);
+        let started_us = started_at.map_or(0, |time| time.timestamp_micros());
         RunRecord {
             sweep: self.manifest.sweep.clone(),
             combination: combination.clone(),
-            run_id: crate::id::run_id(&self.manifest.sweep, &combination.id, run.number, started_at.timestamp_micros()),
-            run_number: run.number,
+            run_id: crate::id::run_id(&self.manifest.sweep, &combination.id, run_number, started_us),
+            run_number,
             started_at,
-            wall_time_s: run.result.get("duration").and_then(Value::as_f64).unwrap_or(f64::NAN),
+            wall_time_s: result.get("duration").and_then(Value::as_f64),
             startup_time_s: None,
             gpu_count,
-            outcome: Outcome::Completed(run.result.clone()),
+            outcome: Outcome::Completed(result),
+            is_degraded: false,
+            cautions: Vec::new(),
             source: None,
         }
     }
@@ -262,12 +271,11 @@ impl SweepWriter {
         let json_path = layout::run_json(&folder, record.run_number);
         self.save_tables(record)?;
         match &record.outcome {
-            Outcome::Completed(result) => {
-                let result = complete_result(result.clone(), record.run_number, &record.combination);
-                write_json(&json_path, &Value::Object(result))?;
+            Outcome::Completed(_) => {
+                write_json(&json_path, &Value::Object(completed_result(record)))?;
                 remove_if_there(&failure_path)?;
             }
-            Outcome::Failed(failure) => {
+            Outcome::Failed { failure, .. } => {
                 let told = json!({
                     "run_number": record.run_number,
                     "error_type": failure.kind.as_str(),
@@ -312,7 +320,7 @@ impl SweepWriter {
             true => remove_if_there(&requests_path)?,
             false => write_parquet(&requests_path, &rows_to_batch(&requests))?,
         }
-        write_parquet(&layout::run_parquet(&folder, record.run_number), &rows_to_batch(&[record.to_row()]))
+        write_parquet(&layout::run_parquet(&folder, record.run_number), &runs_to_batch(&[record.to_row()]))
     }
 
     fn combination_folder(&self, combination: &Combination) -> PathBuf {
@@ -332,7 +340,7 @@ fn answered(path: &Path) -> HashSet<(String, String)> {
 }
 
 /// The rows of a table that answer other questions (combination, variable and SLA) than those of another one.
-fn without_questions_of(stored: &RecordBatch, new: &RecordBatch) -> RecordBatch {
+fn without_questions_of(stored: &RecordBatch, new: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let questions = |batch: &RecordBatch| -> Vec<String> {
         let columns = ["combination", "variable", "sla"]
             .map(|name| batch.column_by_name(name).and_then(|column| column.as_string_opt::<i32>()));
@@ -341,14 +349,20 @@ fn without_questions_of(stored: &RecordBatch, new: &RecordBatch) -> RecordBatch 
     };
     let answered: HashSet<String> = questions(new).into_iter().collect();
     let is_other: BooleanArray = questions(stored).iter().map(|question| Some(!answered.contains(question))).collect();
-    arrow::compute::filter_record_batch(stored, &is_other).unwrap_or_else(|_| stored.clone())
+    arrow::compute::filter_record_batch(stored, &is_other)
 }
 
-/// A run that is on disk.
+/// What a stored result needs to become a record again.
 #[derive(Clone, Debug)]
-pub struct FinishedRun {
-    pub number: i64,
-    pub result: serde_json::Map<String, Value>,
+pub struct Terms {
+    pub gpu_count: Option<f64>,
+    pub demands: Demands,
+    pub redactor: Redactor,
+}
+
+/// The result as vLLM writes it.
+fn completed_result(record: &RunRecord) -> Map<String, Value> {
+    complete_result(record.result().cloned().unwrap_or_default(), record.run_number, &record.combination)
 }
 
 /// The numbers of the result files in a folder, in ascending order, those that wait for their name too.
@@ -390,16 +404,16 @@ fn existing_manifest(folder: &Path) -> Result<Manifest, StoreError> {
 
 /// The result of a run that ended well. If its writer was killed before that had its name, the row says so, and the file that
 /// the benchmark wrote has it.
-fn finished_result(folder: &Path, run_number: i64) -> Option<serde_json::Map<String, Value>> {
+fn finished_result(folder: &Path, run_number: i64) -> Option<Map<String, Value>> {
     let unnamed = || {
         let partial = layout::run_partial(folder, run_number);
-        row_is_completed(folder, run_number).then(|| read_result(&partial).ok())?
+        row_is_finished(folder, run_number).then(|| read_result(&partial).ok())?
     };
     named_result(folder, run_number).or_else(unnamed)
 }
 
 /// The result of a run under its name, if it is whole.
-fn named_result(folder: &Path, run_number: i64) -> Option<serde_json::Map<String, Value>> {
+fn named_result(folder: &Path, run_number: i64) -> Option<Map<String, Value>> {
     let result = read_result(&layout::run_json(folder, run_number)).ok()?;
     (result.get("run_number").and_then(Value::as_i64) == Some(run_number)).then_some(result)
 }
@@ -443,17 +457,26 @@ fn check_name(name: &str) -> Result<(), StoreError> {
 }
 
 fn check_unchanged(folder: &Path, stored: &Manifest, wanted: &Manifest) -> Result<(), StoreError> {
-    let or_none = |command: &Option<String>| command.clone().unwrap_or_else(|| "(none)".into());
+    // Version 1 told secrets by stars alone.
+    let shown = |command: &str| if stored.format_version == 1 { without_hashes(command) } else { command.to_owned() };
+    let or_none = |command: &Option<String>| shown(command.as_deref().unwrap_or("(none)"));
     let pairs = [
         ("the sub-command", stored.kind.as_str().to_owned(), wanted.kind.as_str().to_owned()),
-        ("--serve-cmd", stored.serve_cmd.clone(), wanted.serve_cmd.clone()),
-        ("--bench-cmd", stored.bench_cmd.clone(), wanted.bench_cmd.clone()),
+        ("--serve-cmd", shown(&stored.serve_cmd), shown(&wanted.serve_cmd)),
+        ("--bench-cmd", shown(&stored.bench_cmd), shown(&wanted.bench_cmd)),
         ("--after-bench-cmd", or_none(&stored.after_bench_cmd), or_none(&wanted.after_bench_cmd)),
     ];
     match pairs.into_iter().find(|(_, was, now)| was != now) {
         Some((flag, was, now)) => Err(StoreError::Changed { path: folder.into(), flag, was, now }),
         None => Ok(()),
     }
+}
+
+/// A command whose secrets are stars without the hashes behind them.
+fn without_hashes(command: &str) -> String {
+    let mut parts = command.split("***");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + "***" + part.trim_start_matches(|letter: char| letter.is_ascii_hexdigit()))
 }
 
 /// Keeps other writers from a sweep's folder.
@@ -468,10 +491,10 @@ pub fn lock(folder: &Path) -> Result<Flock<File>, StoreError> {
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| StoreError::Locked { path: folder.into() })
 }
 
-fn row_is_completed(folder: &Path, run_number: i64) -> bool {
+fn row_is_finished(folder: &Path, run_number: i64) -> bool {
     let Ok(batch) = read_parquet(&layout::run_parquet(folder, run_number)) else { return false };
     let status = batch.column_by_name("status").and_then(|column| column.as_string_opt::<i32>());
-    status.is_some_and(|status| status.len() == 1 && status.value(0) == "completed")
+    status.is_some_and(|status| status.len() == 1 && status.value(0) != Status::Failed.as_str())
 }
 
 fn write_json(path: &Path, value: &Value) -> Result<(), StoreError> {

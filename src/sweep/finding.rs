@@ -1,9 +1,9 @@
 //! What runs at several values of a variable say about an SLA, as rows of tables.
 
 use super::course::Made;
-use crate::metric::label;
+use crate::metric::{adjusted, label};
 use crate::plan::{Combination, Level};
-use crate::record::{Cell, Row};
+use crate::record::{self, Cell, Row};
 use crate::sla::{Answer, Constraint, Distance, Measured, Operator, Sla, Status, standing};
 use serde_json::{Map, Value, json};
 
@@ -58,12 +58,12 @@ impl Variable {
 /// All runs of one combination at values of the variable.
 pub struct Runs<'a> {
     pub variable: Variable,
-    runs: Vec<(f64, Option<&'a Map<String, Value>>)>,
+    runs: Vec<(f64, &'a Made)>,
 }
 
 impl<'a> Runs<'a> {
     pub fn of(variable: Variable, made: &'a [Made]) -> Self {
-        let at = |made: &'a Made| Some((variable.value_of(made.level.as_ref()?)?, made.result.as_ref()));
+        let at = |made: &'a Made| Some((variable.value_of(made.level.as_ref()?)?, made));
         Self { variable, runs: made.iter().filter_map(at).collect() }
     }
 
@@ -80,13 +80,13 @@ impl<'a> Runs<'a> {
         values
     }
 
-    fn at(&self, value: f64) -> impl Iterator<Item = Option<&'a Map<String, Value>>> {
+    fn at(&self, value: f64) -> impl Iterator<Item = &'a Made> {
         self.runs.iter().filter(move |run| run.0 == value).map(|run| run.1)
     }
 
-    /// The runs at a value, and how many of them completed.
+    /// The runs at a value, and how many of them have numbers.
     pub fn count_at(&self, value: f64) -> (usize, usize) {
-        (self.at(value).count(), self.at(value).flatten().count())
+        (self.at(value).count(), self.at(value).filter(|made| made.metrics.is_some()).count())
     }
 
     pub fn value_with_fewer_than(&self, count: usize) -> Option<f64> {
@@ -95,8 +95,34 @@ impl<'a> Runs<'a> {
 
     /// The mean of a metric over the runs at a value that have it.
     pub fn mean(&self, value: f64, key: &str) -> Option<f64> {
-        let numbers: Vec<f64> = self.at(value).flatten().filter_map(|result| number(result, key)).collect();
+        let numbers: Vec<f64> = self.at(value).filter_map(|made| self.number(made, key)).collect();
         (!numbers.is_empty()).then(|| crate::stats::mean(&numbers))
+    }
+
+    /// A metric of a run as an SLA sees it: a failed request is unbounded, and at a rate the time that a request waited in the
+    /// client is part of its latency.
+    fn number(&self, made: &Made, key: &str) -> Option<f64> {
+        let metrics = made.metrics.as_ref()?;
+        let get = |key: &str| number(metrics, key);
+        let with_queue = key.strip_suffix("_e2el_ms").filter(|_| self.variable == Variable::RequestRate);
+        if let Some(statistic) = with_queue {
+            let waited = get(&format!("{statistic}_e2el_including_client_queue_ms"));
+            // Where all came at once and only some were let in, how long the others waited is not known.
+            let is_unknown = made.max_concurrency.is_some_and(f64::is_finite)
+                && made.level.as_ref().and_then(|level| self.variable.value_of(level)).is_some_and(f64::is_infinite);
+            if waited.is_some() || is_unknown {
+                return waited;
+            }
+        }
+        match adjusted(key).filter(|_| get("failed_requests").is_some_and(|failed| failed > 0.0)) {
+            Some(adjusted) => get(&adjusted),
+            None => get(key),
+        }
+    }
+
+    /// Why a value meets no SLA, whatever the numbers of its runs say.
+    fn obstacle(&self, value: f64) -> Option<&'a str> {
+        self.at(value).find_map(|made| made.obstacle.as_deref())
     }
 
     /// The constraints that a higher load can break. One that the least load breaks and a higher one meets (a throughput,
@@ -123,13 +149,16 @@ impl<'a> Runs<'a> {
     /// made without a metric of the SLA are none.
     pub fn measured(&self, sla: &Sla, unlimited: f64) -> Vec<Measured> {
         let sla = self.breakable(sla);
-        let has_metrics =
-            |result: &Map<String, Value>| sla.constraints.iter().all(|each| result.contains_key(&each.metric));
-        let of = |&(value, result): &(f64, Option<&Map<String, Value>>)| {
-            let margin = match result {
-                Some(result) if has_metrics(result) => sla.distance(|key| number(result, key)).margin,
+        let reports = |made: &Made| {
+            let metrics = made.metrics.as_ref();
+            metrics.is_some_and(|metrics| sla.constraints.iter().all(|each| metrics.contains_key(&each.metric)))
+        };
+        let of = |&(value, made): &(f64, &Made)| {
+            let margin = match &made.metrics {
+                Some(_) if made.obstacle.is_some() => Distance::hopeless().margin,
+                Some(_) if reports(made) => sla.distance(|key| self.number(made, key)).margin,
                 Some(_) => return None,
-                None if self.at(value).flatten().any(has_metrics) => self.distance(value, &sla).margin,
+                None if self.at(value).any(reports) => self.distance(value, &sla).margin,
                 None => Distance::hopeless().margin,
             };
             Some(Measured { value: if value.is_infinite() { unlimited } else { value }, margin })
@@ -140,7 +169,7 @@ impl<'a> Runs<'a> {
     /// Where a run at an unlimited request rate stands among the others.
     pub fn unlimited(&self) -> Option<f64> {
         // Of the first such run only: the place must not move when it is repeated.
-        let first = self.at(f64::INFINITY).flatten().find_map(|result| number(result, "request_throughput"))?;
+        let first = self.at(f64::INFINITY).find_map(|made| number(made.metrics.as_ref()?, "request_throughput"))?;
         Some(SATURATED * first)
     }
 
@@ -156,7 +185,10 @@ impl<'a> Runs<'a> {
 
     /// The distance of the mean of all runs at a value.
     fn distance(&self, value: f64, sla: &Sla) -> Distance {
-        sla.distance(|key| self.mean(value, key))
+        match self.obstacle(value) {
+            Some(_) => Distance::hopeless(),
+            None => sla.distance(|key| self.mean(value, key)),
+        }
     }
 }
 
@@ -229,12 +261,15 @@ impl<'a> Finding<'a> {
     pub fn history(&self) -> Vec<Row> {
         let rows = self.runs.values().into_iter().map(|value| {
             let distance = self.runs.distance(value, self.sla);
+            let with_status =
+                |status: record::Status| self.runs.at(value).filter(|made| made.status == status).count() as i64;
             let mut row = self.identity();
             row.extend([
                 ("variable".into(), self.runs.variable.key().into()),
                 ("value".into(), value.into()),
                 ("runs".into(), (self.runs.at(value).count() as i64).into()),
-                ("failed_runs".into(), (self.runs.at(value).filter(Option::is_none).count() as i64).into()),
+                ("failed_runs".into(), with_status(record::Status::Failed).into()),
+                ("degraded_runs".into(), with_status(record::Status::Degraded).into()),
                 ("margin".into(), distance.margin.into()),
                 ("passes".into(), Cell::Bool(distance.margin <= 0.0)),
                 ("binding".into(), self.sla.constraints[distance.binding].metric.as_str().into()),
@@ -282,8 +317,13 @@ impl<'a> Finding<'a> {
         let name = label(self.runs.variable.key());
         let breach = self.binding().map(|(index, value)| {
             let constraint = &self.sla.constraints[index];
-            let seen = self.runs.mean(value, &constraint.metric);
-            (value, seen.map_or("the run failed".to_owned(), |seen| constraint.breach(seen)))
+            let breach = match (self.runs.obstacle(value), self.runs.mean(value, &constraint.metric)) {
+                (Some(obstacle), _) => obstacle.to_owned(),
+                (None, Some(seen)) => constraint.breach(seen),
+                (None, None) if self.runs.count_at(value).1 == 0 => "the run failed".to_owned(),
+                (None, None) => format!("{} is not known: {UNBOUNDED}", constraint.metric),
+            };
+            (value, breach)
         });
         match (self.answer.status, breach) {
             (Status::PassesEverywhere, _) => "even the greatest value meets the SLA".into(),
@@ -306,8 +346,11 @@ impl<'a> Finding<'a> {
     }
 }
 
-fn number(result: &Map<String, Value>, key: &str) -> Option<f64> {
-    match Cell::of_json(result.get(key)?) {
+/// Why a metric that a run reports can be none for an SLA.
+const UNBOUNDED: &str = "failed requests, or those that waited in the client, make it unbounded";
+
+fn number(metrics: &Map<String, Value>, key: &str) -> Option<f64> {
+    match Cell::of_result(metrics.get(key)?) {
         Cell::Int(value) => Some(value as f64),
         Cell::Float(value) => Some(value),
         _ => None,

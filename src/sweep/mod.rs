@@ -7,19 +7,22 @@ mod startup;
 mod tuner;
 mod workload;
 
-pub use course::{Course, Made, Next, Repeats};
+pub use course::{Course, Made, Next, Repeats, too_few_succeeded};
 pub use event::{Event, Observer};
 pub use finding::{Finding, Runs, Variable};
 pub use startup::{StartupOptions, known_flags, run_startups, startup_command};
 pub use tuner::{Tuner, TunerOptions};
 pub use workload::{Spacing, Workload};
 
-use crate::exec::{Benchmark, Interrupt, Keeper, Output, Reset, Server, ServerSpec, Stop, find_program, run_benchmark};
+use crate::exec::{
+    Benchmark, Interrupt, Keeper, Logs, Output, Reset, Server, ServerSpec, Stop, find_program, run_benchmark,
+};
 use crate::id::run_id;
 use crate::params::{Command, ParamSet};
 use crate::plan::{BenchPlan, Combination, Level, Plan, ServerPlan};
-use crate::record::{Failure, Outcome, RunRecord, complete_result, gpu_count_of};
-use crate::store::{StoreError, SweepState, SweepWriter};
+use crate::record::{Demands, Failure, Outcome, RunRecord, Status, gpu_count_of};
+use crate::redact::Redactor;
+use crate::store::{StoreError, SweepState, SweepWriter, Terms};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -37,6 +40,12 @@ pub struct Options {
     pub percentiles: Vec<String>,
     /// The program that keeps watch over what is started: sweeplake itself.
     pub keeper: PathBuf,
+    /// What a run must be to count.
+    pub demands: Demands,
+    /// Takes secrets out of all that is kept.
+    pub redactor: Redactor,
+    /// What log files keep.
+    pub logs: Logs,
 }
 
 /// How a sweep ended.
@@ -46,6 +55,8 @@ pub struct Ended {
     /// Runs made now, failed ones included.
     pub runs: usize,
     pub failed: usize,
+    /// Runs in which too many requests failed.
+    pub degraded: usize,
     /// Runs that were there already.
     pub skipped: usize,
 }
@@ -136,7 +147,7 @@ pub async fn run(
         keeper,
         course,
         warmup_num_prompts: plan.warmup_num_prompts,
-        ended: Ended { state: SweepState::Completed, runs: 0, failed: 0, skipped: 0 },
+        ended: Ended { state: SweepState::Completed, runs: 0, failed: 0, degraded: 0, skipped: 0 },
     };
     let todo = driver.todo(plan)?;
     driver.observer.event(Event::SweepStarted {
@@ -253,14 +264,16 @@ impl Driver<'_> {
         let mut made = Vec::new();
         for level in std::iter::once(None).chain(levels) {
             let bench_at = at(bench, level.as_ref());
-            let runs = self.writer.finished_runs(&bench_at.combination, gpu_count(server, &bench_at.combination))?;
-            made.extend(runs.into_iter().map(|run| Made::new(level.clone(), run.number, Some(run.result))));
+            let terms = Terms {
+                gpu_count: gpu_count(server, &bench_at.combination),
+                demands: self.options.demands,
+                redactor: self.options.redactor.clone(),
+            };
+            let runs = self.writer.finished_runs(&bench_at.combination, &terms)?;
+            made.extend(runs.iter().map(|record| Made::of(record, level.clone())));
         }
         // In the order in which they were measured.
-        made.sort_by_key(|made| {
-            let date = made.result.as_ref().and_then(|result| result.get("date")).and_then(Value::as_str);
-            date.unwrap_or_default().to_owned()
-        });
+        made.sort_by(|left, right| left.date.cmp(&right.date));
         Ok(made)
     }
 
@@ -311,12 +324,12 @@ impl Driver<'_> {
             let mut clock = Clock::start();
             let outcome = match self.run_one(run, &mut is_warm, &mut clock, slot).await? {
                 Ok(result) => Outcome::Completed(result),
-                Err(Stop::Failed(failure)) => Outcome::Failed(failure),
+                Err(Stop::Failed(failure)) => failure.into(),
                 Err(Stop::Interrupted) => return Ok(Err(Stopped::Interrupted)),
             };
             let record = self.record_of(run, clock, slot, outcome);
             self.keep(&record)?;
-            made.push(Made::new(level, number, record.result().cloned()));
+            made.push(Made::of(&record, level));
             if let Some(failure) = record.failure() {
                 if failure.kind.needs_new_server() {
                     self.stop_server(slot).await;
@@ -365,7 +378,10 @@ impl Driver<'_> {
         if result.is_ok() {
             server.reset_caches(&self.keeper, self.interrupt).await;
         }
-        Ok(result.map(|result| complete_result(result, run.number, &run.bench.combination)))
+        Ok(result.map(|mut result| {
+            self.options.redactor.clean(&mut result);
+            result
+        }))
     }
 
     async fn start_server(&mut self, plan: &ServerPlan, slot: &mut Slot) -> Result<Result<(), Stop>, StoreError> {
@@ -373,7 +389,7 @@ impl Driver<'_> {
         let spec = ServerSpec {
             command: &plan.command,
             address: &plan.address,
-            output: Output { log: self.writer.server_log(&plan.serve), show: self.options.show_stdout },
+            output: self.output(self.writer.server_log(&plan.serve)),
             ready_timeout: self.options.server_ready_timeout,
             reset: &self.options.reset,
         };
@@ -433,38 +449,47 @@ impl Driver<'_> {
         server.check().await?;
         let benchmark = Benchmark {
             command,
-            output: Output { log: self.writer.bench_log(combination), show: self.options.show_stdout },
+            output: self.output(self.writer.bench_log(combination)),
             result_path,
             limit: self.options.bench_timeout,
         };
         run_benchmark(benchmark, server, &self.keeper, self.interrupt).await
     }
 
+    fn output(&self, log: PathBuf) -> Output {
+        let Options { show_stdout: show, redactor, logs, .. } = self.options;
+        Output { log, show: *show, redactor: redactor.clone(), logs: *logs }
+    }
+
     fn record_of(&self, run: Run<'_>, clock: Clock, slot: &Slot, outcome: Outcome) -> RunRecord {
         let combination = run.bench.combination.clone();
         let Clock { started_at, wall_time, .. } = clock;
-        RunRecord {
+        let record = RunRecord {
             sweep: self.writer.name().to_owned(),
             run_id: run_id(self.writer.name(), &combination.id, run.number, started_at.timestamp_micros()),
             run_number: run.number,
-            started_at,
-            wall_time_s: wall_time.as_secs_f64(),
+            started_at: Some(started_at),
+            wall_time_s: Some(wall_time.as_secs_f64()),
             startup_time_s: match slot {
                 Slot::Ready(server) => Some(server.startup_time.as_secs_f64()),
                 _ => None,
             },
             gpu_count: gpu_count(run.server, &combination),
             combination,
-            outcome,
+            outcome: without_secrets(outcome, &self.options.redactor),
+            is_degraded: false,
+            cautions: Vec::new(),
             source: None,
-        }
+        };
+        record.judged(&self.options.demands)
     }
 
     /// Stores a record and tells of it.
     fn keep(&mut self, record: &RunRecord) -> Result<(), StoreError> {
         self.writer.save(record)?;
         self.ended.runs += 1;
-        self.ended.failed += usize::from(record.failure().is_some());
+        self.ended.failed += usize::from(record.status() == Status::Failed);
+        self.ended.degraded += usize::from(record.status() == Status::Degraded);
         self.observer.event(Event::RunEnded { record });
         Ok(())
     }
@@ -475,6 +500,22 @@ fn at(bench: &BenchPlan, level: Option<&Level>) -> BenchPlan {
     level.map_or_else(|| bench.clone(), |level| bench.at(level))
 }
 
-fn gpu_count(server: &ServerPlan, combination: &Combination) -> f64 {
+/// What is said of a failure, without secrets.
+pub(crate) fn without_secrets(outcome: Outcome, redactor: &Redactor) -> Outcome {
+    match outcome {
+        Outcome::Failed { failure, result } => {
+            let text = |text: &String| redactor.text(text).into_owned();
+            let failure = Failure {
+                message: text(&failure.message),
+                log_tail: failure.log_tail.iter().map(text).collect(),
+                ..failure
+            };
+            Outcome::Failed { failure, result }
+        }
+        completed => completed,
+    }
+}
+
+fn gpu_count(server: &ServerPlan, combination: &Combination) -> Option<f64> {
     gpu_count_of(Some(&server.command), &combination.serve.params)
 }

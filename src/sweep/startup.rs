@@ -1,13 +1,14 @@
 //! Start-up sweeps: a command that measures how an engine starts, under each set of parameters. No server of ours.
 
 use super::event::{Event, Observer};
-use super::{Ended, SweepError};
-use crate::exec::{Interrupt, Keeper, Output, Stop, run_to_end};
+use super::{Ended, SweepError, without_secrets};
+use crate::exec::{Interrupt, Keeper, Logs, Output, Stop, run_to_end};
 use crate::id::run_id;
 use crate::params::Command;
 use crate::plan::BenchPlan;
-use crate::record::{ErrorKind, Failure, Outcome, RunRecord, complete_result, gpu_count_of, read_result};
-use crate::store::{SweepState, SweepWriter};
+use crate::record::{Demands, ErrorKind, Failure, Outcome, RunRecord, gpu_count_of, read_result};
+use crate::redact::Redactor;
+use crate::store::{SweepState, SweepWriter, Terms};
 use chrono::Utc;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,9 @@ pub struct StartupOptions {
     pub continue_on_error: bool,
     /// The program that keeps watch over what is started: sweeplake itself.
     pub keeper: PathBuf,
+    pub demands: Demands,
+    pub redactor: Redactor,
+    pub logs: Logs,
 }
 
 /// The command with where to put its result.
@@ -57,11 +61,12 @@ pub async fn run_startups(
     interrupt: &mut Interrupt,
 ) -> Result<Ended, SweepError> {
     let keeper = Keeper::start(&options.keeper).map_err(SweepError::Keeper)?;
-    let mut ended = Ended { state: SweepState::Completed, runs: 0, failed: 0, skipped: 0 };
+    let mut ended = Ended { state: SweepState::Completed, runs: 0, failed: 0, degraded: 0, skipped: 0 };
     let mut missing: Vec<(&BenchPlan, Vec<i64>)> = Vec::new();
     for bench in plan {
-        let finished = writer.finished_runs(&bench.combination, gpu_count(bench))?;
-        let is_finished = |number: &i64| finished.iter().any(|run| run.number == *number);
+        let terms = Terms { gpu_count: gpu_count(bench), demands: options.demands, redactor: options.redactor.clone() };
+        let finished = writer.finished_runs(&bench.combination, &terms)?;
+        let is_finished = |number: &i64| finished.iter().any(|run| run.run_number == *number);
         let numbers: Vec<i64> = (0..i64::from(options.num_runs)).filter(|number| !is_finished(number)).collect();
         ended.skipped += finished.len();
         missing.push((bench, numbers));
@@ -76,13 +81,21 @@ pub async fn run_startups(
         for number in numbers {
             observer.event(Event::RunStarted { combination: &bench.combination, run_number: number });
             let result_path = writer.partial_result(&bench.combination, number)?;
-            let output = Output { log: writer.bench_log(&bench.combination), show: options.show_stdout };
+            let output = Output {
+                log: writer.bench_log(&bench.combination),
+                show: options.show_stdout,
+                redactor: options.redactor.clone(),
+                logs: options.logs,
+            };
             let (started_at, started) = (Utc::now(), Instant::now());
             let command = startup_command(&bench.command, &result_path);
             let measured = measure(&command, &output, &result_path, &keeper, interrupt);
             let outcome = match measured.await {
-                Ok(result) => Outcome::Completed(complete_result(result, number, &bench.combination)),
-                Err(Stop::Failed(failure)) => Outcome::Failed(failure),
+                Ok(mut result) => {
+                    options.redactor.clean(&mut result);
+                    Outcome::Completed(result)
+                }
+                Err(Stop::Failed(failure)) => failure.into(),
                 Err(Stop::Interrupted) => {
                     ended.state = SweepState::Interrupted;
                     break 'sweep;
@@ -92,14 +105,17 @@ pub async fn run_startups(
                 sweep: writer.name().to_owned(),
                 run_id: run_id(writer.name(), &bench.combination.id, number, started_at.timestamp_micros()),
                 run_number: number,
-                started_at,
-                wall_time_s: started.elapsed().as_secs_f64(),
+                started_at: Some(started_at),
+                wall_time_s: Some(started.elapsed().as_secs_f64()),
                 startup_time_s: None,
                 gpu_count: gpu_count(bench),
                 combination: bench.combination.clone(),
-                outcome,
+                outcome: without_secrets(outcome, &options.redactor),
+                is_degraded: false,
+                cautions: Vec::new(),
                 source: None,
             };
+            let record = record.judged(&options.demands);
             writer.save(&record)?;
             ended.runs += 1;
             observer.event(Event::RunEnded { record: &record });
@@ -130,6 +146,6 @@ async fn measure(
     })
 }
 
-fn gpu_count(bench: &BenchPlan) -> f64 {
+fn gpu_count(bench: &BenchPlan) -> Option<f64> {
     gpu_count_of(Some(&bench.command), &bench.combination.serve.params)
 }

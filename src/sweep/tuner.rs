@@ -2,10 +2,11 @@
 
 use super::course::{Course, Made, Next};
 use super::finding::{Finding, Runs, Variable, with_unlimited};
-use crate::plan::{BenchPlan, nearest_name};
+use crate::plan::BenchPlan;
 use crate::record::Row;
 use crate::sla::{Answer, Domain, Sla, Status, Step, next_step, rounded};
 use crate::store::{StoreError, SweepWriter};
+use crate::words::nearest_name;
 use std::collections::{HashMap, HashSet};
 
 /// How to search.
@@ -164,7 +165,7 @@ impl Course for Tuner {
 
 /// SLAs on metrics that the benchmark does not report can't be met or broken: told after the first run that is made.
 fn check_metrics(slas: &[Sla], made: &[Made]) -> Result<(), String> {
-    let Some(result) = made.iter().find_map(|made| made.result.as_ref()) else { return Ok(()) };
+    let Some(result) = made.iter().find_map(|made| made.metrics.as_ref()) else { return Ok(()) };
     let metrics = slas.iter().flat_map(|sla| &sla.constraints).map(|constraint| &constraint.metric);
     match metrics.into_iter().find(|metric| !result.contains_key(*metric)) {
         None => Ok(()),

@@ -64,8 +64,8 @@ impl Workload {
     /// What the variable was in effect at a level: in its first run, so that the levels stay where they are when others
     /// are added.
     fn reached(&self, level: &Level, made: &[Made]) -> Option<f64> {
-        let own = made.iter().filter(|made| made.level.as_ref() == Some(level) && made.result.is_some());
-        let first = own.min_by_key(|made| made.number)?.result.as_ref()?;
+        let own = made.iter().filter(|made| made.level.as_ref() == Some(level) && made.metrics.is_some());
+        let first = own.min_by_key(|made| made.number)?.metrics.as_ref()?;
         self.value_in(first).filter(|value| value.is_finite() && *value > 0.0)
     }
 
@@ -94,7 +94,7 @@ impl Course for Workload {
         }
         let reached = ends.each_ref().map(|level| self.reached(level, made));
         let has_completed =
-            |level: &Level| made.iter().any(|made| made.level.as_ref() == Some(level) && made.result.is_some());
+            |level: &Level| made.iter().any(|made| made.level.as_ref() == Some(level) && made.metrics.is_some());
         if !ends.iter().all(has_completed) {
             // An end that failed leaves nothing to lie between.
             return Ok(Next::Enough);
@@ -119,6 +119,7 @@ mod tests {
     use super::*;
     use crate::params::{Command, ParamSet};
     use crate::plan::Combination;
+    use crate::record::Status;
 
     fn bench() -> BenchPlan {
         BenchPlan {
@@ -135,7 +136,15 @@ mod tests {
             let latency_ms = 100.0 * (users / 8.0).max(1.0);
             let result = json!({"request_throughput": users / latency_ms * 1000.0, "mean_e2el_ms": latency_ms});
             let number = made.iter().filter(|made| made.level.as_ref() == Some(&level)).count() as i64;
-            made.push(Made { level: Some(level), number, result: result.as_object().cloned() });
+            made.push(Made {
+                level: Some(level),
+                number,
+                status: Status::Completed,
+                metrics: result.as_object().cloned(),
+                date: String::new(),
+                obstacle: None,
+                max_concurrency: None,
+            });
         }
         made.into_iter().filter(|made| made.number == 0).map(|made| made.level.unwrap().value).collect()
     }

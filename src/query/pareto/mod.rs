@@ -3,6 +3,7 @@
 mod front;
 mod operator;
 
+pub use front::Points;
 pub use operator::Planner;
 
 use crate::metric::{Better, Metric};

@@ -1,0 +1,92 @@
+//! Lakes as commands open them.
+
+use super::{Failure, query_failure};
+use crate::query::{Lake, OpenOptions, Strictness};
+use crate::record::{self, Demands};
+use crate::store::is_remote;
+use std::path::{Path, PathBuf};
+
+/// How sweeps and lakes are read.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct Opening {
+    /// Fail if any sweep of a lake can't be read. Without it, such a sweep is left out and named on stderr.
+    #[arg(long)]
+    strict: bool,
+}
+
+impl Opening {
+    /// Opens sweeps and lakes for a command, and says afterwards what of them was left out.
+    pub fn with<T>(&self, paths: &[PathBuf], work: impl FnOnce(&Lake) -> Result<T, Failure>) -> Result<T, Failure> {
+        self.with_limit(paths, None, work)
+    }
+
+    pub fn with_limit<T>(
+        &self,
+        paths: &[PathBuf],
+        memory_limit: Option<usize>,
+        work: impl FnOnce(&Lake) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let lake = self.open(paths, memory_limit)?;
+        let done = work(&lake);
+        tell(&lake);
+        done
+    }
+
+    pub fn open(&self, paths: &[PathBuf], memory_limit: Option<usize>) -> Result<Lake, Failure> {
+        let strictness = if self.strict { Strictness::Refuse } else { Strictness::LeaveOut };
+        Lake::open_with(paths, &OpenOptions { memory_limit, strictness }).map_err(query_failure)
+    }
+}
+
+/// A lake that is written to must be a folder.
+pub fn check_is_folder(lake: &Path) -> Result<(), Failure> {
+    match is_remote(lake) {
+        true => Err(Failure::input(format!(
+            "-o {}: sweeps are written to folders; give one, and copy it to the store afterwards (queries read it there)",
+            lake.display()
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// What a run must be to count, and what is kept of it.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Keeping {
+    /// A run in which fewer requests succeed is degraded: it is kept, and never recommended.
+    #[arg(long, default_value = "100%", value_name = "SHARE", value_parser = share)]
+    min_success: f64,
+    /// Count a run as failed if its numbers can't be true (a duration below 0, a P99 below the median, …). Without it, such a run
+    /// is kept with a caution.
+    #[arg(long)]
+    strict: bool,
+}
+
+impl Default for Keeping {
+    fn default() -> Self {
+        Self { min_success: 1.0, strict: false }
+    }
+}
+
+impl Keeping {
+    pub fn demands(&self) -> Demands {
+        let strictness = if self.strict { record::Strictness::Fail } else { record::Strictness::Caution };
+        Demands { min_success: self.min_success, strictness }
+    }
+}
+
+/// `95%` or `0.95` as 0.95.
+fn share(text: &str) -> Result<f64, String> {
+    let number = match text.trim().strip_suffix('%') {
+        Some(percent) => percent.trim().parse::<f64>().map(|number| number / 100.0),
+        None => text.trim().parse(),
+    };
+    match number {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("expected a share such as 95%".into()),
+    }
+}
+
+/// Says what there is to say about the tables that were asked.
+pub fn tell(lake: &Lake) {
+    lake.take_warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
+}

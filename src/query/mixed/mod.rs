@@ -1,0 +1,15 @@
+//! Columns that hold numbers in some runs and texts in others, as `max_model_len` with 8192 and `auto`.
+//!
+//! They are texts, spelled as people write them, and marked. Arithmetic, comparisons with numbers and order work on the numbers,
+//! comparisons with texts on the spellings, and grouping on the spellings, too, so that `auto` and NULL stay apart. What a query
+//! means does not depend on whether a text is among the values.
+
+mod arguments;
+mod comparisons;
+
+pub use arguments::{number_of, rewrite};
+pub use comparisons::MixedComparisons;
+
+/// The functions by which the two sides of a mixed column are told apart.
+pub const AS_NUMBER: &str = "as_number";
+pub const AS_SETTING: &str = "as_setting";

@@ -1,0 +1,79 @@
+//! The queries of `queries/`: each file is known here, once, and read into typed rows where it is asked.
+
+use super::answer::FromRow;
+use super::{Answer, Lake, QueryError};
+
+/// A query that ships.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shipped {
+    pub name: &'static str,
+    pub(super) template: &'static str,
+}
+
+macro_rules! shipped {
+    ($($(#[$attribute:meta])* $constant:ident = $name:literal;)*) => {
+        $($(#[$attribute])* pub const $constant: Shipped =
+            Shipped { name: $name, template: include_str!(concat!("../../queries/", $name, ".sql")) };)*
+
+        impl Shipped {
+            /// All of them, parts of commands too.
+            pub const ALL: &'static [Self] = &[$($constant),*];
+        }
+    };
+}
+
+shipped! {
+    BEST = "best";
+    BEST_WITHIN_SLA = "best_within_sla";
+    CERTAINTY = "certainty";
+    COMPARE = "compare";
+    DISTRIBUTION = "distribution";
+    DRIFT = "drift";
+    EFFECTS = "effects";
+    /// Failed runs; more than one command shows them.
+    FAILURES = "failures";
+    FRONTIER = "frontier";
+    FRONTIER_OF_SERIES = "frontier_of_series";
+    GOODPUT = "goodput";
+    HEADLINES = "headlines";
+    INDEX = "index";
+    KNEE = "knee";
+    LIST = "list";
+    MEASURED = "measured";
+    POOLED_APART = "pooled_apart";
+    REQUEST_FAILURES = "request_failures";
+    RETRO_SLA = "retro_sla";
+    /// The answers to SLAs.
+    SLAS = "sla";
+    SLOWEST = "slowest";
+    /// The combinations of a lake with their main metrics.
+    SUMMARY = "summary";
+    TOKENS_PER_GPU = "tokens_per_gpu";
+}
+
+impl Shipped {
+    /// The query with its `{parameters}` filled in.
+    pub fn fill(&self, parameters: &[(&str, &str)]) -> String {
+        let lines = self.template.lines().filter(|line| !line.starts_with("--"));
+        let sql = lines.collect::<Vec<_>>().join("\n");
+        parameters.iter().fold(sql, |sql, (name, value)| sql.replace(&format!("{{{name}}}"), value))
+    }
+
+    /// The columns that its header says it has.
+    pub fn columns(&self) -> Vec<String> {
+        let header = self.template.lines().take_while(|line| line.starts_with("--")).map(|line| line[2..].trim());
+        let text: Vec<&str> = header.skip_while(|line| !line.starts_with("Columns:")).collect();
+        let text = text.join(" ");
+        let names = text.trim_start_matches("Columns:").split(',').map(str::trim).filter(|name| !name.is_empty());
+        names.map(|name| name.split([' ', '(']).next().unwrap_or(name).to_owned()).collect()
+    }
+
+    pub async fn ask(&self, lake: &Lake, parameters: &[(&str, &str)]) -> Result<Answer, QueryError> {
+        lake.sql(&self.fill(parameters)).await
+    }
+
+    /// The rows of the query, by the names of their columns.
+    pub async fn rows<T: FromRow>(&self, lake: &Lake, parameters: &[(&str, &str)]) -> Result<Vec<T>, QueryError> {
+        self.ask(lake, parameters).await?.typed(self.name)
+    }
+}
