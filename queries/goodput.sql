@@ -26,7 +26,7 @@ FROM (
         sweep,
         run_id,
         count(*) AS requests,
-        count(*) FILTER (WHERE ok IS NOT FALSE) AS completed,
+        count(*) FILTER (WHERE coalesce(ok, TRUE)) AS completed,
         CASE WHEN {is_known} THEN count(*) FILTER (WHERE ok IS NOT FALSE AND {condition}) END AS good
     FROM {requests}
     GROUP BY sweep, run_id

@@ -66,8 +66,8 @@ impl Added for Labels {
     }
 }
 
-const OF_SWEEP: &str = "label.of_sweep";
-const OF_COMBINATION: &str = "label.of_combination";
+const OF_SWEEP: &str = "__label_sweep";
+const OF_COMBINATION: &str = "__label_combination";
 
 struct Combination {
     sweep: String,

@@ -84,7 +84,7 @@ fn a_gate_is_in_the_exit_code() {
     let gate = |flags: &[&str]| scratch.run(&[&["compare", "base", "candidate"][..], flags].concat());
     let ran = gate(&["--fail-on", "p99_e2el_ms>5%"]);
     assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("--fail-on p99_e2el_ms>5%: max_concurrency=4 max_num_seqs="), "{}", ran.stderr);
+    assert!(ran.stderr.contains("--fail-on p99_e2el_ms>5%: max_num_seqs="), "{}", ran.stderr);
     assert!(ran.stdout.contains("gate p99_e2el_ms>5%: fails"), "{}", ran.stdout);
     assert_eq!(gate(&["--fail-on", "p99_e2el_ms>20%", "--fail-on", "output_throughput<-15%"]).code, Some(0));
     // Of two runs nothing can be told: that has its own choice.
@@ -135,7 +135,7 @@ fn what_is_not_alike_is_refused_or_listed() {
     let ran = scratch.run(&["compare", "base", "candidate", "--match-on", "max_num_seqs"]);
     assert_eq!(ran.code, Some(2));
     assert!(
-        ran.stderr.contains("are not alike: gpu_count is \"1.0\" in the one and \"2.0\" in the other; --force"),
+        ran.stderr.contains("are not alike: gpu_count is \"1\" in the one and \"2\" in the other; --force"),
         "{}",
         ran.stderr
     );

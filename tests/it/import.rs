@@ -135,7 +135,7 @@ fn units_and_definitions_become_vllms() {
     assert!((itl - 6.0042093).abs() < 1e-6, "{itl}");
     let vllm =
         run(&scratch, "a, request_rate, request_goodput > 0 AS has_goodput", "source_tool = 'vllm' AND a IS NOT NULL");
-    assert_eq!(vllm, json!({"a": "b", "request_rate": 10.0, "has_goodput": true}));
+    assert_eq!(vllm, json!({"a": "b", "request_rate": 10, "has_goodput": true}));
     let infinite = scratch
         .query("lake", "SELECT DISTINCT source_tool AS tool FROM runs WHERE request_rate = 'inf'::DOUBLE ORDER BY 1");
     assert_eq!(infinite.len(), 5, "{infinite:?}");
@@ -314,7 +314,7 @@ fn a_server_that_sglang_describes_has_its_gpus_and_a_trace_is_no_rate() {
         "SELECT model_id, gpu_count, tensor_parallel_size, request_rate, extra['request_rate'] AS told FROM runs WHERE source_tool = 'sglang'",
     );
     let expected = json!({
-        "model_id": "qwen", "gpu_count": 8.0, "tensor_parallel_size": 4, "request_rate": null, "told": "trace",
+        "model_id": "qwen", "gpu_count": 8, "tensor_parallel_size": 4, "request_rate": null, "told": "trace",
     });
     assert_eq!(rows, [expected]);
     assert_eq!(scratch.query("lake", "SELECT count(*) AS n FROM runs WHERE request_rate = 10")[0]["n"], 1);

@@ -163,7 +163,12 @@ fn tables_can_be_looked_up() {
         ["sweeps", "runs", "requests", "combinations"].iter().all(|table| tables.contains(&format!(",{table},"))),
         "{tables}"
     );
-    assert!(scratch.ok(&["query", "results", "DESCRIBE requests"]).stdout.contains("ttft_ms,Float64"));
+    assert!(
+        scratch
+            .ok(&["query", "results", "DESCRIBE requests"])
+            .stdout
+            .contains("ttft_ms,DOUBLE,metric,ms,time to first token")
+    );
     assert!(scratch.ok(&["query", "results", "EXPLAIN SELECT count(*) FROM runs"]).stdout.contains("Aggregate"));
 }
 
@@ -445,18 +450,18 @@ fn named_queries_give_the_rows_that_are_known() {
     let row = |parameter: &str, value: &str| {
         effects.iter().find(|row| row["parameter"] == parameter && row["value"] == value).unwrap()
     };
-    near(&row("max_concurrency", "16")["output_throughput"], 9430.94433927736);
+    near(&row("max_concurrency", "16")["level"], 9430.94433927736);
     near(&row("max_concurrency", "16")["effect"], 1.1860158074245106);
     near(&row("max_num_seqs", "8")["effect"], -0.011508664296336013);
     near(&row("max_concurrency", "2")["share"], 0.9995847390731946);
     near(&row("max_num_seqs", "64")["share"], 0.0002189720556482099);
     let frontier = named("frontier", &["x=median_ttft_ms", "y=output_throughput"]);
-    let front: Vec<f64> = frontier.iter().map(|row| row["output_throughput"].as_f64().unwrap()).collect();
+    let front: Vec<f64> = frontier.iter().map(|row| row["output_throughput_mean"].as_f64().unwrap()).collect();
     near(&json!(front[0]), 1975.3379104156563);
     assert_eq!(front.len(), 3, "{frontier:?}");
     let best = named("best", &["sla=19"]);
     near(&best[0]["output_throughput_mean"], 9706.666539963891);
-    near(&named("tokens_per_gpu", &["limit=1"])[0]["tokens_per_gpu"], 9706.666539963891);
+    near(&named("tokens_per_gpu", &["limit=1"])[0]["tokens_per_gpu_mean"], 9706.666539963891);
     let slowest = named("slowest", &["limit=3"]);
     let requests: Vec<_> =
         slowest.iter().map(|row| (row["request_index"].as_i64().unwrap(), row["e2el_ms"].as_f64().unwrap())).collect();

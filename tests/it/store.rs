@@ -121,7 +121,7 @@ fn a_newer_format_is_refused_by_name() {
     assert_eq!(ran.code, Some(2));
     assert!(
         ran.stderr.contains(
-            "newer/runs.parquet: is of format version 99, this sweeplake reads up to 1; use a newer sweeplake"
+            "newer/runs.parquet: is of format version 99, this sweeplake reads up to 2; use a newer sweeplake"
         ),
         "{}",
         ran.stderr
@@ -132,7 +132,7 @@ fn a_newer_format_is_refused_by_name() {
 fn an_interrupted_sweep_is_compacted_and_says_the_same() {
     let scratch = Scratch::new();
     copy_folder(&data("format-1/interrupted"), &scratch.path("interrupted"));
-    let sql = "SELECT count(*) AS runs, sum(output_throughput) AS sum FROM runs";
+    let sql = "SELECT count(*) AS runs, round(sum(output_throughput), 6) AS sum FROM runs";
     let requests = "SELECT count(*) AS n, max(e2el_ms) AS slowest FROM requests";
     let (before, requests_before) = (scratch.query("interrupted", sql), scratch.query("interrupted", requests));
     assert!(scratch.ok(&["compact", "interrupted"]).stdout.contains("1 sweep compacted"));
@@ -216,9 +216,9 @@ fn sweeps_of_one_name_keep_apart_in_a_compacted_lake() {
     assert_eq!(scratch.query("lake", sql), expected);
     scratch.ok(&["compact", "lake"]);
     assert_eq!(scratch.query("lake", sql), expected);
-    // Alone it has its own name again, though the catalogue knows it by another.
+    // Alone it is called as its folder, though the catalogue knows it by another name.
     std::fs::remove_dir_all(scratch.path("lake/second")).unwrap();
-    assert_eq!(scratch.query("lake", sql), [json!({"sweep": "sample", "n": 12})]);
+    assert_eq!(scratch.query("lake", sql), [json!({"sweep": "demo", "n": 12})]);
 }
 
 #[test]
@@ -280,31 +280,61 @@ fn a_sweep_that_is_being_written_is_asked_without_double_or_missing_runs() {
 }
 
 #[test]
-fn a_parameter_that_is_a_number_here_and_a_text_there_is_text_with_a_warning() {
+fn a_parameter_that_is_a_number_here_and_a_text_there_stays_a_number_for_numbers() {
     let scratch = Scratch::new();
     let run =
         |value: Value| json!({"date": "20261101-120000", "output_throughput": 1.0, "run_number": 0, "level": value});
-    scratch.write("one/SERVE--level=3/run=0.json", &run(json!(3)).to_string());
-    scratch.write("two/SERVE--level=auto/run=0.json", &run(json!("auto")).to_string());
-    let ran = scratch.ok(&["query", "one", "two", "SELECT level FROM runs ORDER BY level"]);
-    assert_eq!(ran.stdout, "level\n3\nauto\n");
-    assert!(
-        ran.stderr.contains("warning: column `level` of runs holds numbers in some sweeps and text in others"),
-        "{}",
-        ran.stderr
-    );
-    // Several such columns are told in one line.
-    let run = |value: Value, more: Value| json!({"date": "20261101-120000", "output_throughput": 1.0, "run_number": 0, "level": value, "more": more});
-    scratch.write("one/SERVE--level=3/run=0.json", &run(json!(3), json!("x")).to_string());
-    scratch.write("two/SERVE--level=auto/run=0.json", &run(json!("auto"), json!(1)).to_string());
-    let ran = scratch.ok(&["query", "one", "two", "SELECT level FROM runs ORDER BY level"]);
-    assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
-    assert!(ran.stderr.contains("columns `level`, `more` of runs hold numbers"), "{}", ran.stderr);
-    // Whole and broken numbers meet as numbers, without a word.
-    scratch.write("one/SERVE--level=3/run=0.json", &run(json!(3), json!(2)).to_string());
-    scratch.write("two/SERVE--level=auto/run=0.json", &run(json!(0.5), json!(1)).to_string());
-    let ran = scratch.ok(&["query", "one", "two", "SELECT sum(level) AS sum FROM runs"]);
-    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("sum\n3.5\n", ""));
+    for (sweep, level) in [
+        ("a", json!(4096)),
+        ("a", json!(16384)),
+        ("a", json!(8192)),
+        ("b", json!("auto")),
+        ("c", json!(0.5)),
+        ("d", Value::Null),
+    ] {
+        let name = level.as_str().map_or_else(|| level.to_string().replace("null", "None"), str::to_owned);
+        scratch.write(&format!("lake/{sweep}/SERVE--level={name}/run=0.json"), &run(level).to_string());
+    }
+    let rows =
+        |sql: &str| -> Vec<Value> { scratch.query("lake", sql).into_iter().map(|row| row["level"].clone()).collect() };
+    let cases = [
+        ("SELECT level FROM runs WHERE level <= 8192 ORDER BY level", json!([0.5, 4096, 8192])),
+        ("SELECT level FROM runs WHERE level > 4096 ORDER BY level DESC", json!([16384, 8192])),
+        ("SELECT level FROM runs WHERE level = 'auto'", json!(["auto"])),
+        ("SELECT level FROM runs WHERE level LIKE 'a%'", json!(["auto"])),
+        ("SELECT level FROM runs WHERE level IN (4096, 'auto') ORDER BY level", json!([4096, "auto"])),
+        ("SELECT level FROM runs WHERE level BETWEEN 1 AND 9000 ORDER BY level", json!([4096, 8192])),
+        ("SELECT level FROM runs ORDER BY level", json!([0.5, 4096, 8192, 16384, "auto", null])),
+        ("SELECT level FROM runs GROUP BY level ORDER BY level", json!([0.5, 4096, 8192, 16384, "auto", null])),
+        ("SELECT max(level) AS level FROM runs", json!([16384])),
+        ("SELECT min(level) AS level FROM runs WHERE sweep = 'b'", json!(["auto"])),
+        ("SELECT sum(level) AS level FROM runs", json!([28672.5])),
+        ("SELECT level / 2 + 1 AS level FROM runs WHERE level = 4096", json!([2049.0])),
+        ("SELECT CAST(level AS BIGINT) AS level FROM runs WHERE level > 5000 ORDER BY 1", json!([8192, 16384])),
+        (
+            "SELECT one.level FROM runs AS one JOIN runs AS other ON one.level = other.level ORDER BY 1",
+            json!([0.5, 4096, 8192, 16384, "auto"]),
+        ),
+        ("SELECT one.level FROM runs AS one JOIN (VALUES (4096), (7)) AS t(x) ON one.level = t.x", json!([4096])),
+        ("SELECT level FROM runs WHERE level IN (SELECT x FROM (VALUES (8192.0)) AS t(x))", json!([8192])),
+        (
+            "WITH t AS (SELECT level AS l FROM runs) SELECT avg(l) AS level FROM t WHERE l > 1",
+            json!([9557.333333333334]),
+        ),
+        (
+            "SELECT level FROM (SELECT level, row_number() OVER (ORDER BY level DESC NULLS LAST) AS place FROM runs) WHERE place = 1",
+            json!([16384]),
+        ),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(Value::from(rows(sql)), expected, "{sql}");
+    }
+    let ran = scratch.ok(&["query", "lake", "--filter-by", "level<=8192", "--metrics", "count(level)"]);
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("n,count(level)\n3,3\n", ""));
+    scratch.ok(&["plot", "lake", "--var-x", "level", "--var-y", "output_throughput", "--curve-by", "sweep"]);
+    let tables =
+        scratch.query("lake", "SELECT data_type FROM columns WHERE table_name = 'runs' AND column_name = 'level'");
+    assert_eq!(tables, [json!({"data_type": "DOUBLE or VARCHAR"})]);
 }
 
 #[test]
@@ -312,11 +342,12 @@ fn a_parameter_with_a_name_of_ours_stands_beside_it() {
     let scratch = Scratch::new();
     let run = json!({
         "date": "20261101-120000", "output_throughput": 1.0, "run_number": 0, "n": 9, "failed_runs": 8, "sweep": "mine",
-        "pooled_requests": 6,
+        "pooled_requests": 6, "duration": 30, "output_throughput_mean": 7,
     });
-    scratch.write("s/SERVE--n=9/run=0.json", &run.to_string());
-    let rows = scratch.query("s", "SELECT sweep, n, \"param.sweep\" FROM runs");
-    assert_eq!(rows, [json!({"sweep": "s", "n": 9, "param.sweep": "mine"})]);
+    let name = "SERVE--n=9-failed_runs=8-sweep=mine-pooled_requests=6-duration=30-output_throughput_mean=7";
+    scratch.write(&format!("s/{name}/run=0.json"), &run.to_string());
+    let rows = scratch.query("s", "SELECT sweep, n, duration, \"param.sweep\", \"param.duration\" FROM runs");
+    assert_eq!(rows, [json!({"sweep": "s", "n": 9, "duration": null, "param.sweep": "mine", "param.duration": 30})]);
     let rows = scratch.query(
         "s",
         "SELECT n, \"param.n\" AS a, failed_runs, \"param.failed_runs\" AS b, \"param.pooled_requests\" AS c FROM combinations",
@@ -371,14 +402,22 @@ fn a_file_that_was_cut_off_is_named_with_what_to_do() {
     let whole = std::fs::read(scratch.path("lake/a/runs.parquet")).unwrap();
     std::fs::write(scratch.path("lake/a/runs.parquet"), &whole[..whole.len() / 2]).unwrap();
     let ran = scratch.run(&["query", "lake", COUNTS]);
+    assert_eq!(ran.code, Some(0));
+    assert!(
+        ran.stderr.contains("left out: ") && ran.stderr.contains("lake/a/runs.parquet: is no whole"),
+        "{}",
+        ran.stderr
+    );
+    let ran = scratch.run(&["query", "lake/a", COUNTS]);
     assert_eq!(ran.code, Some(2));
     assert!(ran.stderr.contains("lake/a/runs.parquet: is no whole Parquet file ("), "{}", ran.stderr);
+    assert_eq!(scratch.run(&["query", "lake", COUNTS, "--strict"]).code, Some(2));
     assert!(ran.stderr.contains("read from the files of single runs"), "{}", ran.stderr);
     // What it says is so: of a sweep that ended, and has its files.
     scratch.ok(&["compact", "lake/interrupted"]);
     std::fs::remove_dir_all(scratch.path("lake/a")).unwrap();
     std::fs::write(scratch.path("lake/interrupted/runs.parquet"), &whole[..whole.len() / 2]).unwrap();
-    assert_eq!(scratch.run(&["query", "lake", COUNTS]).code, Some(2));
+    assert_eq!(scratch.run(&["query", "lake/interrupted", COUNTS]).code, Some(2));
     std::fs::remove_file(scratch.path("lake/interrupted/runs.parquet")).unwrap();
     assert_eq!(scratch.query("lake", COUNTS)[0]["runs"], 12);
     let manifest = scratch.read("lake/interrupted/sweep.json");
