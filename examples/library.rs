@@ -7,11 +7,12 @@ use chrono::{Local, Utc};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use sweeplake::exec::{Interrupter, Reset};
+use sweeplake::exec::{Interrupter, Logs, Reset};
 use sweeplake::params::{Command, ParamSet};
 use sweeplake::plan::{Plan, PlanRequest};
 use sweeplake::query::Lake;
-use sweeplake::record::Environment;
+use sweeplake::record::{Demands, Environment};
+use sweeplake::redact::Redactor;
 use sweeplake::store::{Manifest, SweepWriter};
 use sweeplake::sweep::{Event, Observer, Options, Repeats, run};
 
@@ -37,6 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let bench_cmd = Command::parse("bench", &bench)?;
     let set =
         |value: serde_json::Value| ParamSet { name: None, params: value.as_object().cloned().unwrap_or_default() };
+    let redactor = Redactor::of_environment();
     let plan = Plan::new(&PlanRequest {
         serve_cmd: serve_cmd.clone(),
         bench_cmd: bench_cmd.clone(),
@@ -45,8 +47,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         link_vars: Vec::new(),
         num_runs: 2,
         warmup_num_prompts: 0,
+        redactor: redactor.clone(),
     })?;
-    let manifest = Manifest::new(&serve_cmd, &bench_cmd, Utc::now(), Environment::capture(Some(&serve_cmd)));
+    let manifest = Manifest::new(&serve_cmd, &bench_cmd, &redactor, Utc::now(), Environment::capture(Some(&serve_cmd)));
     let combinations = plan.combinations();
     let mut writer = SweepWriter::create(Path::new(lake), None, Local::now(), manifest, &combinations)?;
     let options = Options {
@@ -57,6 +60,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         continue_on_error: false,
         keeper: PathBuf::from(program),
         percentiles: Vec::new(),
+        demands: Demands::default(),
+        redactor: redactor.clone(),
+        logs: Logs::Redacted,
     };
     let runtime = tokio::runtime::Runtime::new()?;
     let (_interrupter, mut interrupt) = Interrupter::new();

@@ -404,10 +404,9 @@ impl Prepared {
 
     fn manifest(&self) -> Manifest {
         let environment = Environment::capture(Some(&self.serve_cmd));
-        let redacted = |command: &Command| command.redacted(&self.redactor);
         let records = |sets: &[ParamSet]| sets.iter().map(|set| set.redacted(&self.redactor).to_record()).collect();
         Manifest {
-            after_bench_cmd: self.after_bench_cmd.as_ref().map(|command| redacted(command).quoted()),
+            after_bench_cmd: self.after_bench_cmd.as_ref().map(|command| command.redacted(&self.redactor).quoted()),
             link_vars: self.arguments.link_vars.clone(),
             kind: self.job.kind(),
             num_runs: self.plan.num_runs,
@@ -417,7 +416,7 @@ impl Prepared {
             min_success: self.arguments.keeping.demands().min_success,
             serve_params: records(&self.serve_params),
             bench_params: records(&self.bench_params),
-            ..Manifest::new(&redacted(&self.serve_cmd), &redacted(&self.bench_cmd), Utc::now(), environment)
+            ..Manifest::new(&self.serve_cmd, &self.bench_cmd, &self.redactor, Utc::now(), environment)
         }
     }
 }

@@ -34,7 +34,7 @@ pub fn exec(arguments: Arguments) -> Ended {
     })
 }
 
-crate::typed_row! {
+crate::query::typed_row! {
     struct Apart {
         label: Option<String>,
         n: i64,
@@ -42,7 +42,7 @@ crate::typed_row! {
     }
 }
 
-crate::typed_row! {
+crate::query::typed_row! {
     struct Cautioned {
         label: Option<String>,
         cautions: Option<String>,

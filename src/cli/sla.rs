@@ -72,7 +72,7 @@ pub fn draw(folder: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-crate::typed_row! {
+crate::query::typed_row! {
     struct StoredRun {
         sweep: String,
         serve_name: Option<String>,

@@ -93,7 +93,6 @@ pub fn exec(mut arguments: Arguments) -> Ended {
         return print(&arguments, &plan, &redactor);
     }
     let records = |sets: &[ParamSet]| sets.iter().map(|set| set.redacted(&redactor).to_record()).collect();
-    let shown = command.redacted(&redactor);
     let environment = Environment::capture(Some(&command));
     let manifest = Manifest {
         kind: SweepKind::Startup,
@@ -101,7 +100,7 @@ pub fn exec(mut arguments: Arguments) -> Ended {
         min_success: arguments.keeping.demands().min_success,
         serve_params: records(&serve_params),
         bench_params: records(&startup_params),
-        ..Manifest::new(&shown, &shown, Utc::now(), environment)
+        ..Manifest::new(&command, &command, &redactor, Utc::now(), environment)
     };
     let combinations: Vec<Combination> = plan.iter().map(|bench| bench.combination.clone()).collect();
     let (lake, name) = (&arguments.output_dir, arguments.experiment_name.as_deref());

@@ -25,7 +25,7 @@ pub struct Followed {
     pub changes: Vec<ChangePoint>,
 }
 
-crate::typed_row! {
+crate::query::typed_row! {
     struct Run {
         sweep: String,
         combination: String,

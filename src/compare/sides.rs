@@ -88,7 +88,7 @@ const RUN_FACTS: [&str; 3] = ["gpu_count", "num_prompts", "model_id"];
 const UNLIKE: [&str; 2] = ["gpu_count", DATASET];
 const DATASET: &str = "dataset";
 
-crate::typed_row! {
+crate::query::typed_row! {
     struct RunOfSide {
         key: String,
         serve: Option<String>,

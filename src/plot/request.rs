@@ -407,7 +407,7 @@ fn variable_column(index: usize) -> String {
     format!("v{index}")
 }
 
-crate::typed_row! {
+crate::query::typed_row! {
     struct Placed {
         series: String,
         x: f64,
@@ -465,7 +465,7 @@ fn left_out_caption(degraded: usize) -> Option<String> {
     (degraded > 0).then(|| format!("{degraded} run(s) in which too many requests failed left out."))
 }
 
-crate::typed_row! {
+crate::query::typed_row! {
     struct Drawn {
         k: String,
         x: Option<f64>,

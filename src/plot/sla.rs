@@ -91,7 +91,7 @@ pub async fn sla_charts(lake: &Lake) -> Result<Vec<SlaChart>, PlotError> {
     Ok(charts)
 }
 
-crate::typed_row! {
+crate::query::typed_row! {
     struct Found {
         sweep: String,
         combination: String,
@@ -107,7 +107,7 @@ crate::typed_row! {
     }
 }
 
-crate::typed_row! {
+crate::query::typed_row! {
     struct LevelRow {
         value: Option<f64>,
         margin: Option<f64>,

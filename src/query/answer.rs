@@ -410,7 +410,6 @@ pub fn cell_of<T: FromValue>(query: &'static str, column: &'static str, value: &
 }
 
 /// Declares a struct that is read from rows by the names of its fields.
-#[macro_export]
 macro_rules! typed_row {
     ($(#[$attribute:meta])* $visibility:vis struct $name:ident {
         $($(#[$inner:meta])* $field_visibility:vis $field:ident: $holds:ty),* $(,)?
@@ -439,6 +438,8 @@ macro_rules! typed_row {
         }
     };
 }
+
+pub(crate) use typed_row;
 
 fn values_of(field: &Field, column: &dyn Array) -> Result<Vec<Value>, QueryError> {
     let each = |value: &dyn Fn(usize) -> Value| {

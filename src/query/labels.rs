@@ -29,11 +29,26 @@ pub struct Labels {
     pub of: Table,
 }
 
+impl Labels {
+    fn field(&self) -> Field {
+        let declared = self.of.column(LABEL).map(super::tables::field);
+        declared.unwrap_or_else(|| Field::new(LABEL, DataType::Utf8, true))
+    }
+
+    fn batch(&self, labels: &[[String; 3]]) -> Result<RecordBatch> {
+        let text = |name: &str| Field::new(name, DataType::Utf8, true);
+        let fields = vec![text(OF_SWEEP), text(OF_COMBINATION), self.field()];
+        let columns = (0..fields.len()).map(|index| {
+            Arc::new(labels.iter().map(|row| Some(row[index].as_str())).collect::<StringArray>()) as ArrayRef
+        });
+        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.collect())?)
+    }
+}
+
 #[async_trait]
 impl Added for Labels {
     fn fields(&self) -> Vec<Field> {
-        let declared = self.of.column(LABEL).map(super::tables::field);
-        vec![declared.unwrap_or_else(|| Field::new(LABEL, DataType::Utf8, true))]
+        vec![self.field()]
     }
 
     async fn add_to(&self, plan: LogicalPlan, context: &SessionContext) -> Result<LogicalPlan> {
@@ -59,7 +74,7 @@ impl Added for Labels {
             id: ids[row].clone(),
             sides: [0, 1].map(|side| Side::of(&names[side][row], &params[side][row])),
         });
-        let labels = context.read_batch(batch(&labels(&combinations.collect::<Vec<_>>()))?)?;
+        let labels = context.read_batch(self.batch(&labels(&combinations.collect::<Vec<_>>()))?)?;
         // The labels' own columns have names that no table has.
         let joined = rows.join(labels, JoinType::Left, &["sweep", "combination"], &[OF_SWEEP, OF_COMBINATION], None)?;
         Ok(joined.logical_plan().clone())
@@ -148,15 +163,6 @@ fn varying<'a>(sides: impl Iterator<Item = &'a Side> + Clone) -> BTreeSet<&'a st
         values.any(|value| Some(value) != first)
     };
     keys.into_iter().filter(is_varying).collect()
-}
-
-fn batch(labels: &[[String; 3]]) -> Result<RecordBatch> {
-    let names = [OF_SWEEP, OF_COMBINATION, LABEL];
-    let columns = names.iter().enumerate().map(|(index, _)| {
-        Arc::new(labels.iter().map(|row| Some(row[index].as_str())).collect::<StringArray>()) as ArrayRef
-    });
-    let fields: Vec<Field> = names.iter().map(|name| Field::new(*name, DataType::Utf8, true)).collect();
-    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.collect())?)
 }
 
 #[cfg(test)]

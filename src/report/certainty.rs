@@ -5,7 +5,7 @@ use super::table::percent;
 use crate::metric::caution;
 use crate::query::{Lake, shipped};
 
-crate::typed_row! {
+crate::query::typed_row! {
     struct Certainty {
         combinations: i64,
         least_runs: Option<i64>,
@@ -20,7 +20,7 @@ crate::typed_row! {
     }
 }
 
-crate::typed_row! {
+crate::query::typed_row! {
     struct Apart {
         sweep: String,
         label: Option<String>,
@@ -50,7 +50,7 @@ pub async fn certainty(lake: &Lake) -> Result<Vec<String>, ReportError> {
 /// More cautions than these nobody reads; all are in the column.
 const MOST_CAUTIONS: usize = 8;
 
-crate::typed_row! {
+crate::query::typed_row! {
     struct Cautioned {
         caution: String,
         runs: i64,

@@ -198,7 +198,7 @@ fn place_list(figure: &Figure, size: Size) -> String {
 /// Points of a chart that the page carries as numbers; its SQL gives all of them.
 const MOST_ROWS: usize = 1000;
 
-crate::typed_row! {
+crate::query::typed_row! {
     struct Rank {
         combination: String,
         x: f64,

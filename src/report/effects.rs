@@ -54,7 +54,7 @@ pub async fn effects(lake: &Lake) -> Result<Vec<Effects>, ReportError> {
     Ok(effects)
 }
 
-crate::typed_row! {
+crate::query::typed_row! {
     #[derive(PartialEq)]
     struct Effect {
         parameter: String,

@@ -5,7 +5,7 @@ use crate::query::{Lake, QueryError, shipped};
 use crate::store::{Manifest, Sweep, SweepKind};
 use chrono::{DateTime, Local, Utc};
 
-crate::typed_row! {
+crate::query::typed_row! {
     struct Measured {
         sweep: String,
         models: Option<String>,

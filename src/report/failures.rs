@@ -26,7 +26,7 @@ pub async fn failures(lake: &Lake) -> Result<Failures, ReportError> {
     Ok(grouped(&shipped::FAILURES.rows(lake, &[]).await?))
 }
 
-crate::typed_row! {
+crate::query::typed_row! {
     struct FailedRun {
         sweep: String,
         serve: Option<String>,

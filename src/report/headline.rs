@@ -16,7 +16,7 @@ pub struct Headline {
     combination: Option<(String, String)>,
 }
 
-crate::typed_row! {
+crate::query::typed_row! {
     struct Best {
         purpose: String,
         metric: String,

@@ -72,7 +72,7 @@ async fn independent<'a>(lake: &Lake, varied: &'a [Varied]) -> Result<Vec<&'a Va
     Ok(kept)
 }
 
-crate::typed_row! {
+crate::query::typed_row! {
     struct Tile {
         down: Value,
         across: Value,

@@ -24,7 +24,7 @@ struct Page {
     place: String,
 }
 
-crate::typed_row! {
+crate::query::typed_row! {
     struct Found {
         sweep: String,
         folder: Option<String>,

@@ -8,6 +8,7 @@ use super::{StoreError, write_bytes_atomically};
 use crate::params::Command;
 use crate::plan::Level;
 use crate::record::Environment;
+use crate::redact::Redactor;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -119,10 +120,16 @@ impl SweepState {
 impl Manifest {
     /// The manifest of a sweep that is about to start; the writer adds its name and its combinations.
     /// The commands are stored as they are: without secrets.
-    pub fn new(serve_cmd: &Command, bench_cmd: &Command, started_at: DateTime<Utc>, environment: Environment) -> Self {
+    pub fn new(
+        serve_cmd: &Command,
+        bench_cmd: &Command,
+        redactor: &Redactor,
+        started_at: DateTime<Utc>,
+        environment: Environment,
+    ) -> Self {
         Self {
-            serve_cmd: serve_cmd.quoted(),
-            bench_cmd: bench_cmd.quoted(),
+            serve_cmd: serve_cmd.redacted(redactor).quoted(),
+            bench_cmd: bench_cmd.redacted(redactor).quoted(),
             ..Self::without_commands(started_at, environment)
         }
     }

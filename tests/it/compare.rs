@@ -22,8 +22,15 @@ fn sweep(scratch: &Scratch, folder: &str, runs: usize, factor: f64, more: &Value
                 result
             })
             .collect();
-        scratch.write(&format!("{folder}/SERVE--max_num_seqs={seqs}/summary.json"), &Value::from(results).to_string());
+        scratch.write(&format!("{folder}/{}/summary.json", combination(seqs, more)), &Value::from(results).to_string());
     }
+}
+
+/// The folder of a combination, which names the parameters that are numbers.
+fn combination(seqs: u32, more: &Value) -> String {
+    let more = more.as_object().unwrap().iter().filter(|(_, value)| value.is_i64());
+    let pairs: String = more.map(|(key, value)| format!("-{key}={value}")).collect();
+    format!("SERVE--max_num_seqs={seqs}{pairs}")
 }
 
 fn compare(scratch: &Scratch, more: &[&str]) -> Value {
@@ -146,7 +153,7 @@ fn what_is_not_alike_is_refused_or_listed() {
     assert_eq!(ran.code, Some(2));
     assert!(ran.stderr.contains("have no combination in common; --match-on"), "{}", ran.stderr);
 
-    std::fs::remove_dir_all(scratch.path("candidate/SERVE--max_num_seqs=8")).unwrap();
+    std::fs::remove_dir_all(scratch.path("candidate/SERVE--max_num_seqs=8-tensor_parallel_size=2")).unwrap();
     let ran = scratch.ok(&["compare", "base", "candidate", "--match-on", "max_num_seqs", "--force"]);
     assert!(
         ran.stdout.contains("only in the base: max_num_seqs=8") && ran.stdout.contains("3 combination(s) in common"),

@@ -24,7 +24,7 @@ fn a_report_holds_everything_and_needs_nothing() {
         "Performance curves",
         "Every combination",
         "max_num_seqs=8",
-        &sim,
+        sim.trim(),
     ] {
         assert!(html.contains(text), "{text} is not in the report");
     }

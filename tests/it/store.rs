@@ -367,7 +367,8 @@ fn whatever_a_parameter_is_called_it_can_be_drawn_and_reported() {
             "median_ttft_ms": 1.0, "median_tpot_ms": 1.0, "mean_e2el_ms": 5.0, "completed": 200, "run_number": 0,
         });
         names.iter().for_each(|name| run[*name] = json!(index));
-        scratch.write(&format!("s/SERVE--x={index}/run=0.json"), &run.to_string());
+        let pairs: Vec<String> = names.iter().map(|name| format!("{name}={index}")).collect();
+        scratch.write(&format!("s/SERVE--{}/run=0.json", pairs.join("-")), &run.to_string());
     }
     let all = names.join(",");
     scratch.ok(&["plot_pareto", "s", "--label-by", &all, "--group-by", &all]);
@@ -422,7 +423,7 @@ fn a_file_that_was_cut_off_is_named_with_what_to_do() {
     assert_eq!(scratch.query("lake", COUNTS)[0]["runs"], 12);
     let manifest = scratch.read("lake/interrupted/sweep.json");
     scratch.write("lake/interrupted/sweep.json", &manifest[..manifest.len() / 2]);
-    let ran = scratch.run(&["list", "lake"]);
+    let ran = scratch.run(&["list", "lake/interrupted"]);
     assert_eq!(ran.code, Some(2));
     assert!(
         ran.stderr.contains("lake/interrupted/sweep.json: line ") && ran.stderr.contains("put the file right"),

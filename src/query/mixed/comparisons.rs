@@ -38,7 +38,7 @@ fn rewrite_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     }
     let rewritten = match plan {
         LogicalPlan::Sort(sort) => {
-            let expr = sort.expr.into_iter().flat_map(|expr| ordered(expr, &schema)).collect();
+            let expr = ordered(sort.expr, &schema);
             return Ok(Transformed::yes(LogicalPlan::Sort(Sort { expr, ..sort })));
         }
         LogicalPlan::Join(mut join) => {
@@ -135,12 +135,12 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         Expr::AggregateFunction(AggregateFunction { func, mut params })
             if params.order_by.iter().any(|sort| mixed(&sort.expr)) =>
         {
-            params.order_by = params.order_by.into_iter().flat_map(|sort| ordered(sort, schema)).collect();
+            params.order_by = ordered(params.order_by, schema);
             Transformed::yes(Expr::AggregateFunction(AggregateFunction { func, params }))
         }
         Expr::WindowFunction(window) if window.params.order_by.iter().any(|sort| mixed(&sort.expr)) => {
             let WindowFunction { fun, mut params } = *window;
-            params.order_by = params.order_by.into_iter().flat_map(|sort| ordered(sort, schema)).collect();
+            params.order_by = ordered(params.order_by, schema);
             Transformed::yes(Expr::WindowFunction(Box::new(WindowFunction { fun, params })))
         }
         other => Transformed::no(other),
@@ -217,11 +217,16 @@ fn truth(expr: Expr) -> Expr {
     expr.eq(lit("true"))
 }
 
-/// Numbers in their order, then texts in theirs.
-fn ordered(sort: SortExpr, schema: &DFSchema) -> Vec<SortExpr> {
-    if !is_mixed(&sort.expr, schema) {
-        return vec![sort];
+/// Numbers in their order, then texts in theirs. What an order names twice says nothing more.
+fn ordered(order: Vec<SortExpr>, schema: &DFSchema) -> Vec<SortExpr> {
+    let mut ordered: Vec<SortExpr> = Vec::new();
+    for sort in order {
+        let by_number = is_mixed(&sort.expr, schema).then(|| SortExpr { expr: number(sort.expr.clone()), ..sort.clone() });
+        for sort in by_number.into_iter().chain([sort]) {
+            if !ordered.iter().any(|known| known.expr == sort.expr) {
+                ordered.push(sort);
+            }
+        }
     }
-    let by_number = SortExpr { expr: number(sort.expr.clone()), ..sort };
-    vec![by_number, sort]
+    ordered
 }
