@@ -6,6 +6,7 @@ pub mod cli;
 pub mod compare;
 pub mod exec;
 pub mod id;
+pub mod formats;
 pub mod import;
 pub mod load;
 pub mod metric;

@@ -1,15 +1,21 @@
 //! `sweeplake import`: results of other tools become runs of a lake.
 
+use super::lake::Keeping;
 use super::{Ended, Failure};
-use crate::import::{Summary, import};
-use std::path::PathBuf;
+use crate::formats::{Document, NotRead, read_file};
+use crate::import::{Request, Summary, Told, import, result_files_at};
+use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 #[command(
     after_help = "Read are: `vllm bench serve` files (--append-result and --save-detailed too) and folders of `vllm bench sweep`, \
                   SGLang's bench_serving, guidellm's benchmarks.json, AIPerf's profile_export_aiperf.json and GenAI-Perf's \
-                  profile_export_genai_perf.json with the requests beside them. Metrics get vLLM's names and units; what has \
-                  no such name is kept in column `extra`. A run that the lake has is not added again."
+                  profile_export_genai_perf.json with the requests beside them, and InferenceX's rows; packed with gzip, too. Metrics \
+                  get vLLM's names and units; what has no such name is kept in column `extra`. A run that the lake has is not added \
+                  again.\n\n\
+                  Runs are repeats of each other if they have the same parameters. Of a file that does not say which model it \
+                  measured, on which workload and under which load, the runs are kept apart from those of other files, until \
+                  --set, --set-from-path or --repeats-of says more."
 )]
 pub struct Arguments {
     /// Result files, or folders of them.
@@ -18,26 +24,64 @@ pub struct Arguments {
     /// The lake.
     #[arg(long, short, default_value = "results", value_name = "LAKE")]
     output_dir: PathBuf,
+    /// Say what no file says of its runs: gpu_count=16, model_id=…, dataset=…. May be given more than once.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Take parameters from the files' paths, by a regular expression with named groups:
+    /// 'tp(?<tensor_parallel_size>\\d+)_conc(?<max_concurrency>\\d+)'.
+    #[arg(long, value_name = "REGEX")]
+    set_from_path: Option<String>,
+    /// All files measure the same model, workload and load as this one of them, as far as they don't say otherwise.
+    #[arg(long, value_name = "FILE")]
+    repeats_of: Option<PathBuf>,
+    /// Say for each file as what it is read, and why; import nothing.
+    #[arg(long)]
+    explain: bool,
+    #[command(flatten)]
+    keeping: Keeping,
 }
 
 pub fn exec(arguments: Arguments) -> Ended {
-    let summary = import(&arguments.paths, &arguments.output_dir).map_err(Failure::input)?;
+    if arguments.explain {
+        arguments.paths.iter().flat_map(|path| result_files_at(path)).for_each(|path| explain(&path));
+        return Ok(());
+    }
+    let told = Told::parse(&arguments.set, arguments.set_from_path.as_deref(), arguments.repeats_of);
+    let request = Request {
+        paths: &arguments.paths,
+        lake: &arguments.output_dir,
+        told: told.map_err(Failure::input)?,
+        demands: arguments.keeping.demands(),
+    };
+    let summary = import(&request).map_err(Failure::input)?;
     for (sweep, runs) in &summary.sweeps {
         println!("{}: {}", arguments.output_dir.join(sweep).display(), counted(*runs, "run"));
     }
     for (path, reason) in &summary.not_read {
         eprintln!("not read: {}: {reason}", path.display());
     }
-    eprintln!("{}", told(&summary));
+    for (path, note) in &summary.notes {
+        eprintln!("note: {}: {note}", path.display());
+    }
+    for (unknown, files) in &summary.kept_apart {
+        eprintln!(
+            "note: {} not say: {unknown}. Runs of such files are kept apart; --set, --set-from-path or --repeats-of can say more",
+            if *files == 1 { "1 file does".into() } else { format!("{files} files do") }
+        );
+    }
+    eprintln!("{}", told_of(&summary));
     match summary.runs + summary.known {
         0 => Err(Failure::input("there were no runs to import")),
         _ => Ok(()),
     }
 }
 
-fn told(summary: &Summary) -> String {
+fn told_of(summary: &Summary) -> String {
     let parts = [
+        (summary.failed, "of them failed"),
+        (summary.degraded, "of them are degraded: too many of their requests failed"),
         (summary.known, "were there already"),
+        (summary.unmatched, "files whose paths do not match --set-from-path"),
         (summary.companions, "files beside results left out"),
         (summary.not_read.len(), "files not read, or not to their end"),
     ];
@@ -47,4 +91,39 @@ fn told(summary: &Summary) -> String {
 
 fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// What a file is read as, with what speaks for it, and what speaks against the next best.
+fn explain(path: &Path) {
+    let contents = read_file(path);
+    for document in &contents.documents {
+        println!("{}: {}", path.display(), reasons(document));
+    }
+    match contents.not_read {
+        Some(NotRead::Companion) => println!("{}: belongs to a result, and is not read by itself", path.display()),
+        Some(NotRead::Because(reason)) => println!("{}: not read: it {reason}", path.display()),
+        None => {}
+    }
+}
+
+fn reasons(document: &Document) -> String {
+    let best = &document.fits[0];
+    let signs = best.held.len() + best.missing.len();
+    let mut text = format!(
+        "{} ({} of {signs} signs), {}",
+        best.format.name,
+        best.held.len(),
+        counted(document.runs.len(), "run")
+    );
+    for sign in &best.held {
+        text += &format!("\n    yes: {sign}");
+    }
+    for sign in &best.missing {
+        text += &format!("\n    no:  {sign}");
+    }
+    for other in document.fits[1..].iter().filter(|other| !other.held.is_empty()).take(2) {
+        let against: Vec<String> = other.missing.iter().map(ToString::to_string).collect();
+        text += &format!("\n    not {}: not so: {}", other.format.name, against.join("; "));
+    }
+    text
 }

@@ -5,8 +5,8 @@ use super::process::{Group, Output, describe_exit};
 use super::server::Server;
 use super::{Interrupt, Stop};
 use crate::params::Command;
+use crate::formats::{Measured, measured};
 use crate::record::{ErrorKind, Failure, read_result};
-use serde_json::{Map, Value};
 use std::path::Path;
 use std::time::Duration;
 
@@ -26,15 +26,18 @@ pub async fn run_benchmark(
     server: &mut Server,
     keeper: &Keeper,
     interrupt: &mut Interrupt,
-) -> Result<Map<String, Value>, Stop> {
+) -> Result<Measured, Stop> {
     let Benchmark { command, output, result_path, limit } = benchmark;
     tokio::select! {
         biased;
         failure = server.ended("while it was measured") => return Err(failure.into()),
         ended = run_to_end(command, "the benchmark", ErrorKind::BenchmarkFailed, &output, limit, keeper, interrupt) => ended?,
     }
-    read_result(result_path)
-        .map_err(|error| Failure::new(ErrorKind::BadResult, format!("the benchmark left no result: {error}")).into())
+    let left = read_result(result_path).map_err(|error| format!("the benchmark left no result: {error}"));
+    let told = left.and_then(|document| {
+        measured(document, result_path).map_err(|reason| format!("the benchmark's result {reason}"))
+    });
+    told.map_err(|message| Failure::new(ErrorKind::BadResult, message).into())
 }
 
 /// Runs a command to its end; `name` and `kind` say what failed if it ends badly.

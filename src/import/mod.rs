@@ -1,25 +1,33 @@
-//! Results of other tools, brought into a lake under vLLM's names: units and definitions are made one, what has no
-//! vLLM name is kept beside them, and what was brought in once is not brought in again.
+//! Results that other tools measured, brought into a lake: what was brought in once is not brought in again, and runs are repeats of
+//! each other only where that is known.
 
-mod aiperf;
-mod distribution;
-mod genai_perf;
-mod guidellm;
-mod reading;
-mod requests;
-mod sglang;
-mod vllm;
+mod identity;
+mod sources;
+mod told;
 
-pub use reading::{Contents, NotRead, Reading, read_file};
+pub use sources::result_files_at;
+pub use told::{Told, ToldError};
 
+use crate::formats::{Contents, NotRead, Run, read_file};
 use crate::id::text_hash;
 use crate::plan::Combination;
-use crate::record::{Outcome, RunRecord, gpu_count_of};
-use crate::store::{ImportedSweep, StoreError, add_runs, find_sweeps, imported_run_ids, lock_for_import, result_files};
+use crate::record::{Demands, Origin, Outcome, RunRecord, gpu_count_of, own_result};
+use crate::redact::Redactor;
+use crate::store::{ImportedSweep, StoreError, add_runs, imported_run_ids, lock_for_import, params_of_run, vllm_serve};
 use chrono::{DateTime, Utc};
 use rayon::prelude::*;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use sources::{Source, sources};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+
+/// What is to be imported, and what is known of it besides.
+#[derive(Debug)]
+pub struct Request<'a> {
+    pub paths: &'a [PathBuf],
+    pub lake: &'a Path,
+    pub told: Told,
+    pub demands: Demands,
+}
 
 /// What an import did.
 #[derive(Debug, Default)]
@@ -27,113 +35,142 @@ pub struct Summary {
     /// The sweeps that got runs, with how many.
     pub sweeps: Vec<(String, usize)>,
     pub runs: usize,
+    /// Runs that failed, and those in which too many requests did.
+    pub failed: usize,
+    pub degraded: usize,
     /// Runs that the lake had.
     pub known: usize,
     /// Files that belong to others, and tell nothing more.
     pub companions: usize,
     /// Files of which something was not read, and why.
     pub not_read: Vec<(PathBuf, String)>,
+    /// What was read and is not kept, and why.
+    pub notes: Vec<(PathBuf, String)>,
+    /// How many files do not say what tells their runs from others, by what they do not say.
+    pub kept_apart: BTreeMap<String, usize>,
+    /// Files whose paths do not say what they were asked for.
+    pub unmatched: usize,
 }
 
-/// Files that become one sweep.
-struct Source {
-    name: String,
-    origin: PathBuf,
-    files: Vec<PathBuf>,
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Told(#[from] ToldError),
 }
 
 /// Reads whatever results are at the paths, and adds those runs to the lake that it does not have.
-pub fn import(paths: &[PathBuf], lake: &Path) -> Result<Summary, StoreError> {
-    let mut summary = Summary::default();
-    let _lock = lock_for_import(lake)?;
-    let mut known = imported_run_ids(lake)?;
-    for source in sources(paths, lake)? {
-        let read: Vec<_> = source.files.par_iter().map(|path| (path, read_file(path))).collect();
+pub fn import(request: &Request<'_>) -> Result<Summary, ImportError> {
+    let sources = sources(request.paths, request.lake)?;
+    let told = request.told.for_files(&sources)?;
+    let mut summary = Summary { unmatched: told.unmatched(), ..Summary::default() };
+    let _lock = lock_for_import(request.lake)?;
+    let mut known = imported_run_ids(request.lake)?;
+    let redactor = Redactor::of_environment();
+    for source in sources {
+        let read: Vec<(&PathBuf, Contents)> = source.files.par_iter().map(|path| (path, read_file(path))).collect();
         let mut records = Vec::new();
-        for (path, read) in read {
-            records.extend(read.readings.into_iter().map(|reading| record_of(reading, path)));
-            match read.not_read {
-                Some(NotRead::Companion) => summary.companions += 1,
-                Some(NotRead::Because(reason)) => summary.not_read.push((path.clone(), reason)),
-                None => {}
-            }
+        for (path, contents) in read {
+            let file = File { path, source: &source, told: &told, redactor: &redactor, demands: &request.demands };
+            records.extend(file.records(contents, &mut summary));
         }
         let found = records.len();
-        records.retain(|record| known.insert(record.run_id.clone()));
+        records.retain(|record: &RunRecord| known.insert(record.run_id.clone()));
         summary.known += found - records.len();
-        if !records.is_empty() {
-            let sweep = ImportedSweep { name: source.name, origin: source.origin };
-            let name = add_runs(lake, &sweep, number_repeats(records))?;
-            summary.runs += name.1;
-            summary.sweeps.push(name);
+        if records.is_empty() {
+            continue;
         }
+        summary.failed += records.iter().filter(|record| record.failure().is_some()).count();
+        summary.degraded += records.iter().filter(|record| record.is_degraded).count();
+        let sweep = ImportedSweep { name: source.name, origin: source.origin };
+        let name = add_runs(request.lake, &sweep, number_repeats(records))?;
+        summary.runs += name.1;
+        summary.sweeps.push(name);
     }
     Ok(summary)
 }
 
-/// What is at the paths, as the sweeps that it becomes: each folder that `vllm bench sweep` made is one, and all other
-/// files below a path are one together.
-fn sources(paths: &[PathBuf], lake: &Path) -> Result<Vec<Source>, StoreError> {
-    let mut sources = Vec::new();
-    let mut single: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
-    let absolute = |path: &Path| path.canonicalize().map_err(|_| StoreError::Missing { path: path.into() });
-    for path in paths {
-        let origin = absolute(path)?;
-        if origin.is_file() {
-            single.entry(origin.parent().unwrap_or(&origin).to_owned()).or_default().push(path.clone());
-            continue;
-        }
-        let mut taken = HashSet::new();
-        for sweep in find_sweeps(std::slice::from_ref(path)).map(|found| found.all().to_vec()).unwrap_or_default() {
-            let folder = absolute(&sweep.folder)?;
-            if sweep.is_own() {
-                taken.insert(folder);
-                continue;
-            }
-            if lake.canonicalize().is_ok_and(|lake| folder.starts_with(lake)) {
-                return Err(StoreError::InLake { path: sweep.folder });
-            }
-            let files = result_files(&sweep.folder);
-            sources.push(Source { name: sweep.name, origin: folder.clone(), files });
-            taken.insert(folder);
-        }
-        let is_taken = |file: &PathBuf| file.ancestors().any(|folder| taken.contains(folder));
-        let files: Vec<PathBuf> =
-            crate::store::json_files(&origin).into_iter().filter(|file| !is_taken(file)).collect();
-        if !files.is_empty() {
-            sources.push(Source { name: name_of(&origin), origin, files });
-        }
-    }
-    sources.extend(single.into_iter().map(|(folder, files)| Source { name: name_of(&folder), origin: folder, files }));
-    Ok(sources)
+/// A file and all that is known of its runs.
+struct File<'a> {
+    path: &'a Path,
+    source: &'a Source,
+    told: &'a told::ForFiles<'a>,
+    redactor: &'a Redactor,
+    demands: &'a Demands,
 }
 
-fn name_of(folder: &Path) -> String {
-    folder.file_name().map_or("imported".into(), |name| name.to_string_lossy().into_owned())
-}
-
-/// A run's identity is what it says: the same file twice, or at two places, is the same run.
-fn record_of(reading: Reading, path: &Path) -> RunRecord {
-    let mut result = reading.result;
-    for (name, value) in reading.serve.params.iter().chain(&reading.bench.params) {
-        result.entry(name).or_insert_with(|| value.clone());
+impl File<'_> {
+    fn records(&self, contents: Contents, summary: &mut Summary) -> Vec<RunRecord> {
+        match contents.not_read {
+            Some(NotRead::Companion) => summary.companions += 1,
+            Some(NotRead::Because(reason)) => summary.not_read.push((self.path.to_owned(), reason)),
+            None => {}
+        }
+        let mut records = Vec::new();
+        let mut unknown = None;
+        for document in contents.documents {
+            let format = document.format();
+            for mut run in document.runs {
+                summary.notes.extend(run.notes.drain(..).map(|note| (self.path.to_owned(), note)));
+                match self.identify(&mut run) {
+                    Ok(apart) => unknown = unknown.or(apart),
+                    Err(reason) => {
+                        summary.not_read.push((self.path.to_owned(), reason));
+                        return Vec::new();
+                    }
+                }
+                let origin = run.origin(format, self.path);
+                records.push(self.record(run, origin));
+            }
+        }
+        if let Some(unknown) = unknown {
+            *summary.kept_apart.entry(unknown).or_default() += 1;
+        }
+        records
     }
-    let run_number = result.get("run_number").and_then(serde_json::Value::as_i64);
-    let mut source = reading.source;
-    source.file = path.display().to_string();
-    RunRecord {
-        sweep: String::new(),
-        run_id: text_hash(&format!("{}\0{}", source.tool, reading.text)),
-        gpu_count: gpu_count_of(None, &result),
-        run_number: run_number.unwrap_or(-1),
-        started_at: reading.started_at.or_else(|| modified(path)),
-        wall_time_s: result.get("duration").and_then(serde_json::Value::as_f64),
-        startup_time_s: None,
-        combination: Combination::new(reading.serve, reading.bench),
-        outcome: Outcome::Completed(result),
-        is_degraded: false,
-        cautions: Vec::new(),
-        source: Some(source),
+
+    /// Makes the run's parameters all that tells it from others. Returns what is not known of it, where that keeps it apart.
+    fn identify(&self, run: &mut Run) -> Result<Option<String>, String> {
+        if self.source.is_sweep {
+            // Its folders tell what its runs are.
+            let found = params_of_run(self.path.parent().unwrap_or(self.path), &run.whole);
+            (run.serve, run.bench) = (found.serve, found.bench);
+            run.result.clone_from(&run.whole);
+            run.cautions.extend(found.caution);
+            self.told.add_to(run, self.path)?;
+            return Ok(None);
+        }
+        self.told.add_to(run, self.path)?;
+        Ok(identity::complete(run, &self.told.place_of(self.path, self.source)))
+    }
+
+    /// A run's identity is what it says: the same file twice, or at two places, is the same run.
+    fn record(&self, run: Run, origin: Origin) -> RunRecord {
+        let run_id = text_hash(&format!("{}\0{}", origin.tool, run.text));
+        let run_number = run.whole.get("run_number").and_then(serde_json::Value::as_i64);
+        let mut values = run.result.clone();
+        for (name, value) in run.serve.params.iter().chain(&run.bench.params) {
+            values.entry(name).or_insert_with(|| value.clone());
+        }
+        let server = self.source.is_sweep.then(vllm_serve);
+        let combination = Combination::new(run.serve.redacted(self.redactor), run.bench.redacted(self.redactor));
+        let result = own_result(run.result, &combination);
+        let record = RunRecord {
+            sweep: String::new(),
+            run_id,
+            gpu_count: gpu_count_of(server.as_ref(), &values),
+            run_number: run_number.unwrap_or(-1),
+            started_at: run.started_at.or_else(|| modified(self.path)),
+            wall_time_s: result.get("duration").and_then(serde_json::Value::as_f64),
+            startup_time_s: None,
+            combination,
+            outcome: Outcome::Completed(result),
+            is_degraded: false,
+            cautions: run.cautions,
+            source: Some(origin),
+        };
+        record.redacted(self.redactor).judged(self.demands)
     }
 }
 

@@ -14,7 +14,7 @@ pub use cell::{Cell, Row, spelled_number};
 pub use environment::{Environment, Gpu, engine_of, total_memory};
 pub use failure::{ErrorKind, Failure};
 pub use gpus::{gpu_count_of, is_one_gpu_by_default};
-pub use origin::{Origin, local_date, local_time, params_of};
+pub use origin::{Origin, local_date, local_time, params_of, time_in_zone_of};
 pub use result::{
     BadResult, LeanResult, parse_result, parse_results, read_result, results_before_error, without_request_numbers,
 };
@@ -22,8 +22,10 @@ pub use row::{Field, REQUEST_ARRAYS, RunRow, TPOTS, USERS, without_requests};
 pub use soundness::{Lookup, Success, absurdities, shortfall, success};
 
 use crate::plan::Combination;
+use crate::redact::Redactor;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// One execution of the benchmark for a combination; a failed one too.
 #[derive(Clone, Debug)]
@@ -130,6 +132,31 @@ impl RunRecord {
             Outcome::Completed(_) if self.is_degraded => Status::Degraded,
             Outcome::Completed(_) => Status::Completed,
         }
+    }
+
+    /// The record without the secrets in what programs told: its result, its failure, and where it came from.
+    pub fn redacted(mut self, redactor: &Redactor) -> Self {
+        let clean = |text: &mut String| {
+            if let Cow::Owned(redacted) = redactor.text(text) {
+                *text = redacted;
+            }
+        };
+        match &mut self.outcome {
+            Outcome::Completed(result) => redactor.clean(result),
+            Outcome::Failed { failure, result } => {
+                redactor.clean(result);
+                clean(&mut failure.message);
+                failure.log_tail.iter_mut().for_each(clean);
+            }
+        }
+        self.cautions.iter_mut().for_each(clean);
+        if let Some(source) = &mut self.source {
+            clean(&mut source.file);
+            for (key, text) in &mut source.extra {
+                *text = redactor.named(key, text).into_owned();
+            }
+        }
+        self
     }
 
     /// The record judged: a run in which nothing succeeded failed, whatever latencies its result tells, and one in which too

@@ -2,7 +2,7 @@
 
 use crate::id::is_same_key;
 use crate::params::{BENCHMARK_NAME, ParamSet};
-use chrono::{DateTime, Local, NaiveDateTime, Utc};
+use chrono::{DateTime, Local, NaiveDateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
 /// The tool and the file that a run was imported from.
@@ -33,6 +33,15 @@ pub fn local_time(text: &str) -> Option<DateTime<Utc>> {
     }
 }
 
+/// A time without a zone, in the zone that makes it the nearest to an instant: zones differ from UTC by whole quarters of an hour.
+pub fn time_in_zone_of(text: &str, instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let Ok(time) = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f") else { return local_time(text) };
+    let quarters = ((time.and_utc() - instant).as_seconds_f64() / QUARTER_S as f64).round() as i64;
+    Some(time.and_utc() - TimeDelta::seconds(quarters * QUARTER_S))
+}
+
+const QUARTER_S: i64 = 15 * 60;
+
 fn local(time: NaiveDateTime) -> Option<DateTime<Utc>> {
     time.and_local_timezone(Local).earliest().map(|time| time.with_timezone(&Utc))
 }
@@ -49,4 +58,26 @@ pub fn params_of(result: &Map<String, Value>) -> ParamSet {
         _ => None,
     };
     ParamSet { name, params }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_tells_the_zone_of_a_time() {
+        let instant = |text: &str| DateTime::parse_from_rfc3339(text).unwrap().with_timezone(&Utc);
+        let cases = [
+            // Tokyo, New York, Kathmandu, UTC; the first request starts some seconds after its run.
+            ("2026-11-26T12:36:23.566388", "2026-11-26T03:36:23.572691Z", "2026-11-26T03:36:23.566388Z"),
+            ("2026-11-25T17:11:00", "2026-11-25T22:11:09Z", "2026-11-25T22:11:00Z"),
+            ("2026-11-26T05:45:00.5", "2026-11-26T00:00:20Z", "2026-11-26T00:00:00.5Z"),
+            ("2026-11-26T05:45:00", "2026-11-26T05:45:30Z", "2026-11-26T05:45:00Z"),
+        ];
+        for (text, first_request, expected) in cases {
+            assert_eq!(time_in_zone_of(text, instant(first_request)), Some(instant(expected)), "{text}");
+        }
+        let told = "2026-11-26T05:45:00+05:45";
+        assert_eq!(time_in_zone_of(told, instant("2026-11-26T09:00:00Z")), Some(instant("2026-11-26T00:00:00Z")));
+    }
 }

@@ -133,27 +133,29 @@ fn run_files(folder: &Path) -> Vec<PathBuf> {
 
 fn record_of(result: Map<String, Value>, place: &Place<'_>, index: usize) -> RunRecord {
     let found = params_of_run(place.path.parent().unwrap_or(place.path), &result);
-    let mut found_result = result;
-    place.redactor.clean(&mut found_result);
-    let vllm = Command::new(["vllm", "serve"]);
-    let gpu_count = gpu_count_of(Some(&vllm), &found_result);
+    let gpu_count = gpu_count_of(Some(&vllm_serve()), &result);
     let combination = Combination::new(found.serve.redacted(place.redactor), found.bench.redacted(place.redactor));
-    let run_number = found_result.get("run_number").and_then(Value::as_i64).unwrap_or(0);
+    let run_number = result.get("run_number").and_then(Value::as_i64).unwrap_or(0);
     let record = RunRecord {
         run_id: text_hash(&format!("{}\0{}\0{index}", place.sweep, place.origin)),
         sweep: place.sweep.to_owned(),
         gpu_count,
         run_number,
-        started_at: found_result.get("date").and_then(Value::as_str).and_then(local_date),
-        wall_time_s: found_result.get("duration").and_then(Value::as_f64),
+        started_at: result.get("date").and_then(Value::as_str).and_then(local_date),
+        wall_time_s: result.get("duration").and_then(Value::as_f64),
         startup_time_s: None,
-        outcome: Outcome::Completed(own_result(found_result, &combination)),
+        outcome: Outcome::Completed(own_result(result, &combination)),
         combination,
         is_degraded: false,
         cautions: found.caution.into_iter().collect(),
         source: None,
     };
-    record.judged(&Demands::default())
+    record.redacted(place.redactor).judged(&Demands::default())
+}
+
+/// What `vllm bench sweep` starts, as far as its folders tell.
+pub fn vllm_serve() -> Command {
+    Command::new(["vllm", "serve"])
 }
 
 /// Where a result lies, and in which sweep.

@@ -63,12 +63,11 @@ pub fn imported_run_ids(lake: &Path) -> Result<HashSet<String>, StoreError> {
     Ok(ids)
 }
 
-/// All JSON files below a folder, in the order of their paths.
-pub fn json_files(folder: &Path) -> Vec<PathBuf> {
+/// All files below a folder, in the order of their paths.
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     let entries = WalkDir::new(folder).sort_by_file_name().into_iter().filter_map(Result::ok);
     // A link that leads nowhere is told of when it is read.
-    let files = entries.filter(|entry| !entry.file_type().is_dir()).map(walkdir::DirEntry::into_path);
-    files.filter(|path| path.extension().is_some_and(|kind| kind == "json" || kind == "jsonl")).collect()
+    entries.filter(|entry| !entry.file_type().is_dir()).map(walkdir::DirEntry::into_path).collect()
 }
 
 /// Adds runs to the sweep of that origin, which is made if it is not there. Returns its name and how many were added.

@@ -17,6 +17,7 @@ pub use workload::{Spacing, Workload};
 use crate::exec::{
     Benchmark, Interrupt, Keeper, Logs, Output, Reset, Server, ServerSpec, Stop, find_program, run_benchmark,
 };
+use crate::formats::Measured;
 use crate::id::run_id;
 use crate::params::{Command, ParamSet};
 use crate::plan::{BenchPlan, Combination, Level, Plan, ServerPlan};
@@ -24,7 +25,6 @@ use crate::record::{Demands, Failure, Outcome, RunRecord, Status, gpu_count_of};
 use crate::redact::Redactor;
 use crate::store::{StoreError, SweepState, SweepWriter, Terms};
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -322,12 +322,12 @@ impl Driver<'_> {
             let number = (0..).find(|number| !is_taken(number)).unwrap_or(0);
             let run = Run { server, bench: &bench_at, number };
             let mut clock = Clock::start();
-            let outcome = match self.run_one(run, &mut is_warm, &mut clock, slot).await? {
-                Ok(result) => Outcome::Completed(result),
-                Err(Stop::Failed(failure)) => failure.into(),
+            let ended = match self.run_one(run, &mut is_warm, &mut clock, slot).await? {
+                Ok(measured) => Ok(measured),
+                Err(Stop::Failed(failure)) => Err(failure),
                 Err(Stop::Interrupted) => return Ok(Err(Stopped::Interrupted)),
             };
-            let record = self.record_of(run, clock, slot, outcome);
+            let record = self.record_of(run, clock, slot, ended);
             self.keep(&record)?;
             made.push(Made::of(&record, level));
             if let Some(failure) = record.failure() {
@@ -348,7 +348,7 @@ impl Driver<'_> {
         is_warm: &mut bool,
         clock: &mut Clock,
         slot: &mut Slot,
-    ) -> Result<Result<Map<String, Value>, Stop>, StoreError> {
+    ) -> Result<Result<Measured, Stop>, StoreError> {
         if self.interrupt.is_set() {
             return Ok(Err(Stop::Interrupted));
         }
@@ -378,10 +378,7 @@ impl Driver<'_> {
         if result.is_ok() {
             server.reset_caches(&self.keeper, self.interrupt).await;
         }
-        Ok(result.map(|mut result| {
-            self.options.redactor.clean(&mut result);
-            result
-        }))
+        Ok(result)
     }
 
     async fn start_server(&mut self, plan: &ServerPlan, slot: &mut Slot) -> Result<Result<(), Stop>, StoreError> {
@@ -445,7 +442,7 @@ impl Driver<'_> {
         combination: &Combination,
         result_path: &Path,
         server: &mut Server,
-    ) -> Result<Map<String, Value>, Stop> {
+    ) -> Result<Measured, Stop> {
         server.check().await?;
         let benchmark = Benchmark {
             command,
@@ -461,9 +458,13 @@ impl Driver<'_> {
         Output { log, show: *show, redactor: redactor.clone(), logs: *logs }
     }
 
-    fn record_of(&self, run: Run<'_>, clock: Clock, slot: &Slot, outcome: Outcome) -> RunRecord {
+    fn record_of(&self, run: Run<'_>, clock: Clock, slot: &Slot, ended: Result<Measured, Failure>) -> RunRecord {
         let combination = run.bench.combination.clone();
         let Clock { started_at, wall_time, .. } = clock;
+        let (outcome, source) = match ended {
+            Ok(measured) => (Outcome::Completed(measured.result), measured.source),
+            Err(failure) => (failure.into(), None),
+        };
         let record = RunRecord {
             sweep: self.writer.name().to_owned(),
             run_id: run_id(self.writer.name(), &combination.id, run.number, started_at.timestamp_micros()),
@@ -476,12 +477,12 @@ impl Driver<'_> {
             },
             gpu_count: gpu_count(run.server, &combination),
             combination,
-            outcome: without_secrets(outcome, &self.options.redactor),
+            outcome,
             is_degraded: false,
             cautions: Vec::new(),
-            source: None,
+            source,
         };
-        record.judged(&self.options.demands)
+        record.redacted(&self.options.redactor).judged(&self.options.demands)
     }
 
     /// Stores a record and tells of it.
@@ -498,22 +499,6 @@ impl Driver<'_> {
 /// A combination as it is, or at a level.
 fn at(bench: &BenchPlan, level: Option<&Level>) -> BenchPlan {
     level.map_or_else(|| bench.clone(), |level| bench.at(level))
-}
-
-/// What is said of a failure, without secrets.
-pub(crate) fn without_secrets(outcome: Outcome, redactor: &Redactor) -> Outcome {
-    match outcome {
-        Outcome::Failed { failure, result } => {
-            let text = |text: &String| redactor.text(text).into_owned();
-            let failure = Failure {
-                message: text(&failure.message),
-                log_tail: failure.log_tail.iter().map(text).collect(),
-                ..failure
-            };
-            Outcome::Failed { failure, result }
-        }
-        completed => completed,
-    }
 }
 
 fn gpu_count(server: &ServerPlan, combination: &Combination) -> Option<f64> {

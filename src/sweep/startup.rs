@@ -1,7 +1,7 @@
 //! Start-up sweeps: a command that measures how an engine starts, under each set of parameters. No server of ours.
 
 use super::event::{Event, Observer};
-use super::{Ended, SweepError, without_secrets};
+use super::{Ended, SweepError};
 use crate::exec::{Interrupt, Keeper, Logs, Output, Stop, run_to_end};
 use crate::id::run_id;
 use crate::params::Command;
@@ -91,10 +91,7 @@ pub async fn run_startups(
             let command = startup_command(&bench.command, &result_path);
             let measured = measure(&command, &output, &result_path, &keeper, interrupt);
             let outcome = match measured.await {
-                Ok(mut result) => {
-                    options.redactor.clean(&mut result);
-                    Outcome::Completed(result)
-                }
+                Ok(result) => Outcome::Completed(result),
                 Err(Stop::Failed(failure)) => failure.into(),
                 Err(Stop::Interrupted) => {
                     ended.state = SweepState::Interrupted;
@@ -110,12 +107,12 @@ pub async fn run_startups(
                 startup_time_s: None,
                 gpu_count: gpu_count(bench),
                 combination: bench.combination.clone(),
-                outcome: without_secrets(outcome, &options.redactor),
+                outcome,
                 is_degraded: false,
                 cautions: Vec::new(),
                 source: None,
             };
-            let record = record.judged(&options.demands);
+            let record = record.redacted(&options.redactor).judged(&options.demands);
             writer.save(&record)?;
             ended.runs += 1;
             observer.event(Event::RunEnded { record: &record });

@@ -1,5 +1,6 @@
 //! Single requests as vLLM tells them: lists of equal length.
 
+use crate::record::TPOTS;
 use serde_json::{Map, Value};
 
 /// One request; `None` for what its tool does not tell.
@@ -10,6 +11,8 @@ pub struct Request {
     pub output_len: Option<i64>,
     pub ttft_s: Option<f64>,
     pub latency_s: Option<f64>,
+    /// Only of tools that tell it themselves.
+    pub tpot_s: Option<f64>,
     pub gaps_s: Option<Vec<f64>>,
     /// Empty for a request that was answered.
     pub error: String,
@@ -28,6 +31,7 @@ pub fn add_requests(requests: &[Request], into: &mut Map<String, Value>) {
     add("output_lens", |request| request.output_len.into());
     add("ttfts", |request| request.ttft_s.into());
     add("latencies", |request| request.latency_s.into());
+    add(TPOTS, |request| request.tpot_s.into());
     add("itls", |request| request.gaps_s.clone().into());
     add("errors", |request| request.error.as_str().into());
 }
