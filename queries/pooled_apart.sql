@@ -1,24 +1,35 @@
--- Combinations whose runs differ by more than repeats do: in their tokens, which repeats of one workload have in common, or in a
--- throughput whose scatter is far above that of the other combinations. What they are the mean of may be two things.
--- Columns: sweep, label, n, total_input_tokens_min, total_input_tokens_max, output_throughput_min, output_throughput_max, why
+-- Combinations whose runs differ by more than repeats do: in their tokens per request, which repeats of one workload have in common, or
+-- in their throughput. What they are the mean of may be two things.
+-- Columns: sweep, label, n, input_tokens_min, input_tokens_max, output_throughput_min, output_throughput_max, why
 WITH spread AS (
     SELECT
-        *,
-        output_throughput_std / nullif(output_throughput_mean, 0) AS scatter
-    FROM combinations
-    WHERE n > 1
+        sweep,
+        combination,
+        label,
+        min(started_at) AS started_at,
+        count(*) AS n,
+        min(total_input_tokens / completed) AS input_tokens_min,
+        max(total_input_tokens / completed) AS input_tokens_max,
+        min(output_throughput) AS output_throughput_min,
+        max(output_throughput) AS output_throughput_max,
+        stddev(output_throughput) / nullif(avg(output_throughput), 0) AS scatter
+    FROM runs
+    WHERE status = 'completed'
+    GROUP BY sweep, combination, label
+    HAVING count(*) > 1
 ),
 usual AS (
-    SELECT sweep, greatest(coalesce(median(scatter), 0), 0.01) AS scatter
+    SELECT sweep, count(*) AS combinations, median(scatter) AS scatter
     FROM spread
     GROUP BY sweep
 )
 SELECT
-    sweep, label, n, total_input_tokens_min, total_input_tokens_max, output_throughput_min, output_throughput_max,
-    CASE WHEN total_input_tokens_max > 1.05 * total_input_tokens_min THEN 'their prompts have other lengths'
-         ELSE 'their throughput differs by more than that of other combinations'' repeats' END AS why
+    sweep, label, n, input_tokens_min, input_tokens_max, output_throughput_min, output_throughput_max,
+    CASE WHEN input_tokens_max > 1.05 * input_tokens_min THEN 'their prompts differ in length'
+         ELSE 'their throughputs differ by more than those of repeats' END AS why
 FROM spread
 JOIN usual USING (sweep)
-WHERE total_input_tokens_max > 1.05 * total_input_tokens_min
-    OR spread.scatter > greatest(10 * usual.scatter, 0.3)
-ORDER BY sweep, started_at, combination
+WHERE input_tokens_max > 1.05 * input_tokens_min
+    OR spread.scatter > 0.25
+    OR (usual.combinations >= 5 AND spread.scatter > greatest(0.05, 10 * usual.scatter))
+ORDER BY sweep, spread.started_at, spread.combination

@@ -340,6 +340,9 @@ impl Comparison {
         let mut notes: Vec<String> =
             self.sides.differences.iter().map(|(name, was, is)| format!("differs: {name}: {was:?} → {is:?}")).collect();
         notes.push(format!("{} combination(s) in common", self.sides.matched.len()));
+        for side in [&self.base, &self.candidate] {
+            notes.extend(side.apart.iter().map(|apart| format!("in {}: {apart}", side.sweep)));
+        }
         let broken = self.broken();
         if !broken.is_empty() {
             notes.push(format!("requests failed in the candidate: {}", shortened(&broken)));

@@ -78,9 +78,9 @@ pub fn exec(arguments: Arguments) -> Ended {
 
 fn told_of(summary: &Summary) -> String {
     let parts = [
-        (summary.failed, "of them failed"),
-        (summary.degraded, "of them are degraded: too many of their requests failed"),
-        (summary.known, "were there already"),
+        (summary.failed, "failed"),
+        (summary.degraded, "degraded, as too many of their requests failed"),
+        (summary.known, "in the lake already"),
         (summary.unmatched, "files whose paths do not match --set-from-path"),
         (summary.companions, "files beside results left out"),
         (summary.not_read.len(), "files not read, or not to their end"),

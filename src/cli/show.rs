@@ -35,14 +35,6 @@ pub fn exec(arguments: Arguments) -> Ended {
 }
 
 crate::query::typed_row! {
-    struct Apart {
-        label: Option<String>,
-        n: i64,
-        why: String,
-    }
-}
-
-crate::query::typed_row! {
     struct Cautioned {
         label: Option<String>,
         cautions: Option<String>,
@@ -51,11 +43,8 @@ crate::query::typed_row! {
 
 /// What is to be said of single combinations.
 fn remarks(lake: &Lake) -> Result<Vec<String>, Failure> {
-    let apart: Vec<Apart> = block_on(shipped::POOLED_APART.rows(lake, &[]))?.map_err(query_failure)?;
-    let apart = apart.into_iter().map(|apart| {
-        let label = apart.label.unwrap_or_default();
-        format!("caution: {label}: its {} runs may be of two things: {}", apart.n, apart.why)
-    });
+    let apart = block_on(lake.pooled_apart())?.map_err(query_failure)?;
+    let apart = apart.into_iter().map(|apart| format!("caution: {apart}"));
     let sql = "SELECT label, array_to_string(cautions, '; ') AS cautions FROM combinations WHERE cautions IS NOT NULL \
                ORDER BY sweep, started_at, combination";
     let answer = block_on(lake.sql(sql))?.map_err(query_failure)?;

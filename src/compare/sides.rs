@@ -3,7 +3,6 @@
 use crate::metric::{Better, Metric, adjusted, percentile_of};
 use crate::params::Command;
 use crate::query::{Columns, Filter, Lake, QueryError, Value, literal, number_of, quoted};
-use crate::words::{label, params_text};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Ordered, Pair, Pooled, pooled as pooled_change};
@@ -26,6 +25,8 @@ pub struct Side {
     combinations: BTreeMap<String, Combination>,
     /// Combinations with a failed run.
     failed: BTreeSet<String>,
+    /// Combinations whose runs may be of two things, and why.
+    pub apart: Vec<String>,
     facts: Vec<(String, String)>,
     /// For each metric which percentile of requests it is, if any.
     percents: Vec<Option<f64>>,
@@ -91,8 +92,7 @@ const DATASET: &str = "dataset";
 crate::query::typed_row! {
     struct RunOfSide {
         key: String,
-        serve: Option<String>,
-        bench: Option<String>,
+        label: Option<String>,
         status: String,
         completed: Option<f64>,
         failed_requests: Option<f64>,
@@ -154,8 +154,7 @@ impl Side {
         });
         let metrics = metrics.collect::<Result<Vec<_>, QueryError>>()?;
         let sql = format!(
-            "SELECT {key} AS key, coalesce(serve_name, serve_params) AS serve, coalesce(bench_name, bench_params) AS bench, \
-             status, completed, failed_requests, tokens_per_user, tokens_per_gpu, {} \
+            "SELECT {key} AS key, label, status, completed, failed_requests, tokens_per_user, tokens_per_gpu, {} \
              FROM runs WHERE status <> 'failed' AND {} ORDER BY started_at, run_number",
             metrics.join(", "),
             filter.to_sql()
@@ -172,8 +171,7 @@ impl Side {
                 cells.push(run.key.clone());
                 cells.len() - 1
             });
-            let halves = [run.serve, run.bench].map(|half| params_text(&half.unwrap_or_default()));
-            let label = if question.match_on.is_empty() { label(&halves) } else { run.key.clone() };
+            let label = if question.match_on.is_empty() { run.label.unwrap_or_default() } else { run.key.clone() };
             let combination = combinations.entry(run.key).or_insert_with(|| Combination {
                 label,
                 values: vec![Vec::new(); metrics.len()],
@@ -197,6 +195,7 @@ impl Side {
             sweep: name_of(lake),
             combinations,
             failed: failed(lake, &key, &filter).await?,
+            apart: lake.pooled_apart().await?.iter().map(ToString::to_string).collect(),
             facts: facts(lake, &columns, &filter).await?,
             percents: percents(question),
             orders,

@@ -112,7 +112,8 @@ fn run(benchmark: &Map<String, Value>, document: &Map<String, Value>) -> Run {
     run.cautions.extend(warnings.map(|warning| format!("guidellm: {}", warning.trim_end_matches('.'))));
     let requests = requests(benchmark);
     // Only all of them are a distribution: with a sample size the file keeps a few.
-    let all = count("total").and_then(|count| count.as_u64()).unwrap_or_default();
+    let ended = ["successful", "errored"].into_iter().filter_map(|kind| count(kind)?.as_u64());
+    let all: u64 = ended.sum();
     match requests.len() as u64 {
         0 => {}
         found if found == all => add_requests(&requests, &mut run.result),
@@ -239,7 +240,8 @@ fn extra(benchmark: &Map<String, Value>, document: &Map<String, Value>) -> Vec<(
     extra
 }
 
-/// The requests that were measured: with warm-up and cool-down windows those that overlap what is between.
+/// The requests that were measured: with warm-up and cool-down windows those that overlap what is between. Those that the end of
+/// the run cut off are in none of its numbers.
 fn requests(benchmark: &Map<String, Value>) -> Vec<Request> {
     let window = number_at(benchmark, "scheduler_metrics.measure_start_time")
         .zip(number_at(benchmark, "scheduler_metrics.measure_end_time"));
@@ -248,7 +250,7 @@ fn requests(benchmark: &Map<String, Value>) -> Vec<Request> {
         window.zip(times).is_none_or(|((from, to), (start, end))| end >= from && start <= to)
     };
     let of = |kind: &str| list_at(benchmark, &format!("requests.{kind}")).filter_map(Value::as_object);
-    let rows = of("successful").chain(of("errored")).chain(of("incomplete")).filter(is_measured);
+    let rows = of("successful").chain(of("errored")).filter(is_measured);
     let mut requests: Vec<Request> = rows.map(request).collect();
     requests.sort_by(|left, right| left.start_s.unwrap_or(f64::MAX).total_cmp(&right.start_s.unwrap_or(f64::MAX)));
     requests

@@ -91,7 +91,8 @@ impl Run {
 /// Settings as a parameter set; those that are not known are left out.
 fn known<'a>(settings: impl IntoIterator<Item = (&'a str, Option<Value>)>) -> ParamSet {
     let known = settings.into_iter().filter_map(|(name, value)| Some((name.to_owned(), plain(value?))));
-    ParamSet { name: None, params: known.filter(|(_, value)| !value.is_null()).collect() }
+    let is_told = |value: &Value| !value.is_null() && value.as_str() != Some("");
+    ParamSet { name: None, params: known.filter(|(_, value)| is_told(value)).collect() }
 }
 
 /// 32.0 tokens are 32: written in two ways they would be two settings.

@@ -65,8 +65,11 @@ fn read(document: &Map<String, Value>, _: &Path) -> Result<Vec<Run>, String> {
     let mut run = Run { whole: document.clone(), ..Run::of(document) };
     run.started_at = document.get("date").and_then(Value::as_str).and_then(local_date);
     run.bench = params_of(document);
-    // With metadata of its name a setting may be anything; `many` prompts are no number that was asked for.
-    run.bench.params.retain(|key, value| key != "num_prompts" || value.is_number());
+    // With metadata of its name a setting may be anything: `many` prompts are no number that was asked for.
+    if let Some(other) = run.bench.params.get("num_prompts").filter(|value| !value.is_number()) {
+        run.extra.push(("num_prompts".into(), other.as_str().map_or_else(|| other.to_string(), str::to_owned)));
+        run.bench.params.shift_remove("num_prompts");
+    }
     run.bench.params.extend(known(RAMP_UP.map(|key| (key, document.get(key).cloned()))).params);
     let metadata = document.iter().filter(|(key, value)| {
         value.is_string() && !OWN_TEXTS.contains(&key.as_str()) && !run.bench.params.contains_key(*key)
@@ -74,7 +77,8 @@ fn read(document: &Map<String, Value>, _: &Path) -> Result<Vec<Run>, String> {
     run.serve = known([("model", document.get("model_id").cloned())]);
     run.serve.params.extend(metadata.map(|(key, value)| (key.clone(), value.clone())));
     let is_setting = |key: &str| run.bench.params.contains_key(key) || (key != "model_id" && run.serve.params.contains_key(key));
-    let result = document.iter().filter(|(key, _)| !is_setting(key));
+    let is_other = |key: &str| run.extra.iter().any(|(other, _)| other == key);
+    let result = document.iter().filter(|(key, _)| !is_setting(key) && !is_other(key));
     run.result = result.map(|(key, value)| (key.clone(), value.clone())).collect();
     Ok(vec![run])
 }

@@ -22,7 +22,7 @@ pub fn complete(run: &mut Run, place: &str) -> Option<String> {
     if !is_workload_known(run) {
         unknown.push("workload");
     }
-    if ["max_concurrency", "request_rate"].iter().all(|key| run.bench.get(key).is_none()) {
+    if ["max_concurrency", "request_rate", "sweep_step"].iter().all(|key| run.bench.get(key).is_none()) {
         unknown.push("load");
     }
     if !unknown.is_empty() {

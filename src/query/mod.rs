@@ -2,6 +2,7 @@
 
 mod aggregates;
 mod answer;
+mod apart;
 mod calls;
 mod columns;
 mod error;

@@ -62,7 +62,8 @@ impl Redactor {
 
     /// The redactor that also knows the values of variables whose names are those of secrets.
     pub fn knowing_environment(self, variables: impl Iterator<Item = (String, String)>) -> Self {
-        self.knowing(variables.filter(|(name, _)| secrecy(name) > Secrecy::None).map(|(_, value)| value))
+        let is_secret = |name: &str, value: &str| secrecy(name) > Secrecy::None && !is_place(name, value);
+        self.knowing(variables.filter(|(name, value)| is_secret(name, value)).map(|(_, value)| value))
     }
 
     /// The redactor that also knows these values.
@@ -238,6 +239,11 @@ impl Redactor {
     fn longest(&self) -> usize {
         self.known.longest
     }
+}
+
+/// Whether a variable says where something is: `PWD` is no password, and `…_AUTH_SOCK` names a socket.
+fn is_place(name: &str, value: &str) -> bool {
+    ["PWD", "OLDPWD"].contains(&name) || (value.starts_with('/') && std::path::Path::new(value).exists())
 }
 
 fn is_worth_searching(value: &str) -> bool {

@@ -20,29 +20,12 @@ crate::query::typed_row! {
     }
 }
 
-crate::query::typed_row! {
-    struct Apart {
-        sweep: String,
-        label: Option<String>,
-        n: i64,
-        why: String,
-    }
-}
-
 pub async fn certainty(lake: &Lake) -> Result<Vec<String>, ReportError> {
     let Some(found) = shipped::CERTAINTY.rows::<Certainty>(lake, &[]).await?.into_iter().next() else {
         return Ok(Vec::new());
     };
     let mut lines = lines(&found);
-    for apart in shipped::POOLED_APART.rows::<Apart>(lake, &[]).await? {
-        lines.push(format!(
-            "The {} runs of {} in {} may be of two things: {}.",
-            apart.n,
-            apart.label.unwrap_or_default(),
-            apart.sweep,
-            apart.why
-        ));
-    }
+    lines.extend(lake.pooled_apart().await?.iter().map(|apart| format!("In {}, {apart}.", apart.sweep)));
     lines.extend(cautions(lake).await?);
     Ok(lines)
 }

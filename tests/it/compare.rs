@@ -26,10 +26,11 @@ fn sweep(scratch: &Scratch, folder: &str, runs: usize, factor: f64, more: &Value
     }
 }
 
-/// The folder of a combination, which names the parameters that are numbers.
+/// The folder of a combination, which names its parameters: numbers and texts.
 fn combination(seqs: u32, more: &Value) -> String {
-    let more = more.as_object().unwrap().iter().filter(|(_, value)| value.is_i64());
-    let pairs: String = more.map(|(key, value)| format!("-{key}={value}")).collect();
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), |text| text.replace('/', "_"));
+    let more = more.as_object().unwrap().iter().filter(|(_, value)| value.is_i64() || value.is_string());
+    let pairs: String = more.map(|(key, value)| format!("-{key}={}", text(value))).collect();
     format!("SERVE--max_num_seqs={seqs}{pairs}")
 }
 
@@ -253,6 +254,10 @@ fn the_page_holds_everything_and_escapes_what_users_type() {
     let hostile = json!({"label": "</script><script>alert(1)</script>"});
     sweep(&scratch, "base", 3, 1.0, &hostile);
     sweep(&scratch, "candidate", 3, 1.2, &hostile);
+    // One combination: all its parameters stand in its label.
+    for (side, seqs) in [("base", 16), ("base", 32), ("base", 64), ("candidate", 16), ("candidate", 32), ("candidate", 64)] {
+        std::fs::remove_dir_all(scratch.path(side).join(combination(seqs, &hostile))).unwrap();
+    }
     scratch.ok(&["compare", "base", "candidate", "--html", "page.html", "--fig", "fronts.png"]);
     let page = scratch.read("page.html");
     assert!(page.contains("candidate against base: worse") && page.contains("data:image/png;base64,"), "{page}");

@@ -40,7 +40,7 @@ fn every_tool_is_read_once() {
     assert_eq!(scratch.query("lake", tools), expected);
     // The same files again, from there and from elsewhere, add nothing.
     let again = scratch.ok(&["import", data("import").to_str().unwrap(), "-o", "lake"]);
-    assert!(again.stderr.contains("0 runs imported; 11 were there already"), "{}", again.stderr);
+    assert!(again.stderr.contains("0 runs imported; 11 in the lake already"), "{}", again.stderr);
     scratch.write("copy/plain.json", &std::fs::read_to_string(data("import/vllm/plain.json")).unwrap());
     scratch.ok(&["import", "copy/plain.json", "-o", "lake"]);
     assert_eq!(scratch.query("lake", tools), expected);
@@ -56,9 +56,9 @@ fn what_comes_later_from_a_folder_joins_its_sweep() {
     scratch.write("bench/out.json", &appended);
     scratch.write("bench/detailed.json", &std::fs::read_to_string(data("import/vllm/errors-detailed.json")).unwrap());
     let ran = scratch.ok(&["import", "bench", "-o", "lake"]);
-    assert!(ran.stderr.contains("2 runs imported; 1 were there already"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("2 runs imported; 1 degraded") && ran.stderr.contains("; 1 in the lake already"), "{}", ran.stderr);
     let rows = scratch.query("lake", "SELECT sweep, kind, runs, combinations FROM sweeps");
-    assert_eq!(rows, [json!({"sweep": "bench", "kind": "import", "runs": 3, "combinations": 2})]);
+    assert_eq!(rows, [json!({"sweep": "bench", "kind": "import", "runs": 3, "combinations": 3})]);
     assert_eq!(
         scratch.query("lake", "SELECT count(*) AS n, count(DISTINCT run_id) AS runs FROM requests")[0]["runs"],
         3
@@ -115,7 +115,7 @@ fn units_and_definitions_become_vllms() {
             ("p95_e2el_ms", 93.62900864944095),
             ("total_token_throughput", 202.73797974383376 + 2.0),
             ("mean_itl_ms", 5.882258592296589),
-            ("num_prompts", 15.0),
+            ("completed", 14.0),
             ("request_rate", 10.0),
         ],
     );
@@ -292,7 +292,7 @@ fn files_that_are_no_results_are_listed_and_stop_nothing() {
     assert!(ran.stderr.contains("1 run imported; 1 files not read, or not to their end"), "{}", ran.stderr);
     scratch.write("growing/out.json", &appended);
     let ran = scratch.ok(&["import", "growing", "-o", "grown"]);
-    assert!(ran.stderr.contains("1 run imported; 1 were there already"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("1 run imported; 1 in the lake already"), "{}", ran.stderr);
     let nothing = scratch.run(&["import", "mixed/cut.json", "-o", "other"]);
     assert_eq!(nothing.code, Some(2));
     assert!(nothing.stderr.contains("there were no runs to import"), "{}", nothing.stderr);
@@ -311,10 +311,10 @@ fn a_server_that_sglang_describes_has_its_gpus_and_a_trace_is_no_rate() {
     assert!(ran.stderr.contains("link.jsonl: No such file"), "{}", ran.stderr);
     let rows = scratch.query(
         "lake",
-        "SELECT model_id, gpu_count, tensor_parallel_size, request_rate, extra['request_rate'] AS told FROM runs WHERE source_tool = 'sglang'",
+        "SELECT model_id, gpu_count, tensor_parallel_size, request_rate FROM runs WHERE source_tool = 'sglang'",
     );
     let expected = json!({
-        "model_id": "qwen", "gpu_count": 8, "tensor_parallel_size": 4, "request_rate": null, "told": "trace",
+        "model_id": "qwen", "gpu_count": 8, "tensor_parallel_size": 4, "request_rate": "trace",
     });
     assert_eq!(rows, [expected]);
     assert_eq!(scratch.query("lake", "SELECT count(*) AS n FROM runs WHERE request_rate = 10")[0]["n"], 1);
@@ -323,4 +323,100 @@ fn a_server_that_sglang_describes_has_its_gpus_and_a_trace_is_no_rate() {
 /// The first line, with the infinite rate that JSON lacks.
 fn parse_first(lines: &str) -> Value {
     serde_json::from_str(&lines.lines().next().unwrap().replace("Infinity", "null")).unwrap()
+}
+
+/// How many combinations the lake's runs are of, and how many runs they have.
+fn combinations(scratch: &Scratch, lake: &str) -> (i64, i64) {
+    let rows = scratch.query(lake, "SELECT count(DISTINCT combination) AS combinations, count(*) AS runs FROM runs");
+    (rows[0]["combinations"].as_i64().unwrap(), rows[0]["runs"].as_i64().unwrap())
+}
+
+#[test]
+fn runs_of_different_files_are_repeats_only_where_that_is_known() {
+    let scratch = Scratch::new();
+    // vLLM's files do not say what was sent: three runs of one load may be of three data sets.
+    let plain: Value = serde_json::from_str(&std::fs::read_to_string(data("import/vllm/plain.json")).unwrap()).unwrap();
+    for (index, throughput) in [2048.0, 746.0, 2040.0].into_iter().enumerate() {
+        let mut run = plain.clone();
+        run["output_throughput"] = json!(throughput);
+        scratch.write(&format!("bench/{index}.json"), &run.to_string());
+    }
+    let ran = scratch.ok(&["import", "bench", "-o", "apart"]);
+    assert!(ran.stderr.contains("3 files do not say: workload. Runs of such files are kept apart"), "{}", ran.stderr);
+    assert_eq!(combinations(&scratch, "apart"), (3, 3));
+    scratch.ok(&["import", "bench", "-o", "said", "--set", "dataset=sharegpt"]);
+    assert_eq!(combinations(&scratch, "said"), (1, 3));
+    scratch.ok(&["import", "bench", "-o", "repeats", "--repeats-of", "bench/0.json"]);
+    assert_eq!(combinations(&scratch, "repeats"), (1, 3));
+    // Repeats do not lie so far apart: that is said wherever they are used.
+    let shown = scratch.ok(&["show", "repeats"]);
+    assert!((shown.stdout + &shown.stderr).contains("differ"), "pooled runs that lie apart");
+    let ran = scratch.run(&["import", "bench", "-o", "never", "--repeats-of", "apart/bench/sweep.json"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("is none of the files that are imported"), "{}", ran.stderr);
+    assert!(!scratch.exists("never"), "nothing was started");
+}
+
+#[test]
+fn files_of_servers_that_only_their_paths_tell_apart_are_not_pooled() {
+    let scratch = Scratch::new();
+    let file = std::fs::read_to_string(data("import/guidellm-2/benchmarks.json")).unwrap();
+    for (folder, start) in [("tp2_conc4", "1.5"), ("tp4_conc4", "1.25")] {
+        let key = "\"scheduler_overhead\"";
+        let copy = file.replacen("\"benchmarks\"", &format!("{key}: {start}, \"benchmarks\""), 1);
+        // Other runs: their numbers differ.
+        scratch.write(&format!("bench/{folder}/benchmarks.json"), &copy.replace("\"duration\"", &format!("\"x\": {start}, \"duration\"")));
+    }
+    scratch.ok(&["import", "bench", "-o", "lake"]);
+    assert_eq!(combinations(&scratch, "lake"), (2, 2));
+    let pattern = r"tp(?<tensor_parallel_size>\d+)_conc(?<max_concurrency>\d+)";
+    scratch.ok(&["import", "bench", "-o", "told", "--set-from-path", pattern, "--set", "gpu_type=h100"]);
+    let rows = scratch.query("told", "SELECT tensor_parallel_size, gpu_count, gpu_type, max_concurrency FROM runs ORDER BY 1");
+    let expected = |size: i64| json!({"tensor_parallel_size": size, "gpu_count": size, "gpu_type": "h100", "max_concurrency": 4});
+    assert_eq!(rows, [expected(2), expected(4)]);
+    // What contradicts the file is not believed, and what matches nothing is an error.
+    let ran = scratch.run(&["import", "bench", "-o", "other", "--set", "max_concurrency=8"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("it says that max_concurrency is 4, and not 8"), "{}", ran.stderr);
+    let ran = scratch.run(&["import", "bench", "-o", "other", "--set-from-path", "pp(?<pp>x)"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("no path of 2 file(s) matches pp(?<pp>x)"), "{}", ran.stderr);
+}
+
+#[test]
+fn numbers_that_metadata_wrote_as_text_are_numbers() {
+    let scratch = Scratch::new();
+    let mut run: Value = serde_json::from_str(&std::fs::read_to_string(data("import/vllm/plain.json")).unwrap()).unwrap();
+    run["num_gpus"] = json!("16");
+    scratch.write("bench/run.json", &run.to_string());
+    scratch.ok(&["import", "bench", "-o", "lake"]);
+    let rows = scratch.query("lake", "SELECT CAST(num_gpus + 1 AS INT) AS more, gpu_count, CAST(round(output_throughput / tokens_per_gpu) AS INT) AS gpus FROM runs");
+    assert_eq!(rows, [json!({"more": 17, "gpu_count": 16, "gpus": 16})]);
+    scratch.ok(&["plot_pareto", "lake", "--gpu-count-var", "num_gpus"]);
+}
+
+#[test]
+fn packed_files_are_read_or_named() {
+    let scratch = Scratch::new();
+    let text = std::fs::read(data("import/vllm/plain.json")).unwrap();
+    std::fs::create_dir_all(scratch.path("bench")).unwrap();
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut packed, &text).unwrap();
+    std::fs::write(scratch.path("bench/run.json.gz"), packed.finish().unwrap()).unwrap();
+    std::fs::write(scratch.path("bench/other.json.zst"), b"\x28\xb5\x2f\xfd").unwrap();
+    let ran = scratch.ok(&["import", "bench", "-o", "lake"]);
+    assert!(ran.stderr.contains("other.json.zst: is compressed (.zst); unpack it"), "{}", ran.stderr);
+    assert_eq!(scratch.query("lake", "SELECT count(*) AS n FROM runs")[0]["n"], 1);
+}
+
+#[test]
+fn secrets_in_what_is_imported_are_not_kept() {
+    let scratch = Scratch::new();
+    let mut run: Value = serde_json::from_str(&std::fs::read_to_string(data("import/vllm/plain.json")).unwrap()).unwrap();
+    run["hf_token"] = json!("a-token-of-mine");
+    run["note"] = json!("see https://me:pass4me@host/ or hf_abcdefghijklmnopqrstuvwxyzabcdefgh");
+    scratch.write("bench/run.json", &run.to_string());
+    scratch.ok(&["import", "bench", "-o", "lake"]);
+    let told = scratch.ok(&["query", "lake", "SELECT * FROM runs", "--format", "json"]).stdout;
+    for secret in ["a-token-of-mine", "pass4me", "hf_abcdefghijklmnop"] {
+        assert!(!told.contains(secret), "{secret} is in {told}");
+    }
+    assert!(told.contains("https://***"), "{told}");
 }

@@ -7,6 +7,7 @@ mod cloud;
 mod compare;
 mod documents;
 mod import;
+mod import_versions;
 mod plot;
 mod query;
 mod report;
