@@ -2,7 +2,6 @@
 
 use super::{ChangePoint, Judge, change_points};
 use crate::query::{Filter, Lake, QueryError, number_of};
-use crate::words::{label, params_text};
 use std::collections::BTreeMap;
 
 /// A metric over the sweeps of a lake.
@@ -29,8 +28,7 @@ crate::query::typed_row! {
     struct Run {
         sweep: String,
         combination: String,
-        serve: Option<String>,
-        bench: Option<String>,
+        label: Option<String>,
         value: f64,
     }
 }
@@ -41,8 +39,7 @@ impl Trends {
         let filter = Filter::parse(filter_by, &columns)?;
         let metric = number_of(columns.find(metric)?.0);
         let sql = format!(
-            "SELECT sweep, combination, coalesce(serve_name, serve_params) AS serve, coalesce(bench_name, bench_params) AS bench, \
-             {metric} AS value FROM runs WHERE status <> 'failed' AND {metric} IS NOT NULL AND {} ORDER BY started_at, run_number",
+            "SELECT sweep, combination, label, {metric} AS value FROM runs WHERE status <> 'failed' AND {metric} IS NOT NULL AND {} ORDER BY started_at, run_number",
             filter.to_sql()
         );
         let runs: Vec<Run> = lake.sql(&sql).await?.typed("trend")?;
@@ -53,9 +50,8 @@ impl Trends {
                 sweeps.push(run.sweep);
                 sweeps.len() - 1
             });
-            let halves = [run.serve, run.bench].map(|half| params_text(&half.unwrap_or_default()));
             let followed = combinations.entry(run.combination).or_insert_with(|| Followed {
-                label: label(&halves),
+                label: run.label.unwrap_or_default(),
                 runs: Vec::new(),
                 changes: Vec::new(),
             });

@@ -2,7 +2,7 @@
 //!
 //! TTFT is the time to the first chunk, ITL the gaps between chunks of all requests pooled, TPOT of a request
 //! (latency − TTFT)/(output tokens − 1), E2EL the time to its last chunk. Throughput is over the wall time of
-//! the whole run. Percentiles and standard deviations are NumPy's.
+//! the whole run. Percentiles and standard deviations are NumPy's. What was not measured is null, where vLLM writes 0.
 
 use super::{Backend, Config, Measured, Measurement};
 use crate::stats::{mean, percentile, population_std};
@@ -52,12 +52,25 @@ pub fn result_json(config: &Config, measured: &Measured, date: DateTime<Local>) 
     put("latencies", json!(seconds(|request| request.latency)));
     put("queue_times", json!(seconds(|request| request.queue_time)));
     put("max_output_tokens_per_s", json!(peak.output_tokens_per_s));
-    put("max_concurrent_requests", peak.concurrent_requests.into());
+    put("max_concurrent_requests", peak.requests_in_a_second.into());
+    put("peak_concurrent_requests", peak.concurrent_requests.into());
+    let in_flight: f64 = ok.iter().map(|request| request.latency.as_secs_f64()).sum();
+    put("mean_concurrent_requests", if ok.is_empty() { Value::Null } else { json!(in_flight / wall_s) });
     put("rtfx", json!(0.0));
-    for metric in &config.percentile_metrics {
+    let asked = config.percentile_metrics.iter().map(String::as_str);
+    let metrics: Vec<&str> = asked.chain(queue_metrics(config)).collect();
+    for metric in metrics {
         put_statistics(&mut put, metric, values_of(metric, &ok), &config.metric_percentiles);
     }
     result
+}
+
+/// Where the client itself may make requests wait, how long they do is part of what their sender sees, if it is open-loop.
+fn queue_metrics(config: &Config) -> Vec<&'static str> {
+    let is_bounded = config.max_concurrency.is_some();
+    let is_open = config.request_rate.is_finite();
+    let queue = is_bounded.then_some("client_queue_time");
+    queue.into_iter().chain((is_bounded && is_open).then_some("e2el_including_client_queue")).collect()
 }
 
 /// The lines that `vllm bench serve` prints at its end.
@@ -74,7 +87,7 @@ pub fn summary_lines(result: &Map<String, Value>) -> Vec<String> {
         ("Request goodput (req/s):", "request_goodput"),
         ("Output token throughput (tok/s):", "output_throughput"),
         ("Peak output token throughput (tok/s):", "max_output_tokens_per_s"),
-        ("Peak concurrent requests:", "max_concurrent_requests"),
+        ("Peak concurrent requests:", "peak_concurrent_requests"),
         ("Total token throughput (tok/s):", "total_token_throughput"),
     ];
     let mut lines = vec![format!("{:=^50}", " Serving Benchmark Result ")];
@@ -138,16 +151,16 @@ fn put_statistics(
     mut values_ms: Vec<f64>,
     percentiles: &[f64],
 ) {
-    if values_ms.is_empty() {
-        // As NumPy's `mean(values or 0)` in vLLM.
-        values_ms.push(0.0);
-    }
     values_ms.sort_by(f64::total_cmp);
-    put(&format!("mean_{metric}_ms"), json!(mean(&values_ms)));
-    put(&format!("median_{metric}_ms"), json!(percentile(&values_ms, 50.0)));
-    put(&format!("std_{metric}_ms"), json!(population_std(&values_ms)));
+    let of = |statistic: &dyn Fn(&[f64]) -> f64| match values_ms.is_empty() {
+        true => Value::Null,
+        false => json!(statistic(&values_ms)),
+    };
+    put(&format!("mean_{metric}_ms"), of(&mean));
+    put(&format!("median_{metric}_ms"), of(&|values| percentile(values, 50.0)));
+    put(&format!("std_{metric}_ms"), of(&population_std));
     for percent in percentiles {
-        put(&format!("p{percent}_{metric}_ms"), json!(percentile(&values_ms, *percent)));
+        put(&format!("p{percent}_{metric}_ms"), of(&|values| percentile(values, *percent)));
     }
 }
 
@@ -156,6 +169,8 @@ fn values_of(metric: &str, ok: &[&Measurement]) -> Vec<f64> {
     match metric {
         "ttft" => ok.iter().map(|request| millis(request.ttft)).collect(),
         "tpot" => ok.iter().filter_map(|request| tpot(request)).map(millis).collect(),
+        "client_queue_time" => ok.iter().map(|request| millis(request.queue_time)).collect(),
+        "e2el_including_client_queue" => ok.iter().map(|request| millis(request.queue_time + request.latency)).collect(),
         "itl" => ok.iter().flat_map(|request| &request.itl).map(|gap| millis(*gap)).collect(),
         _ => ok.iter().map(|request| millis(request.latency)).collect(),
     }
@@ -177,27 +192,33 @@ fn is_good(request: &Measurement, limits: &[(String, f64)]) -> bool {
 }
 
 /// The busiest second and the busiest moment.
+#[derive(Default)]
 struct Peak {
-    output_tokens_per_s: f64,
-    concurrent_requests: usize,
+    /// Nothing of a run that is shorter than the second it is counted in.
+    output_tokens_per_s: Option<f64>,
+    /// As vLLM counts them: all that are in flight at any time of a second, which may be more than at any moment.
+    requests_in_a_second: Option<u32>,
+    concurrent_requests: Option<i64>,
 }
 
 impl Peak {
     fn of(ok: &[&Measurement]) -> Self {
-        let Some(first) = ok.iter().map(|request| request.start).min() else {
-            return Self { output_tokens_per_s: 0.0, concurrent_requests: 0 };
-        };
-        let mut per_second: Vec<u32> = Vec::new();
+        let Some(first) = ok.iter().map(|request| request.start).min() else { return Self::default() };
+        let last = ok.iter().map(|request| request.start + request.latency).max().unwrap_or(first);
+        let mut tokens: Vec<u32> = Vec::new();
+        let mut requests: Vec<u32> = Vec::new();
         let mut changes: Vec<(Duration, i64)> = Vec::with_capacity(2 * ok.len());
         for request in ok {
             let start = request.start - first;
+            let end = start + request.latency;
             // At the same instant one leaves before the next comes: intervals are half open.
-            changes.extend([(start, 1), (start + request.latency, -1)]);
+            changes.extend([(start, 1), (end, -1)]);
+            (start.as_secs()..=end.as_secs()).for_each(|second| count(&mut requests, second));
             let mut time = start + request.ttft;
-            count_token(&mut per_second, time);
+            count(&mut tokens, time.as_secs());
             for gap in &request.itl {
                 time += *gap;
-                count_token(&mut per_second, time);
+                count(&mut tokens, time.as_secs());
             }
         }
         changes.sort();
@@ -205,15 +226,17 @@ impl Peak {
             *running += change;
             Some(*running)
         });
+        let is_long_enough = last - first >= Duration::from_secs(1);
         Self {
-            output_tokens_per_s: f64::from(per_second.iter().copied().max().unwrap_or(0)),
-            concurrent_requests: running.max().unwrap_or(0) as usize,
+            output_tokens_per_s: tokens.iter().max().copied().map(f64::from).filter(|_| is_long_enough),
+            requests_in_a_second: requests.iter().max().copied(),
+            concurrent_requests: running.max(),
         }
     }
 }
 
-fn count_token(per_second: &mut Vec<u32>, time: Duration) {
-    let second = time.as_secs() as usize;
+fn count(per_second: &mut Vec<u32>, second: u64) {
+    let second = second as usize;
     if per_second.len() <= second {
         per_second.resize(second + 1, 0);
     }
@@ -285,17 +308,37 @@ mod tests {
         assert!((get("std_itl_ms") - 8.16496580927726).abs() < 1e-9);
         // Only the first keeps both limits: the third is too late, a single token has no TPOT.
         assert_eq!(get("request_goodput"), 0.5);
-        assert_eq!((get("max_concurrent_requests"), get("max_output_tokens_per_s")), (2.0, 5.0));
+        // Three were in flight in the first second, two at a time.
+        assert_eq!((get("max_concurrent_requests"), get("peak_concurrent_requests")), (3.0, 2.0));
+        assert_eq!(get("max_output_tokens_per_s"), 5.0);
+        assert!((get("mean_concurrent_requests") - 0.33).abs() < 1e-12);
         assert_eq!(result["errors"][3], "boom");
         assert_eq!((&result["gpu"], &result["request_rate"]), (&json!("H100"), &json!("inf")));
         assert!(result.contains_key("p99.9_e2el_ms"));
     }
 
     #[test]
-    fn a_run_without_success_has_zeros_and_no_details_unless_asked() {
+    fn what_was_not_measured_is_null() {
         let failed = Measurement { error: Some("boom".into()), ..Measurement::default() };
         let result = result(vec![failed], false);
-        assert_eq!((result["completed"].as_u64(), result["mean_ttft_ms"].as_f64()), (Some(0), Some(0.0)));
+        assert_eq!(result["completed"], 0);
+        for key in ["mean_ttft_ms", "p50_e2el_ms", "std_tpot_ms", "peak_concurrent_requests", "max_output_tokens_per_s"] {
+            assert_eq!(result.get(key), Some(&Value::Null), "{key}");
+        }
         assert!(!result.contains_key("ttfts") && result.contains_key("latencies"));
+        // Answers of one token have no time per token after the first, and half a second has no busiest second.
+        let short = self::result(vec![request(0, 100, &[]), request(10, 400, &[])], false);
+        assert_eq!((&short["mean_tpot_ms"], &short["max_output_tokens_per_s"]), (&Value::Null, &Value::Null));
+        assert_eq!(short["mean_e2el_ms"], 250.0);
+    }
+
+    #[test]
+    fn waiting_for_the_clients_own_limit_is_told() {
+        let mut waited = request(50, 100, &[]);
+        waited.queue_time = millis(40);
+        let told = result(vec![request(0, 100, &[]), waited], false);
+        assert_eq!((&told["mean_client_queue_time_ms"], &told["p50_client_queue_time_ms"]), (&json!(20.0), &json!(20.0)));
+        // All at once: nothing is late in a closed loop.
+        assert!(!told.contains_key("mean_e2el_including_client_queue_ms"));
     }
 }

@@ -29,7 +29,7 @@ fn sweep(scratch: &Scratch, folder: &str, runs: usize, factor: f64, more: &Value
 /// The folder of a combination, which names its parameters: numbers and texts.
 fn combination(seqs: u32, more: &Value) -> String {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), |text| text.replace('/', "_"));
-    let more = more.as_object().unwrap().iter().filter(|(_, value)| value.is_i64() || value.is_string());
+    let more = more.as_object().unwrap().iter().filter(|(key, value)| *key != "date" && (value.is_i64() || value.is_string()));
     let pairs: String = more.map(|(key, value)| format!("-{key}={}", text(value))).collect();
     format!("SERVE--max_num_seqs={seqs}{pairs}")
 }

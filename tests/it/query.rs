@@ -470,7 +470,7 @@ fn named_queries_give_the_rows_that_are_known() {
     assert_eq!(drift.len(), 4);
     assert!(drift.iter().all(|row| row["since_previous"].is_null() && row["since_first"] == 0.0));
     let met = named("retro_sla", &["condition=ttft_ms <= 5", "share=0.75"]);
-    assert!(met.iter().all(|row| row["bench"].as_str().unwrap().contains("\"max_concurrency\":2")), "{met:?}");
+    assert!(met.iter().all(|row| row["label"].as_str().unwrap().contains("max_concurrency=2")), "{met:?}");
     assert_eq!(met.len(), 2);
     assert_eq!(named("summary", &[]).len(), 4);
     assert_eq!(named("failures", &[]), [] as [Value; 0]);

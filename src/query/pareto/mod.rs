@@ -1,4 +1,5 @@
-//! `pareto(table or query, 'x max', 'y min', …, group => 'model')`: the rows on the frontier, as a table function.
+//! `pareto(table or query, 'x max', 'y min', …, group => 'model')`: the rows on the frontier, as a table function. Rows of failed and
+//! degraded runs and combinations are on none.
 
 mod front;
 mod operator;
@@ -7,9 +8,11 @@ pub use front::Points;
 pub use operator::Planner;
 
 use crate::metric::{Better, Metric};
+use arrow::datatypes::Field;
 use datafusion::common::{DFSchema, Result, plan_datafusion_err, plan_err};
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
-use datafusion::logical_expr::{Expr, Extension, LogicalPlan};
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder};
+use datafusion::prelude::{ident, lit};
 use datafusion::sql::sqlparser::ast::{
     Expr as SqlExpr, FunctionArg, FunctionArgExpr, TableFactor, Value as SqlValue, ValueWithSpan,
 };
@@ -48,7 +51,7 @@ fn plan(args: &[FunctionArg], context: &mut dyn RelationPlannerContext) -> Resul
         return plan_err!("pareto: the first argument must be a table, or a query in parentheses");
     };
     let derived = TableFactor::Derived { lateral: false, subquery: query.clone(), alias: None, sample: None };
-    let input = context.plan(derived)?;
+    let input = sound(context.plan(derived)?)?;
     let schema = input.schema().clone();
     let (mut objectives, mut is_max, mut group) = (Vec::new(), Vec::new(), Vec::new());
     for arg in rest {
@@ -77,6 +80,17 @@ fn plan(args: &[FunctionArg], context: &mut dyn RelationPlannerContext) -> Resul
     }
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(Pareto { input, objectives, is_max, group }) }))
 }
+
+/// What a server measured that did not answer all is on no frontier: where rows tell their status, only the completed are.
+fn sound(input: LogicalPlan) -> Result<LogicalPlan> {
+    let is_ours = |field: &&Arc<Field>| field.name() == STATUS && crate::store::kind_of(field).is_some();
+    match input.schema().fields().iter().any(|field| is_ours(&field)) {
+        true => LogicalPlanBuilder::from(input).filter(ident(STATUS).eq(lit("completed")))?.build(),
+        false => Ok(input),
+    }
+}
+
+const STATUS: &str = "status";
 
 fn text_of<'a>(expr: &'a SqlExpr, arg: &FunctionArg) -> Result<&'a str> {
     match expr {
