@@ -8,4 +8,4 @@ SELECT
     run_number, error_kind, error, exit_code, log_tail
 FROM runs
 WHERE status = 'failed'
-ORDER BY started_at, run_number
+ORDER BY started_at, sweep, label, run_number

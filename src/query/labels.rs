@@ -31,7 +31,7 @@ pub struct Labels {
 
 impl Labels {
     fn field(&self) -> Field {
-        let declared = self.of.column(LABEL).map(super::tables::field);
+        let declared = self.of.column(LABEL).map(|column| super::tables::field(self.of, column));
         declared.unwrap_or_else(|| Field::new(LABEL, DataType::Utf8, true))
     }
 

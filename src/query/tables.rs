@@ -8,7 +8,7 @@ use crate::store::{
     Found, LooseRows, Source, StoreError, Table as Stored, check_version, fit_all, is_metric, is_mixed, kind_of,
     list_of, map_type, open_store, parquet_schema, read_runs, source_of, unite_schemas, version_of,
 };
-use crate::table::{Column, Kind, Table, Type};
+use crate::table::{Column, Kind, Table, Type, is_reserved};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::TableProvider;
@@ -350,11 +350,12 @@ fn in_memory(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Arc<dyn Tabl
 
 /// The columns that a table always has, but for those that are computed when they are asked for.
 fn declared(table: Table) -> Vec<Field> {
-    table.columns().iter().filter(|column| column.name != super::labels::LABEL).map(field).collect()
+    let stored = table.columns().iter().filter(|column| column.name != super::labels::LABEL);
+    stored.map(|column| field(table, column)).collect()
 }
 
 /// A declared column. Only those of `runs` are told apart by kind: elsewhere a name is one thing.
-pub fn field(column: &Column) -> Field {
+pub fn field(table: Table, column: &Column) -> Field {
     let holds = match column.holds {
         Type::Text => DataType::Utf8,
         Type::Integer => DataType::Int64,
@@ -365,7 +366,7 @@ pub fn field(column: &Column) -> Field {
         Type::Texts => list_of(DataType::Utf8),
         Type::Map => map_type(),
     };
-    crate::store::field_of(column.name, holds, Some(column.kind), false)
+    crate::store::field_of(column.name, holds, Some(column.kind).filter(|_| table == Table::Runs), false)
 }
 
 /// The types that columns have in queries: parameters and metrics that are numbers are floats, whatever a file holds, so that no
@@ -393,6 +394,7 @@ pub fn with_shared_names(runs: DataFrame) -> Result<DataFrame, QueryError> {
         .iter()
         .filter(|field| is_metric(kind_of(field)))
         .filter_map(|field| Some((field.name().strip_prefix("result.")?, field.as_ref())))
+        .filter(|(name, _)| !is_reserved(name))
         .collect();
     if measured.is_empty() {
         return Ok(runs);

@@ -7,7 +7,7 @@
 use super::StoreError;
 use super::columns::batch;
 use crate::record::spelled_number;
-use crate::table::{Kind, Table, unit_of};
+use crate::table::{Kind, Table, is_reserved, unit_of};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, new_null_array};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Field, Float64Type, Schema, SchemaRef};
@@ -88,8 +88,9 @@ pub fn unite_schemas<'a>(schemas: impl IntoIterator<Item = &'a Schema>) -> Schem
     let mut index_of: HashMap<(String, bool), usize> = HashMap::new();
     for field in schemas.into_iter().flat_map(|schema| schema.fields()) {
         let is_metric = is_metric(kind_of(field));
-        // `result.NAME` is the same column as a `NAME` that is measured.
-        let plain = field.name().strip_prefix(RESULT).filter(|_| is_metric).unwrap_or(field.name());
+        // `result.NAME` is the same column as a `NAME` that is measured, unless the name is one of ours.
+        let plain = field.name().strip_prefix(RESULT).filter(|name| is_metric && !is_reserved(name));
+        let plain = plain.unwrap_or(field.name());
         match index_of.get(&(plain.to_owned(), is_metric)) {
             Some(&index) => columns[index].add(field),
             None => {

@@ -8,6 +8,7 @@ mod compare;
 mod documents;
 mod import;
 mod import_versions;
+mod one_truth;
 mod plot;
 mod query;
 mod report;
