@@ -27,4 +27,4 @@ SELECT
 FROM sides AS base
 JOIN sides AS candidate USING (combination)
 WHERE base.sweep = '{base}' AND candidate.sweep = '{candidate}'
-ORDER BY abs(candidate.mean_log - base.mean_log) DESC, label
+ORDER BY abs(candidate.mean_log - base.mean_log) DESC, base.label, base.combination

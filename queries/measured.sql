@@ -9,3 +9,4 @@ SELECT
     count(DISTINCT combination) AS combinations
 FROM runs
 GROUP BY sweep
+ORDER BY sweep

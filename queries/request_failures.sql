@@ -24,4 +24,4 @@ SELECT
 FROM runs
 LEFT JOIN failed ON failed.run_id = runs.run_id AND failed.sweep = runs.sweep
 WHERE runs.failed_requests > 0
-ORDER BY runs.success_rate, runs.sweep, runs.started_at, runs.run_number, failed.requests DESC, failed.error_kind
+ORDER BY runs.success_rate, runs.sweep, runs.started_at, runs.label, runs.run_number, failed.requests DESC, failed.error_kind

@@ -129,6 +129,11 @@ fn short(error: &DataFusionError) -> String {
     let text = ["SQL error: ", "Error during planning: ", "External error: "]
         .iter()
         .fold(text, |text, prefix| text.strip_prefix(prefix).unwrap_or(text));
+    if let Some((_, function)) = text.split_once("No function matches the given name and argument types '") {
+        // The engine takes it for a fault of its own, and tells all that it tried.
+        let call = function.split("'. You might").next().unwrap_or(function);
+        return format!("{call}: the function does not take values of this type; CAST them, or ask another column");
+    }
     match text.strip_prefix("ParserError(\"").and_then(|text| text.strip_suffix("\")")) {
         Some(inner) => inner.to_owned(),
         None => text.to_owned(),

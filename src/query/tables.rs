@@ -379,6 +379,10 @@ fn typed(table: Table, schema: &Schema) -> SchemaRef {
             holds if holds.is_integer() && !is_whole && kind_of(field).is_some_and(|kind| kind != Kind::Identity) => {
                 field.as_ref().clone().with_data_type(DataType::Float64)
             }
+            // Texts or truth values here, and numbers elsewhere.
+            DataType::Utf8 | DataType::Boolean if super::mixed::may_be_mixed(field) => {
+                crate::store::field_of(field.name(), DataType::Utf8, kind_of(field), true)
+            }
             _ => field.as_ref().clone(),
         }
     });

@@ -1,13 +1,14 @@
 //! In a plan, where types are known: comparisons of mixed columns with numbers compare numbers, and their order is that of numbers.
 
 use super::super::functions::{as_number, spelled};
-use arrow::datatypes::DataType;
+use crate::table::is_reserved;
+use arrow::datatypes::{DataType, Field};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, ExprSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{AggregateFunction, InList, InSubquery, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{Between, BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, Sort, SortExpr};
+use datafusion::logical_expr::{Between, BinaryExpr, Like, Expr, ExprSchemable, LogicalPlan, Operator, Sort, SortExpr};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::prelude::{cast, lit};
 
@@ -33,7 +34,7 @@ fn rewrite_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     if let LogicalPlan::TableScan(scan) = &plan {
         schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
     }
-    if !has_mixed(&schema) && !plan.expressions().iter().any(refers_outside) {
+    if !has_settings(&schema) && !plan.expressions().iter().any(refers_outside) {
         return Ok(Transformed::no(plan));
     }
     let rewritten = match plan {
@@ -64,8 +65,13 @@ fn rewrite_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     Ok(if is_changed { Transformed::yes(plan) } else { Transformed::no(plan) })
 }
 
-fn has_mixed(schema: &DFSchema) -> bool {
-    schema.fields().iter().any(|field| crate::store::is_mixed(field))
+fn has_settings(schema: &DFSchema) -> bool {
+    schema.fields().iter().any(|field| crate::store::is_mixed(field) || may_be_mixed(field))
+}
+
+/// Whether a column may hold numbers in one sweep and texts in another: all but those that mean the same in every run.
+pub fn may_be_mixed(field: &Field) -> bool {
+    crate::store::kind_of(field).is_some() && !is_reserved(field.name())
 }
 
 fn refers_outside(expr: &Expr) -> bool {
@@ -97,6 +103,13 @@ fn number(expr: Expr) -> Expr {
 fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let mixed = |expr: &Expr| is_mixed(expr, schema);
     Ok(match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right })
+            if is_comparison(op) && is_plain(&left, schema) && !is_alike(&left, &right, schema) =>
+        {
+            let left = as_text(*left, schema)?;
+            let (left, right) = beside(left, *right, is_equality(op), schema)?;
+            Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right))))
+        }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(op) && (mixed(&left) || mixed(&right)) => {
             let (left, right) = compared(*left, op, *right, schema)?;
             Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right))))
@@ -114,9 +127,17 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             let Between { expr, negated, low, high } = between;
             Transformed::yes(Expr::Between(Between::new(Box::new(number(*expr)), negated, low, high)))
         }
-        Expr::InList(InList { expr, list, negated }) if mixed(&expr) => {
+        // A parameter that has only numbers here may have texts elsewhere: a text is not among them, and no error.
+        Expr::InList(InList { expr, list, negated })
+            if mixed(&expr) || (is_plain(&expr, schema) && list.iter().any(|item| !is_alike(&expr, item, schema))) =>
+        {
+            let expr = if mixed(&expr) { expr } else { Box::new(as_text(*expr, schema)?) };
             let list = list.into_iter().map(|item| if mixed(&item) { item } else { spelled_literal(item) }).collect();
             Transformed::yes(Expr::InList(InList { expr, list, negated }))
+        }
+        Expr::Like(like) if is_plain(&like.expr, schema) => {
+            let expr = Box::new(as_text(*like.expr, schema)?);
+            Transformed::yes(Expr::Like(Like { expr, ..like }))
         }
         Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
             let column = subquery.subquery.schema().fields().first().cloned();
@@ -152,10 +173,44 @@ fn is_comparison(op: Operator) -> bool {
     matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
 }
 
+fn is_equality(op: Operator) -> bool {
+    matches!(op, Operator::Eq | Operator::NotEq | Operator::IsDistinctFrom | Operator::IsNotDistinctFrom)
+}
+
+/// Whether an expression is such a column that holds only numbers or only truth values, here.
+fn is_plain(expr: &Expr, schema: &DFSchema) -> bool {
+    let Expr::Column(column) = expr else { return false };
+    let field = schema.field_from_column(column);
+    field.is_ok_and(|field| {
+        may_be_mixed(field) && (field.data_type().is_numeric() || field.data_type() == &DataType::Boolean)
+    })
+}
+
+/// Whether such a column can be compared with a value as it is. What is a number here may be a text elsewhere: a comparison with one is
+/// no error, and has the answer that it has there.
+fn is_alike(column: &Expr, other: &Expr, schema: &DFSchema) -> bool {
+    let (Ok(own), Ok(holds)) = (column.get_type(schema), other.get_type(schema)) else { return true };
+    match text_of(other) {
+        Some(text) => own.is_numeric() && text.parse::<f64>().is_ok(),
+        None => own == DataType::Boolean && holds == DataType::Boolean || own.is_numeric() && !is_bool_literal(other),
+    }
+}
+
+fn is_bool_literal(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(ScalarValue::Boolean(Some(_)), _))
+}
+
+/// Such a column as a mixed one would have it.
+fn as_text(expr: Expr, schema: &DFSchema) -> Result<Expr> {
+    Ok(match expr.get_type(schema)? {
+        DataType::Boolean => cast(expr, DataType::Utf8),
+        _ => spelled().call(vec![cast(expr, DataType::Float64)]),
+    })
+}
+
 /// Both sides of a comparison, as they are compared.
 fn compared(left: Expr, op: Operator, right: Expr, schema: &DFSchema) -> Result<(Expr, Expr)> {
-    let is_equality =
-        matches!(op, Operator::Eq | Operator::NotEq | Operator::IsDistinctFrom | Operator::IsNotDistinctFrom);
+    let is_equality = is_equality(op);
     Ok(match (is_mixed(&left, schema), is_mixed(&right, schema)) {
         (true, true) if is_equality => (left, right),
         (true, true) => (number(left), number(right)),

@@ -8,7 +8,7 @@ mod arguments;
 mod comparisons;
 
 pub use arguments::{number_of, rewrite};
-pub use comparisons::MixedComparisons;
+pub use comparisons::{MixedComparisons, may_be_mixed};
 
 /// The functions by which the two sides of a mixed column are told apart.
 pub const AS_NUMBER: &str = "as_number";
