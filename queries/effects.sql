@@ -42,4 +42,4 @@ SELECT
     exp(level_mean - grand_mean) - 1 AS effect
 FROM levels
 JOIN whole ON whole.parameter = levels.parameter
-ORDER BY share DESC, levels.parameter, TRY_CAST(value AS DOUBLE), value
+ORDER BY round(share, 9) DESC, levels.parameter, TRY_CAST(value AS DOUBLE), value

@@ -6,4 +6,4 @@
 SELECT sweep, label, requests, good_share, request_goodput, output_throughput, n
 FROM goodput(requests, {condition})
 WHERE good_share >= {share} AND status = 'completed'
-ORDER BY request_goodput DESC, sweep, label
+ORDER BY request_goodput DESC, sweep, combination

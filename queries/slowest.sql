@@ -15,5 +15,5 @@ SELECT
 FROM requests
 JOIN runs ON requests.run_id = runs.run_id AND requests.sweep = runs.sweep
 WHERE e2el_ms IS NOT NULL
-ORDER BY e2el_ms DESC, requests.sweep, requests.run_number, request_index
+ORDER BY e2el_ms DESC, requests.sweep, requests.combination, requests.run_number, request_index
 LIMIT {limit}

@@ -5,8 +5,8 @@
 pub mod cli;
 pub mod compare;
 pub mod exec;
-pub mod id;
 pub mod formats;
+pub mod id;
 pub mod import;
 pub mod load;
 pub mod metric;

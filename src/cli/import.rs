@@ -109,12 +109,8 @@ fn explain(path: &Path) {
 fn reasons(document: &Document) -> String {
     let best = &document.fits[0];
     let signs = best.held.len() + best.missing.len();
-    let mut text = format!(
-        "{} ({} of {signs} signs), {}",
-        best.format.name,
-        best.held.len(),
-        counted(document.runs.len(), "run")
-    );
+    let mut text =
+        format!("{} ({} of {signs} signs), {}", best.format.name, best.held.len(), counted(document.runs.len(), "run"));
     for sign in &best.held {
         text += &format!("\n    yes: {sign}");
     }

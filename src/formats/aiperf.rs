@@ -19,7 +19,10 @@ const DEFINITIONS: &[(&str, &str)] = &[
     ("itl", "inter_chunk_latency: gaps between chunks, of all requests together"),
     ("e2el", "request_latency"),
     ("request_goodput", "goodput"),
-    ("tokens_per_user", "output_token_throughput_per_user, where no concurrency was asked for: the mean of 1 / inter_token_latency"),
+    (
+        "tokens_per_user",
+        "output_token_throughput_per_user, where no concurrency was asked for: the mean of 1 / inter_token_latency",
+    ),
 ];
 
 /// From 0.2 on.
@@ -82,7 +85,9 @@ const DURATION: &str = "benchmark_duration";
 /// Whether a file is the copy of a result that AIPerf makes for each phase.
 pub fn is_of_a_phase(path: &Path) -> bool {
     let phases = path.ancestors().find(|folder| folder.file_name().is_some_and(|name| name == PHASES_FOLDER));
-    phases.and_then(Path::parent).is_some_and(|run| run.join(PHASES_FOLDER).join(PHASES).is_file() || run.join(PHASES).is_file())
+    phases
+        .and_then(Path::parent)
+        .is_some_and(|run| run.join(PHASES_FOLDER).join(PHASES).is_file() || run.join(PHASES).is_file())
 }
 
 fn read(document: &Map<String, Value>, path: &Path) -> Result<Vec<Run>, String> {
@@ -126,7 +131,9 @@ fn read(document: &Map<String, Value>, path: &Path) -> Result<Vec<Run>, String> 
     match requests.len() as i64 {
         0 => {}
         count if count == all => add_requests(&requests, &mut run.result),
-        count => run.notes.push(format!("{REQUESTS} tells of {count} requests, the result of {all}: single requests are left out")),
+        count => run
+            .notes
+            .push(format!("{REQUESTS} tells of {count} requests, the result of {all}: single requests are left out")),
     }
     Ok(vec![run])
 }
@@ -136,9 +143,8 @@ fn add_settings(document: &Map<String, Value>, run: &mut Run) {
     let nothing = Map::new();
     let config = document.get("input_config").and_then(Value::as_object).unwrap_or(&nothing);
     let phase = measured_phase(config).unwrap_or(&nothing);
-    let of_load = |key: &str, old: &str| {
-        known_at(phase, key).or_else(|| known_at(config, &format!("loadgen.{old}"))).cloned()
-    };
+    let of_load =
+        |key: &str, old: &str| known_at(phase, key).or_else(|| known_at(config, &format!("loadgen.{old}"))).cloned();
     let of_data = |path: &str, old: &[&str]| {
         let old = || old.iter().find_map(|path| known_at(config, &format!("input.{path}")));
         known_at(config, &format!("datasets.0.{path}")).or_else(old).cloned()
@@ -171,14 +177,19 @@ fn add_settings(document: &Map<String, Value>, run: &mut Run) {
 fn measured_phase(config: &Map<String, Value>) -> Option<&Map<String, Value>> {
     let phases: Vec<&Map<String, Value>> = list_at(config, "phases").filter_map(Value::as_object).collect();
     let of = |is_it: &dyn Fn(&Map<String, Value>) -> bool| phases.iter().copied().find(|phase| is_it(phase));
-    let is_excluded = |phase: &Map<String, Value>| phase.get("exclude_from_results").and_then(Value::as_bool) == Some(true);
+    let is_excluded =
+        |phase: &Map<String, Value>| phase.get("exclude_from_results").and_then(Value::as_bool) == Some(true);
     of(&|phase| text_at(phase, "kind") == Some("profiling"))
         .or_else(|| of(&|phase| text_at(phase, "name") == Some("profiling")))
         .or_else(|| of(&|phase| !is_excluded(phase)))
 }
 
 /// AIPerf writes its client's local time without a zone. The stamps of its requests, which are in UTC, tell the zone.
-fn start_of(document: &Map<String, Value>, metrics: &Map<String, Value>, requests: &[Request]) -> Option<DateTime<Utc>> {
+fn start_of(
+    document: &Map<String, Value>,
+    metrics: &Map<String, Value>,
+    requests: &[Request],
+) -> Option<DateTime<Utc>> {
     let text = text_at(document, "start_time")?;
     let first = requests.iter().filter_map(|request| request.start_s).reduce(f64::min);
     let first = first.or_else(|| Some(number_at(metrics, "min_request_timestamp.avg")? / 1e9));

@@ -6,8 +6,9 @@ use serde_json::{Map, Value};
 pub fn add_latency(metric: Option<&Value>, latency: &str, into: &mut Map<String, Value>) -> Result<(), String> {
     let Some(metric) = metric.and_then(Value::as_object) else { return Ok(()) };
     let unit = metric.get("unit").and_then(Value::as_str).unwrap_or("ms");
-    let factor =
-        1000.0 * seconds_in(unit).ok_or_else(|| format!("{latency} is in {unit:?}, which is no unit of time that is known"))?;
+    let factor = 1000.0
+        * seconds_in(unit)
+            .ok_or_else(|| format!("{latency} is in {unit:?}, which is no unit of time that is known"))?;
     for (key, value) in metric {
         let statistic = match key.as_str() {
             "avg" => "mean",

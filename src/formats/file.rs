@@ -58,7 +58,8 @@ const PACKED: [&str; 6] = [".zst", ".bz2", ".xz", ".zip", ".tar.gz", ".tgz"];
 /// Whether a file's name says that it may hold results: they are read, or named where they can't be.
 pub fn is_result_file(path: &Path) -> bool {
     let name = name_of(path);
-    READ.iter().any(|end| name.ends_with(end)) || packed(&name).is_some_and(|end| name.contains(".json") || end == ".zip")
+    READ.iter().any(|end| name.ends_with(end))
+        || packed(&name).is_some_and(|end| name.contains(".json") || end == ".zip")
 }
 
 /// Reads the runs of a file, whichever tool wrote it. What is no run in it, or is cut off, does not stop the rest.
@@ -141,9 +142,12 @@ fn unknown(document: &Map<String, Value>, fits: &[Fit]) -> String {
     let keys = keys.join(", ");
     match nearest {
         Some(fit) => {
-            let lacking: Vec<String> =
-                fit.lacking().map(|sign| format!("not so: {sign}")).collect();
-            format!("is no result of a known benchmark (its keys: {keys}, …); nearest is {}: {}", fit.format.name, lacking.join("; "))
+            let lacking: Vec<String> = fit.lacking().map(|sign| format!("not so: {sign}")).collect();
+            format!(
+                "is no result of a known benchmark (its keys: {keys}, …); nearest is {}: {}",
+                fit.format.name,
+                lacking.join("; ")
+            )
         }
         None => format!("is no result of a known benchmark (its keys: {keys}, …)"),
     }

@@ -127,8 +127,7 @@ fn read(
         run.put(key, number_at(document, &format!("{name}.avg")));
     }
     run.put("model_id", run.serve.get("model").cloned());
-    let is_mapped =
-        |key: &str| key == "request_count" || LATENCIES.iter().chain(&RATES).any(|(name, _)| *name == key);
+    let is_mapped = |key: &str| key == "request_count" || LATENCIES.iter().chain(&RATES).any(|(name, _)| *name == key);
     for (key, value) in document.iter().filter(|(key, _)| !is_mapped(key)) {
         flatten(value, key, &mut run.extra);
     }

@@ -12,7 +12,10 @@ use std::path::Path;
 const TOOL: &str = "guidellm";
 
 const DEFINITIONS: &[(&str, &str)] = &[
-    ("ttft", "time_to_first_token_ms of successful requests; percentiles and median are values of the sample (nearest rank)"),
+    (
+        "ttft",
+        "time_to_first_token_ms of successful requests; percentiles and median are values of the sample (nearest rank)",
+    ),
     (
         "tpot",
         "inter_token_latency_ms: (last token - first token) / (tokens - 1) of successful requests; from 0.4 on weighted by tokens",
@@ -28,10 +31,7 @@ const DEFINITIONS: &[(&str, &str)] = &[
 pub const FORMAT: Format = Format {
     tool: TOOL,
     name: "guidellm",
-    needs: &[
-        Has("benchmarks", List),
-        Any(&[("benchmarks.0.config.strategy", Object), ("metadata.version", Number)]),
-    ],
+    needs: &[Has("benchmarks", List), Any(&[("benchmarks.0.config.strategy", Object), ("metadata.version", Number)])],
     tells: &[Has("benchmarks.0.scheduler_metrics", Object), Any(&[("args", Object), ("config", Object)])],
     definitions: DEFINITIONS,
     read,
@@ -117,7 +117,9 @@ fn run(benchmark: &Map<String, Value>, document: &Map<String, Value>) -> Run {
     match requests.len() as u64 {
         0 => {}
         found if found == all => add_requests(&requests, &mut run.result),
-        found => run.notes.push(format!("the file holds {found} of {all} measured requests: single requests are left out")),
+        found => {
+            run.notes.push(format!("the file holds {found} of {all} measured requests: single requests are left out"))
+        }
     }
     run
 }
@@ -129,7 +131,8 @@ fn add_load(benchmark: &Map<String, Value>, document: &Map<String, Value>, run: 
     let kind = strategy("type_");
     let kind = kind.as_ref().and_then(Value::as_str).unwrap_or_default();
     let profile = of(["config.profile.type_", "args.profile.type_"]);
-    let of_command = || known_at(document, "args.profile").or_else(|| known_at(document, "config.spec.profile.kind")).cloned();
+    let of_command =
+        || known_at(document, "args.profile").or_else(|| known_at(document, "config.spec.profile.kind")).cloned();
     let is_sweep = profile.or_else(of_command).is_some_and(|profile| profile == "sweep");
     let rate = strategy("rate");
     if is_sweep {
@@ -146,9 +149,8 @@ fn add_load(benchmark: &Map<String, Value>, document: &Map<String, Value>, run: 
     let streams = if kind == "synchronous" { Some(1.into()) } else { strategy("streams") };
     let number = of(["config.constraints.max_requests.max_num", "args.max_number"])
         .or_else(|| constraint(benchmark, "max_requests", "count"));
-    let seconds = of(["config.constraints.max_seconds.max_duration", "args.max_duration"]).or_else(|| {
-        ["max_duration", "max_seconds"].iter().find_map(|name| constraint(benchmark, name, "seconds"))
-    });
+    let seconds = of(["config.constraints.max_seconds.max_duration", "args.max_duration"])
+        .or_else(|| ["max_duration", "max_seconds"].iter().find_map(|name| constraint(benchmark, name, "seconds")));
     let bounds = known([("max_concurrency", streams), ("num_prompts", number), ("max_seconds", seconds)]);
     run.bench.params.extend(bounds.params);
 }

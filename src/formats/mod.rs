@@ -16,7 +16,7 @@ mod vllm;
 
 pub use file::{Contents, Document, NotRead, is_result_file, read_file};
 pub use of_run::{Measured, measured};
-pub use recognize::{Fit, Sign, fits, recognize};
+pub use recognize::{FORMATS, Fit, Sign, fits, recognize};
 
 use crate::params::ParamSet;
 use crate::record::Origin;

@@ -19,7 +19,11 @@ pub fn measured(document: Map<String, Value>, path: &Path) -> Result<Measured, S
     if let Some(fit) = recognize(&document).filter(|fit| fit.format.tool != super::vllm::TOOL) {
         let mut runs = (fit.format.read)(&document, path)?;
         let (Some(mut run), true) = (runs.pop(), runs.is_empty()) else {
-            return Err(format!("is of {} and holds {} runs; a sweep's benchmark measures one", fit.format.name, runs.len() + 1));
+            return Err(format!(
+                "is of {} and holds {} runs; a sweep's benchmark measures one",
+                fit.format.name,
+                runs.len() + 1
+            ));
         };
         let source = run.origin(fit.format, path);
         // What the tool was asked for is told by the sweep; its own word is kept where the sweep has none.
@@ -28,10 +32,14 @@ pub fn measured(document: Map<String, Value>, path: &Path) -> Result<Measured, S
         }
         return Ok(Measured { result: run.result, source: Some(source) });
     }
-    let has_metric = document.iter().any(|(key, value)| value.is_number() && Metric::of(key.trim_end_matches(':')).is_some());
+    let has_metric =
+        document.iter().any(|(key, value)| value.is_number() && Metric::of(key.trim_end_matches(':')).is_some());
     if has_metric {
         return Ok(Measured { result: document, source: None });
     }
     let keys: Vec<&str> = document.keys().take(4).map(String::as_str).collect();
-    Err(format!("holds no metric that is known (its keys: {}); see docs/importing.md for the results that are read", keys.join(", ")))
+    Err(format!(
+        "holds no metric that is known (its keys: {}); see docs/importing.md for the results that are read",
+        keys.join(", ")
+    ))
 }

@@ -1,8 +1,8 @@
 //! Which tool wrote a document: every format is asked for its signs, and the one that fits best is it.
 
+use super::Format;
 use super::document::at;
 use super::{aiperf, genai_perf, guidellm, inferencex, sglang, vllm};
-use super::Format;
 use serde_json::{Map, Value};
 use std::fmt;
 

@@ -68,7 +68,8 @@ fn read(document: &Map<String, Value>, _: &Path) -> Result<Vec<Run>, String> {
         }
     }
     if document.contains_key("errors") {
-        let failed = list_at(document, "errors").filter(|error| error.as_str().is_some_and(|text| !text.is_empty())).count();
+        let failed =
+            list_at(document, "errors").filter(|error| error.as_str().is_some_and(|text| !text.is_empty())).count();
         run.put("failed", Some(failed));
     }
     let of_server = |key: &str| known_at(document, &format!("server_info.{key}")).cloned();

@@ -76,7 +76,8 @@ fn read(document: &Map<String, Value>, _: &Path) -> Result<Vec<Run>, String> {
     });
     run.serve = known([("model", document.get("model_id").cloned())]);
     run.serve.params.extend(metadata.map(|(key, value)| (key.clone(), value.clone())));
-    let is_setting = |key: &str| run.bench.params.contains_key(key) || (key != "model_id" && run.serve.params.contains_key(key));
+    let is_setting =
+        |key: &str| run.bench.params.contains_key(key) || (key != "model_id" && run.serve.params.contains_key(key));
     let is_other = |key: &str| run.extra.iter().any(|(other, _)| other == key);
     let result = document.iter().filter(|(key, _)| !is_setting(key) && !is_other(key));
     run.result = result.map(|(key, value)| (key.clone(), value.clone())).collect();

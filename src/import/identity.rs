@@ -10,8 +10,9 @@ use std::sync::LazyLock;
 const PATH: &str = "path";
 
 /// Sizes of a server in the names of files and folders.
-static SIZES_IN_PATHS: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?i)(?:^|[^a-z])((?:tp|pp|dp|ep|gpus?|tensor_parallel_size)[-_=]?\d+|\d+gpus?)(?:[^a-z0-9]|$)").ok());
+static SIZES_IN_PATHS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?i)(?:^|[^a-z])((?:tp|pp|dp|ep|gpus?|tensor_parallel_size)[-_=]?\d+|\d+gpus?)(?:[^a-z0-9]|$)").ok()
+});
 
 /// Adds the file's path to a run's parameters where they alone don't make it a repeat of what has the same. Returns what is not known.
 pub fn complete(run: &mut Run, place: &str) -> Option<String> {
@@ -46,7 +47,16 @@ fn is_workload_known(run: &Run) -> bool {
 }
 
 fn is_size_known(run: &Run) -> bool {
-    let sizes = ["tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "tp", "pp", "dp", "gpu_count", "num_gpus"];
+    let sizes = [
+        "tensor_parallel_size",
+        "pipeline_parallel_size",
+        "data_parallel_size",
+        "tp",
+        "pp",
+        "dp",
+        "gpu_count",
+        "num_gpus",
+    ];
     sizes.iter().any(|key| run.serve.get(key).is_some())
 }
 

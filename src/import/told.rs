@@ -25,9 +25,7 @@ pub enum ToldError {
     Twice { key: String },
     #[error("--set-from-path: {reason}")]
     BadPattern { reason: String },
-    #[error(
-        "--set-from-path: the pattern names nothing; give groups names: (?<tensor_parallel_size>\\d+)"
-    )]
+    #[error("--set-from-path: the pattern names nothing; give groups names: (?<tensor_parallel_size>\\d+)")]
     NoGroups,
     #[error("--set-from-path: no path of {files} file(s) matches {pattern}; the first is {first}")]
     NoMatch { pattern: String, files: usize, first: String },
@@ -151,7 +149,9 @@ fn add(run: &mut Run, key: &str, value: Value) -> Result<(), String> {
 fn is_of_load(key: &str) -> bool {
     let name = crate::id::column_name(key);
     let declared = Table::Runs.column(&name).is_some_and(|column| column.kind == Kind::BenchParameter);
-    declared || OF_LOAD.contains(&name.as_str()) || BEGINNINGS_OF_LOAD.iter().any(|beginning| name.starts_with(beginning))
+    declared
+        || OF_LOAD.contains(&name.as_str())
+        || BEGINNINGS_OF_LOAD.iter().any(|beginning| name.starts_with(beginning))
 }
 
 /// Numbers and truth values as such, everything else as text.
@@ -189,9 +189,15 @@ mod tests {
 
     #[test]
     fn what_is_told_joins_the_side_that_it_is_of() {
-        let told = told(&["gpu_count=16", "random_input_len=1024"], Some(r"tp(?<tensor_parallel_size>\d+)_conc(?<max_concurrency>\d+)"));
+        let told = told(
+            &["gpu_count=16", "random_input_len=1024"],
+            Some(r"tp(?<tensor_parallel_size>\d+)_conc(?<max_concurrency>\d+)"),
+        );
         let told = told.unwrap();
-        let expected = (json!({"tensor_parallel_size": 8, "gpu_count": 16}), json!({"max_concurrency": 64, "random_input_len": 1024}));
+        let expected = (
+            json!({"tensor_parallel_size": 8, "gpu_count": 16}),
+            json!({"max_concurrency": 64, "random_input_len": 1024}),
+        );
         assert_eq!(added(&told, "a/tp8_conc064/r.json", json!({})), Ok(expected));
         // What the file says already is not said again, and not contradicted.
         let (_, bench) = added(&told, "tp8_conc4/r.json", json!({"max-concurrency": 4.0})).unwrap();
@@ -206,7 +212,11 @@ mod tests {
             (&["gpu_count"][..], None, "--set: \"gpu_count\" is not of the form KEY=VALUE"),
             (&["a=1", "a=2"], None, "--set: a is given twice"),
             (&["a=1"], Some("(?<a>x)"), "--set: a is given twice"),
-            (&[], Some(r"tp(\d+)"), "--set-from-path: the pattern names nothing; give groups names: (?<tensor_parallel_size>\\d+)"),
+            (
+                &[],
+                Some(r"tp(\d+)"),
+                "--set-from-path: the pattern names nothing; give groups names: (?<tensor_parallel_size>\\d+)",
+            ),
         ] {
             assert_eq!(told(set, pattern).unwrap_err().to_string(), message);
         }

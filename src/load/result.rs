@@ -170,7 +170,9 @@ fn values_of(metric: &str, ok: &[&Measurement]) -> Vec<f64> {
         "ttft" => ok.iter().map(|request| millis(request.ttft)).collect(),
         "tpot" => ok.iter().filter_map(|request| tpot(request)).map(millis).collect(),
         "client_queue_time" => ok.iter().map(|request| millis(request.queue_time)).collect(),
-        "e2el_including_client_queue" => ok.iter().map(|request| millis(request.queue_time + request.latency)).collect(),
+        "e2el_including_client_queue" => {
+            ok.iter().map(|request| millis(request.queue_time + request.latency)).collect()
+        }
         "itl" => ok.iter().flat_map(|request| &request.itl).map(|gap| millis(*gap)).collect(),
         _ => ok.iter().map(|request| millis(request.latency)).collect(),
     }
@@ -322,7 +324,8 @@ mod tests {
         let failed = Measurement { error: Some("boom".into()), ..Measurement::default() };
         let result = result(vec![failed], false);
         assert_eq!(result["completed"], 0);
-        for key in ["mean_ttft_ms", "p50_e2el_ms", "std_tpot_ms", "peak_concurrent_requests", "max_output_tokens_per_s"] {
+        for key in ["mean_ttft_ms", "p50_e2el_ms", "std_tpot_ms", "peak_concurrent_requests", "max_output_tokens_per_s"]
+        {
             assert_eq!(result.get(key), Some(&Value::Null), "{key}");
         }
         assert!(!result.contains_key("ttfts") && result.contains_key("latencies"));
@@ -337,7 +340,10 @@ mod tests {
         let mut waited = request(50, 100, &[]);
         waited.queue_time = millis(40);
         let told = result(vec![request(0, 100, &[]), waited], false);
-        assert_eq!((&told["mean_client_queue_time_ms"], &told["p50_client_queue_time_ms"]), (&json!(20.0), &json!(20.0)));
+        assert_eq!(
+            (&told["mean_client_queue_time_ms"], &told["p50_client_queue_time_ms"]),
+            (&json!(20.0), &json!(20.0))
+        );
         // All at once: nothing is late in a closed loop.
         assert!(!told.contains_key("mean_e2el_including_client_queue_ms"));
     }

@@ -21,8 +21,8 @@ mod tables;
 mod views;
 mod yielding;
 
-pub use answer::{Answer, Format, FromRow, FromValue, Rows, Value, cell_of};
 pub(crate) use answer::typed_row;
+pub use answer::{Answer, Format, FromRow, FromValue, Rows, Value, cell_of};
 pub use error::QueryError;
 pub use filter::{Column, Columns, Filter, Kind, literal, quoted, spelled, split_outside};
 pub use grouping::Grouping;

@@ -2,6 +2,9 @@
 //! completion come from here; what a benchmark reports besides is known by its kind alone.
 
 mod declared;
+mod markdown;
+
+pub use markdown::document;
 
 use crate::metric::Metric;
 use std::collections::HashMap;

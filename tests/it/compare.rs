@@ -29,7 +29,8 @@ fn sweep(scratch: &Scratch, folder: &str, runs: usize, factor: f64, more: &Value
 /// The folder of a combination, which names its parameters: numbers and texts.
 fn combination(seqs: u32, more: &Value) -> String {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), |text| text.replace('/', "_"));
-    let more = more.as_object().unwrap().iter().filter(|(key, value)| *key != "date" && (value.is_i64() || value.is_string()));
+    let more =
+        more.as_object().unwrap().iter().filter(|(key, value)| *key != "date" && (value.is_i64() || value.is_string()));
     let pairs: String = more.map(|(key, value)| format!("-{key}={}", text(value))).collect();
     format!("SERVE--max_num_seqs={seqs}{pairs}")
 }
@@ -255,7 +256,9 @@ fn the_page_holds_everything_and_escapes_what_users_type() {
     sweep(&scratch, "base", 3, 1.0, &hostile);
     sweep(&scratch, "candidate", 3, 1.2, &hostile);
     // One combination: all its parameters stand in its label.
-    for (side, seqs) in [("base", 16), ("base", 32), ("base", 64), ("candidate", 16), ("candidate", 32), ("candidate", 64)] {
+    for (side, seqs) in
+        [("base", 16), ("base", 32), ("base", 64), ("candidate", 16), ("candidate", 32), ("candidate", 64)]
+    {
         std::fs::remove_dir_all(scratch.path(side).join(combination(seqs, &hostile))).unwrap();
     }
     scratch.ok(&["compare", "base", "candidate", "--html", "page.html", "--fig", "fronts.png"]);

@@ -131,3 +131,62 @@ fn every_picture_of_the_gallery_is_there() {
         assert!(repository().join("docs/gallery").join(name).is_file(), "docs/gallery/{name} is missing");
     }
 }
+
+#[test]
+fn the_columns_in_the_documents_are_those_that_are_declared() {
+    let document = std::fs::read_to_string(repository().join("docs/tables.md")).unwrap();
+    assert_eq!(document, sweeplake::table::document(), "cargo run --example tables > docs/tables.md");
+}
+
+#[test]
+fn every_importer_has_its_table() {
+    let document = std::fs::read_to_string(repository().join("docs/importing.md")).unwrap();
+    for format in sweeplake::formats::FORMATS {
+        assert!(document.contains(&format!("`{}`", format.tool)), "docs/importing.md lacks {}", format.tool);
+        for (ours, _) in format.definitions {
+            assert!(
+                document.contains(&format!("`{ours}`")) || document.contains(&format!("_{ours}_")),
+                "{}: {ours}",
+                format.name
+            );
+        }
+    }
+}
+
+#[test]
+fn every_query_that_ships_answers_with_the_columns_of_its_header() {
+    let lake = sweeplake::query::Lake::open(&[crate::scratch::data("format-1/finished")]).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let configurations = "SELECT sweep, combination, sweep AS series, output_throughput_mean AS x, p99_e2el_ms_mean AS y FROM combinations";
+    let asked = [
+        ("metric", "p99_e2el_ms"),
+        ("latency", "e2el_ms"),
+        ("x", "output_throughput"),
+        ("y", "request_throughput"),
+        ("sla", "500"),
+        ("share", "0.5"),
+        ("condition", "ttft_ms <= 5"),
+        ("limit", "10"),
+        ("base", "finished"),
+        ("candidate", "finished"),
+        ("combinations", "'x'"),
+    ];
+    for shipped in sweeplake::query::Shipped::ALL {
+        let is_part = ["goodput", "frontier_of_series"].contains(&shipped.name);
+        let more = [("configurations", configurations), ("requests", "requests"), ("is_known", "TRUE")];
+        let given: Vec<(&str, &str)> = match shipped.name {
+            "frontier_of_series" => vec![more[0], ("x", "max"), ("y", "min")],
+            _ => asked.into_iter().chain(more).collect(),
+        };
+        let answer = runtime.block_on(shipped.ask(&lake, &given));
+        let found = answer.unwrap_or_else(|error| panic!("{}: {error}", shipped.name)).columns();
+        let told: Vec<String> = shipped
+            .columns()
+            .iter()
+            .map(|name| {
+                given.iter().fold(name.clone(), |name, (key, value)| name.replace(&format!("{{{key}}}"), value))
+            })
+            .collect();
+        assert!(is_part || found == told, "{}: the header says {told:?}, the answer has {found:?}", shipped.name);
+    }
+}

@@ -56,7 +56,11 @@ fn what_comes_later_from_a_folder_joins_its_sweep() {
     scratch.write("bench/out.json", &appended);
     scratch.write("bench/detailed.json", &std::fs::read_to_string(data("import/vllm/errors-detailed.json")).unwrap());
     let ran = scratch.ok(&["import", "bench", "-o", "lake"]);
-    assert!(ran.stderr.contains("2 runs imported; 1 degraded") && ran.stderr.contains("; 1 in the lake already"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("2 runs imported; 1 degraded") && ran.stderr.contains("; 1 in the lake already"),
+        "{}",
+        ran.stderr
+    );
     let rows = scratch.query("lake", "SELECT sweep, kind, runs, combinations FROM sweeps");
     assert_eq!(rows, [json!({"sweep": "bench", "kind": "import", "runs": 3, "combinations": 3})]);
     assert_eq!(
@@ -364,18 +368,27 @@ fn files_of_servers_that_only_their_paths_tell_apart_are_not_pooled() {
         let key = "\"scheduler_overhead\"";
         let copy = file.replacen("\"benchmarks\"", &format!("{key}: {start}, \"benchmarks\""), 1);
         // Other runs: their numbers differ.
-        scratch.write(&format!("bench/{folder}/benchmarks.json"), &copy.replace("\"duration\"", &format!("\"x\": {start}, \"duration\"")));
+        scratch.write(
+            &format!("bench/{folder}/benchmarks.json"),
+            &copy.replace("\"duration\"", &format!("\"x\": {start}, \"duration\"")),
+        );
     }
     scratch.ok(&["import", "bench", "-o", "lake"]);
     assert_eq!(combinations(&scratch, "lake"), (2, 2));
     let pattern = r"tp(?<tensor_parallel_size>\d+)_conc(?<max_concurrency>\d+)";
     scratch.ok(&["import", "bench", "-o", "told", "--set-from-path", pattern, "--set", "gpu_type=h100"]);
-    let rows = scratch.query("told", "SELECT tensor_parallel_size, gpu_count, gpu_type, max_concurrency FROM runs ORDER BY 1");
-    let expected = |size: i64| json!({"tensor_parallel_size": size, "gpu_count": size, "gpu_type": "h100", "max_concurrency": 4});
+    let rows =
+        scratch.query("told", "SELECT tensor_parallel_size, gpu_count, gpu_type, max_concurrency FROM runs ORDER BY 1");
+    let expected =
+        |size: i64| json!({"tensor_parallel_size": size, "gpu_count": size, "gpu_type": "h100", "max_concurrency": 4});
     assert_eq!(rows, [expected(2), expected(4)]);
     // What contradicts the file is not believed, and what matches nothing is an error.
     let ran = scratch.run(&["import", "bench", "-o", "other", "--set", "max_concurrency=8"]);
-    assert!(ran.code == Some(2) && ran.stderr.contains("it says that max_concurrency is 4, and not 8"), "{}", ran.stderr);
+    assert!(
+        ran.code == Some(2) && ran.stderr.contains("it says that max_concurrency is 4, and not 8"),
+        "{}",
+        ran.stderr
+    );
     let ran = scratch.run(&["import", "bench", "-o", "other", "--set-from-path", "pp(?<pp>x)"]);
     assert!(ran.code == Some(2) && ran.stderr.contains("no path of 2 file(s) matches pp(?<pp>x)"), "{}", ran.stderr);
 }
@@ -383,7 +396,8 @@ fn files_of_servers_that_only_their_paths_tell_apart_are_not_pooled() {
 #[test]
 fn numbers_that_metadata_wrote_as_text_are_numbers() {
     let scratch = Scratch::new();
-    let mut run: Value = serde_json::from_str(&std::fs::read_to_string(data("import/vllm/plain.json")).unwrap()).unwrap();
+    let mut run: Value =
+        serde_json::from_str(&std::fs::read_to_string(data("import/vllm/plain.json")).unwrap()).unwrap();
     run["num_gpus"] = json!("16");
     scratch.write("bench/run.json", &run.to_string());
     scratch.ok(&["import", "bench", "-o", "lake"]);
@@ -409,7 +423,8 @@ fn packed_files_are_read_or_named() {
 #[test]
 fn secrets_in_what_is_imported_are_not_kept() {
     let scratch = Scratch::new();
-    let mut run: Value = serde_json::from_str(&std::fs::read_to_string(data("import/vllm/plain.json")).unwrap()).unwrap();
+    let mut run: Value =
+        serde_json::from_str(&std::fs::read_to_string(data("import/vllm/plain.json")).unwrap()).unwrap();
     run["hf_token"] = json!("a-token-of-mine");
     run["note"] = json!("see https://me:pass4me@host/ or hf_abcdefghijklmnopqrstuvwxyzabcdefgh");
     scratch.write("bench/run.json", &run.to_string());

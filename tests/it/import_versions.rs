@@ -14,14 +14,17 @@ static LAKE: LazyLock<Scratch> = LazyLock::new(|| {
 
 /// The runs of a file, in the order of their time.
 fn runs(folder: &str) -> Vec<Value> {
-    let sql = format!("SELECT * FROM runs WHERE source_file LIKE '%/{folder}/%' ORDER BY started_at, run_number, bench_params");
+    let sql = format!(
+        "SELECT * FROM runs WHERE source_file LIKE '%/{folder}/%' ORDER BY started_at, run_number, bench_params"
+    );
     LAKE.query("lake", &sql)
 }
 
 fn check(folder: &str, run: &Value, expected: &[(&str, Value)]) {
     for (name, expected) in expected {
         let value = &run[*name];
-        let is_near = |expected: f64| value.as_f64().is_some_and(|value| (value - expected).abs() <= 1e-9 * expected.abs());
+        let is_near =
+            |expected: f64| value.as_f64().is_some_and(|value| (value - expected).abs() <= 1e-9 * expected.abs());
         let is_it = expected.as_f64().map_or(value == expected, is_near);
         assert!(is_it, "{folder}: {name} is {value}, the file says {expected}");
     }
@@ -59,11 +62,21 @@ fn aiperf() {
     );
     run(
         "aiperf-0.3.0-errors",
-        &[("completed", json!(18)), ("failed_requests", json!(2)), ("success_rate", json!(0.9)), ("status", json!("degraded"))],
+        &[
+            ("completed", json!(18)),
+            ("failed_requests", json!(2)),
+            ("success_rate", json!(0.9)),
+            ("status", json!("degraded")),
+        ],
     );
     run(
         "aiperf-0.8.0-c4",
-        &[("source_version", json!("0.8.0")), ("max_concurrency", json!(4)), ("random_input_len", json!(32)), ("num_prompts", json!(20))],
+        &[
+            ("source_version", json!("0.8.0")),
+            ("max_concurrency", json!(4)),
+            ("random_input_len", json!(32)),
+            ("num_prompts", json!(20)),
+        ],
     );
     // The warm-up had a concurrency of 2 and 6 requests; its phases have copies of the result that are no runs.
     run(
@@ -155,7 +168,12 @@ fn guidellm() {
     );
     run(
         "guidellm-0.4.0-synchronous",
-        &[("max_concurrency", json!(1)), ("num_prompts", json!(8)), ("completed", json!(8)), ("random_output_len", json!(64))],
+        &[
+            ("max_concurrency", json!(1)),
+            ("num_prompts", json!(8)),
+            ("completed", json!(8)),
+            ("random_output_len", json!(64)),
+        ],
     );
     run(
         "guidellm-0.8.1-concurrent4-warmup",
@@ -175,8 +193,7 @@ fn guidellm() {
     // With windows for warming up and cooling down, the requests that were measured are kept, each with its own times.
     let sql = "SELECT source_version AS v, count(*) AS n, count(tpot_ms) AS tpot FROM requests JOIN runs USING (run_id) \
                WHERE source_tool = 'guidellm' GROUP BY 1 ORDER BY 1";
-    let expected =
-        [json!({"v": "0.8.1", "n": 16, "tpot": 16}), json!({"v": null, "n": 24, "tpot": 24})];
+    let expected = [json!({"v": "0.8.1", "n": 16, "tpot": 16}), json!({"v": null, "n": 24, "tpot": 24})];
     assert_eq!(LAKE.query("lake", sql), expected);
 }
 
@@ -213,11 +230,15 @@ fn sglang() {
     let combinations: std::collections::BTreeSet<&str> =
         found.iter().map(|run| run["combination"].as_str().unwrap()).collect();
     assert_eq!(combinations.len(), 3);
-    check("random", found.iter().find(|run| run["dataset_name"] == "random").unwrap(), &[
-        ("mean_ttft_ms", json!(3.888147900011063)),
-        ("p99_tpot_ms", json!(0.35028323998706884)),
-        ("request_throughput", json!(43.63091672100239)),
-    ]);
+    check(
+        "random",
+        found.iter().find(|run| run["dataset_name"] == "random").unwrap(),
+        &[
+            ("mean_ttft_ms", json!(3.888147900011063)),
+            ("p99_tpot_ms", json!(0.35028323998706884)),
+            ("request_throughput", json!(43.63091672100239)),
+        ],
+    );
 }
 
 #[test]
@@ -250,7 +271,10 @@ fn vllm() {
         "vllm-0.32.0-metadata-shadow",
         &[("model_id", json!("other")), ("gpus", json!(8)), ("num_prompts", Value::Null), ("completed", json!(10))],
     );
-    run("vllm-0.32.0-rampup", &[("ramp_up_strategy", json!("linear")), ("ramp_up_end_rps", json!(40)), ("request_rate", json!("inf"))]);
+    run(
+        "vllm-0.32.0-rampup",
+        &[("ramp_up_strategy", json!("linear")), ("ramp_up_end_rps", json!(40)), ("request_rate", json!("inf"))],
+    );
     run(
         "vllm-0.33.0-detailed-errors",
         &[
@@ -298,7 +322,11 @@ fn inferencex() {
     // The same run as the benchmark itself tells it.
     run(
         "inferencex-run-bench_serving",
-        &[("mean_ttft_ms", json!(5.119294799987983)), ("total_token_throughput", json!(16640.1850833026)), ("gpu_count", Value::Null)],
+        &[
+            ("mean_ttft_ms", json!(5.119294799987983)),
+            ("total_token_throughput", json!(16640.1850833026)),
+            ("gpu_count", Value::Null),
+        ],
     );
 }
 

@@ -104,7 +104,10 @@ const ASKED: [(&str, &str); 12] = [
     ("base", "a0"),
     ("candidate", "a1"),
     ("combinations", "'x'"),
-    ("configurations", "SELECT sweep, combination, sweep AS series, output_throughput_mean AS x, p99_e2el_ms_mean AS y FROM combinations"),
+    (
+        "configurations",
+        "SELECT sweep, combination, sweep AS series, output_throughput_mean AS x, p99_e2el_ms_mean AS y FROM combinations",
+    ),
 ];
 
 /// Every query that ships, as far as it stands alone, and what people ask of parameters and metrics.
@@ -122,15 +125,24 @@ fn queries() -> Vec<(String, String)> {
         for sql in [
             format!("SELECT sweep, combination, run_id, \"{name}\" FROM runs ORDER BY \"{name}\", run_id"),
             format!("SELECT sweep, run_id FROM runs WHERE \"{name}\" <= 50 ORDER BY run_id"),
-            format!("SELECT sweep, run_id FROM runs WHERE \"{name}\" IN ('auto', 'fp8') OR \"{name}\" = 8 ORDER BY run_id"),
-            format!("SELECT sweep, \"{name}\", count(*) AS n FROM runs GROUP BY 1, 2 ORDER BY 1, 2, 3"),
-            format!("SELECT sweep, avg(\"{name}\") AS mean, min(\"{name}\") AS least, max(\"{name}\") AS most FROM runs GROUP BY 1 ORDER BY 1"),
+            format!(
+                "SELECT sweep, run_id FROM runs WHERE \"{name}\" IN ('auto', 'fp8') OR \"{name}\" = 8 ORDER BY run_id"
+            ),
+            format!("SELECT sweep, \"{name}\", count(*) AS how_many FROM runs GROUP BY 1, 2 ORDER BY 1, 2, 3"),
+            format!(
+                "SELECT sweep, avg(\"{name}\") AS mean, min(\"{name}\") AS least, max(\"{name}\") AS most FROM runs GROUP BY 1 ORDER BY 1"
+            ),
         ] {
             queries.push((sql.clone(), sql));
         }
     }
     for metric in ["p99_e2el_ms", "output_throughput", "gpu_power_w"] {
-        queries.push((metric.to_owned(), format!("SELECT sweep, run_id, {metric} + 1 AS more FROM runs WHERE {metric} > 20 ORDER BY {metric}, run_id")));
+        queries.push((
+            metric.to_owned(),
+            format!(
+                "SELECT sweep, run_id, {metric} + 1 AS more FROM runs WHERE {metric} > 20 ORDER BY {metric}, run_id"
+            ),
+        ));
     }
     queries.push(("frontier of all".into(), "SELECT sweep, combination FROM pareto(combinations, 'output_throughput_mean max', 'p99_e2el_ms_mean min') ORDER BY 1, 2".into()));
     queries
@@ -139,10 +151,8 @@ fn queries() -> Vec<(String, String)> {
 /// The query with only these sweeps in its tables. What it joins is told by the sweep, too.
 fn restricted(sql: &str, sweeps: &str) -> String {
     let tables = ["runs", "combinations", "requests", "sweeps", "sla", "sla_history"];
-    let tables: Vec<String> = tables
-        .iter()
-        .map(|table| format!("{table} AS (SELECT * FROM {table} WHERE sweep LIKE '{sweeps}')"))
-        .collect();
+    let tables: Vec<String> =
+        tables.iter().map(|table| format!("{table} AS (SELECT * FROM {table} WHERE sweep LIKE '{sweeps}')")).collect();
     match sql.trim_start().strip_prefix("WITH ") {
         Some(rest) => format!("WITH {}, {rest}", tables.join(", ")),
         None => format!("WITH {} {sql}", tables.join(", ")),
@@ -167,11 +177,18 @@ fn ask(runtime: &tokio::runtime::Runtime, lake: &Lake, sql: &str) -> Result<Vec<
 fn assert_same(query: &str, alone: &Result<Vec<Value>, String>, among: &Result<Vec<Value>, String>, form: &str) {
     let (alone, among) = match (alone, among) {
         // Our own texts are no numbers, wherever they are asked.
-        (Err(alone), Err(among)) if alone == among || [alone, among].iter().all(|error| error.contains("Cannot cast string")) => return,
+        (Err(alone), Err(among))
+            if alone == among || [alone, among].iter().all(|error| error.contains("Cannot cast string")) =>
+        {
+            return;
+        }
         (Ok(alone), Ok(among)) => (alone, among),
         // A column that only other sweeps have.
         (Err(error), Ok(rows)) if error.contains("no column") || error.contains("No field named") => {
-            assert!(rows.iter().all(|row| row.as_object().unwrap().keys().all(|key| key != "least")), "{query}: {rows:?}");
+            assert!(
+                rows.iter().all(|row| row.as_object().unwrap().keys().all(|key| key != "least")),
+                "{query}: {rows:?}"
+            );
             return;
         }
         (alone, among) => panic!("{form}: {query}\nalone: {alone:?}\namong others: {among:?}"),
@@ -183,7 +200,8 @@ fn assert_same(query: &str, alone: &Result<Vec<Value>, String>, among: &Result<V
     let is_same = alone.len() == among.len()
         && alone.iter().zip(among).all(|(left, right)| {
             let (left, right) = (left.as_object().unwrap(), right.as_object().unwrap());
-            left.len() == right.len() && left.iter().all(|(name, value)| right.get(name).is_some_and(|other| near(value, other)))
+            left.len() == right.len()
+                && left.iter().all(|(name, value)| right.get(name).is_some_and(|other| near(value, other)))
         });
     assert!(is_same, "{form}: {query}\nalone:\n{}\namong others:\n{}", json!(alone), json!(among));
 }
@@ -206,7 +224,8 @@ fn check(mine: &[Sweep], others: &[Sweep]) {
     let mut turn = mine.len() + others.iter().map(|sweep| sweep.combinations.len()).sum::<usize>();
     let mut compare = |alone: &Lake, among: &Lake, form: &str| {
         turn += 1;
-        for (_, (name, sql)) in queries().into_iter().enumerate().filter(|(index, _)| (index + turn).is_multiple_of(3)) {
+        for (_, (name, sql)) in queries().into_iter().enumerate().filter(|(index, _)| (index + turn).is_multiple_of(3))
+        {
             let sql = restricted(&sql, "a%");
             assert_same(&name, &ask(&runtime, alone, &sql), &ask(&runtime, among, &sql), form);
         }
@@ -222,7 +241,8 @@ fn check(mine: &[Sweep], others: &[Sweep]) {
 
 #[test]
 fn no_sweep_changes_what_is_said_of_another() {
-    let mut runner = TestRunner::new(Config { cases: 3, max_shrink_iters: 0, failure_persistence: None, ..Config::default() });
+    let mut runner =
+        TestRunner::new(Config { cases: 3, max_shrink_iters: 0, failure_persistence: None, ..Config::default() });
     let lakes = (prop::collection::vec(sweep(), 2..3), prop::collection::vec(sweep(), 1..3));
     runner
         .run(&lakes, |(mine, others)| {

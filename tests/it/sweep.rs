@@ -278,10 +278,8 @@ fn values_reach_the_benchmark_as_written() {
         log.contains("--ignore-eos --seed 65536 --request-rate 400.5 --goodput ttft:5000 e2el:9000 --percentile"),
         "{log}"
     );
-    let rows = scratch.query(
-        "results",
-        "SELECT request_rate, request_goodput = request_throughput AS all_good FROM runs",
-    );
+    let rows =
+        scratch.query("results", "SELECT request_rate, request_goodput = request_throughput AS all_good FROM runs");
     assert_eq!(rows[0], json!({"request_rate": 400.5, "all_good": true}));
 }
 

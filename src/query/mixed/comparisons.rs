@@ -8,7 +8,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, ExprSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{AggregateFunction, InList, InSubquery, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{Between, BinaryExpr, Like, Expr, ExprSchemable, LogicalPlan, Operator, Sort, SortExpr};
+use datafusion::logical_expr::{Between, BinaryExpr, Expr, ExprSchemable, Like, LogicalPlan, Operator, Sort, SortExpr};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::prelude::{cast, lit};
 
@@ -276,7 +276,8 @@ fn truth(expr: Expr) -> Expr {
 fn ordered(order: Vec<SortExpr>, schema: &DFSchema) -> Vec<SortExpr> {
     let mut ordered: Vec<SortExpr> = Vec::new();
     for sort in order {
-        let by_number = is_mixed(&sort.expr, schema).then(|| SortExpr { expr: number(sort.expr.clone()), ..sort.clone() });
+        let by_number =
+            is_mixed(&sort.expr, schema).then(|| SortExpr { expr: number(sort.expr.clone()), ..sort.clone() });
         for sort in by_number.into_iter().chain([sort]) {
             if !ordered.iter().any(|known| known.expr == sort.expr) {
                 ordered.push(sort);
