@@ -1,8 +1,8 @@
 //! `sweeplake tag`: names for sweeps that others are compared with.
 
 use super::{Ended, Failure};
-use crate::store::{resolve, tag};
-use std::path::PathBuf;
+use crate::store::{lake_of, resolve, tag};
+use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -10,14 +10,20 @@ pub struct Arguments {
     sweep: String,
     /// The tag; one that is there already moves.
     name: String,
-    /// The lake that keeps the tag.
-    #[arg(long, default_value = "results", value_name = "DIR")]
-    lake: PathBuf,
+    /// The lake that keeps the tag. Default: the one that the sweep lies in, if it is given by its path, else results.
+    #[arg(long, value_name = "DIR")]
+    lake: Option<PathBuf>,
 }
 
 pub fn exec(arguments: Arguments) -> Ended {
-    let sweep = resolve(&arguments.sweep, &arguments.lake).map_err(Failure::input)?;
-    tag(&arguments.lake, &sweep, &arguments.name).map_err(Failure::input)?;
-    println!("{} is {}", arguments.name, sweep.display());
+    let asked = arguments.lake.clone().unwrap_or_else(|| "results".into());
+    let sweep = resolve(&arguments.sweep, &asked).map_err(Failure::input)?;
+    let lake = match &arguments.lake {
+        Some(lake) => lake.clone(),
+        None if sweep == asked.join(&arguments.sweep) || !Path::new(&arguments.sweep).is_dir() => asked,
+        None => lake_of(&sweep).map_err(Failure::input)?,
+    };
+    tag(&lake, &sweep, &arguments.name).map_err(Failure::input)?;
+    println!("{} is {}", lake.join(&arguments.name).display(), sweep.display());
     Ok(())
 }

@@ -36,7 +36,7 @@ pub use parquet::{
     check_version, is_version_1, parquet_schema, read_batches, read_parquet, version_of, without_metadata,
     write_batches, write_parquet,
 };
-pub use reference::{resolve, tag};
+pub use reference::{lake_of, resolve, tag};
 pub use remote::{is_remote, open_store};
 pub use schema::{
     converted, field_of, fit_all, is_metric, is_mixed, kind_of, result_name, source_of, spelled, unite, unite_schemas,
@@ -91,6 +91,10 @@ pub enum StoreError {
     TooOld { reference: String, lake: PathBuf, count: usize },
     #[error("{name:?} can't be a tag: `latest`, `/` and `~` mean something else")]
     BadTag { name: String },
+    #[error("{tag}: the sweep that this tag names is gone: {} is not there; tag another one, or take the line out of {}", folder.display(), tags.display())]
+    TagOfNothing { tag: String, folder: PathBuf, tags: PathBuf },
+    #[error("{}: is no sweep of {}; --lake names the lake that it lies in", sweep.display(), lake.display())]
+    NotInLake { sweep: PathBuf, lake: PathBuf },
     #[error("{}: lies in the lake, where it is read in place; import it into another one (-o)", path.display())]
     InLake { path: PathBuf },
     #[error("{url}: {reason}")]

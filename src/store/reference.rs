@@ -10,18 +10,46 @@ const TAGS: &str = "tags.json";
 /// Finds the sweep that a text names.
 pub fn resolve(reference: &str, lake: &Path) -> Result<PathBuf, StoreError> {
     let tags = read_tags(lake)?;
-    if let Some(folder) = tags.get(reference) {
-        return Ok(lake.join(folder));
+    if let Some(folder) = tagged(&tags, lake, reference)? {
+        return Ok(folder);
     }
     if let Some(age) = age_of(reference) {
         return latest(lake, age, reference);
     }
     let candidates = [PathBuf::from(reference), lake.join(reference)];
-    candidates.into_iter().find(|path| path.is_dir()).ok_or_else(|| StoreError::NoSuchSweep {
+    if let Some(folder) = candidates.into_iter().find(|path| path.is_dir()) {
+        return Ok(folder);
+    }
+    // A tag of another lake, by its path; and a sweep that lies deeper, by the name that `list` shows.
+    let path = Path::new(reference);
+    if let (Some(other), Some(name)) = (path.parent().filter(|other| other.is_dir()), path.file_name())
+        && let Some(folder) = tagged(&read_tags(other)?, other, &name.to_string_lossy())?
+    {
+        return Ok(folder);
+    }
+    let found = find_sweeps(&[lake.to_owned()]);
+    let named =
+        found.ok().and_then(|found| Some(found.all().iter().find(|sweep| sweep.name == reference)?.folder.clone()));
+    named.ok_or_else(|| StoreError::NoSuchSweep {
         reference: reference.into(),
         lake: lake.into(),
         tags: tags.into_keys().collect(),
     })
+}
+
+/// The sweep that a tag names, which must still be there.
+fn tagged(tags: &BTreeMap<String, String>, lake: &Path, name: &str) -> Result<Option<PathBuf>, StoreError> {
+    let Some(folder) = tags.get(name).map(|folder| lake.join(folder)) else { return Ok(None) };
+    match folder.is_dir() {
+        true => Ok(Some(folder)),
+        false => Err(StoreError::TagOfNothing { tag: name.into(), folder, tags: lake.join(TAGS) }),
+    }
+}
+
+/// The lake that a sweep lies in.
+pub fn lake_of(sweep: &Path) -> Result<PathBuf, StoreError> {
+    let folder = sweep.canonicalize().map_err(StoreError::io(sweep))?;
+    Ok(folder.parent().unwrap_or(&folder).to_owned())
 }
 
 /// Gives a sweep a name of its own in the lake. A tag that is there already moves.
@@ -31,7 +59,10 @@ pub fn tag(lake: &Path, sweep: &Path, name: &str) -> Result<(), StoreError> {
     }
     let absolute = |path: &Path| path.canonicalize().map_err(StoreError::io(path));
     let (lake_path, sweep_path) = (absolute(lake)?, absolute(sweep)?);
-    let folder = sweep_path.strip_prefix(&lake_path).unwrap_or(&sweep_path).to_string_lossy().into_owned();
+    let Ok(folder) = sweep_path.strip_prefix(&lake_path) else {
+        return Err(StoreError::NotInLake { sweep: sweep.into(), lake: lake.into() });
+    };
+    let folder = folder.to_string_lossy().into_owned();
     let mut tags = read_tags(lake)?;
     tags.insert(name.to_owned(), folder);
     let path = lake.join(TAGS);

@@ -94,7 +94,7 @@ impl Remote {
         let url = self.place_of(folder);
         let name = url.path_segments().and_then(|mut parts| parts.rfind(|part| !part.is_empty()));
         let host = || url.host_str().unwrap_or_default().to_owned();
-        name.map_or_else(host, |name| percent_decoded(name))
+        name.map_or_else(host, percent_decoded)
     }
 
     /// The objects below a path whose file names are as asked.

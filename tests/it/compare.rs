@@ -194,6 +194,24 @@ fn a_sweep_is_named_by_its_age_its_name_or_a_tag() {
     let ran = scratch.run(&["compare", "latest~2", "latest"]);
     assert!(ran.code == Some(2) && ran.stderr.contains("holds only 2 sweep(s)"), "{}", ran.stderr);
     assert_eq!(scratch.run(&["tag", "one", "latest~3"]).code, Some(2));
+    // A sweep that is given by its path is tagged in the lake that it lies in, and found there by it.
+    sweep(&scratch, "elsewhere/lake/three", 1, 1.0, &json!({}));
+    scratch.ok(&["tag", "elsewhere/lake/three", "kept"]);
+    assert!(scratch.read("elsewhere/lake/tags.json").contains("\"kept\": \"three\""));
+    assert!(!scratch.read("results/tags.json").contains("kept"));
+    let ran = scratch.run(&["tag", "elsewhere/lake/three", "other", "--lake", "results"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("is no sweep of results"), "{}", ran.stderr);
+    // Renamed: every command calls it by its folder's name, and its tag says that what it named is gone.
+    std::fs::rename(scratch.path("results/one"), scratch.path("results/first")).unwrap();
+    let ran = scratch.run(&["compare", "good", "two"]);
+    assert!(
+        ran.code == Some(2)
+            && ran.stderr.contains("good: the sweep that this tag names is gone: results/one is not there"),
+        "{}",
+        ran.stderr
+    );
+    assert!(scratch.ok(&["list", "results"]).stdout.contains("first"));
+    assert_eq!(sides("first", "two"), ("first".to_owned(), "two".to_owned()));
 }
 
 #[test]

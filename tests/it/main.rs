@@ -14,6 +14,7 @@ mod query;
 mod report;
 mod resume;
 mod scratch;
+mod secrets;
 mod server;
 mod shell;
 mod sim;

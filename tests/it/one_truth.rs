@@ -8,10 +8,12 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use sweeplake::query::{Format, Lake, Shipped};
 
+type Record = Map<String, Value>;
+
 /// A sweep: its combinations, each with its runs' results.
 #[derive(Clone, Debug)]
 struct Sweep {
-    combinations: Vec<(Map<String, Value>, Vec<Map<String, Value>>)>,
+    combinations: Vec<(Record, Vec<Record>)>,
 }
 
 /// Names that are ours, names of metrics, and names that mean nothing.

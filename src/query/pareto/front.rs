@@ -22,6 +22,10 @@ impl Points {
         self.gains.len() / self.dimensions
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     fn get(&self, index: usize) -> &[f64] {
         &self.gains[index * self.dimensions..][..self.dimensions]
     }
