@@ -167,9 +167,10 @@ pub fn describe_exit(status: ExitStatus) -> String {
 
 /// Copies a program's output to its log, and to our stderr if it is to be seen: stdout is kept for results.
 fn copy(mut pipe: PipeReader, log: File, output: &Output) {
+    let both = Copies { log, shown: output.show.then(std::io::stderr) };
     let mut log: Box<dyn Write> = match output.logs {
-        Logs::Raw => Box::new(log),
-        Logs::Redacted => Box::new(RedactedLog(Stream::new(output.redactor.clone(), log))),
+        Logs::Raw => Box::new(both),
+        Logs::Redacted => Box::new(Redacted(Stream::new(output.redactor.clone(), both))),
     };
     let mut bytes = vec![0; COPY_BYTES];
     while let Ok(count) = pipe.read(&mut bytes)
@@ -177,18 +178,34 @@ fn copy(mut pipe: PipeReader, log: File, output: &Output) {
     {
         // A log that can't be written must not block the program.
         let _ = log.write_all(&bytes[..count]);
-        if output.show {
-            let _ = std::io::stderr().write_all(&bytes[..count]);
-        }
     }
 }
 
 const COPY_BYTES: usize = 64 * 1024;
 
-/// A log file without secrets.
-struct RedactedLog(Stream<File>);
+/// A log file and the terminal.
+struct Copies {
+    log: File,
+    shown: Option<std::io::Stderr>,
+}
 
-impl Write for RedactedLog {
+impl Write for Copies {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if let Some(terminal) = &mut self.shown {
+            let _ = terminal.write_all(bytes);
+        }
+        self.log.write_all(bytes).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.log.flush()
+    }
+}
+
+/// What a program says, without secrets.
+struct Redacted(Stream<Copies>);
+
+impl Write for Redacted {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.push(bytes).map(|()| bytes.len())
     }
