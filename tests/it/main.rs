@@ -6,6 +6,7 @@ mod bench;
 mod cloud;
 mod compare;
 mod documents;
+mod foreign_results;
 mod import;
 mod import_versions;
 mod one_truth;

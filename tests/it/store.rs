@@ -423,6 +423,21 @@ fn a_file_that_was_cut_off_is_named_with_what_to_do() {
     assert_eq!(scratch.query("lake", COUNTS)[0]["runs"], 12);
     let manifest = scratch.read("lake/interrupted/sweep.json");
     scratch.write("lake/interrupted/sweep.json", &manifest[..manifest.len() / 2]);
+    // One damaged sweep takes no other down.
+    copy_folder(&data("format-1/finished"), &scratch.path("lake/sound"));
+    scratch.write("lake/newer/sweep.json", r#"{"format_version": 99, "sweep": "newer"}"#);
+    for command in [&["list", "lake"][..], &["query", "lake", COUNTS], &["report", "--lake", "lake"], &["show", "lake"]]
+    {
+        let ran = scratch.ok(command);
+        assert!(
+            ran.stderr.contains("left out: ") && ran.stderr.contains("lake/interrupted/sweep.json"),
+            "{command:?}: {}",
+            ran.stderr
+        );
+        assert!(ran.stderr.contains("lake/newer/sweep.json"), "{command:?}: {}", ran.stderr);
+    }
+    assert_eq!(scratch.run(&["list", "lake", "--strict"]).code, Some(2));
+    assert_eq!(scratch.query("lake", "SELECT count(*) AS n FROM runs")[0]["n"], 12);
     let ran = scratch.run(&["list", "lake/interrupted"]);
     assert_eq!(ran.code, Some(2));
     assert!(

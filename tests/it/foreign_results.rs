@@ -1,0 +1,68 @@
+//! Benchmarks of a sweep that are not vLLM's: their results are read as imports read them, and one that tells nothing is a failed run.
+
+use crate::scratch::{PROGRAM, Scratch, data};
+use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
+
+/// A benchmark that copies a file to where its result is wanted.
+fn benchmark(scratch: &Scratch, result: &str) -> String {
+    let script = format!(
+        "#!/bin/sh\nwhile [ $# -gt 0 ]; do case \"$1\" in --result-dir) dir=\"$2\" ;; --result-filename) file=\"$2\" ;; esac; shift; done\n\
+         cp '{result}' \"$dir/$file\"\n"
+    );
+    let path = scratch.write("bench.sh", &script);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    format!("{} --port {}", path.display(), scratch.port)
+}
+
+/// The row of the only run of a sweep with that result.
+fn row(result: &str) -> (Value, Scratch) {
+    let scratch = Scratch::new();
+    let ran = scratch.run(&[
+        "serve",
+        "--serve-cmd",
+        &format!("{PROGRAM} sim m --port {} --speed 50", scratch.port),
+        "--bench-cmd",
+        &benchmark(&scratch, result),
+        "-e",
+        "x",
+        "--num-runs",
+        "1",
+        "--continue-on-error",
+    ]);
+    let rows = scratch.query("results", "SELECT * FROM runs");
+    assert_eq!(rows.len(), 1, "{}", ran.stderr);
+    (rows[0].clone(), scratch)
+}
+
+#[test]
+fn another_tools_result_is_read_as_an_import_reads_it() {
+    let file = data("import-versions/aiperf-0.13.0-warmup-conc/profile_export_aiperf.json");
+    let (row, scratch) = row(file.to_str().unwrap());
+    assert_eq!((&row["status"], &row["source_tool"]), (&json!("completed"), &json!("aiperf")));
+    assert_eq!((&row["mean_ttft_ms"], &row["completed"]), (&json!(5.597388), &json!(20)));
+    assert_eq!(row["extra"]["warmup_metrics.request_count.avg"], "6.0");
+    // The file beside the table says the same, under vLLM's names.
+    let path = scratch.files().into_iter().find(|path| path.ends_with("run=0.json")).unwrap();
+    assert_eq!(scratch.json(&path)["mean_ttft_ms"], json!(5.597388));
+}
+
+#[test]
+fn a_result_that_tells_nothing_is_a_failed_run() {
+    let scratch = Scratch::new();
+    let several = data("import/sglang/plain.jsonl");
+    for (text, message) in [
+        (r#"{"score": 0.7, "task": "gsm8k"}"#, "holds no metric that is known (its keys: score, task)"),
+        (r#"{"request_throughput": "fast", "p99_ttft_ms": null}"#, "holds no metric that is known"),
+        (
+            r#"{"completed": 0, "failed": 5, "num_prompts": 5, "mean_ttft_ms": 0.0}"#,
+            "no request of the benchmark succeeded",
+        ),
+        (&std::fs::read_to_string(several).unwrap(), "the benchmark left no result"),
+    ] {
+        let path = scratch.write("result.json", text);
+        let (row, _) = row(path.to_str().unwrap());
+        assert_eq!((&row["status"], &row["error_kind"]), (&json!("failed"), &json!("bad_result")), "{text}");
+        assert!(row["error"].as_str().unwrap().contains(message), "{}", row["error"]);
+    }
+}
