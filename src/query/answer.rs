@@ -345,7 +345,7 @@ impl Value {
     }
 }
 
-/// A row of an answer as a value of its own. [`typed_row`] writes it.
+/// A row of an answer as a value of its own. `typed_row!` writes it.
 pub trait FromRow: Sized {
     const COLUMNS: &'static [&'static str];
 

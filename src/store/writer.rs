@@ -8,6 +8,7 @@ use super::summary::{write_summary, write_summary_csv};
 use super::{
     StoreError, read_parquet, rows_to_batch, runs_to_batch, unite, unite_schemas, write_bytes_atomically, write_parquet,
 };
+use crate::formats::measured;
 use crate::params::ParamSet;
 use crate::plan::{Combination, Level};
 use crate::record::{Demands, Environment, Outcome, Row, RunRecord, Status, complete_result, own_result, read_result};
@@ -407,7 +408,8 @@ fn existing_manifest(folder: &Path) -> Result<Manifest, StoreError> {
 fn finished_result(folder: &Path, run_number: i64) -> Option<Map<String, Value>> {
     let unnamed = || {
         let partial = layout::run_partial(folder, run_number);
-        row_is_finished(folder, run_number).then(|| read_result(&partial).ok())?
+        let left = row_is_finished(folder, run_number).then(|| read_result(&partial).ok())??;
+        measured(left, &partial).ok().map(|measured| measured.result)
     };
     named_result(folder, run_number).or_else(unnamed)
 }

@@ -61,16 +61,8 @@ pub async fn run_startups(
     interrupt: &mut Interrupt,
 ) -> Result<Ended, SweepError> {
     let keeper = Keeper::start(&options.keeper).map_err(SweepError::Keeper)?;
-    let mut ended = Ended { state: SweepState::Completed, runs: 0, failed: 0, degraded: 0, skipped: 0 };
-    let mut missing: Vec<(&BenchPlan, Vec<i64>)> = Vec::new();
-    for bench in plan {
-        let terms = Terms { gpu_count: gpu_count(bench), demands: options.demands, redactor: options.redactor.clone() };
-        let finished = writer.finished_runs(&bench.combination, &terms)?;
-        let is_finished = |number: &i64| finished.iter().any(|run| run.run_number == *number);
-        let numbers: Vec<i64> = (0..i64::from(options.num_runs)).filter(|number| !is_finished(number)).collect();
-        ended.skipped += finished.len();
-        missing.push((bench, numbers));
-    }
+    let (missing, skipped) = missing_runs(plan, options, writer)?;
+    let mut ended = Ended { state: SweepState::Completed, runs: 0, failed: 0, degraded: 0, skipped };
     observer.event(Event::SweepStarted {
         folder: writer.folder(),
         servers: 0,
@@ -127,6 +119,26 @@ pub async fn run_startups(
     }
     writer.finish(ended.state, Utc::now())?;
     Ok(ended)
+}
+
+/// Combinations with the numbers of the runs that they lack.
+type Missing<'a> = Vec<(&'a BenchPlan, Vec<i64>)>;
+
+/// The numbers of the runs that each combination lacks, and how many runs are there.
+fn missing_runs<'a>(
+    plan: &'a [BenchPlan],
+    options: &StartupOptions,
+    writer: &SweepWriter,
+) -> Result<(Missing<'a>, usize), SweepError> {
+    let (mut missing, mut skipped) = (Vec::new(), 0);
+    for bench in plan {
+        let terms = Terms { gpu_count: gpu_count(bench), demands: options.demands, redactor: options.redactor.clone() };
+        let finished = writer.finished_runs(&bench.combination, &terms)?;
+        let is_finished = |number: &i64| finished.iter().any(|run| run.run_number == *number);
+        missing.push((bench, (0..i64::from(options.num_runs)).filter(|number| !is_finished(number)).collect()));
+        skipped += finished.len();
+    }
+    Ok((missing, skipped))
 }
 
 async fn measure(
