@@ -25,7 +25,7 @@ LATENCIES = ["ttft", "tpot", "itl", "e2el"]
 def manifest(folder, name, runs):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "sweep.json").write_text(json.dumps({
-        "format_version": 1, "sweep": name, "kind": "serve", "state": "completed",
+        "format_version": 2, "sweep": name, "kind": "serve", "state": "completed",
         "started_at": "2026-01-01T00:00:00.000Z", "finished_at": "2026-01-01T01:00:00.000Z",
         "serve_cmd": "vllm serve m", "bench_cmd": "vllm bench serve", "after_bench_cmd": None, "link_vars": "",
         "num_runs": 3, "warmup_num_prompts": 0, "serve_params": [], "bench_params": [], "combinations": [],
@@ -67,7 +67,25 @@ def runs_table(name, start, count):
             columns[f"{statistic}_{latency}_ms"] = base * (1 + factor / 8) * noise(0.1)
     while len(columns) < 80:
         columns[f"setting_{len(columns)}"] = rng.integers(0, 5, count)
-    return pa.table(columns)
+    return with_kinds(pa.table(columns))
+
+
+IDENTITY = {"sweep", "combination", "run_id", "run_number"}
+SERVE = {"max_num_seqs", "tensor_parallel_size"}
+BENCH = {"backend", "num_prompts", "max_concurrency", "request_rate", "burstiness"}
+CONTEXT = {"status", "started_at", "wall_time_s", "serve_params", "bench_params", "gpu_count", "date", "model_id"}
+
+
+def with_kinds(table):
+    """The table with the metadata of format version 2: what each column is."""
+    def kind(name):
+        if name in IDENTITY:
+            return "identity"
+        if name in SERVE or name.startswith("setting_"):
+            return "serve parameter"
+        return "bench parameter" if name in BENCH else "context" if name in CONTEXT else "metric"
+    fields = [field.with_metadata({"sweeplake.kind": kind(field.name)}) for field in table.schema]
+    return table.cast(pa.schema(fields, metadata={"sweeplake.format_version": "2"}))
 
 
 def requests_table(name, start, runs, each):
@@ -86,7 +104,7 @@ def requests_table(name, start, runs, each):
         "request_index": np.tile(np.arange(each), runs), "start_s": np.tile(np.linspace(0, 30, each), runs),
         "input_len": np.full(count, 512), "output_len": length, "ttft_ms": ttft, "tpot_ms": tpot,
         "e2el_ms": ttft + tpot * (length - 1), "ok": np.ones(count, dtype=bool),
-    })
+    }).replace_schema_metadata({"sweeplake.format_version": "2"})
 
 
 def main():
@@ -114,7 +132,7 @@ def main():
         for number in range(sweeps):
             folder = top / name / f"sweep{number:05}"
             manifest(folder, folder.name, 36)
-            own = table.slice(number * 36, 36).set_column(0, "sweep", pa.array([folder.name] * 36))
+            own = table.slice(number * 36, 36).set_column(0, table.schema.field(0), pa.array([folder.name] * 36))
             pq.write_table(own, folder / "runs.parquet", compression="lz4", use_dictionary=False, write_statistics=False)
     script = pathlib.Path(__file__).with_name("make_vllm_folder.py")
     subprocess.run([sys.executable, str(script), str(top / "vllm")], check=True)
