@@ -446,3 +446,31 @@ fn a_file_that_was_cut_off_is_named_with_what_to_do() {
         ran.stderr
     );
 }
+
+#[test]
+fn sweeps_of_format_version_2_are_read_for_good() {
+    // Written by the first version that wrote them; the numbers are pyarrow's.
+    let scratch = Scratch::new();
+    let sample = data("format-2/finished").display().to_string();
+    let sql = "SELECT count(*) AS n, count(DISTINCT combination) AS combinations, sum(output_throughput) AS sum, min(adj_p99_e2el_ms) AS least FROM runs";
+    let row = &scratch.query(&sample, sql)[0];
+    assert_eq!((&row["n"], &row["combinations"]), (&json!(8), &json!(4)));
+    assert!((row["sum"].as_f64().unwrap() - 32115.688100050367).abs() < 1e-6, "{row}");
+    assert_eq!(row["least"], json!(5.58539672));
+    let row = &scratch.query(&sample, "SELECT count(*) AS n, sum(ttft_ms) AS sum FROM requests")[0];
+    assert_eq!(row["n"], 96);
+    assert!((row["sum"].as_f64().unwrap() - 250.790715).abs() < 1e-6, "{row}");
+    let kinds = scratch.query(
+        &sample,
+        "SELECT column_name, kind, unit FROM columns WHERE table_name = 'runs' AND column_name IN ('max_num_seqs', 'max_concurrency', 'p99_e2el_ms', 'run_id') ORDER BY 1",
+    );
+    let told: Vec<(&str, &str)> =
+        kinds.iter().map(|row| (row["column_name"].as_str().unwrap(), row["kind"].as_str().unwrap())).collect();
+    let expected = [
+        ("max_concurrency", "bench parameter"),
+        ("max_num_seqs", "serve parameter"),
+        ("p99_e2el_ms", "metric"),
+        ("run_id", "identity"),
+    ];
+    assert_eq!(told, expected);
+}
