@@ -12,7 +12,7 @@ WITH sides AS (
         stddev(ln("{metric}")) AS std_log,
         count("{metric}") AS n
     FROM runs
-    WHERE status <> 'failed' AND "{metric}" > 0 AND sweep IN ('{base}', '{candidate}')
+    WHERE status = 'completed' AND "{metric}" > 0 AND sweep IN ('{base}', '{candidate}')
     GROUP BY sweep, combination
 )
 SELECT

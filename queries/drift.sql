@@ -1,4 +1,4 @@
--- How a metric of each combination moved from sweep to sweep: since the one before, and since the first.
+-- How a metric of each combination moved from sweep to sweep: since the one before, and since the first. Degraded runs are left out.
 -- Parameters: {metric}, a column of runs
 -- Defaults: metric = p99_e2el_ms
 -- Columns: label, sweep, started_at, {metric}, n, since_previous, since_first
@@ -11,7 +11,7 @@ WITH means AS (
         avg("{metric}") AS mean,
         count("{metric}") AS n
     FROM runs
-    WHERE status <> 'failed'
+    WHERE status = 'completed'
     GROUP BY combination, sweep
 )
 SELECT

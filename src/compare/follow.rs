@@ -1,7 +1,8 @@
 //! A metric of each combination over the sweeps of a lake, in the order of time.
 
 use super::{ChangePoint, Judge, change_points};
-use crate::query::{Filter, Lake, QueryError, number_of};
+use super::sides::value_of;
+use crate::query::{Filter, Lake, QueryError};
 use std::collections::BTreeMap;
 
 /// A metric over the sweeps of a lake.
@@ -37,7 +38,7 @@ impl Trends {
     pub async fn of(lake: &Lake, metric: &str, filter_by: &str, judge: &Judge) -> Result<Self, QueryError> {
         let columns = lake.columns("runs").await?;
         let filter = Filter::parse(filter_by, &columns)?;
-        let metric = number_of(columns.find(metric)?.0);
+        let metric = value_of(columns.find(metric)?.0, &columns);
         let sql = format!(
             "SELECT sweep, combination, label, {metric} AS value FROM runs WHERE status <> 'failed' AND {metric} IS NOT NULL AND {} ORDER BY started_at, run_number",
             filter.to_sql()

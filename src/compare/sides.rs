@@ -106,7 +106,7 @@ fn metric_column(index: usize) -> String {
 }
 
 /// A metric of a run in which a failed request counts as unbounded, where that is told apart.
-fn value_of(name: &str, columns: &Columns) -> String {
+pub(super) fn value_of(name: &str, columns: &Columns) -> String {
     match adjusted(name).filter(|adjusted| columns.has(adjusted)) {
         Some(adjusted) => format!("CASE WHEN failed_requests > 0 THEN {} ELSE {} END", quoted(&adjusted), quoted(name)),
         None => number_of(name),

@@ -3,6 +3,7 @@
 use super::Sign::{Any, Has, Lacks};
 use super::recognize::Shape::{Number, Text};
 use super::{Format, Run, known};
+use crate::metric::Metric;
 use crate::record::{local_date, params_of};
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -67,12 +68,14 @@ fn read(document: &Map<String, Value>, _: &Path) -> Result<Vec<Run>, String> {
     run.bench = params_of(document);
     // With metadata of its name a setting may be anything: `many` prompts are no number that was asked for.
     if let Some(other) = run.bench.params.get("num_prompts").filter(|value| !value.is_number()) {
+        run.cautions.push(format!("num_prompts is {other}, which is not a number of it"));
         run.extra.push(("num_prompts".into(), other.as_str().map_or_else(|| other.to_string(), str::to_owned)));
         run.bench.params.shift_remove("num_prompts");
     }
     run.bench.params.extend(known(RAMP_UP.map(|key| (key, document.get(key).cloned()))).params);
     let metadata = document.iter().filter(|(key, value)| {
-        value.is_string() && !OWN_TEXTS.contains(&key.as_str()) && !run.bench.params.contains_key(*key)
+        let is_own = OWN_TEXTS.contains(&key.as_str()) || Metric::of(key.trim_end_matches(':')).is_some();
+        value.is_string() && !is_own && !run.bench.params.contains_key(*key)
     });
     run.serve = known([("model", document.get("model_id").cloned())]);
     run.serve.params.extend(metadata.map(|(key, value)| (key.clone(), value.clone())));
@@ -81,5 +84,25 @@ fn read(document: &Map<String, Value>, _: &Path) -> Result<Vec<Run>, String> {
     let is_other = |key: &str| run.extra.iter().any(|(other, _)| other == key);
     let result = document.iter().filter(|(key, _)| !is_setting(key) && !is_other(key));
     run.result = result.map(|(key, value)| (key.clone(), value.clone())).collect();
+    for (name, value) in in_milliseconds(document) {
+        run.result.shift_remove(name.trim_end_matches("_ms"));
+        run.cautions.push(format!("{} has no unit in its name: taken for seconds", name.trim_end_matches("_ms")));
+        run.result.entry(name).or_insert(value);
+    }
     Ok(vec![run])
+}
+
+/// Latencies under names without `_ms`, which those who leave it out give in seconds.
+fn in_milliseconds(document: &Map<String, Value>) -> Vec<(String, Value)> {
+    let is_statistic = |name: &str| {
+        let is_percentile = name.strip_prefix('p').is_some_and(|percent| percent.parse::<f64>().is_ok());
+        is_percentile || ["mean", "median", "std", "min", "max"].contains(&name)
+    };
+    let found = document.iter().filter_map(|(key, value)| {
+        let (statistic, latency) = key.split_once('_')?;
+        let is_latency = is_statistic(statistic) && ["ttft", "tpot", "itl", "e2el"].contains(&latency);
+        let seconds = value.as_f64().filter(|_| is_latency)?;
+        Some((format!("{key}_ms"), (seconds * 1000.0).into()))
+    });
+    found.collect()
 }

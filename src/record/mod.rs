@@ -176,7 +176,9 @@ impl RunRecord {
             (_, Some(rule)) => Some(Failure::new(ErrorKind::BadResult, format!("the result can't be true: {rule}"))),
             _ => None,
         };
-        self.is_degraded = success.is_some_and(|success| success.rate() < demands.min_success);
+        // Where the count of those that succeeded can't be true, that some failed still is.
+        let has_failures = get("failed").and_then(Value::as_f64).is_some_and(|failed| failed > 0.0);
+        self.is_degraded = success.map_or(has_failures, |success| success.rate() < demands.min_success);
         if let Some(failure) = why {
             self.outcome = Outcome::Failed { failure, result: std::mem::take(result) };
         }

@@ -156,7 +156,8 @@ impl ResultFields {
         let mut is_unknown = false;
         for latency in ADJUSTED_LATENCIES {
             for percent in ADJUSTED_PERCENTILES {
-                let reported = self.get(&format!("p{percent}_{latency}_ms"));
+                let median = || self.get(&format!("median_{latency}_ms")).filter(|_| percent == 50);
+                let reported = self.get(&format!("p{percent}_{latency}_ms")).or_else(median);
                 let adjusted = match (success, of_requests.get(latency)) {
                     (Some(_), _) if !has_failures => reported,
                     (Some(_), Some(percentiles)) => percentiles.at(f64::from(percent)),

@@ -112,8 +112,11 @@ pub struct Achieved {
     sustained: f64,
 }
 
-/// From the start times where they are told, else all requests over the duration.
+/// What the benchmark tells, or from the start times where they are told, else all requests over the duration.
 pub fn achieved_rate(get: &Lookup<'_>) -> Option<Achieved> {
+    if let Some(rate) = get("achieved_request_rate").and_then(Value::as_f64) {
+        return Some(Achieved { rate, sustained: SUSTAINED });
+    }
     let starts = get("start_times").and_then(Value::as_array);
     let starts: Vec<f64> = starts.into_iter().flatten().filter_map(Value::as_f64).collect();
     by_starts(&starts).or_else(|| by_duration(get))
@@ -164,7 +167,7 @@ pub fn absurdities(get: impl Fn(&str) -> Option<f64>) -> Vec<String> {
         let statistics =
             ["min", "mean", "median", "max", "std"].into_iter().filter_map(|name| Some((name.to_owned(), of(name)?)));
         let percentiles: Vec<(f64, f64)> =
-            PERCENTS.into_iter().filter_map(|percent| Some((percent, of(&format!("p{percent}"))?))).collect();
+            PERCENTS.into_iter().filter_map(|percent| Some((percent, percentile_of(percent, &of)?))).collect();
         let all = statistics.chain(percentiles.iter().map(|(percent, value)| (format!("p{percent}"), *value)));
         broken.extend(
             all.filter(|(_, value)| *value < 0.0)
@@ -178,6 +181,11 @@ pub fn absurdities(get: impl Fn(&str) -> Option<f64>) -> Vec<String> {
         broken.extend(falls.map(|pair| format!("{}_{latency}_ms is below {}_{latency}_ms", pair[1].0, pair[0].0)));
     }
     broken
+}
+
+/// A percentile; the median is one under its own name.
+fn percentile_of(percent: f64, of: &impl Fn(&str) -> Option<f64>) -> Option<f64> {
+    of(&format!("p{percent}")).or_else(|| of("median").filter(|_| percent == 50.0))
 }
 
 /// The percentiles that tools report.

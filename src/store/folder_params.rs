@@ -56,7 +56,13 @@ pub fn params_of_run(folder: &Path, record: &Map<String, Value>) -> FoundParams 
     for (side, set) in [(serve, &mut found.serve), (bench, &mut found.bench)] {
         match side {
             Side::Params(params) => set.params = params.into_iter().chain(std::mem::take(&mut set.params)).collect(),
-            Side::Named(name) => set.name = Some(name.to_owned()),
+            Side::Named(name) => {
+                set.name = Some(name.to_owned());
+                // vLLM's names of parameter sets have no such form.
+                if name.contains('=') {
+                    found.caution = Some(format!("the folder's name says {name}, and the record does not"));
+                }
+            }
             Side::Unchanged => {}
         }
     }

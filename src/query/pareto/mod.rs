@@ -8,7 +8,6 @@ pub use front::Points;
 pub use operator::Planner;
 
 use crate::metric::{Better, Metric};
-use arrow::datatypes::Field;
 use datafusion::common::{DFSchema, Result, plan_datafusion_err, plan_err};
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder};
@@ -83,8 +82,9 @@ fn plan(args: &[FunctionArg], context: &mut dyn RelationPlannerContext) -> Resul
 
 /// What a server measured that did not answer all is on no frontier: where rows tell their status, only the completed are.
 fn sound(input: LogicalPlan) -> Result<LogicalPlan> {
-    let is_ours = |field: &&Arc<Field>| field.name() == STATUS && crate::store::kind_of(field).is_some();
-    match input.schema().fields().iter().any(|field| is_ours(&field)) {
+    // Rows of runs and of combinations; of another table `status` may mean anything.
+    let has = |name: &str| input.schema().has_column_with_unqualified_name(name);
+    match has(STATUS) && has("combination") {
         true => LogicalPlanBuilder::from(input).filter(ident(STATUS).eq(lit("completed")))?.build(),
         false => Ok(input),
     }
