@@ -2,6 +2,7 @@
 
 use super::QueryError;
 use crate::id::column_name;
+use crate::table::is_reserved;
 use crate::words::nearest_name;
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
@@ -143,6 +144,8 @@ impl<'a> Condition<'a> {
             (Kind::Bool, _, "false" | "0") => "FALSE".to_owned(),
             (Kind::Number | Kind::Mixed, Ok(number), _) if number.is_finite() => value.to_owned(),
             (Kind::Number | Kind::Mixed, Ok(_), _) => format!("CAST({} AS DOUBLE)", literal(value)),
+            // A setting may be a text in another sweep: none is equal to it here.
+            (Kind::Number, _, _) if ["=", "<>"].contains(&self.operator) && !is_reserved(name) => literal(value),
             (Kind::Number | Kind::Bool, _, _) => {
                 return Err(QueryError::BadFilter {
                     condition: format!("{}{}{}", self.key, self.operator, self.value),

@@ -2,6 +2,7 @@
 
 use super::{Lake, QueryError, Value};
 use crate::id::column_name;
+use crate::table::parameter_column;
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeSet;
 
@@ -29,7 +30,7 @@ impl Lake {
             sides[0].iter().zip(&sides[1]).map(|(serve, bench)| [parsed(serve), parsed(bench)]).collect();
         for (side, is_serve) in [(0, true), (1, false)] {
             for (key, _) in rows.iter().flat_map(|row| &row[side]) {
-                let name = column_name(key);
+                let name = parameter_column(column_name(key));
                 if !all.iter().any(|known| known.name == name) {
                     all.push(Varied { name, values: BTreeSet::new(), is_serve });
                 }
@@ -38,7 +39,7 @@ impl Lake {
         for varied in &mut all {
             let values = rows.iter().map(|row| {
                 let side = &row[usize::from(!varied.is_serve)];
-                let found = side.iter().find(|(key, _)| column_name(key) == varied.name);
+                let found = side.iter().find(|(key, _)| parameter_column(column_name(key)) == varied.name);
                 found.map_or("(none)".to_owned(), |(_, value)| value.to_string())
             });
             varied.values = values.collect();

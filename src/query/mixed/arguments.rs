@@ -5,7 +5,7 @@ use super::{AS_NUMBER, AS_SETTING};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query,
-    SelectItem, SetExpr, UnaryOperator, VisitMut, VisitorMut,
+    SelectItem, SetExpr, UnaryOperator, Value, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -141,8 +141,18 @@ impl VisitorMut for Rewriter {
                     if let Some(extreme) = self.extreme(function, &name) {
                         *expr = extreme;
                     }
-                } else if NUMERIC.contains(&name.as_str()) {
+                } else if NUMERIC.contains(&name.as_str())
+                    || (ONE_OF_SEVERAL.contains(&name.as_str()) && arguments(function).any(is_number_literal))
+                {
                     self.numeric_arguments(function);
+                }
+            }
+            // With a number in one branch, the others are numbers.
+            Expr::Case { conditions, else_result, .. } => {
+                let results = || conditions.iter().map(|when| &when.result).chain(else_result.as_deref());
+                if results().any(is_number_literal) {
+                    conditions.iter_mut().for_each(|when| self.number(&mut when.result));
+                    else_result.iter_mut().for_each(|result| self.number(result));
                 }
             }
             _ => {}
@@ -184,6 +194,28 @@ impl Rewriter {
             "{AS_SETTING}(first_value({argument} ORDER BY {AS_NUMBER}({argument}) {direction} NULLS LAST, {argument} {direction} \
              NULLS LAST){filter})"
         ))
+    }
+}
+
+/// Functions that give back one of their arguments: with a number among them, all are numbers.
+const ONE_OF_SEVERAL: [&str; 6] = ["coalesce", "ifnull", "nvl", "nullif", "greatest", "least"];
+
+fn arguments(function: &Function) -> impl Iterator<Item = &Expr> {
+    let list = match &function.args {
+        FunctionArguments::List(list) => list.args.as_slice(),
+        _ => &[],
+    };
+    list.iter().filter_map(|arg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+        _ => None,
+    })
+}
+
+fn is_number_literal(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(value) => matches!(value.value, Value::Number(..)),
+        Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus, expr } => is_number_literal(expr),
+        _ => false,
     }
 }
 
@@ -248,6 +280,11 @@ mod tests {
                 "WITH x AS (SELECT len AS l FROM t) SELECT sum(as_number(l)) FROM x",
             ),
             ("SELECT avg(other) FROM t", "SELECT avg(other) FROM t"),
+            ("SELECT coalesce(len, 0), coalesce(len, 'x') FROM t", "SELECT coalesce(as_number(len), 0), coalesce(len, 'x') FROM t"),
+            (
+                "SELECT CASE WHEN a THEN len ELSE -1 END FROM t",
+                "SELECT CASE WHEN a THEN as_number(len) ELSE -1 END FROM t",
+            ),
         ];
         for (sql, expected) in cases {
             assert_eq!(rewritten(sql), expected);

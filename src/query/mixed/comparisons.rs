@@ -114,6 +114,16 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             let (left, right) = compared(*left, op, *right, schema)?;
             Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right))))
         }
+        // As texts numbers are spelled as a mixed column spells them.
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, right })
+            if is_plain(&left, schema) || is_plain(&right, schema) =>
+        {
+            let text = |side: Box<Expr>| match is_plain(&side, schema) {
+                true => as_text(*side, schema).map(Box::new),
+                false => Ok(side),
+            };
+            Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(text(left)?, Operator::StringConcat, text(right)?)))
+        }
         Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right }) => {
             let as_condition = |side: Box<Expr>| if mixed(&side) { Box::new(truth(*side)) } else { side };
             let is_changed = mixed(&left) || mixed(&right);
