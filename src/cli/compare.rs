@@ -60,13 +60,13 @@ pub struct Arguments {
     #[arg(long, value_enum)]
     format: Option<CompareFormat>,
     /// Write to a file.
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", value_parser = super::lake::local_path)]
     output: Option<PathBuf>,
     /// Write a page with the charts in it, too.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = super::lake::local_path)]
     html: Option<PathBuf>,
     /// Draw both Pareto frontiers (or the trend) into a PNG file, too.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = super::lake::local_path)]
     fig: Option<PathBuf>,
     #[command(flatten)]
     opening: Opening,

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The lake in which the demo's sweep is kept.
-    #[arg(long, short, default_value = "results", value_name = "DIR")]
+    #[arg(long, short, default_value = "results", value_name = "DIR", value_parser = super::lake::local_path)]
     output_dir: PathBuf,
     /// The port of the simulated server; default: a free one.
     #[arg(long)]

@@ -22,7 +22,7 @@ pub struct Arguments {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// The lake.
-    #[arg(long, short, default_value = "results", value_name = "LAKE")]
+    #[arg(long, short, default_value = "results", value_name = "LAKE", value_parser = super::lake::local_path)]
     output_dir: PathBuf,
     /// Say what no file says of its runs: gpu_count=16, model_id=…, dataset=…. May be given more than once.
     #[arg(long, value_name = "KEY=VALUE")]

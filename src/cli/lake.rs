@@ -38,14 +38,11 @@ impl Opening {
     }
 }
 
-/// A lake that is written to must be a folder.
-pub fn check_is_folder(lake: &Path) -> Result<(), Failure> {
-    match is_remote(lake) {
-        true => Err(Failure::input(format!(
-            "-o {}: sweeps are written to folders; give one, and copy it to the store afterwards (queries read it there)",
-            lake.display()
-        ))),
-        false => Ok(()),
+/// A place that is written to: a path of this machine.
+pub fn local_path(text: &str) -> Result<PathBuf, String> {
+    match is_remote(Path::new(text)) {
+        true => Err("written are files of this machine; give a path, and copy it to the store afterwards (queries read it there)".into()),
+        false => Ok(text.into()),
     }
 }
 

@@ -14,7 +14,7 @@ pub struct Arguments {
     #[arg(default_value = "results", value_name = "EXPERIMENT_DIR")]
     sweeps: Vec<PathBuf>,
     /// Where the figures go, relative to the (first) EXPERIMENT_DIR.
-    #[arg(long)]
+    #[arg(long, value_parser = super::lake::local_path)]
     fig_dir: Option<PathBuf>,
     /// Variables, comma-separated: a figure for each combination of their values.
     #[arg(long, default_value = "", value_delimiter = ',')]

@@ -17,7 +17,7 @@ pub struct Arguments {
     #[arg(long, value_name = "LAKE", conflicts_with_all = ["sweeps", "notes"])]
     lake: Option<PathBuf>,
     /// Default: report.html in the (first) sweep's folder; index.html in the lake.
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", value_parser = super::lake::local_path)]
     output: Option<PathBuf>,
     /// The page's title.
     #[arg(long)]

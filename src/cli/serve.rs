@@ -1,6 +1,6 @@
 //! `sweeplake serve`: a sweep of servers and loads.
 
-use super::lake::{Keeping, check_is_folder};
+use super::lake::Keeping;
 use super::progress::Progress;
 use super::serve_sla::SLA_NAME;
 use super::show::{failures_table, sla_table, summary_table};
@@ -56,7 +56,7 @@ pub struct Arguments {
     #[arg(long, default_value = "")]
     pub link_vars: String,
     /// The lake: the folder in which sweeps are kept.
-    #[arg(long, short, default_value = "results", value_name = "DIR")]
+    #[arg(long, short, default_value = "results", value_name = "DIR", value_parser = super::lake::local_path)]
     pub output_dir: PathBuf,
     /// The sweep's folder in it; default: the present time as YYYYMMDD_HHMMSS.
     #[arg(long, short, value_name = "NAME")]
@@ -200,7 +200,6 @@ pub struct Prepared {
 impl Prepared {
     /// Turns what was typed into what is meant; every mistake is found here, before anything starts.
     pub fn new(mut arguments: Arguments, job: Job) -> Result<Self, Failure> {
-        check_is_folder(&arguments.output_dir)?;
         let num_runs = arguments.num_runs.unwrap_or(job.default_num_runs());
         if num_runs == 0 {
             return Err(Failure::input("--num-runs must be at least 1"));

@@ -1,6 +1,6 @@
 //! `sweeplake startup`: how an engine starts under each set of parameters.
 
-use super::lake::{Keeping, check_is_folder};
+use super::lake::Keeping;
 use super::progress::Progress;
 use super::serve::{interrupt_on_signals, planned_folder, redactor_of, sets_of};
 use super::show::{failures_table, startup_table};
@@ -34,7 +34,7 @@ pub struct Arguments {
     #[arg(long)]
     strict_params: bool,
     /// The lake: the folder in which sweeps are kept.
-    #[arg(long, short, default_value = "results", value_name = "DIR")]
+    #[arg(long, short, default_value = "results", value_name = "DIR", value_parser = super::lake::local_path)]
     output_dir: PathBuf,
     /// The sweep's folder in it; default: the present time as YYYYMMDD_HHMMSS.
     #[arg(long, short, value_name = "NAME")]
@@ -62,7 +62,6 @@ pub struct Arguments {
 }
 
 pub fn exec(mut arguments: Arguments) -> Ended {
-    check_is_folder(&arguments.output_dir)?;
     if let Some(name) = arguments.resume.clone().filter(|name| !name.is_empty()) {
         arguments.experiment_name = Some(name);
     }

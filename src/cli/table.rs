@@ -28,7 +28,7 @@ pub struct Output {
     #[arg(long, value_enum)]
     pub format: Option<OutputFormat>,
     /// Write to a file.
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", value_parser = super::lake::local_path)]
     pub output: Option<PathBuf>,
 }
 

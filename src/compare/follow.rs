@@ -1,7 +1,7 @@
 //! A metric of each combination over the sweeps of a lake, in the order of time.
 
-use super::{ChangePoint, Judge, change_points};
 use super::sides::value_of;
+use super::{ChangePoint, Judge, change_points};
 use crate::query::{Filter, Lake, QueryError};
 use std::collections::BTreeMap;
 

@@ -4,7 +4,7 @@ use super::sources::Source;
 use crate::formats::Run;
 use crate::id::is_same_key;
 use crate::params::ParamSet;
-use crate::table::{Kind, Table};
+use crate::table::{Kind, Table, is_reserved};
 use regex::Regex;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,10 @@ pub enum ToldError {
     NoPair { text: String },
     #[error("--set: {key} is given twice")]
     Twice { key: String },
+    #[error("--set: {key} is measured, or told by sweeplake, and can't be set")]
+    NoSetting { key: String },
+    #[error("--set: {key}: {value} is no number of GPUs")]
+    NoCount { key: String, value: String },
     #[error("--set-from-path: {reason}")]
     BadPattern { reason: String },
     #[error("--set-from-path: the pattern names nothing; give groups names: (?<tensor_parallel_size>\\d+)")]
@@ -68,6 +72,7 @@ impl Told {
             if pairs.iter().any(|(known, _)| is_same_key(known, key)) {
                 return Err(ToldError::Twice { key: key.into() });
             }
+            check(key, &scalar(value))?;
             pairs.push((key.to_owned(), scalar(value)));
         }
         let from_path = from_path.map(|pattern| {
@@ -75,6 +80,9 @@ impl Told {
             let names: Vec<&str> = regex.capture_names().flatten().collect();
             if names.is_empty() {
                 return Err(ToldError::NoGroups);
+            }
+            if let Some(key) = names.iter().find(|name| !is_setting(name)) {
+                return Err(ToldError::NoSetting { key: (*key).to_owned() });
             }
             match names.iter().find(|name| pairs.iter().any(|(key, _)| is_same_key(key, name))) {
                 Some(key) => Err(ToldError::Twice { key: (*key).to_owned() }),
@@ -126,6 +134,23 @@ impl ForFiles<'_> {
     /// By what a file is told from others whose workload is not known either: its path, or that of the file it repeats.
     pub fn place_of(&self, path: &Path, source: &Source) -> String {
         self.place.clone().unwrap_or_else(|| source.relative(path))
+    }
+}
+
+/// Whether a name is one of those that a user may tell: what we or the benchmark tell is not.
+fn is_setting(key: &str) -> bool {
+    let name = crate::id::column_name(key);
+    ["gpu_count", "model_id"].contains(&name.as_str()) || !is_reserved(&name)
+}
+
+fn check(key: &str, value: &Value) -> Result<(), ToldError> {
+    if !is_setting(key) {
+        return Err(ToldError::NoSetting { key: key.into() });
+    }
+    let is_count = ["gpu_count", "num_gpus"].contains(&crate::id::column_name(key).as_str());
+    match is_count && value.as_f64().is_none_or(|count| count < 1.0) {
+        true => Err(ToldError::NoCount { key: key.into(), value: text_of(value) }),
+        false => Ok(()),
     }
 }
 
@@ -211,6 +236,14 @@ mod tests {
         for (set, pattern, message) in [
             (&["gpu_count"][..], None, "--set: \"gpu_count\" is not of the form KEY=VALUE"),
             (&["a=1", "a=2"], None, "--set: a is given twice"),
+            (&["gpu_count=sixteen"], None, "--set: gpu_count: sixteen is no number of GPUs"),
+            (&["gpu_count=0"], None, "--set: gpu_count: 0 is no number of GPUs"),
+            (
+                &["output_throughput=9"],
+                None,
+                "--set: output_throughput is measured, or told by sweeplake, and can't be set",
+            ),
+            (&[], Some("(?<status>x)"), "--set: status is measured, or told by sweeplake, and can't be set"),
             (&["a=1"], Some("(?<a>x)"), "--set: a is given twice"),
             (
                 &[],

@@ -115,3 +115,25 @@ fn lakes_and_queries_that_are_wrong() {
     refused(&scratch, &["query", "SELECT 1"], &["say which lake: sweeplake query LAKE"]);
     refused(&scratch, &["query", "empty", "--file", "missing.sql"], &["--file: missing.sql"]);
 }
+
+#[test]
+fn nothing_is_written_into_a_folder_that_is_called_like_a_store() {
+    let scratch = Scratch::new();
+    let sample = crate::scratch::data("format-1/finished").display().to_string();
+    let (sim, bench) = (scratch.sim(""), scratch.bench(""));
+    for arguments in [
+        &["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "-o", "s3://bucket/lake"][..],
+        &["import", &sample, "-o", "s3://bucket/lake"],
+        &["report", &sample, "-o", "s3://bucket/r.html"],
+        &["query", &sample, "SELECT 1", "-o", "gs://bucket/x.csv"],
+        &["plot", &sample, "--fig-dir", "s3://bucket/f"],
+    ] {
+        let ran = scratch.run(arguments);
+        assert!(
+            ran.code == Some(2) && ran.stderr.contains("written are files of this machine"),
+            "{arguments:?}: {}",
+            ran.stderr
+        );
+    }
+    assert!(scratch.files().iter().all(|file| !file.contains("s3:")), "{:?}", scratch.files());
+}

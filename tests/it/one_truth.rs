@@ -137,6 +137,19 @@ fn queries() -> Vec<(String, String)> {
         ] {
             queries.push((sql.clone(), sql));
         }
+        // Names of ours are texts or numbers, always, and the engine's own rules hold for them.
+        if !["status", "label", "kind", "duration", "output_throughput"].contains(&name) {
+            for sql in [
+                format!("SELECT run_id, coalesce(\"{name}\", 0) AS value FROM runs ORDER BY run_id"),
+                format!("SELECT run_id, \"{name}\" || 'x' AS value FROM runs ORDER BY run_id"),
+                format!(
+                    "SELECT run_id, CASE WHEN run_number = 0 THEN \"{name}\" ELSE 0 END AS value FROM runs ORDER BY run_id"
+                ),
+                format!("SELECT run_id FROM runs WHERE \"{name}\" <> 'auto' ORDER BY run_id"),
+            ] {
+                queries.push((sql.clone(), sql));
+            }
+        }
     }
     for metric in ["p99_e2el_ms", "output_throughput", "gpu_power_w"] {
         queries.push((

@@ -280,7 +280,10 @@ mod tests {
                 "WITH x AS (SELECT len AS l FROM t) SELECT sum(as_number(l)) FROM x",
             ),
             ("SELECT avg(other) FROM t", "SELECT avg(other) FROM t"),
-            ("SELECT coalesce(len, 0), coalesce(len, 'x') FROM t", "SELECT coalesce(as_number(len), 0), coalesce(len, 'x') FROM t"),
+            (
+                "SELECT coalesce(len, 0), coalesce(len, 'x') FROM t",
+                "SELECT coalesce(as_number(len), 0), coalesce(len, 'x') FROM t",
+            ),
             (
                 "SELECT CASE WHEN a THEN len ELSE -1 END FROM t",
                 "SELECT CASE WHEN a THEN as_number(len) ELSE -1 END FROM t",
