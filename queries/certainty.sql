@@ -10,5 +10,5 @@ SELECT
     max(output_throughput_ci95 / nullif(output_throughput_mean, 0)) AS throughput_worst,
     median(p99_e2el_ms_ci95 / nullif(p99_e2el_ms_mean, 0)) AS p99_median,
     max(p99_e2el_ms_ci95 / nullif(p99_e2el_ms_mean, 0)) AS p99_worst,
-    min(completed_min) AS fewest_requests
+    min(completed_min) FILTER (WHERE completed_min > 0) AS fewest_requests
 FROM combinations

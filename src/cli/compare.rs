@@ -701,7 +701,7 @@ fn interval_text(interval: Option<(f64, f64)>) -> String {
 }
 
 fn signed_percent(ratio: f64) -> String {
-    format!("{:+.1} %", ratio * 100.0)
+    if ratio.is_nan() { "not known".into() } else { format!("{:+.1} %", ratio * 100.0) }
 }
 
 fn percent_text(ratio: f64) -> String {

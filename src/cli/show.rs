@@ -86,7 +86,7 @@ pub fn sla_table(sweep: &Path) -> Result<String, Failure> {
 
 /// The table of failed runs of a sweep, as text.
 pub fn failures_table(sweep: &Path) -> Result<String, Failure> {
-    table(sweep, &format!("SELECT label, run_number, error_kind, error FROM ({})", shipped::FAILURES.fill(&[])))
+    table(sweep, &format!("SELECT label, run_number, error_kind, error FROM ({})", shipped::FAILED_RUNS.fill(&[])))
 }
 
 fn table(sweep: &Path, sql: &str) -> Result<String, Failure> {

@@ -31,6 +31,7 @@ shipped! {
     DRIFT = "drift";
     EFFECTS = "effects";
     /// Failed runs; more than one command shows them.
+    FAILED_RUNS = "failed_runs";
     FAILURES = "failures";
     FRONTIER = "frontier";
     FRONTIER_OF_SERIES = "frontier_of_series";

@@ -23,7 +23,7 @@ pub struct Failures {
 const MOST_SHOWN: usize = 50;
 
 pub async fn failures(lake: &Lake) -> Result<Failures, ReportError> {
-    Ok(grouped(&shipped::FAILURES.rows(lake, &[]).await?))
+    Ok(grouped(&shipped::FAILED_RUNS.rows(lake, &[]).await?))
 }
 
 crate::query::typed_row! {

@@ -185,7 +185,7 @@ pub fn compact_lake(lake: &Path) -> Result<Option<usize>, StoreError> {
     let new: Vec<(&Sweep, Fingerprint)> = found
         .all()
         .iter()
-        .filter(|sweep| !sweep.is_covered() && sweep.is_ended() && sweep.is_compacted())
+        .filter(|sweep| !sweep.is_covered() && sweep.is_ended() && sweep.is_compacted() && damage_of(sweep).is_none())
         .filter_map(|sweep| Some((sweep, sweep.fingerprint()?)))
         .collect();
     let is_whole = catalogue.as_ref().is_some_and(|catalogue| catalogue.without(&covered).is_empty());
@@ -213,6 +213,12 @@ pub fn compact_lake(lake: &Path) -> Result<Option<usize>, StoreError> {
     write_parquet(&work.path().join(SWEEPS), &super::unite(&schema, &batches, &home)?)?;
     publish(work, &home)?;
     Ok(Some(covered.len() + new.len()))
+}
+
+/// Why a sweep's tables can't be read, if one can't: it is left out of what is made of all.
+pub fn damage_of(sweep: &Sweep) -> Option<StoreError> {
+    let tables = Table::ALL.into_iter().map(|table| sweep.folder.join(table.file_name()));
+    tables.filter(|path| path.is_file()).find_map(|path| super::parquet_schema(&path).err())
 }
 
 /// One table of all sweeps: those that a catalogue has from its file, the others from their own.

@@ -28,7 +28,7 @@ pub use discover::{Found, LeftOut, Source, Sources, Sweep, find_sweeps};
 pub use folder_params::{FoundParams, params_of_run};
 pub use foreign::{result_files, vllm_serve};
 pub use imported::{ImportedSweep, add_runs, files_below, imported_run_ids, lock_for_import};
-pub use lake::{compact_lake, renamed};
+pub use lake::{compact_lake, damage_of, renamed};
 pub use layout::{PARETO_FIGURE, REPORT, SLA_FIGURES, WARM_UP_FILE, figure_name};
 pub use loose::{LooseRows, OpenedRows};
 pub use manifest::{FORMAT_VERSION, Manifest, StoredCombination, SweepKind, SweepState};

@@ -66,3 +66,21 @@ fn a_result_that_tells_nothing_is_a_failed_run() {
         assert!(row["error"].as_str().unwrap().contains(message), "{}", row["error"]);
     }
 }
+
+#[test]
+fn what_failed_is_listed_runs_and_requests_by_their_kind() {
+    let scratch = Scratch::new();
+    let mut result: Value =
+        serde_json::from_str(&std::fs::read_to_string(data("import/vllm/errors-detailed.json")).unwrap()).unwrap();
+    let failed = result["failed"].as_i64().unwrap();
+    scratch.write("bench/some.json", &result.to_string());
+    result["completed"] = json!(0);
+    scratch.write("bench/all.json", &result.to_string());
+    scratch.ok(&["import", "bench", "-o", "lake"]);
+    let ran = scratch.ok(&["query", "lake", "--name", "failures", "--format", "json"]);
+    let rows: Vec<Value> = serde_json::from_str(&ran.stdout).unwrap();
+    let of = |status: &str| rows.iter().filter(|row| row["status"] == status).collect::<Vec<_>>();
+    assert_eq!((of("failed").len(), &of("failed")[0]["error_kind"]), (1, &json!("bad_result")));
+    let requests: i64 = of("degraded").iter().map(|row| row["requests"].as_i64().unwrap()).sum();
+    assert_eq!(requests, failed, "{rows:?}");
+}

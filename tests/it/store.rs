@@ -474,3 +474,17 @@ fn sweeps_of_format_version_2_are_read_for_good() {
     ];
     assert_eq!(told, expected);
 }
+
+#[test]
+fn a_damaged_sweep_is_left_out_of_a_compacted_lake() {
+    let scratch = Scratch::new();
+    copy_folder(&data("format-2/finished"), &scratch.path("lake/sound"));
+    copy_folder(&data("format-2/finished"), &scratch.path("lake/damaged"));
+    let whole = std::fs::read(scratch.path("lake/damaged/runs.parquet")).unwrap();
+    std::fs::write(scratch.path("lake/damaged/runs.parquet"), &whole[..whole.len() / 2]).unwrap();
+    let ran = scratch.ok(&["compact", "lake"]);
+    assert!(ran.stderr.contains("left out: ") && ran.stderr.contains("lake/damaged/runs.parquet"), "{}", ran.stderr);
+    assert!(ran.stdout.contains("1 sweeps in compacted/latest"), "{}", ran.stdout);
+    assert_eq!(scratch.query("lake", "SELECT DISTINCT sweep FROM runs"), [json!({"sweep": "sound"})]);
+    assert_eq!(scratch.run(&["compact", "lake/damaged"]).code, Some(1));
+}
