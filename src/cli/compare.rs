@@ -342,6 +342,9 @@ impl Comparison {
         notes.push(format!("{} combination(s) in common", self.sides.matched.len()));
         for side in [&self.base, &self.candidate] {
             notes.extend(side.apart.iter().map(|apart| format!("in {}: {apart}", side.sweep)));
+            if !side.cautions.is_empty() {
+                notes.push(format!("caution, in {}: {}", side.sweep, shortened(&side.cautions)));
+            }
         }
         let broken = self.broken();
         if !broken.is_empty() {

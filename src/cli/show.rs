@@ -42,7 +42,7 @@ crate::query::typed_row! {
 }
 
 /// What is to be said of single combinations.
-fn remarks(lake: &Lake) -> Result<Vec<String>, Failure> {
+pub fn remarks(lake: &Lake) -> Result<Vec<String>, Failure> {
     let apart = block_on(lake.pooled_apart())?.map_err(query_failure)?;
     let apart = apart.into_iter().map(|apart| format!("caution: {apart}"));
     let sql = "SELECT label, array_to_string(cautions, '; ') AS cautions FROM combinations WHERE cautions IS NOT NULL \

@@ -57,7 +57,9 @@ pub fn exec(arguments: Arguments) -> Ended {
         }
         let sql = shipped::SLAS.fill(&[]);
         let answer = block_on(Answer::of_rows(&rows).sql("sla", &sql))?.map_err(query_failure)?;
-        arguments.output.write(&answer)
+        arguments.output.write(&answer)?;
+        super::show::remarks(lake)?.iter().for_each(|remark| eprintln!("{remark}"));
+        Ok(())
     })
 }
 

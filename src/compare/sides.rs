@@ -27,6 +27,8 @@ pub struct Side {
     failed: BTreeSet<String>,
     /// Combinations whose runs may be of two things, and why.
     pub apart: Vec<String>,
+    /// Reasons not to trust its numbers as they stand.
+    pub cautions: Vec<String>,
     facts: Vec<(String, String)>,
     /// For each metric which percentile of requests it is, if any.
     percents: Vec<Option<f64>>,
@@ -195,6 +197,12 @@ impl Side {
             sweep: name_of(lake),
             combinations,
             failed: failed(lake, &key, &filter).await?,
+            cautions: lake
+                .cautions()
+                .await?
+                .iter()
+                .map(|one| format!("{} run(s): {}", one.runs, one.caution))
+                .collect(),
             apart: lake.pooled_apart().await?.iter().map(ToString::to_string).collect(),
             facts: facts(lake, &columns, &filter).await?,
             percents: percents(question),

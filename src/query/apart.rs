@@ -1,4 +1,4 @@
-//! Combinations whose runs may be of two things.
+//! What is to be said of numbers: combinations whose runs may be of two things, and cautions of single runs.
 
 use super::typed_row;
 use super::{Lake, QueryError, shipped};
@@ -21,7 +21,22 @@ impl fmt::Display for Apart {
     }
 }
 
+typed_row! {
+    /// What is to be said of single runs, and of how many.
+    pub struct Cautioned {
+        pub caution: String,
+        pub runs: i64,
+    }
+}
+
 impl Lake {
+    /// Reasons not to trust numbers as they stand, those of most runs first.
+    pub async fn cautions(&self) -> Result<Vec<Cautioned>, QueryError> {
+        let sql = "SELECT caution, count(*) AS runs FROM (SELECT unnest(caution) AS caution FROM runs WHERE status <> 'failed') \
+                   GROUP BY caution ORDER BY runs DESC, caution";
+        self.sql(sql).await?.typed("cautions")
+    }
+
     /// Combinations whose runs differ by more than repeats do.
     pub async fn pooled_apart(&self) -> Result<Vec<Apart>, QueryError> {
         shipped::POOLED_APART.rows(self, &[]).await

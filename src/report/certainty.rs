@@ -33,18 +33,9 @@ pub async fn certainty(lake: &Lake) -> Result<Vec<String>, ReportError> {
 /// More cautions than these nobody reads; all are in the column.
 const MOST_CAUTIONS: usize = 8;
 
-crate::query::typed_row! {
-    struct Cautioned {
-        caution: String,
-        runs: i64,
-    }
-}
-
 /// What is to be said of single runs.
 async fn cautions(lake: &Lake) -> Result<Vec<String>, ReportError> {
-    let sql = "SELECT caution, count(*) AS runs FROM (SELECT unnest(caution) AS caution FROM runs WHERE status <> 'failed') \
-               GROUP BY caution ORDER BY runs DESC, caution";
-    let found: Vec<Cautioned> = lake.sql(sql).await?.typed("cautions")?;
+    let found = lake.cautions().await?;
     let others = found.len().saturating_sub(MOST_CAUTIONS);
     let shown = found.into_iter().take(MOST_CAUTIONS);
     let mut lines: Vec<String> =
