@@ -27,7 +27,8 @@ pub fn exec(arguments: Arguments) -> Ended {
             print_facts(&facts)?;
         }
         let is_one = lake.sweeps().len() == 1;
-        output.write(&if is_one { summary.without(SWEEP) } else { summary })?;
+        let summary = if is_one { summary.without(SWEEP) } else { summary };
+        output.write(&if is_for_reading { telling(summary)? } else { summary })?;
         // A table for programs has its cautions in their column.
         remarks(lake)?.iter().for_each(|remark| eprintln!("{remark}"));
         Ok(())
@@ -64,11 +65,21 @@ const MOST_CAUTIONS: usize = 10;
 /// The column that says the same in every row about one sweep.
 const SWEEP: &str = "sweep";
 
+/// The answer without the columns that say in every row that all is well: a reader needs the room for the numbers.
+fn telling(answer: Answer) -> Result<Answer, Failure> {
+    let well = [("status", "completed"), ("failed_runs", "0"), ("success_rate_mean", "1")];
+    well.into_iter().try_fold(answer, |answer, (name, usual)| {
+        let values = answer.column(name).map_err(query_failure)?;
+        let is_well = values.iter().all(|value| [usual, ""].contains(&value.to_text().as_str()));
+        Ok(if is_well { answer.without(name) } else { answer })
+    })
+}
+
 /// The table of combinations of a sweep, as text.
 pub fn summary_table(sweep: &Path) -> Result<String, Failure> {
     let lake = Lake::open(&[sweep.to_owned()]).map_err(query_failure)?;
     let answer = block_on(shipped::SUMMARY.ask(&lake, &[]))?.map_err(query_failure)?;
-    let table = plain_table(&answer.without(SWEEP)).map_err(query_failure)?;
+    let table = plain_table(&telling(answer.without(SWEEP))?).map_err(query_failure)?;
     Ok(std::iter::once(table).chain(remarks(&lake)?).collect::<Vec<_>>().join("\n"))
 }
 
