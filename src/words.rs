@@ -1,18 +1,16 @@
 //! Texts that more than one module shows: parameters in a few words, names that were meant.
 
 use crate::id::{column_name, text_hash};
-use crate::params::ParamSet;
+use crate::params::{ParamSet, value_text};
+use serde_json::Value;
 use strsim::jaro_winkler;
 
 /// A short text for a combination: its names, or its parameters.
 pub fn describe(serve: &ParamSet, bench: &ParamSet) -> String {
-    let parts = [("serve", serve), ("bench", bench)];
-    let parts: Vec<String> = parts
-        .into_iter()
-        .filter(|(_, set)| !set.is_unchanged())
-        .map(|(side, set)| format!("{side} {}", describe_set(set)))
-        .collect();
-    if parts.is_empty() { "the commands unchanged".into() } else { parts.join(" · ") }
+    label(&[("serve", serve), ("bench", bench)].map(|(side, set)| match set.is_unchanged() {
+        true => String::new(),
+        false => format!("{side} {}", describe_set(set)),
+    }))
 }
 
 /// A parameter set's name, or its parameters as `key=value`.
@@ -20,11 +18,12 @@ pub fn describe_set(set: &ParamSet) -> String {
     if let Some(name) = &set.name {
         return name.clone();
     }
-    let pairs = set.params.iter().map(|(key, value)| match value {
-        serde_json::Value::String(text) => format!("{key}={}", short_value(text)),
-        other => format!("{key}={}", short_value(&other.to_string())),
-    });
-    pairs.collect::<Vec<_>>().join(" ")
+    set.params.iter().map(|(key, value)| pair(key, value)).collect::<Vec<_>>().join(" ")
+}
+
+/// A parameter as `key=value`.
+pub fn pair(key: &str, value: &Value) -> String {
+    format!("{key}={}", short_value(&value_text(value)))
 }
 
 /// The longest value that is told whole.

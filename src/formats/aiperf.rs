@@ -2,9 +2,9 @@
 
 use super::Sign::{Any, Has, Lacks};
 use super::distribution::{add_latency, seconds_in};
-use super::document::{at, flatten, known_at, list_at, number_at, rounded, text_at};
+use super::document::{at, flatten, instant, known_at, list_at, number_at, rounded, text_at};
 use super::recognize::Shape::{List, Number, Object, Text};
-use super::requests::{Request, add_requests};
+use super::requests::{Request, add_requests, in_order};
 use super::{Format, Run, known};
 use crate::record::{local_time, parse_results, time_in_zone_of};
 use chrono::{DateTime, Utc};
@@ -193,8 +193,7 @@ fn start_of(
     let text = text_at(document, "start_time")?;
     let first = requests.iter().filter_map(|request| request.start_s).reduce(f64::min);
     let first = first.or_else(|| Some(number_at(metrics, "min_request_timestamp.avg")? / 1e9));
-    let stamp = first.and_then(|seconds| DateTime::from_timestamp_micros((seconds * 1e6) as i64));
-    match stamp {
+    match first.and_then(instant) {
         Some(stamp) => time_in_zone_of(text, stamp),
         None => local_time(text),
     }
@@ -207,9 +206,7 @@ fn requests(path: &Path) -> Result<Vec<Request>, String> {
     let lines = parse_results(&text).map_err(|error| format!("{}: {error}", path.display()))?;
     let lines = lines.iter().filter_map(Value::as_object);
     let measured = lines.filter(|line| at(line, "metadata.benchmark_phase").is_none_or(|phase| phase == "profiling"));
-    let mut requests: Vec<Request> = measured.map(request).collect();
-    requests.sort_by(|left, right| left.start_s.unwrap_or(f64::MAX).total_cmp(&right.start_s.unwrap_or(f64::MAX)));
-    Ok(requests)
+    Ok(in_order(measured.map(request)))
 }
 
 fn request(line: &Map<String, Value>) -> Request {

@@ -1,5 +1,6 @@
 //! Finding values in a parsed document by the paths of their keys.
 
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 /// The value at a path of keys and of indices of lists: `input_config.phases.0.name`.
@@ -45,6 +46,11 @@ pub fn flatten(value: &Value, path: &str, into: &mut Vec<(String, String)>) {
         Value::String(text) => into.push((path.to_owned(), text.clone())),
         other => into.push((path.to_owned(), other.to_string())),
     }
+}
+
+/// Seconds since 1970 as an instant.
+pub fn instant(seconds: f64) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_micros((seconds * 1e6) as i64)
 }
 
 /// A count that a tool summed up as a float: 233.99999999999994 is 234.

@@ -2,13 +2,12 @@
 
 use super::Sign::{Any, Has, Lacks};
 use super::distribution::add_latency;
-use super::document::{flatten, known_at, list_at, number_at, rounded, text_at};
+use super::document::{flatten, instant, known_at, list_at, number_at, rounded, text_at};
 use super::recognize::Shape::{List, Number, Object, Text};
 use super::requests::{Request, add_requests};
 use super::{Format, Run, known};
 use crate::record::parse_results;
 use crate::stats::{mean, percentile, population_std};
-use chrono::DateTime;
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -72,7 +71,6 @@ fn read_nested(document: &Map<String, Value>, path: &Path) -> Result<Vec<Run>, S
     let is_by_count = config("perf_analyzer.measurement.mode").is_some_and(|mode| mode == "request_count");
     let measurement = config("perf_analyzer.measurement.num");
     let of_load = |key: &str| config(&format!("perf_analyzer.stimulus.{key}"));
-    let is_set = |value: &Value| value.as_i64() != Some(UNSET) && value.as_f64() != Some(0.0);
     run.serve = known([("model", config("model_names.0"))]);
     run.bench = known([
         ("num_prompts", measurement.clone().filter(|_| is_by_count)),
@@ -92,7 +90,6 @@ fn read_nested(document: &Map<String, Value>, path: &Path) -> Result<Vec<Run>, S
 fn read_flat(document: &Map<String, Value>, path: &Path) -> Result<Vec<Run>, String> {
     let config = |path: &str| known_at(document, &format!("input_config.{path}")).cloned();
     let mut run = Run::of(document);
-    let is_set = |value: &Value| value.as_i64() != Some(UNSET) && value.as_f64() != Some(0.0);
     let request_count = config("request_count").filter(is_set);
     run.serve = known([("model", config("model.0").or_else(|| config("model")))]);
     run.bench = known([
@@ -109,6 +106,10 @@ fn read_flat(document: &Map<String, Value>, path: &Path) -> Result<Vec<Run>, Str
         ("dataset", config("input_dataset").or_else(|| config("input_file"))),
     ]);
     read(document, path, run, config("streaming"))
+}
+
+fn is_set(value: &Value) -> bool {
+    value.as_i64() != Some(UNSET) && value.as_f64() != Some(0.0)
 }
 
 /// What both forms have alike.
@@ -148,7 +149,7 @@ fn read(
         0.0 => {}
         count if Some(count) == completed => {
             let start = requests.iter().filter_map(|request| request.start_s).reduce(f64::min);
-            run.started_at = start.and_then(|seconds| DateTime::from_timestamp_micros((seconds * 1e6) as i64));
+            run.started_at = start.and_then(instant);
             add_gaps(&requests, &mut run.result);
             add_requests(&requests, &mut run.result);
         }

@@ -1,11 +1,11 @@
 //! guidellm: `benchmarks.json`, each of whose benchmarks is a run.
 
 use super::Sign::{Any, Has};
-use super::document::{at, flatten, known_at, list_at, number_at, rounded, text_at};
+use super::document::{at, flatten, instant, known_at, list_at, number_at, rounded, text_at};
 use super::recognize::Shape::{List, Number, Object, Text};
-use super::requests::{Request, add_requests};
+use super::requests::{Request, add_requests, in_order};
 use super::{Format, Run, known};
-use chrono::DateTime;
+use crate::params::value_text;
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -106,7 +106,7 @@ fn run(benchmark: &Map<String, Value>, document: &Map<String, Value>) -> Run {
     add_data(benchmark, document, &mut run);
     run.version = text_at(document, "metadata.guidellm_version").map(str::to_owned);
     let start = number_at(benchmark, "start_time").or_else(|| number_at(benchmark, "scheduler_metrics.start_time"));
-    run.started_at = start.and_then(|seconds| DateTime::from_timestamp_micros((seconds * 1e6) as i64));
+    run.started_at = start.and_then(instant);
     run.extra = extra(benchmark, document);
     let warnings = list_at(benchmark, "warnings").filter_map(|warning| warning.get("message")?.as_str());
     run.cautions.extend(warnings.map(|warning| format!("guidellm: {}", warning.trim_end_matches('.'))));
@@ -184,7 +184,7 @@ fn add_data(benchmark: &Map<String, Value>, document: &Map<String, Value>, run: 
     let is_synthetic = parsed.contains_key("prompt_tokens") || parsed.contains_key("output_tokens");
     let source = || {
         let path = ["path", "source", "dataset", "name"].iter().find_map(|key| parsed.get(*key)?.as_str());
-        path.map_or_else(|| spec.as_str().map_or_else(|| spec.to_string(), str::to_owned), str::to_owned)
+        path.map_or_else(|| value_text(spec), str::to_owned)
     };
     let data = known([
         ("random_input_len", of("prompt_tokens")),
@@ -253,9 +253,7 @@ fn requests(benchmark: &Map<String, Value>) -> Vec<Request> {
     };
     let of = |kind: &str| list_at(benchmark, &format!("requests.{kind}")).filter_map(Value::as_object);
     let rows = of("successful").chain(of("errored")).filter(is_measured);
-    let mut requests: Vec<Request> = rows.map(request).collect();
-    requests.sort_by(|left, right| left.start_s.unwrap_or(f64::MAX).total_cmp(&right.start_s.unwrap_or(f64::MAX)));
-    requests
+    in_order(rows.map(request))
 }
 
 fn request(request: &Map<String, Value>) -> Request {

@@ -4,6 +4,7 @@ use super::Sign::Any;
 use super::document::{flatten, known_at, list_at, number_at};
 use super::recognize::Shape::{Number, Text};
 use super::{Format, Run, known};
+use crate::metric::Metric;
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -28,9 +29,6 @@ pub const FORMAT: Format = Format {
     ],
     read,
 };
-
-const LATENCIES: [&str; 4] = ["ttft", "tpot", "itl", "e2el"];
-const STATISTICS: [&str; 8] = ["mean", "median", "std", "p50", "p90", "p95", "p99", "p99.9"];
 
 /// What the server was.
 const SERVER: [&str; 27] = [
@@ -75,12 +73,11 @@ fn run(row: &Map<String, Value>) -> Run {
     let mut run = Run::of(row);
     let of_server = |key: &str| SERVER.contains(&key) || key == DECODING_GPUS;
     for (key, value) in row {
-        match key.split_once('_') {
-            Some((statistic, latency)) if STATISTICS.contains(&statistic) && LATENCIES.contains(&latency) => {
-                run.put(&format!("{statistic}_{latency}_ms"), value.as_f64().map(|seconds| seconds * 1000.0));
-            }
-            _ if of_server(key) || ["model", "isl", "osl", "conc"].contains(&key.as_str()) => {}
-            _ => flatten(value, key, &mut run.extra),
+        let name = format!("{key}_ms");
+        if Metric::of(&name).is_some() {
+            run.put(&name, value.as_f64().map(|seconds| seconds * 1000.0));
+        } else if !of_server(key) && !["model", "isl", "osl", "conc"].contains(&key.as_str()) {
+            flatten(value, key, &mut run.extra);
         }
     }
     let gpus = gpus(row);

@@ -67,7 +67,7 @@ pub struct Run {
 
 impl Run {
     fn of(document: &Map<String, Value>) -> Self {
-        Self { text: Value::Object(document.clone()).to_string(), ..Self::default() }
+        Self { text: serde_json::to_string(document).unwrap_or_default(), ..Self::default() }
     }
 
     /// Adds what is known to the result.

@@ -30,7 +30,6 @@ pub struct Fit {
     pub format: &'static Format,
     pub held: Vec<Sign>,
     pub missing: Vec<Sign>,
-    is_whole: bool,
 }
 
 /// All formats that are read.
@@ -99,13 +98,12 @@ impl Fit {
     fn of(format: &'static Format, document: &Map<String, Value>) -> Self {
         let (held, missing): (Vec<Sign>, Vec<Sign>) =
             format.needs.iter().chain(format.tells).partition(|sign| sign.holds(document));
-        let is_whole = format.needs.iter().all(|sign| sign.holds(document));
-        Self { format, held, missing, is_whole }
+        Self { format, held, missing }
     }
 
     /// Whether the document has all that a document of the format must have.
     pub fn is_whole(&self) -> bool {
-        self.is_whole
+        self.lacking().next().is_none()
     }
 
     fn share(&self) -> f64 {
@@ -123,7 +121,7 @@ impl Fit {
 pub fn fits(document: &Map<String, Value>) -> Vec<Fit> {
     let mut fits: Vec<Fit> = FORMATS.into_iter().map(|format| Fit::of(format, document)).collect();
     fits.sort_by(|left, right| {
-        let by_whole = right.is_whole.cmp(&left.is_whole);
+        let by_whole = right.is_whole().cmp(&left.is_whole());
         by_whole.then(right.share().total_cmp(&left.share())).then(right.held.len().cmp(&left.held.len()))
     });
     fits

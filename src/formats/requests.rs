@@ -18,6 +18,13 @@ pub struct Request {
     pub error: String,
 }
 
+/// The requests in the order in which they were sent.
+pub fn in_order(requests: impl Iterator<Item = Request>) -> Vec<Request> {
+    let mut requests: Vec<Request> = requests.collect();
+    requests.sort_by(|left, right| left.start_s.unwrap_or(f64::MAX).total_cmp(&right.start_s.unwrap_or(f64::MAX)));
+    requests
+}
+
 /// Puts the requests into a result. A list that no request has a value for is left out.
 pub fn add_requests(requests: &[Request], into: &mut Map<String, Value>) {
     let mut add = |key: &str, value: fn(&Request) -> Value| {

@@ -4,6 +4,7 @@ use super::Sign::Has;
 use super::document::{flatten, known_at, list_at};
 use super::recognize::Shape::{Number, Text};
 use super::{Format, Run, known};
+use crate::metric::Metric;
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -94,13 +95,6 @@ fn is_asked(key: &str, document: &Map<String, Value>) -> bool {
 
 /// `p99_e2e_latency_ms` is `p99_e2el_ms`; the others are called as vLLM calls them.
 fn latency(key: &str) -> Option<String> {
-    let (statistic, rest) = key.split_once('_')?;
-    let latency = match rest {
-        "e2e_latency_ms" => "e2el",
-        "ttft_ms" => "ttft",
-        "tpot_ms" => "tpot",
-        "itl_ms" => "itl",
-        _ => return None,
-    };
-    Some(format!("{statistic}_{latency}_ms"))
+    let name = key.replace("_e2e_latency_ms", "_e2el_ms");
+    (name.ends_with("_ms") && Metric::of(&name).is_some()).then_some(name)
 }

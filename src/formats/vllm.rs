@@ -4,6 +4,7 @@ use super::Sign::{Any, Has, Lacks};
 use super::recognize::Shape::{Number, Text};
 use super::{Format, Run, known};
 use crate::metric::Metric;
+use crate::params::value_text;
 use crate::record::{local_date, params_of};
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -69,7 +70,7 @@ fn read(document: &Map<String, Value>, _: &Path) -> Result<Vec<Run>, String> {
     // With metadata of its name a setting may be anything: `many` prompts are no number that was asked for.
     if let Some(other) = run.bench.params.get("num_prompts").filter(|value| !value.is_number()) {
         run.cautions.push(format!("num_prompts is {other}, which is not a number of it"));
-        run.extra.push(("num_prompts".into(), other.as_str().map_or_else(|| other.to_string(), str::to_owned)));
+        run.extra.push(("num_prompts".into(), value_text(other)));
         run.bench.params.shift_remove("num_prompts");
     }
     run.bench.params.extend(known(RAMP_UP.map(|key| (key, document.get(key).cloned()))).params);
@@ -94,15 +95,10 @@ fn read(document: &Map<String, Value>, _: &Path) -> Result<Vec<Run>, String> {
 
 /// Latencies under names without `_ms`, which those who leave it out give in seconds.
 fn in_milliseconds(document: &Map<String, Value>) -> Vec<(String, Value)> {
-    let is_statistic = |name: &str| {
-        let is_percentile = name.strip_prefix('p').is_some_and(|percent| percent.parse::<f64>().is_ok());
-        is_percentile || ["mean", "median", "std", "min", "max"].contains(&name)
-    };
     let found = document.iter().filter_map(|(key, value)| {
-        let (statistic, latency) = key.split_once('_')?;
-        let is_latency = is_statistic(statistic) && ["ttft", "tpot", "itl", "e2el"].contains(&latency);
-        let seconds = value.as_f64().filter(|_| is_latency)?;
-        Some((format!("{key}_ms"), (seconds * 1000.0).into()))
+        let name = format!("{key}_ms");
+        let seconds = value.as_f64().filter(|_| Metric::of(&name).is_some())?;
+        Some((name, (seconds * 1000.0).into()))
     });
     found.collect()
 }

@@ -11,7 +11,7 @@ pub use told::{Told, ToldError};
 use crate::formats::{Contents, NotRead, Run, read_file};
 use crate::id::text_hash;
 use crate::plan::Combination;
-use crate::record::{Demands, Origin, Outcome, RunRecord, gpu_count_of, own_result};
+use crate::record::{Demands, Origin, Outcome, RunRecord, gpu_count_of, own_result, without_requests};
 use crate::redact::Redactor;
 use crate::store::{ImportedSweep, StoreError, add_runs, imported_run_ids, lock_for_import, params_of_run, vllm_serve};
 use chrono::{DateTime, Utc};
@@ -149,7 +149,7 @@ impl File<'_> {
     fn record(&self, run: Run, origin: Origin) -> RunRecord {
         let run_id = text_hash(&format!("{}\0{}", origin.tool, run.text));
         let run_number = run.whole.get("run_number").and_then(serde_json::Value::as_i64);
-        let mut values = run.result.clone();
+        let mut values = without_requests(&run.result);
         for (name, value) in run.serve.params.iter().chain(&run.bench.params) {
             values.entry(name).or_insert_with(|| value.clone());
         }

@@ -3,7 +3,6 @@
 use super::sources::Source;
 use crate::formats::Run;
 use crate::id::is_same_key;
-use crate::params::ParamSet;
 use crate::table::{Kind, Table, is_reserved};
 use regex::Regex;
 use serde_json::Value;
@@ -72,8 +71,9 @@ impl Told {
             if pairs.iter().any(|(known, _)| is_same_key(known, key)) {
                 return Err(ToldError::Twice { key: key.into() });
             }
-            check(key, &scalar(value))?;
-            pairs.push((key.to_owned(), scalar(value)));
+            let value = scalar(value);
+            check(key, &value)?;
+            pairs.push((key.to_owned(), value));
         }
         let from_path = from_path.map(|pattern| {
             let regex = Regex::new(pattern).map_err(|error| ToldError::BadPattern { reason: error.to_string() })?;
@@ -167,7 +167,7 @@ fn add(run: &mut Run, key: &str, value: Value) -> Result<(), String> {
     }
     // What it measured under that name is kept: the setting is shown.
     let side = if is_of_load(key) { &mut run.bench } else { &mut run.serve };
-    *side = ParamSet::clone(side).with(key, value);
+    side.params.insert(key.to_owned(), value);
     Ok(())
 }
 

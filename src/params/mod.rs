@@ -20,6 +20,11 @@ pub struct ParamSet {
     pub params: Map<String, Value>,
 }
 
+/// A value as people write it: a text without its quotes, anything else as JSON.
+pub fn value_text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
 impl ParamSet {
     /// The set under which a command runs unchanged.
     pub fn unchanged() -> Self {

@@ -2,6 +2,7 @@
 
 use super::mixed::{AS_NUMBER, AS_SETTING};
 use crate::id::column_name;
+use crate::params::value_text;
 use crate::stats;
 use crate::table::Kind;
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, ListBuilder, StringBuilder, StructBuilder};
@@ -122,9 +123,8 @@ fn evaluate_json_entries(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
     for text in arrays[0].as_string::<i32>() {
         let parsed = text.and_then(|text| serde_json::from_str::<Map<String, Value>>(text).ok());
         for (name, value) in parsed.iter().flatten() {
-            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             let entry = lists.values();
-            for (index, text) in [column_name(name), value].into_iter().enumerate() {
+            for (index, text) in [column_name(name), value_text(value)].into_iter().enumerate() {
                 entry.field_builder::<StringBuilder>(index).expect("both fields are texts").append_value(text);
             }
             entry.append(true);

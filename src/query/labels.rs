@@ -5,7 +5,7 @@ use super::lazy::Added;
 use crate::id::column_name;
 use crate::params::ParamSet;
 use crate::table::Table;
-use crate::words::{label, short_value};
+use crate::words::{label, pair, short_value};
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use async_trait::async_trait;
@@ -110,11 +110,7 @@ impl Side {
             return short_value(name);
         }
         let shown = self.params.iter().filter(|(key, _)| varying.is_empty() || varying.contains(key.as_str()));
-        let pairs = shown.map(|(key, value)| {
-            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            format!("{}={}", column_name(key), short_value(&value))
-        });
-        pairs.collect::<Vec<_>>().join(" ")
+        shown.map(|(key, value)| pair(&column_name(key), value)).collect::<Vec<_>>().join(" ")
     }
 }
 

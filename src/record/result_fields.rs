@@ -5,7 +5,7 @@ use super::row::{Field, REQUEST_ARRAYS, TPOTS};
 use super::soundness::{self, Lookup, Percentiles};
 use crate::id::{column_name, is_same_key};
 use crate::metric::{ADJUSTED_LATENCIES, ADJUSTED_PERCENTILES, Metric, median_alias};
-use crate::params::BENCHMARK_NAME;
+use crate::params::{BENCHMARK_NAME, value_text};
 use crate::table::{Kind, Table, Type, is_reserved, metric_type};
 use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet};
@@ -54,7 +54,7 @@ pub fn result_fields(
         match found.field(&name, value, set) {
             Some(field) if taken.insert(field.name.to_string()) => found.fields.push(field),
             // Two spellings of one key: the first stands.
-            Some(_) => found.extra.push((key.clone(), text_of(value))),
+            Some(_) => found.extra.push((key.clone(), value_text(value))),
             None => {}
         }
     }
@@ -106,7 +106,7 @@ impl ResultFields {
             }
             _ => {}
         }
-        self.extra.push((name.to_owned(), text_of(value)));
+        self.extra.push((name.to_owned(), value_text(value)));
         self.cautions.push(format!("{name} is {}, which is not a number of it", short(value)));
         Cell::Null
     }
@@ -211,10 +211,6 @@ impl ResultFields {
 
 fn is_finite(cell: &Cell) -> bool {
     cell.as_f64().is_some_and(f64::is_finite)
-}
-
-fn text_of(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// A value for a sentence.
