@@ -4,6 +4,7 @@ use super::lake::Opening;
 use super::table::{Output, plain_table};
 use super::{Ended, Failure, block_on, query_failure};
 use crate::query::{Answer, Lake, shipped};
+use crate::table::usual;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -67,8 +68,8 @@ const SWEEP: &str = "sweep";
 
 /// The answer without the columns that say in every row that all is well: a reader needs the room for the numbers.
 fn telling(answer: Answer) -> Result<Answer, Failure> {
-    let well = [("status", "completed"), ("failed_runs", "0"), ("success_rate_mean", "1")];
-    well.into_iter().try_fold(answer, |answer, (name, usual)| {
+    answer.columns().iter().try_fold(answer, |answer, name| {
+        let Some(usual) = usual(name) else { return Ok(answer) };
         let values = answer.column(name).map_err(query_failure)?;
         let is_well = values.iter().all(|value| [usual, ""].contains(&value.to_text().as_str()));
         Ok(if is_well { answer.without(name) } else { answer })

@@ -11,7 +11,7 @@ use crate::params::ParamSet;
 use crate::plan::Combination;
 use crate::plot::sla_charts;
 use crate::query::{Answer, Columns, Lake, labels_of, number_of, shipped};
-use crate::record::{Row, Status};
+use crate::record::{Row, Status, too_few_sent};
 use crate::sla::Sla;
 use crate::store::{SLA_FIGURES, figure_name};
 use crate::sweep::{Finding, Made, Runs, Variable, too_few_succeeded};
@@ -192,16 +192,11 @@ fn metrics(slas: &[Sla], columns: &Columns) -> Vec<String> {
 
 fn measured(run: StoredRun, metrics: Map<String, Json>, serve: ParamSet, variable: Variable) -> Option<Measured> {
     let level = run.level?;
-    let status = match run.status.as_str() {
-        "completed" => Status::Completed,
-        "degraded" => Status::Degraded,
-        _ => Status::Failed,
-    };
+    let status = Status::parse(&run.status).unwrap_or(Status::Failed);
     // Of stored runs the start times of requests are not read: half of the asked rate is another load for sure.
     let shortfall =
         run.asked_rate.zip(run.achieved_rate).filter(|(asked, achieved)| asked.is_finite() && *achieved < 0.5 * asked);
-    let shortfall =
-        shortfall.map(|(asked, achieved)| format!("only {achieved:.3} of {asked} requests per second were sent"));
+    let shortfall = shortfall.map(|(asked, achieved)| too_few_sent(achieved, asked));
     let degraded = run.success_rate.filter(|_| status == Status::Degraded).map(too_few_succeeded);
     Some(Measured {
         serve,

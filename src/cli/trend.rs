@@ -3,10 +3,9 @@
 use super::plot::Picture;
 use super::{Failure, block_on, query_failure};
 use crate::compare::{Followed, Judge, Trends};
-use crate::metric::label;
-use crate::plot::{Estimate, SeriesOverSweeps, trend_figure};
 use crate::query::{Answer, Lake};
 use crate::record::{Cell, Row};
+use crate::report::trend_chart;
 use std::path::{Path, PathBuf};
 
 /// What to follow.
@@ -34,13 +33,7 @@ impl Trend {
     }
 
     fn draw(&self, trends: &Trends, path: &Path) -> Result<(), Failure> {
-        let series = trends.followed.iter().map(|one| SeriesOverSweeps {
-            name: one.label.clone(),
-            means: one.runs.iter().map(|runs| Estimate::of(runs)).collect(),
-            changes: one.changes.iter().map(|point| point.at).collect(),
-        });
-        let figure = trend_figure(&series.collect::<Vec<_>>(), &label(&self.metric), &trends.sweeps);
-        Picture::default().write(path, &figure)?;
+        Picture::default().write(path, &trend_chart(trends, &self.metric))?;
         eprintln!("{}", path.display());
         Ok(())
     }

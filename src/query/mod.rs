@@ -111,6 +111,8 @@ impl Lake {
             .with_physical_optimizer_rule(Arc::new(yielding::YieldingJoins))
             .build();
         let context = SessionContext::new_with_state(state);
+        // It takes a cast of a grouped column for the column itself, and drops the column from ORDER BY.
+        context.remove_optimizer_rule("eliminate_duplicated_expr");
         context.register_relation_planner(Arc::new(pareto::ParetoCalls))?;
         functions::register(&context);
         let found = Arc::new(find_sweeps(paths)?);

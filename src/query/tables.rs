@@ -152,8 +152,7 @@ impl Parts {
         let mut group = Group { files: Vec::new(), care };
         for (url, footer) in footers(context, files).await {
             match footer {
-                Ok(Footer { schema, version: Some(1) }) if table == Stored::Runs => {
-                    let _ = schema;
+                Ok(Footer { version: Some(1), .. }) if table == Stored::Runs => {
                     let rows = old_runs(&url).await?;
                     self.rows.extend(match &group.care {
                         Care::Renamed(name) => rows.iter().map(|batch| crate::store::renamed(batch, name)).collect(),

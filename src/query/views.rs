@@ -106,19 +106,19 @@ impl Added for Pooled {
 
 /// The plan of `combinations`, over a table with the columns of `runs` in which what is set and what is measured are apart.
 pub async fn combinations(context: &SessionContext, runs: &str, schema: &Schema) -> Result<LogicalPlan, QueryError> {
-    let summary = context.sql(&combinations_sql(runs, schema)).await?;
-    let known: HashMap<String, Field> =
-        columns_of(schema).into_iter().map(|column| (column.name.clone(), column.field())).collect();
+    let columns = columns_of(schema);
+    let summary = context.sql(&combinations_sql(runs, &columns)).await?;
+    let known: HashMap<&str, Field> = columns.iter().map(|column| (column.name.as_str(), column.field())).collect();
     // What is known of each column goes with it.
-    let columns = summary.schema().fields().iter().map(|field| {
+    let kept = summary.schema().fields().iter().map(|field| {
         let column = datafusion::prelude::ident(field.name());
-        match known.get(field.name()) {
+        match known.get(field.name().as_str()) {
             Some(known) => tables::named(column, known),
             None => column,
         }
     });
-    let columns = columns.collect::<Vec<_>>();
-    Ok(summary.select(columns)?.logical_plan().clone())
+    let kept = kept.collect::<Vec<_>>();
+    Ok(summary.select(kept)?.logical_plan().clone())
 }
 
 /// A column of `combinations`: the expressions of its parameter and of its statistic, either of which may have this name.
@@ -198,13 +198,11 @@ fn is_own(name: &str) -> bool {
     is_declared || pooled().any(|(pooled, _)| pooled == name)
 }
 
-fn combinations_sql(runs: &str, schema: &Schema) -> String {
+fn combinations_sql(runs: &str, of_runs: &[Column]) -> String {
     let mut columns = vec!["sweep".to_owned(), "combination".into()];
     columns.extend(OWN.map(|(name, expression)| format!("{expression} AS {name}")));
     columns.push("array_distinct(flatten(array_agg(caution) FILTER (WHERE caution IS NOT NULL))) AS cautions".into());
-    columns.extend(
-        columns_of(schema).into_iter().map(|column| format!("{} AS {}", column.expression, quoted(&column.name))),
-    );
+    columns.extend(of_runs.iter().map(|column| format!("{} AS {}", column.expression, quoted(&column.name))));
     format!("SELECT {} FROM {runs} GROUP BY sweep, combination", columns.join(", "))
 }
 

@@ -19,7 +19,7 @@ pub use result::{
     BadResult, LeanResult, parse_result, parse_results, read_result, results_before_error, without_request_numbers,
 };
 pub use row::{Field, REQUEST_ARRAYS, RunRow, TPOTS, USERS, without_requests};
-pub use soundness::{Lookup, Success, absurdities, shortfall, success};
+pub use soundness::{Lookup, Success, absurdities, shortfall, success, too_few_sent};
 
 use crate::plan::Combination;
 use crate::redact::Redactor;
@@ -72,6 +72,12 @@ pub enum Status {
 }
 
 impl Status {
+    pub const ALL: [Self; 3] = [Self::Completed, Self::Degraded, Self::Failed];
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Completed => "completed",

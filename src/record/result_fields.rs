@@ -143,6 +143,7 @@ impl ResultFields {
     /// Adds what follows from the rest, and what must be said of it.
     fn fill_in(&mut self, get: &Lookup<'_>) {
         self.derive();
+        self.name_medians();
         let success = soundness::success(get);
         self.put("failed_requests", success.map(|success| success.failed as i64));
         self.put("success_rate", success.map(|success| success.rate()));
@@ -156,8 +157,7 @@ impl ResultFields {
         let mut is_unknown = false;
         for latency in ADJUSTED_LATENCIES {
             for percent in ADJUSTED_PERCENTILES {
-                let median = || self.get(&format!("median_{latency}_ms")).filter(|_| percent == 50);
-                let reported = self.get(&format!("p{percent}_{latency}_ms")).or_else(median);
+                let reported = self.get(&format!("p{percent}_{latency}_ms"));
                 let adjusted = match (success, of_requests.get(latency)) {
                     (Some(_), _) if !has_failures => reported,
                     (Some(_), Some(percentiles)) => percentiles.at(f64::from(percent)),
@@ -181,6 +181,10 @@ impl ResultFields {
         self.cautions.extend(soundness::shortfall(get));
         let told = |name: &str| self.get(name).or_else(|| get(name).and_then(Value::as_f64));
         self.cautions.extend(soundness::absurdities(told));
+    }
+
+    /// `p50_X` and `median_X` are one number: each is there where the other is.
+    fn name_medians(&mut self) {
         for name in self.fields.iter().filter_map(|field| median_alias(&field.name)).collect::<Vec<_>>() {
             let value = median_alias(&name).and_then(|other| self.get(&other));
             if self.get(&name).is_none() {

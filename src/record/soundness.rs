@@ -140,7 +140,12 @@ fn by_duration(get: &Lookup<'_>) -> Option<Achieved> {
 pub fn shortfall(get: &Lookup<'_>) -> Option<String> {
     let asked = get("request_rate").and_then(Value::as_f64).filter(|rate| rate.is_finite() && *rate > 0.0)?;
     let achieved = achieved_rate(get).filter(|achieved| achieved.rate < achieved.sustained * asked)?;
-    Some(format!("only {:.3} of {asked} requests per second were sent", achieved.rate))
+    Some(too_few_sent(achieved.rate, asked))
+}
+
+/// That a load was another one than was asked for.
+pub fn too_few_sent(achieved: f64, asked: f64) -> String {
+    format!("only {achieved:.3} of {asked} requests per second were sent")
 }
 
 /// Numbers that no benchmark can measure: each broken rule in words.

@@ -32,9 +32,8 @@ const TOKENS: [&str; 22] = [
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.*?)(?:-----END [A-Z ]*PRIVATE KEY-----|\z)",
 ];
 
-/// The beginnings of the tokens above, in lower case; and what names of secrets have in them. A text without any of these needs no
-/// closer look.
-const HINTS: [&str; 43] = [
+/// The beginnings of the tokens above, in lower case, and what the other forms have in them.
+const HINTS: [&str; 32] = [
     "hf_",
     "sk-",
     "ghp_",
@@ -66,19 +65,12 @@ const HINTS: [&str; 43] = [
     "private key",
     "://",
     "-u ",
-    "bearer",
     "basic",
-    "token",
-    "secret",
-    "pass",
-    "pwd",
-    "key",
-    "auth",
-    "credential",
-    "cookie",
-    "sig",
-    "header",
 ];
+
+/// What names of secrets have in them.
+const STEMS: [&str; 12] =
+    ["token", "secret", "pass", "pwd", "key", "auth", "credential", "cookie", "bearer", "header", "signature", "sig="];
 
 static TOKEN: LazyLock<Regex> = LazyLock::new(|| regex(&TOKENS.join("|")));
 
@@ -98,9 +90,9 @@ fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).unwrap_or_else(|error| unreachable!("a pattern of ours: {error}"))
 }
 
-/// What a text is searched for before it is looked at closely.
+/// What a text is searched for before it is looked at closely: without any of these it holds no secret.
 pub fn hints() -> impl Iterator<Item = &'static str> {
-    HINTS.into_iter()
+    HINTS.into_iter().chain(STEMS)
 }
 
 /// Where tokens with a form of their own stand.
@@ -141,23 +133,8 @@ pub fn is_user_id(user: &str, group: &str) -> bool {
     [user, group].iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// What names of secrets have in them.
-static STEMS: LazyLock<AhoCorasick> = LazyLock::new(|| {
-    let stems = [
-        "token",
-        "secret",
-        "pass",
-        "pwd",
-        "key",
-        "auth",
-        "credential",
-        "cookie",
-        "bearer",
-        "header",
-        "signature",
-        "sig=",
-    ];
-    let built = AhoCorasick::builder().ascii_case_insensitive(true).build(stems);
+static STEM: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    let built = AhoCorasick::builder().ascii_case_insensitive(true).build(STEMS);
     built.unwrap_or_else(|error| unreachable!("stems of ours: {error}"))
 });
 
@@ -166,7 +143,7 @@ fn replace_pairs(text: &str, replacement: &dyn Fn(&str) -> String) -> String {
     let mut replaced = String::with_capacity(text.len());
     let mut copied = 0;
     let mut from = 0;
-    while let Some(stem) = STEMS.find(&text.as_bytes()[from..]) {
+    while let Some(stem) = STEM.find(&text.as_bytes()[from..]) {
         let name = name_around(text, from + stem.start());
         from = name.end.max(from + stem.end()).min(text.len());
         let kind = secrecy(&text[name.clone()]);

@@ -53,7 +53,9 @@ static HINTS: LazyLock<AhoCorasick> = LazyLock::new(|| {
 impl Redactor {
     /// One that knows names and forms, and the secrets of this process's environment. Hashes have this user's key.
     pub fn of_environment() -> Self {
-        Self::new(key::of_user()).knowing_environment(std::env::vars())
+        static OF_ENVIRONMENT: LazyLock<Redactor> =
+            LazyLock::new(|| Redactor::new(key::of_user()).knowing_environment(std::env::vars()));
+        OF_ENVIRONMENT.clone()
     }
 
     pub fn new(key: [u8; 32]) -> Self {

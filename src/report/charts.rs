@@ -256,15 +256,20 @@ pub async fn trends(lake: &Lake) -> Result<Vec<Chart>, ReportError> {
         if trends.followed.is_empty() {
             continue;
         }
-        let series = trends.followed.iter().map(|one| SeriesOverSweeps {
-            name: one.label.clone(),
-            means: one.runs.iter().map(|runs| Estimate::of(runs)).collect(),
-            changes: one.changes.iter().map(|point| point.at).collect(),
-        });
-        let figure = trend_figure(&series.collect::<Vec<_>>(), &label(metric), &trends.sweeps);
+        let figure = trend_chart(&trends, metric);
         sketches.push(Sketch { heading: label(metric), figure, sql: trends.sql, size: BESIDE });
     }
     drawn(sketches)
+}
+
+/// A metric over the sweeps of a lake, a line for each combination.
+pub fn trend_chart(trends: &Trends, metric: &str) -> Figure {
+    let series = trends.followed.iter().map(|one| SeriesOverSweeps {
+        name: one.label.clone(),
+        means: one.runs.iter().map(|runs| Estimate::of(runs)).collect(),
+        changes: one.changes.iter().map(|point| point.at).collect(),
+    });
+    trend_figure(&series.collect::<Vec<_>>(), &label(metric), &trends.sweeps)
 }
 
 /// What the chart shows, for who can't see it.

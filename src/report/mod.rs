@@ -14,6 +14,7 @@ pub mod page;
 mod table;
 mod view;
 
+pub use charts::trend_chart;
 pub use comparison::{ComparisonView, TableView, render_comparison};
 
 use crate::plot::PlotError;

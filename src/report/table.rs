@@ -3,7 +3,7 @@
 use crate::metric::label;
 use crate::query::{Answer, QueryError, Value};
 use crate::stats::with_interval;
-use crate::table::is_interval_of;
+use crate::table::{is_interval_of, usual};
 use crate::words::params_text;
 use std::collections::HashSet;
 
@@ -40,12 +40,7 @@ fn says_something(name: &str, index: usize, rows: &[Vec<Value>]) -> bool {
     let texts: HashSet<String> = rows.iter().map(|row| row[index].to_text()).collect();
     let is_empty = texts.iter().all(|text| matches!(text.as_str(), "" | "{}"));
     // That all is well needs no column.
-    let is_usual = match name {
-        "status" => texts.iter().all(|text| text == "completed"),
-        "success_rate_mean" => texts.iter().all(|text| text == "1"),
-        "failed_runs" | "degraded_runs" => texts.iter().all(|text| text == "0"),
-        _ => false,
-    };
+    let is_usual = usual(name).is_some_and(|usual| texts.iter().all(|text| text == usual));
     !is_empty && !is_usual && (name != "sweep" || texts.len() > 1)
 }
 

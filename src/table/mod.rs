@@ -204,6 +204,16 @@ pub fn statistic(name: &str) -> Option<(&str, &'static str)> {
     STATISTICS.into_iter().find(|(statistic, _)| *statistic == suffix).map(|(_, meaning)| (metric, meaning))
 }
 
+/// What stands in a column when all is well. A column that says nothing else needs no room in a table for people.
+pub fn usual(name: &str) -> Option<&'static str> {
+    match name {
+        "status" => Some("completed"),
+        "success_rate_mean" => Some("1"),
+        "failed_runs" | "degraded_runs" => Some("0"),
+        _ => None,
+    }
+}
+
 /// Whether a column is half the width of the interval of the one before it: `x_ci95` behind `x_mean`, or behind `x` itself.
 pub fn is_interval_of(name: &str, before: &str) -> bool {
     let metric = name.strip_suffix("_ci95");

@@ -1,5 +1,6 @@
 //! What the documents promise: commands that run as they stand there, files that are there.
 
+use crate::one_truth::{ASKED, CONFIGURATIONS};
 use crate::scratch::{PROGRAM, Ran, Scratch, is_served, repository};
 use std::os::unix::fs::PermissionsExt;
 
@@ -157,26 +158,11 @@ fn every_importer_has_its_table() {
 fn every_query_that_ships_answers_with_the_columns_of_its_header() {
     let lake = sweeplake::query::Lake::open(&[crate::scratch::data("format-1/finished")]).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let configurations = "SELECT sweep, combination, sweep AS series, output_throughput_mean AS x, p99_e2el_ms_mean AS y FROM combinations";
-    let asked = [
-        ("metric", "p99_e2el_ms"),
-        ("latency", "e2el_ms"),
-        ("x", "output_throughput"),
-        ("y", "request_throughput"),
-        ("sla", "500"),
-        ("share", "0.5"),
-        ("condition", "ttft_ms <= 5"),
-        ("limit", "10"),
-        ("base", "finished"),
-        ("candidate", "finished"),
-        ("combinations", "'x'"),
-    ];
     for shipped in sweeplake::query::Shipped::ALL {
         let is_part = ["goodput", "frontier_of_series"].contains(&shipped.name);
-        let more = [("configurations", configurations), ("requests", "requests"), ("is_known", "TRUE")];
         let given: Vec<(&str, &str)> = match shipped.name {
-            "frontier_of_series" => vec![more[0], ("x", "max"), ("y", "min")],
-            _ => asked.into_iter().chain(more).collect(),
+            "frontier_of_series" => vec![CONFIGURATIONS, ("x", "max"), ("y", "min")],
+            _ => ASKED.into_iter().chain([("requests", "requests"), ("is_known", "TRUE")]).collect(),
         };
         let answer = runtime.block_on(shipped.ask(&lake, &given));
         let found = answer.unwrap_or_else(|error| panic!("{}: {error}", shipped.name)).columns();

@@ -94,7 +94,14 @@ fn write(scratch: &Scratch, folder: &str, sweep: &Sweep) {
     }
 }
 
-const ASKED: [(&str, &str); 12] = [
+/// Configurations whose frontier is asked for.
+pub const CONFIGURATIONS: (&str, &str) = (
+    "configurations",
+    "SELECT sweep, combination, sweep AS series, output_throughput_mean AS x, p99_e2el_ms_mean AS y FROM combinations",
+);
+
+/// What the queries that ship are asked.
+pub const ASKED: [(&str, &str); 12] = [
     ("metric", "p99_e2el_ms"),
     ("latency", "e2el_ms"),
     ("x", "output_throughput"),
@@ -106,17 +113,14 @@ const ASKED: [(&str, &str); 12] = [
     ("base", "a0"),
     ("candidate", "a1"),
     ("combinations", "'x'"),
-    (
-        "configurations",
-        "SELECT sweep, combination, sweep AS series, output_throughput_mean AS x, p99_e2el_ms_mean AS y FROM combinations",
-    ),
+    CONFIGURATIONS,
 ];
 
 /// Every query that ships, as far as it stands alone, and what people ask of parameters and metrics.
 fn queries() -> Vec<(String, String)> {
     let filled = Shipped::ALL.iter().map(|shipped| {
         let sql = if shipped.name == "frontier_of_series" {
-            shipped.fill(&[ASKED[11], ("x", "max"), ("y", "min")])
+            shipped.fill(&[CONFIGURATIONS, ("x", "max"), ("y", "min")])
         } else {
             shipped.fill(&ASKED)
         };
@@ -146,6 +150,7 @@ fn queries() -> Vec<(String, String)> {
                     "SELECT run_id, CASE WHEN run_number = 0 THEN \"{name}\" ELSE 0 END AS value FROM runs ORDER BY run_id"
                 ),
                 format!("SELECT run_id FROM runs WHERE \"{name}\" <> 'auto' ORDER BY run_id"),
+                format!("SELECT run_id FROM runs WHERE 'auto' = \"{name}\" OR TRUE = \"{name}\" ORDER BY run_id"),
             ] {
                 queries.push((sql.clone(), sql));
             }

@@ -502,3 +502,26 @@ fn a_query_over_ten_times_its_memory_ends() {
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("needs more memory than --memory-limit"), "{}", ran.stderr);
 }
+
+#[test]
+fn extremes_of_infinite_numbers_are_infinite_in_groups_too() {
+    let sample = data("format-2/finished").display().to_string();
+    let scratch = Scratch::new();
+    let sql = "SELECT max_num_seqs, min(request_rate) AS least, max(-request_rate) AS most, min(output_throughput) < max(output_throughput) AS finite \
+               FROM runs GROUP BY 1 ORDER BY 1";
+    let expected = |seqs: i64| json!({"max_num_seqs": seqs, "least": "inf", "most": "-inf", "finite": true});
+    assert_eq!(scratch.query(&sample, sql), [expected(8), expected(64)]);
+}
+
+#[test]
+fn rows_that_tie_in_a_cast_are_ordered_by_what_stands_behind_it() {
+    let scratch = Scratch::new();
+    let sample = data("format-2/finished").display().to_string();
+    let sql = "SELECT label FROM runs GROUP BY label ORDER BY TRY_CAST(label AS DOUBLE), label DESC";
+    let labels: Vec<String> =
+        scratch.query(&sample, sql).iter().map(|row| row["label"].as_str().unwrap().to_owned()).collect();
+    let mut sorted = labels.clone();
+    sorted.sort_by(|left, right| right.cmp(left));
+    assert!(labels.len() > 2);
+    assert_eq!(labels, sorted);
+}

@@ -1,8 +1,9 @@
 //! Aggregates of our own in place of DataFusion's, where those spend most of their time on handing states over: the number of distinct
-//! values, and percentiles, which are exact to the last digit besides.
+//! values, and percentiles, which are exact to the last digit besides; and extremes that may be infinite.
 
 mod distinct;
 mod exchange;
+mod extreme;
 mod percentile;
 
 use arrow::datatypes::DataType;
@@ -13,6 +14,7 @@ use datafusion::logical_expr::expr::{AggregateFunction, NullTreatment};
 use datafusion::logical_expr::{Aggregate, AggregateUDF, Expr, ExprSchemable, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 use distinct::CountDistinct;
+use extreme::Extreme;
 use percentile::{ExactPercentile, Place};
 use std::sync::Arc;
 
@@ -52,6 +54,7 @@ fn replacement(expr: &Expr, aggregate: &Aggregate) -> Option<Expr> {
     if params.null_treatment.is_some_and(|nulls| nulls != NullTreatment::RespectNulls) {
         return None;
     }
+    let is_double = |value: &Expr| value.get_type(aggregate.input.schema()).is_ok_and(|kind| kind == DataType::Float64);
     match (func.name(), params.args.as_slice()) {
         ("count", [value])
             if params.distinct
@@ -61,12 +64,14 @@ fn replacement(expr: &Expr, aggregate: &Aggregate) -> Option<Expr> {
         {
             Some(own(AggregateUDF::from(CountDistinct::new()), value, None))
         }
+        ("min" | "max", [value]) if !aggregate.group_expr.is_empty() && is_double(value) => {
+            Some(own(AggregateUDF::from(Extreme { of: func.clone() }), value, params.filter.clone()))
+        }
         ("percentile_cont", [value, Expr::Literal(ScalarValue::Float64(Some(share)), _)])
             if !params.distinct && (0.0..=1.0).contains(share) =>
         {
-            let is_double = value.get_type(aggregate.input.schema()).is_ok_and(|kind| kind == DataType::Float64);
             let place = Place { share: *share, is_from_the_top: params.order_by.iter().any(|sort| !sort.asc) };
-            is_double.then(|| own(AggregateUDF::from(ExactPercentile::new(place)), value, params.filter.clone()))
+            is_double(value).then(|| own(AggregateUDF::from(ExactPercentile::new(place)), value, params.filter.clone()))
         }
         _ => None,
     }

@@ -104,13 +104,9 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let mixed = |expr: &Expr| is_mixed(expr, schema);
     Ok(match expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right })
-            if is_comparison(op) && is_plain(&left, schema) && !is_alike(&left, &right, schema) =>
+            if is_comparison(op)
+                && (is_text_beside(&left, &right, schema) || is_text_beside(&right, &left, schema)) =>
         {
-            let left = as_text(*left, schema)?;
-            let (left, right) = beside(left, *right, is_equality(op), schema)?;
-            Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right))))
-        }
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(op) && (mixed(&left) || mixed(&right)) => {
             let (left, right) = compared(*left, op, *right, schema)?;
             Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right))))
         }
@@ -118,11 +114,8 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, right })
             if is_plain(&left, schema) || is_plain(&right, schema) =>
         {
-            let text = |side: Box<Expr>| match is_plain(&side, schema) {
-                true => as_text(*side, schema).map(Box::new),
-                false => Ok(side),
-            };
-            Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(text(left)?, Operator::StringConcat, text(right)?)))
+            let text = |side: Box<Expr>| if is_plain(&side, schema) { Box::new(as_text(*side)) } else { side };
+            Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(text(left), Operator::StringConcat, text(right))))
         }
         Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right }) => {
             let as_condition = |side: Box<Expr>| if mixed(&side) { Box::new(truth(*side)) } else { side };
@@ -137,16 +130,13 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             let Between { expr, negated, low, high } = between;
             Transformed::yes(Expr::Between(Between::new(Box::new(number(*expr)), negated, low, high)))
         }
-        // A parameter that has only numbers here may have texts elsewhere: a text is not among them, and no error.
-        Expr::InList(InList { expr, list, negated })
-            if mixed(&expr) || (is_plain(&expr, schema) && list.iter().any(|item| !is_alike(&expr, item, schema))) =>
-        {
-            let expr = if mixed(&expr) { expr } else { Box::new(as_text(*expr, schema)?) };
+        Expr::InList(InList { expr, list, negated }) if list.iter().any(|item| is_text_beside(&expr, item, schema)) => {
+            let expr = if mixed(&expr) { expr } else { Box::new(as_text(*expr)) };
             let list = list.into_iter().map(|item| if mixed(&item) { item } else { spelled_literal(item) }).collect();
             Transformed::yes(Expr::InList(InList { expr, list, negated }))
         }
         Expr::Like(like) if is_plain(&like.expr, schema) => {
-            let expr = Box::new(as_text(*like.expr, schema)?);
+            let expr = Box::new(as_text(*like.expr));
             Transformed::yes(Expr::Like(Like { expr, ..like }))
         }
         Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
@@ -187,46 +177,39 @@ fn is_equality(op: Operator) -> bool {
     matches!(op, Operator::Eq | Operator::NotEq | Operator::IsDistinctFrom | Operator::IsNotDistinctFrom)
 }
 
-/// Whether an expression is such a column that holds only numbers or only truth values, here.
+/// Whether an expression is such a column that holds only numbers, here.
 fn is_plain(expr: &Expr, schema: &DFSchema) -> bool {
     let Expr::Column(column) = expr else { return false };
     let field = schema.field_from_column(column);
-    field.is_ok_and(|field| {
-        may_be_mixed(field) && (field.data_type().is_numeric() || field.data_type() == &DataType::Boolean)
-    })
+    field.is_ok_and(|field| may_be_mixed(field) && field.data_type().is_numeric())
 }
 
-/// Whether such a column can be compared with a value as it is. What is a number here may be a text elsewhere: a comparison with one is
-/// no error, and has the answer that it has there.
-fn is_alike(column: &Expr, other: &Expr, schema: &DFSchema) -> bool {
-    let (Ok(own), Ok(holds)) = (column.get_type(schema), other.get_type(schema)) else { return true };
-    match text_of(other) {
-        Some(text) => own.is_numeric() && text.parse::<f64>().is_ok(),
-        None => own == DataType::Boolean && holds == DataType::Boolean || own.is_numeric() && !is_bool_literal(other),
-    }
-}
-
-fn is_bool_literal(expr: &Expr) -> bool {
-    matches!(expr, Expr::Literal(ScalarValue::Boolean(Some(_)), _))
+/// Whether a column is compared as texts with a value: a mixed one; and one of numbers, with what is no number. What is a number here
+/// may be a text elsewhere: the comparison is no error, and has the answer that it has there.
+fn is_text_beside(column: &Expr, value: &Expr, schema: &DFSchema) -> bool {
+    let is_no_number = match text_of(value) {
+        Some(text) => text.parse::<f64>().is_err(),
+        None => matches!(value, Expr::Literal(ScalarValue::Boolean(Some(_)), _)),
+    };
+    is_mixed(column, schema) || (is_no_number && is_plain(column, schema))
 }
 
 /// Such a column as a mixed one would have it.
-fn as_text(expr: Expr, schema: &DFSchema) -> Result<Expr> {
-    Ok(match expr.get_type(schema)? {
-        DataType::Boolean => cast(expr, DataType::Utf8),
-        _ => spelled().call(vec![cast(expr, DataType::Float64)]),
-    })
+fn as_text(expr: Expr) -> Expr {
+    spelled().call(vec![cast(expr, DataType::Float64)])
 }
 
 /// Both sides of a comparison, as they are compared.
 fn compared(left: Expr, op: Operator, right: Expr, schema: &DFSchema) -> Result<(Expr, Expr)> {
     let is_equality = is_equality(op);
-    Ok(match (is_mixed(&left, schema), is_mixed(&right, schema)) {
+    let sides = (is_text_beside(&left, &right, schema), is_text_beside(&right, &left, schema));
+    let settled = |side: Expr| if is_mixed(&side, schema) { side } else { as_text(side) };
+    Ok(match sides {
         (true, true) if is_equality => (left, right),
         (true, true) => (number(left), number(right)),
-        (true, false) => beside(left, right, is_equality, schema)?,
+        (true, false) => beside(settled(left), right, is_equality, schema)?,
         (false, true) => {
-            let (right, left) = beside(right, left, is_equality, schema)?;
+            let (right, left) = beside(settled(right), left, is_equality, schema)?;
             (left, right)
         }
         (false, false) => (left, right),
