@@ -5,16 +5,16 @@
 
 use chrono::{Local, Utc};
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
-use sweeplake::exec::{Interrupter, Logs, Reset};
+use sweeplake::exec::{Interrupter, Logs, ProcessOptions, Processes, Reset};
 use sweeplake::params::{Command, ParamSet};
-use sweeplake::plan::{Plan, PlanRequest};
+use sweeplake::plan::{Plan, PlanRequest, Rounds};
 use sweeplake::query::Lake;
 use sweeplake::record::{Demands, Environment};
 use sweeplake::redact::Redactor;
 use sweeplake::store::{Manifest, SweepWriter};
-use sweeplake::sweep::{Event, Observer, Options, Repeats, run};
+use sweeplake::sweep::{BenchKind, Event, Observer, Options, Order, Repeats, run};
 
 /// Prints each run's end.
 struct Printer;
@@ -45,6 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         serve_params: vec![set(json!({"max_num_seqs": 4})), set(json!({"max_num_seqs": 16}))],
         bench_params: vec![set(json!({"max_concurrency": 8}))],
         link_vars: Vec::new(),
+        rounds: Rounds::InTurn(1),
         num_runs: 2,
         warmup_num_prompts: 0,
         redactor: redactor.clone(),
@@ -53,20 +54,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let combinations = plan.combinations();
     let mut writer = SweepWriter::create(Path::new(lake), None, Local::now(), manifest, &combinations)?;
     let options = Options {
-        reset: Reset::of(&serve_cmd, None)?,
-        show_stdout: false,
-        server_ready_timeout: Duration::from_secs(30),
-        bench_timeout: None,
+        bench: BenchKind::Load { percentiles: Vec::new() },
+        order: Order::Interleaved,
         continue_on_error: false,
-        keeper: PathBuf::from(program),
-        percentiles: Vec::new(),
         demands: Demands::default(),
         redactor: redactor.clone(),
-        logs: Logs::Redacted,
     };
+    let processes = ProcessOptions { show_stdout: false, redactor, logs: Logs::Redacted, bench_timeout: None };
     let runtime = tokio::runtime::Runtime::new()?;
-    let (_interrupter, mut interrupt) = Interrupter::new();
-    runtime.block_on(run(&plan, &mut Repeats { num_runs: 2 }, &options, &mut writer, &mut Printer, &mut interrupt))?;
+    let (_interrupter, interrupt) = Interrupter::new();
+    let ready_timeout = Duration::from_secs(30);
+    let mut servers =
+        Processes::new(processes, ready_timeout, Reset::of(&serve_cmd, None)?, Path::new(program), interrupt)?;
+    runtime.block_on(run(&plan, &mut Repeats { num_runs: 2 }, &options, &mut servers, &mut writer, &mut Printer))?;
 
     let lake = Lake::open(&[writer.folder().to_owned()])?;
     let sql = "SELECT max_num_seqs, output_throughput_mean FROM combinations ORDER BY 2 DESC LIMIT 1";

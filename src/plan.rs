@@ -52,6 +52,11 @@ impl BenchPlan {
         }
     }
 
+    /// The benchmark as it is, or at a level.
+    pub fn at_level(&self, level: Option<&Level>) -> Self {
+        level.map_or_else(|| self.clone(), |level| self.at(level))
+    }
+
     /// How many prompts the benchmark sends.
     pub fn num_prompts(&self) -> u32 {
         let given = self.command.flag(&["num-prompts"]).and_then(|text| text.parse().ok());
@@ -74,10 +79,29 @@ pub struct ServerPlan {
     pub benches: Vec<BenchPlan>,
 }
 
+/// How often each server is started, and in which order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounds {
+    /// So many times, one after the other and again: A B C A B C.
+    InTurn(u32),
+    /// So many times, every second round backwards: A B B A. What changes evenly with time touches all alike.
+    Mirrored(u32),
+}
+
+/// One start of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Which of the plan's servers.
+    pub server: usize,
+    pub round: u32,
+}
+
 /// Everything a sweep will do.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub servers: Vec<ServerPlan>,
+    pub rounds: Rounds,
+    /// Runs of each combination on each start of its server.
     pub num_runs: u32,
     pub warmup_num_prompts: u32,
     pub warnings: Vec<String>,
@@ -91,6 +115,7 @@ pub struct PlanRequest {
     pub serve_params: Vec<ParamSet>,
     pub bench_params: Vec<ParamSet>,
     pub link_vars: Vec<Link>,
+    pub rounds: Rounds,
     pub num_runs: u32,
     pub warmup_num_prompts: u32,
     /// Takes out of what is kept what only the commands may hold.
@@ -135,6 +160,18 @@ impl Link {
     }
 }
 
+impl Rounds {
+    pub fn count(self) -> u32 {
+        match self {
+            Self::InTurn(count) | Self::Mirrored(count) => count,
+        }
+    }
+
+    fn is_backwards(self, round: u32) -> bool {
+        matches!(self, Self::Mirrored(_)) && round % 2 == 1
+    }
+}
+
 impl Plan {
     /// Lays out the Cartesian product; servers without a combination are not started.
     pub fn new(request: &PlanRequest) -> Result<Self, PlanError> {
@@ -167,7 +204,24 @@ impl Plan {
             return Err(PlanError::NothingLinked);
         }
         warnings.extend(misdirected(&servers));
-        Ok(Self { servers, num_runs: request.num_runs, warmup_num_prompts: request.warmup_num_prompts, warnings })
+        Ok(Self {
+            servers,
+            rounds: request.rounds,
+            num_runs: request.num_runs,
+            warmup_num_prompts: request.warmup_num_prompts,
+            warnings,
+        })
+    }
+
+    /// All starts of servers, in their order.
+    pub fn starts(&self) -> impl Iterator<Item = Start> + use<> {
+        let (servers, rounds) = (self.servers.len(), self.rounds);
+        (0..rounds.count()).flat_map(move |round| {
+            (0..servers).map(move |index| {
+                let server = if rounds.is_backwards(round) { servers - 1 - index } else { index };
+                Start { server, round }
+            })
+        })
     }
 
     /// All combinations, in the order in which they are run.
@@ -182,7 +236,7 @@ impl Plan {
 
     /// The number of measured runs.
     pub fn total_runs(&self) -> usize {
-        self.num_combinations() * self.num_runs as usize
+        self.num_combinations() * self.num_runs as usize * self.rounds.count() as usize
     }
 }
 
@@ -250,6 +304,7 @@ mod tests {
             serve_params: sets(serve),
             bench_params: sets(bench),
             link_vars: Link::parse_list(links).unwrap(),
+            rounds: Rounds::InTurn(1),
             num_runs: 3,
             warmup_num_prompts: 0,
             redactor: Redactor::new([0; 32]),
@@ -262,6 +317,20 @@ mod tests {
         assert_eq!((plan.servers.len(), plan.num_combinations(), plan.total_runs()), (2, 6, 18));
         assert_eq!(plan.servers[1].benches[2].command.quoted(), "vllm bench serve --b 3");
         assert_eq!(plan.servers[1].command.quoted(), "vllm serve m --a 2");
+    }
+
+    #[test]
+    fn rounds_go_over_all_servers_before_the_next_begins() {
+        let mut wanted = request(json!([{"a": 1}, {"a": 2}]), json!([{}]), "");
+        let order = |wanted: &PlanRequest| {
+            let plan = Plan::new(wanted).unwrap();
+            let starts: Vec<(u32, usize)> = plan.starts().map(|start| (start.round, start.server)).collect();
+            (starts, plan.total_runs())
+        };
+        wanted.rounds = Rounds::InTurn(2);
+        assert_eq!(order(&wanted), (vec![(0, 0), (0, 1), (1, 0), (1, 1)], 12));
+        wanted.rounds = Rounds::Mirrored(3);
+        assert_eq!(order(&wanted).0, [(0, 0), (0, 1), (1, 1), (1, 0), (2, 0), (2, 1)]);
     }
 
     #[test]

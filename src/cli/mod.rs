@@ -4,23 +4,18 @@ mod bench;
 mod command_line;
 mod compact;
 mod compare;
-mod demo;
 mod import;
 mod lake;
 mod list;
 mod plot;
 mod plot_pareto;
-mod progress;
 mod query;
 mod report;
-mod serve;
-mod serve_sla;
-mod serve_workload;
+mod run;
 mod shell;
 mod show;
 mod sim;
 mod sla;
-mod startup;
 mod table;
 mod tag;
 mod trend;
@@ -45,17 +40,17 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Run a server under each set of parameters, and a benchmark under each load.
-    Serve(serve::Arguments),
+    Serve(run::serve::Arguments),
     /// Find, for each combination, the greatest load that meets an SLA.
     #[command(name = "serve_sla", alias = "serve-sla")]
-    ServeSla(serve_sla::Arguments),
+    ServeSla(run::serve_sla::Arguments),
     /// Explore each combination alone, at full load, and in between.
     #[command(name = "serve_workload", alias = "serve-workload")]
-    ServeWorkload(serve_workload::Arguments),
+    ServeWorkload(run::serve_workload::Arguments),
     /// Measure how an engine starts under each set of parameters.
-    Startup(startup::Arguments),
+    Startup(run::startup::Arguments),
     /// See the whole job on a simulated server: about a minute, no GPU needed.
-    Demo(demo::Arguments),
+    Demo(run::demo::Arguments),
     /// Write one self-contained HTML report about sweeps.
     Report(report::Arguments),
     /// Show a sweep's facts and the table of its combinations.
@@ -92,8 +87,8 @@ impl Command {
     /// Whether nothing is lost when the command ends at once.
     fn only_reads(&self) -> bool {
         match self {
-            Self::Serve(arguments) => arguments.dry_run,
-            Self::Startup(arguments) => arguments.dry_run,
+            Self::Serve(arguments) => arguments.common.dry_run,
+            Self::Startup(arguments) => arguments.common.dry_run,
             Self::ServeSla(_) | Self::ServeWorkload(_) => false,
             Self::Demo(_) | Self::Bench(_) | Self::Sim(_) | Self::Import(_) | Self::Compact(_) | Self::Keeper => false,
             _ => true,
@@ -139,11 +134,11 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         end_quietly_when_the_reader_goes();
     }
     let ended = match arguments.command {
-        Command::Serve(arguments) => serve::exec(arguments),
-        Command::ServeSla(arguments) => serve_sla::exec(arguments),
-        Command::ServeWorkload(arguments) => serve_workload::exec(arguments),
-        Command::Startup(arguments) => startup::exec(arguments),
-        Command::Demo(arguments) => demo::exec(arguments),
+        Command::Serve(arguments) => run::serve::exec(arguments),
+        Command::ServeSla(arguments) => run::serve_sla::exec(arguments),
+        Command::ServeWorkload(arguments) => run::serve_workload::exec(arguments),
+        Command::Startup(arguments) => run::startup::exec(arguments),
+        Command::Demo(arguments) => run::demo::exec(arguments),
         Command::Report(arguments) => report::exec(arguments),
         Command::Show(arguments) => show::exec(arguments),
         Command::Sla(arguments) => sla::exec(arguments),

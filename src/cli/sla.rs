@@ -2,7 +2,7 @@
 
 use super::lake::Opening;
 use super::plot::{Picture, plot_failure};
-use super::serve_sla::{read_slas, variable};
+use super::run::serve_sla::{read_slas, variable};
 use super::table::Output;
 use super::{Ended, Failure, block_on, positive_number, query_failure};
 use crate::id::column_name;
@@ -205,6 +205,7 @@ fn measured(run: StoredRun, metrics: Map<String, Json>, serve: ParamSet, variabl
         made: Made {
             level: Some(variable.level(level)),
             number: 0,
+            round: 0,
             status,
             metrics: (status != Status::Failed).then_some(metrics),
             date: String::new(),
@@ -279,6 +280,7 @@ mod tests {
             made: Made {
                 level: None,
                 number: 0,
+                round: 0,
                 status: Status::Completed,
                 metrics: None,
                 date: String::new(),

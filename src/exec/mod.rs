@@ -2,6 +2,7 @@
 //! stored.
 
 mod benchmark;
+mod executor;
 mod http;
 mod interrupt;
 mod keeper;
@@ -10,6 +11,7 @@ mod process;
 mod server;
 
 pub use benchmark::{Benchmark, run_benchmark, run_to_end};
+pub use executor::{BenchJob, Executor, ProcessOptions, Processes, Ready, ServerJob, Standalone};
 pub use interrupt::{Interrupt, Interrupter};
 pub use keeper::{Keeper, keep};
 pub use process::{Logs, Output, find_program};

@@ -164,6 +164,8 @@ impl File<'_> {
             started_at: run.started_at.or_else(|| modified(self.path)),
             wall_time_s: result.get("duration").and_then(serde_json::Value::as_f64),
             startup_time_s: None,
+            place: None,
+            machine: None,
             combination,
             outcome: Outcome::Completed(result),
             is_degraded: false,

@@ -10,6 +10,12 @@ pub struct Address {
     pub port: u16,
 }
 
+impl Default for Address {
+    fn default() -> Self {
+        Self { host: "127.0.0.1".into(), port: Self::DEFAULT_PORT }
+    }
+}
+
 impl Address {
     /// vLLM's default port.
     pub const DEFAULT_PORT: u16 = 8000;

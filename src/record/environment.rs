@@ -1,5 +1,6 @@
 //! The machine, the code and the engine that a sweep ran on.
 
+use super::Machine;
 use crate::params::Command;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -30,9 +31,19 @@ pub struct Gpu {
     pub name: String,
     pub memory_mib: Option<u64>,
     pub driver: Option<String>,
+    pub uuid: Option<String>,
+    pub serial: Option<String>,
+    /// The highest clock of its multiprocessors.
+    pub max_clock_mhz: Option<f64>,
+    pub power_limit_w: Option<f64>,
 }
 
 impl Environment {
+    /// The machine itself.
+    pub fn machine(&self) -> Machine {
+        Machine { host: self.host.clone(), gpu_uuids: self.gpus.iter().filter_map(|gpu| gpu.uuid.clone()).collect() }
+    }
+
     /// Looks at this machine; takes some tens of milliseconds where a GPU tool has to be asked.
     pub fn capture(serve_cmd: Option<&Command>) -> Self {
         let mut system = System::new().ok();
@@ -82,7 +93,7 @@ fn file_name(word: &str) -> &str {
 }
 
 fn gpus() -> Vec<Gpu> {
-    let fields = "--query-gpu=name,memory.total,driver_version";
+    let fields = "--query-gpu=name,memory.total,driver_version,uuid,serial,clocks.max.sm,power.limit";
     if let Some(text) = output_of("nvidia-smi", &[fields, "--format=csv,noheader,nounits"]) {
         return text.lines().filter(|line| !line.trim().is_empty()).map(nvidia_gpu).collect();
     }
@@ -90,12 +101,18 @@ fn gpus() -> Vec<Gpu> {
     rocm_gpus(&text)
 }
 
+/// A line of `nvidia-smi`, which writes `[N/A]` and the like where it does not know.
 fn nvidia_gpu(line: &str) -> Gpu {
     let mut fields = line.split(',').map(str::trim);
+    let mut text = || fields.next().filter(|text| !text.is_empty() && !text.starts_with('[')).map(str::to_owned);
     Gpu {
-        name: fields.next().unwrap_or_default().to_owned(),
-        memory_mib: fields.next().and_then(|text| text.parse().ok()),
-        driver: fields.next().map(str::to_owned),
+        name: text().unwrap_or_default(),
+        memory_mib: text().and_then(|text| text.parse().ok()),
+        driver: text(),
+        uuid: text(),
+        serial: text(),
+        max_clock_mhz: text().and_then(|text| text.parse().ok()),
+        power_limit_w: text().and_then(|text| text.parse().ok()),
     }
 }
 
@@ -107,7 +124,7 @@ fn rocm_gpus(text: &str) -> Vec<Gpu> {
         .filter(|(key, _)| key.starts_with("card"))
         .map(|(key, card)| {
             let name = ["Card Series", "Card series", "Card Model"].iter().find_map(|field| card.get(field)?.as_str());
-            Gpu { name: name.unwrap_or(key).to_owned(), memory_mib: None, driver: driver.map(str::to_owned) }
+            Gpu { name: name.unwrap_or(key).to_owned(), driver: driver.map(str::to_owned), ..Gpu::default() }
         })
         .collect()
 }
@@ -147,7 +164,9 @@ mod tests {
 
     #[test]
     fn gpu_tools_are_read() {
-        let gpu = nvidia_gpu("NVIDIA H100 80GB HBM3, 81559, 550.54.15");
+        let gpu = nvidia_gpu("NVIDIA H100 80GB HBM3, 81559, 550.54.15, GPU-5f, [N/A], 1980, 700.00");
+        assert_eq!((gpu.uuid.as_deref(), gpu.serial.as_deref()), (Some("GPU-5f"), None));
+        assert_eq!((gpu.max_clock_mhz, gpu.power_limit_w), (Some(1980.0), Some(700.0)));
         assert_eq!(
             (gpu.name.as_str(), gpu.memory_mib, gpu.driver.as_deref()),
             ("NVIDIA H100 80GB HBM3", Some(81559), Some("550.54.15"))

@@ -39,6 +39,9 @@ pub struct RunRecord {
     pub wall_time_s: Option<f64>,
     /// From the start of the server's process until it was ready.
     pub startup_time_s: Option<f64>,
+    /// Nothing for a run that no sweep of ours made.
+    pub place: Option<Place>,
+    pub machine: Option<Machine>,
     /// What the server's command says, parameters and command together; nothing where that is not known.
     pub gpu_count: Option<f64>,
     pub outcome: Outcome,
@@ -48,6 +51,24 @@ pub struct RunRecord {
     pub cautions: Vec<String>,
     /// Where it was imported from; nothing for a run that sweeplake made or reads in place.
     pub source: Option<Origin>,
+}
+
+/// Where a run stands in its sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Which round over all servers.
+    pub round: u32,
+    /// Which start of a server, counted over the sweep.
+    pub server_start: u32,
+    /// Which run of that start.
+    pub run_order: u32,
+}
+
+/// The machine that a run was made on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    pub host: String,
+    pub gpu_uuids: Vec<String>,
 }
 
 /// How a run ended.
@@ -226,6 +247,8 @@ mod tests {
             started_at: None,
             wall_time_s: None,
             startup_time_s: None,
+            place: None,
+            machine: None,
             gpu_count: None,
             outcome: Outcome::Completed(result.as_object().unwrap().clone()),
             is_degraded: false,

@@ -1,7 +1,7 @@
 //! A run as a row of table `runs`, and its requests as rows of table `requests`.
 
 use super::result_fields::{Extent, result_fields};
-use super::{Cell, Outcome, Row, RunRecord, Status};
+use super::{Cell, Machine, Outcome, Row, RunRecord, Status};
 use crate::id::column_name;
 use crate::params::ParamSet;
 use crate::table::{Kind, Table, parameter_column};
@@ -60,6 +60,11 @@ impl RunRecord {
             Field::own("started_at", self.started_at.map(|time| Cell::Time(time.timestamp_micros()))),
             Field::own("wall_time_s", self.wall_time_s),
             Field::own("startup_time_s", self.startup_time_s),
+            Field::own("round", self.place.map(|place| i64::from(place.round))),
+            Field::own("server_start", self.place.map(|place| i64::from(place.server_start))),
+            Field::own("run_order", self.place.map(|place| i64::from(place.run_order))),
+            Field::own("host", self.machine.as_ref().map(|machine| machine.host.as_str())),
+            Field::own("gpu_uuids", gpu_uuids(self.machine.as_ref())),
             Field::own("serve_name", serve.name.as_deref()),
             Field::own("bench_name", bench.name.as_deref()),
             Field::own("serve_params", json_text(serve)),
@@ -148,6 +153,11 @@ impl RunRecord {
     }
 }
 
+fn gpu_uuids(machine: Option<&Machine>) -> Cell {
+    let known = machine.map(|machine| &machine.gpu_uuids).filter(|uuids| !uuids.is_empty());
+    known.map_or(Cell::Null, |uuids| Cell::Texts(uuids.clone()))
+}
+
 /// Where `caution` stands in a row.
 const CAUTION: usize = 5;
 
@@ -224,6 +234,8 @@ mod tests {
             started_at: Some(DateTime::UNIX_EPOCH),
             wall_time_s: Some(1.0),
             startup_time_s: None,
+            place: None,
+            machine: None,
             gpu_count: Some(4.0),
             outcome: Outcome::Completed(result.as_object().unwrap().clone()),
             is_degraded: false,

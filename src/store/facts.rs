@@ -1,7 +1,7 @@
 //! What a sweep says of itself, as a row.
 
 use super::{StoreError, Sweep};
-use crate::record::{Cell, Row};
+use crate::record::{Cell, Gpu, Row};
 
 impl Sweep {
     /// Its row of table `sweeps`.
@@ -12,6 +12,7 @@ impl Sweep {
         let environment = manifest.map(|manifest| &manifest.environment);
         let gpus = environment
             .map(|environment| environment.gpus.iter().map(|gpu| gpu.name.as_str()).collect::<Vec<_>>().join(", "));
+        let gpu = |of: fn(&Gpu) -> Option<f64>| environment.and_then(|all| of(all.gpus.first()?));
         let row = [
             ("sweep", Cell::from(self.name.as_str())),
             ("kind", text(manifest.map(|manifest| manifest.kind.as_str()))),
@@ -38,6 +39,8 @@ impl Sweep {
                     environment.and_then(|environment| environment.gpus.first()).and_then(|gpu| gpu.driver.as_deref()),
                 ),
             ),
+            ("gpu_clock_mhz", gpu(|gpu| gpu.max_clock_mhz).into()),
+            ("gpu_power_limit_w", gpu(|gpu| gpu.power_limit_w).into()),
             ("engine", text(environment.and_then(|environment| environment.engine.as_deref()))),
             ("engine_version", text(environment.and_then(|environment| environment.engine_version.as_deref()))),
             ("git_commit", text(environment.and_then(|environment| environment.git_commit.as_deref()))),

@@ -144,6 +144,8 @@ fn record_of(result: Map<String, Value>, place: &Place<'_>, index: usize) -> Run
         started_at: result.get("date").and_then(Value::as_str).and_then(local_date),
         wall_time_s: result.get("duration").and_then(Value::as_f64),
         startup_time_s: None,
+        place: None,
+        machine: None,
         outcome: Outcome::Completed(own_result(result, &combination)),
         combination,
         is_degraded: false,

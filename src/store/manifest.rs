@@ -51,6 +51,12 @@ pub struct Manifest {
     pub combinations: Vec<StoredCombination>,
     pub runs: usize,
     pub failed: usize,
+    /// Servers that were started for it, those that did not become ready too.
+    #[serde(default)]
+    pub server_starts: u32,
+    /// How often each server is started.
+    #[serde(default = "once")]
+    pub rounds: u32,
     pub environment: Environment,
 }
 
@@ -158,6 +164,8 @@ impl Manifest {
             combinations: Vec::new(),
             runs: 0,
             failed: 0,
+            server_starts: 0,
+            rounds: once(),
             environment,
         }
     }
@@ -200,6 +208,10 @@ impl Manifest {
 /// Sweeps of format version 1 did not ask.
 fn all_requests() -> f64 {
     1.0
+}
+
+fn once() -> u32 {
+    1
 }
 
 /// Times as text, to the millisecond.

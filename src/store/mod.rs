@@ -17,6 +17,7 @@ mod reference;
 mod remote;
 mod schema;
 mod summary;
+mod sweep_folder;
 mod table;
 mod version_1;
 mod writer;
@@ -29,7 +30,7 @@ pub use folder_params::{FoundParams, params_of_run};
 pub use foreign::{result_files, vllm_serve};
 pub use imported::{ImportedSweep, add_runs, files_below, imported_run_ids, lock_for_import};
 pub use lake::{compact_lake, damage_of, renamed};
-pub use layout::{PARETO_FIGURE, REPORT, SLA_FIGURES, WARM_UP_FILE, figure_name};
+pub use layout::{PARETO_FIGURE, REPORT, SLA_FIGURES, figure_name};
 pub use loose::{LooseRows, OpenedRows};
 pub use manifest::{FORMAT_VERSION, Manifest, StoredCombination, SweepKind, SweepState};
 pub use parquet::{
@@ -41,9 +42,10 @@ pub use remote::{is_remote, open_store};
 pub use schema::{
     converted, field_of, fit_all, is_metric, is_mixed, kind_of, result_name, source_of, spelled, unite, unite_schemas,
 };
+pub use sweep_folder::{FinishedRun, SweepFolder, Terms};
 pub use table::Table;
 pub use version_1::read_runs;
-pub use writer::{SweepWriter, Terms, result_paths};
+pub use writer::SweepWriter;
 
 use std::path::{Path, PathBuf};
 

@@ -98,6 +98,8 @@ fn record(row: &HashMap<&str, &Cell>) -> RunRecord {
         },
         wall_time_s: number("wall_time_s"),
         startup_time_s: number("startup_time_s"),
+        place: None,
+        machine: None,
         gpu_count: number("gpu_count").filter(|_| is_told).or_else(|| gpu_count_of(None, &known)),
         outcome: match text("status").as_deref() {
             Some("failed") => failure().into(),

@@ -2,32 +2,30 @@
 
 use super::atomic::remove_if_there;
 use super::compact::compact;
-use super::layout::{self, combination_folder, level_folder};
-use super::manifest::{LevelOf, Manifest, StoredCombination, SweepKind, SweepState};
+use super::layout;
+use super::manifest::{Manifest, SweepState};
 use super::summary::{write_summary, write_summary_csv};
+use super::sweep_folder::{StoredRow, SweepFolder, named_result};
 use super::{
     StoreError, read_parquet, rows_to_batch, runs_to_batch, unite, unite_schemas, write_bytes_atomically, write_parquet,
 };
-use crate::formats::measured;
-use crate::params::ParamSet;
 use crate::plan::{Combination, Level};
-use crate::record::{Demands, Environment, Outcome, Row, RunRecord, Status, complete_result, own_result, read_result};
-use crate::redact::Redactor;
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use crate::record::{Environment, Outcome, Row, RunRecord, complete_result};
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::error::ArrowError;
 use chrono::{DateTime, Utc};
 use nix::fcntl::{Flock, FlockArg};
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
 /// Holds a sweep's folder, and keeps others from writing to it.
 pub struct SweepWriter {
-    folder: PathBuf,
-    manifest: Manifest,
-    folders: HashMap<String, String>,
+    at: SweepFolder,
     answered: HashSet<(String, String)>,
+    /// The tables of the whole sweep hold all of its runs.
+    is_settled: bool,
     _lock: Flock<File>,
 }
 
@@ -58,7 +56,7 @@ impl SweepWriter {
         let name = name.ok_or_else(|| StoreError::ResumeWhich { lake: lake.into() })?;
         check_name(name)?;
         let folder = lake.join(name);
-        let stored = existing_manifest(&folder)?;
+        let stored = SweepFolder::open(&folder)?.manifest;
         check_unchanged(&folder, &stored, &wanted)?;
         let stored_state = stored.state;
         let manifest = Manifest {
@@ -67,6 +65,7 @@ impl SweepWriter {
             combinations: stored.combinations,
             runs: stored.runs,
             failed: stored.failed,
+            server_starts: stored.server_starts,
             environment: Environment {
                 // Known again only once a server is up, and there may be nothing left to run.
                 engine_version: stored.environment.engine_version,
@@ -74,69 +73,38 @@ impl SweepWriter {
             },
             ..wanted
         };
-        let has_ended = stored_state == SweepState::Completed;
         let mut writer = Self::open(folder, manifest, combinations)?;
-        if has_ended {
-            writer.answered = answered(&writer.folder.join(layout::SLA));
+        writer.is_settled = stored_state != SweepState::Running;
+        if stored_state == SweepState::Completed {
+            writer.answered = answered(&writer.at.folder.join(layout::SLA));
         }
         Ok(writer)
     }
 
     fn open(folder: PathBuf, mut manifest: Manifest, combinations: &[Combination]) -> Result<Self, StoreError> {
         let lock = lock(&folder)?;
-        let mut folders: HashMap<String, String> =
-            manifest.combinations.iter().map(|stored| (stored.id.clone(), stored.folder.clone())).collect();
-        for combination in combinations {
-            let id = combination.id.to_string();
-            if folders.contains_key(&id) {
-                continue;
-            }
-            let mut name = combination_folder(manifest.kind, combination);
-            if folders.values().any(|taken| *taken == name) {
-                name = format!("{name}-{id}");
-            }
-            folders.insert(id.clone(), name.clone());
-            manifest.combinations.push(StoredCombination {
-                id,
-                folder: name,
-                serve: combination.serve.to_record(),
-                bench: combination.bench.to_record(),
-                level_of: None,
-            });
-        }
         manifest.state = SweepState::Running;
-        manifest.write(&folder)?;
-        Ok(Self { folder, manifest, folders, answered: HashSet::new(), _lock: lock })
+        let mut at = SweepFolder::of(folder, manifest);
+        combinations.iter().for_each(|combination| at.add(combination));
+        at.manifest.write(&at.folder)?;
+        Ok(Self { at, answered: HashSet::new(), is_settled: false, _lock: lock })
+    }
+
+    /// What is there.
+    pub fn at(&self) -> &SweepFolder {
+        &self.at
     }
 
     /// Gives a level of a combination its folder.
     pub fn add_level(&mut self, of: &Combination, level: &Level, at: &Combination) -> Result<(), StoreError> {
-        if self.folders.contains_key(at.id.as_str()) {
-            return Ok(());
-        }
-        let base = self.folders.get(of.id.as_str()).cloned().unwrap_or_default();
-        let folder = level_folder(self.manifest.kind, &base, level);
-        self.folders.insert(at.id.to_string(), folder.clone());
-        self.manifest.combinations.push(StoredCombination {
-            id: at.id.to_string(),
-            folder,
-            serve: at.serve.to_record(),
-            bench: at.bench.to_record(),
-            level_of: Some(LevelOf { combination: of.id.to_string(), level: level.clone() }),
-        });
-        self.manifest.write(&self.folder)
-    }
-
-    /// The levels at which a combination was measured before.
-    pub fn levels_of(&self, combination: &Combination) -> Vec<Level> {
-        let levels = self.manifest.combinations.iter().filter_map(|stored| stored.level_of.as_ref());
-        let own = levels.filter(|level| level.combination == combination.id.as_str());
-        own.map(|level| level.level.clone()).collect()
+        let before = self.at.manifest.combinations.len();
+        self.at.add_level(of, level, at);
+        if self.at.manifest.combinations.len() > before { self.at.manifest.write(&self.at.folder) } else { Ok(()) }
     }
 
     /// Writes what was found out about the levels of a combination.
     pub fn write_findings(&self, combination: &Combination, name: &str, findings: &Value) -> Result<(), StoreError> {
-        let folder = self.combination_folder(combination);
+        let folder = self.at.combination_folder(combination);
         std::fs::create_dir_all(&folder).map_err(StoreError::io(&folder))?;
         write_json(&folder.join(layout::sla_file(name)), findings)
     }
@@ -144,7 +112,7 @@ impl SweepWriter {
     /// Writes the tables of answers to SLAs. Answers of earlier runs of the sweep stay, unless they are given anew.
     pub fn write_slas(&self, answers: &[Row], history: &[Row]) -> Result<(), StoreError> {
         for (name, rows) in [(layout::SLA, answers), (layout::SLA_HISTORY, history)] {
-            let path = self.folder.join(name);
+            let path = self.at.folder.join(name);
             let new = rows_to_batch(rows);
             let kept = match path.is_file() {
                 true => vec![without_questions_of(&read_parquet(&path)?, &new).map_err(StoreError::data(&path))?],
@@ -165,111 +133,65 @@ impl SweepWriter {
     }
 
     pub fn folder(&self) -> &Path {
-        &self.folder
+        &self.at.folder
     }
 
     pub fn name(&self) -> &str {
-        &self.manifest.sweep
+        &self.at.manifest.sweep
     }
 
     pub fn manifest(&self) -> &Manifest {
-        &self.manifest
+        &self.at.manifest
+    }
+
+    /// Notes that a server is about to be started; returns how many were before.
+    pub fn count_server_start(&mut self) -> Result<u32, StoreError> {
+        let number = self.at.manifest.server_starts;
+        self.at.manifest.server_starts += 1;
+        self.at.manifest.write(&self.at.folder)?;
+        Ok(number)
     }
 
     /// Notes what a server says of itself.
     pub fn set_engine_version(&mut self, version: &str) -> Result<(), StoreError> {
-        if self.manifest.environment.engine_version.as_deref() == Some(version) {
+        if self.at.manifest.environment.engine_version.as_deref() == Some(version) {
             return Ok(());
         }
-        self.manifest.environment.engine_version = Some(version.to_owned());
-        self.manifest.write(&self.folder)
-    }
-
-    pub fn server_log(&self, serve: &ParamSet) -> PathBuf {
-        let id = Combination::new(serve.clone(), ParamSet::unchanged()).id;
-        self.folder.join(layout::server_log(serve, id.as_str()))
-    }
-
-    pub fn bench_log(&self, combination: &Combination) -> PathBuf {
-        self.combination_folder(combination).join(layout::BENCH_LOG)
+        self.at.manifest.environment.engine_version = Some(version.to_owned());
+        self.at.manifest.write(&self.at.folder)
     }
 
     /// Where the benchmark should write its result of a run; the folder is there afterwards, the file is not.
     pub fn partial_result(&self, combination: &Combination, run_number: i64) -> Result<PathBuf, StoreError> {
-        self.cleared(combination, |folder| layout::run_partial(folder, run_number))
+        cleared(self.at.partial_result(combination, run_number))
     }
 
     /// Where a warm-up should write its result. Asked for a second time, it takes the result away.
     pub fn warm_up_result(&self, combination: &Combination) -> Result<PathBuf, StoreError> {
-        self.cleared(combination, |folder| folder.join(layout::WARM_UP_FILE))
+        cleared(self.at.warm_up_result(combination))
     }
 
-    /// A path in the combination's folder, which is there afterwards, and nothing at the path.
-    fn cleared(&self, combination: &Combination, path: impl Fn(&Path) -> PathBuf) -> Result<PathBuf, StoreError> {
-        let folder = self.combination_folder(combination);
-        std::fs::create_dir_all(&folder).map_err(StoreError::io(&folder))?;
-        let path = path(&folder);
-        remove_if_there(&path)?;
-        Ok(path)
-    }
-
-    /// The finished runs of a combination. What a writer that was killed left undone of one (its result's name, or its row)
-    /// is done now. One that does not count as finished by today's demands is not among them.
-    pub fn finished_runs(&self, combination: &Combination, terms: &Terms) -> Result<Vec<RunRecord>, StoreError> {
-        let folder = self.combination_folder(combination);
-        let finished = run_numbers(&folder).into_iter().filter_map(|number| {
-            let mut result = own_result(finished_result(&folder, number)?, combination);
-            terms.redactor.clean(&mut result);
-            let record = self.record_of(combination, number, result, terms.gpu_count).judged(&terms.demands);
-            let is_finished = record.status() != Status::Failed;
-            is_finished.then(|| self.make_whole(&record, &folder).map(|()| record))
-        });
-        finished.collect()
-    }
-
-    fn make_whole(&self, record: &RunRecord, folder: &Path) -> Result<(), StoreError> {
+    /// Does what a writer that was killed left undone of a run that had ended well: its row, or its result's name.
+    pub fn make_whole(&self, record: &RunRecord) -> Result<(), StoreError> {
+        let folder = self.at.combination_folder(&record.combination);
         let number = record.run_number;
-        if !row_is_finished(folder, number) {
+        if !StoredRow::read(&folder, number).is_some_and(|row| row.is_finished()) {
             self.save_tables(record)?;
         }
-        if named_result(folder, number).is_none() {
-            write_json(&layout::run_json(folder, number), &Value::Object(completed_result(record)))?;
+        if named_result(&folder, number).is_none() {
+            write_json(&layout::run_json(&folder, number), &Value::Object(completed_result(record)))?;
         }
-        remove_if_there(&layout::run_partial(folder, number))
-    }
-
-    fn record_of(
-        &self,
-        combination: &Combination,
-        run_number: i64,
-        result: Map<String, Value>,
-        gpu_count: Option<f64>,
-    ) -> RunRecord {
-        let started_at = result.get("date").and_then(Value::as_str).and_then(crate::record::local_date);
-        let started_us = started_at.map_or(0, |time| time.timestamp_micros());
-        RunRecord {
-            sweep: self.manifest.sweep.clone(),
-            combination: combination.clone(),
-            run_id: crate::id::run_id(&self.manifest.sweep, &combination.id, run_number, started_us),
-            run_number,
-            started_at,
-            wall_time_s: result.get("duration").and_then(Value::as_f64),
-            startup_time_s: None,
-            gpu_count,
-            outcome: Outcome::Completed(result),
-            is_degraded: false,
-            cautions: Vec::new(),
-            source: None,
-        }
+        remove_if_there(&layout::run_partial(&folder, number))
     }
 
     /// Stores a run the moment it ended: its rows first, so that no reader misses it from then on, then the result as vLLM
     /// writes it. Until that has its name, the benchmark's own file stays.
     pub fn save(&mut self, record: &RunRecord) -> Result<(), StoreError> {
-        let folder = self.combination_folder(&record.combination);
+        let folder = self.at.combination_folder(&record.combination);
         std::fs::create_dir_all(&folder).map_err(StoreError::io(&folder))?;
         let failure_path = layout::run_failure(&folder, record.run_number);
         let json_path = layout::run_json(&folder, record.run_number);
+        self.is_settled = false;
         self.save_tables(record)?;
         match &record.outcome {
             Outcome::Completed(_) => {
@@ -295,26 +217,26 @@ impl SweepWriter {
 
     /// Writes the combination's summary once its runs are there.
     pub fn finish_combination(&self, combination: &Combination) -> Result<(), StoreError> {
-        write_summary(&self.combination_folder(combination))
+        write_summary(&self.at.combination_folder(combination))
     }
 
     /// Ends the sweep: summaries, compacted tables, and the state in the manifest.
     pub fn finish(&mut self, state: SweepState, now: DateTime<Utc>) -> Result<(), StoreError> {
-        for stored in &self.manifest.combinations {
-            write_summary(&self.folder.join(&stored.folder))?;
+        let folders = || self.at.manifest.combinations.iter().map(|stored| self.at.folder.join(&stored.folder));
+        if !self.is_settled {
+            folders().filter(|folder| !folder.join(layout::SUMMARY).is_file()).try_for_each(|at| write_summary(&at))?;
+            write_summary_csv(&self.at.folder, folders())?;
+            let counted = compact(&self.at.folder)?;
+            (self.at.manifest.runs, self.at.manifest.failed) = (counted.runs, counted.failed);
+            self.is_settled = true;
         }
-        let folders = self.manifest.combinations.iter().map(|stored| self.folder.join(&stored.folder));
-        write_summary_csv(&self.folder, folders)?;
-        let counted = compact(&self.folder)?;
-        self.manifest.runs = counted.runs;
-        self.manifest.failed = counted.failed;
-        self.manifest.state = state;
-        self.manifest.finished_at = Some(now);
-        self.manifest.write(&self.folder)
+        self.at.manifest.state = state;
+        self.at.manifest.finished_at = Some(now);
+        self.at.manifest.write(&self.at.folder)
     }
 
     fn save_tables(&self, record: &RunRecord) -> Result<(), StoreError> {
-        let folder = self.combination_folder(&record.combination);
+        let folder = self.at.combination_folder(&record.combination);
         let requests_path = layout::requests_parquet(&folder, record.run_number);
         let requests = record.to_request_rows();
         match requests.is_empty() {
@@ -322,13 +244,6 @@ impl SweepWriter {
             false => write_parquet(&requests_path, &rows_to_batch(&requests))?,
         }
         write_parquet(&layout::run_parquet(&folder, record.run_number), &runs_to_batch(&[record.to_row()]))
-    }
-
-    fn combination_folder(&self, combination: &Combination) -> PathBuf {
-        match self.folders.get(combination.id.as_str()) {
-            Some(name) => self.folder.join(name),
-            None => self.folder.join(combination_folder(self.manifest.kind, combination)),
-        }
     }
 }
 
@@ -353,71 +268,18 @@ fn without_questions_of(stored: &RecordBatch, new: &RecordBatch) -> Result<Recor
     arrow::compute::filter_record_batch(stored, &is_other)
 }
 
-/// What a stored result needs to become a record again.
-#[derive(Clone, Debug)]
-pub struct Terms {
-    pub gpu_count: Option<f64>,
-    pub demands: Demands,
-    pub redactor: Redactor,
-}
-
 /// The result as vLLM writes it.
 fn completed_result(record: &RunRecord) -> Map<String, Value> {
     complete_result(record.result().cloned().unwrap_or_default(), record.run_number, &record.combination)
 }
 
-/// The numbers of the result files in a folder, in ascending order, those that wait for their name too.
-fn run_numbers(folder: &Path) -> BTreeSet<i64> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let number =
-        |name: String| [".json", ".partial.json"].into_iter().find_map(|suffix| layout::run_number_of(&name, suffix));
-    names.filter_map(number).collect()
-}
-
-/// Where the benchmarks of a combination would write; with `only_missing`, of the runs that are not finished.
-pub fn result_paths(
-    sweep: &Path,
-    kind: SweepKind,
-    combination: &Combination,
-    level: Option<&Level>,
-    num_runs: u32,
-    only_missing: bool,
-) -> Result<Vec<PathBuf>, StoreError> {
-    let mut name = combination_folder(kind, combination);
-    if only_missing {
-        let manifest = existing_manifest(sweep)?;
-        let stored = manifest.combinations.into_iter().find(|stored| stored.id == combination.id.as_str());
-        name = stored.map_or(name, |stored| stored.folder);
+/// A path whose folder is there, and nothing at the path.
+fn cleared(path: PathBuf) -> Result<PathBuf, StoreError> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(StoreError::io(folder))?;
     }
-    let folder = sweep.join(level.map_or(name.clone(), |level| level_folder(kind, &name, level)));
-    let is_wanted = |number: &i64| !only_missing || finished_result(&folder, *number).is_none();
-    let numbers = (0..i64::from(num_runs)).filter(is_wanted);
-    Ok(numbers.map(|number| layout::run_partial(&folder, number)).collect())
-}
-
-fn existing_manifest(folder: &Path) -> Result<Manifest, StoreError> {
-    match folder.join(layout::MANIFEST).is_file() {
-        true => Manifest::read(folder),
-        false => Err(StoreError::NothingToResume { path: folder.into() }),
-    }
-}
-
-/// The result of a run that ended well. If its writer was killed before that had its name, the row says so, and the file that
-/// the benchmark wrote has it.
-fn finished_result(folder: &Path, run_number: i64) -> Option<Map<String, Value>> {
-    let unnamed = || {
-        let partial = layout::run_partial(folder, run_number);
-        let left = row_is_finished(folder, run_number).then(|| read_result(&partial).ok())??;
-        measured(left, &partial).ok().map(|measured| measured.result)
-    };
-    named_result(folder, run_number).or_else(unnamed)
-}
-
-/// The result of a run under its name, if it is whole.
-fn named_result(folder: &Path, run_number: i64) -> Option<Map<String, Value>> {
-    let result = read_result(&layout::run_json(folder, run_number)).ok()?;
-    (result.get("run_number").and_then(Value::as_i64) == Some(run_number)).then_some(result)
+    remove_if_there(&path)?;
+    Ok(path)
 }
 
 fn make_named(lake: &Path, name: &str) -> Result<PathBuf, StoreError> {
@@ -491,12 +353,6 @@ pub fn lock(folder: &Path) -> Result<Flock<File>, StoreError> {
         .open(&path)
         .map_err(|source| StoreError::Unwritable { path: path.clone(), source })?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| StoreError::Locked { path: folder.into() })
-}
-
-fn row_is_finished(folder: &Path, run_number: i64) -> bool {
-    let Ok(batch) = read_parquet(&layout::run_parquet(folder, run_number)) else { return false };
-    let status = batch.column_by_name("status").and_then(|column| column.as_string_opt::<i32>());
-    status.is_some_and(|status| status.len() == 1 && status.value(0) != Status::Failed.as_str())
 }
 
 fn write_json(path: &Path, value: &Value) -> Result<(), StoreError> {

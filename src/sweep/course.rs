@@ -1,5 +1,6 @@
 //! Which runs a combination gets, decided run by run.
 
+use super::agenda::Ledger;
 use crate::plan::{BenchPlan, Level};
 use crate::record::{Cell, Field, RunRecord, Status, shortfall};
 use crate::store::{StoreError, SweepWriter};
@@ -11,6 +12,8 @@ use serde_json::{Map, Value};
 pub struct Made {
     pub level: Option<Level>,
     pub number: i64,
+    /// The round that it was made in; 0 where that is not known.
+    pub round: u32,
     pub status: Status,
     /// The metrics of a run that did not fail, by their columns.
     pub metrics: Option<Map<String, Value>>,
@@ -40,11 +43,28 @@ impl Made {
         Self {
             level,
             number: record.run_number,
+            round: record.place.map_or(0, |place| place.round),
             status,
             metrics: (status != Status::Failed).then_some(metrics),
             date,
             obstacle: success_rate.map(too_few_succeeded).or(shortfall),
             max_concurrency,
+        }
+    }
+}
+
+impl Made {
+    /// A run that a dry run takes for made.
+    pub fn planned(level: Option<Level>, number: i64, round: u32) -> Self {
+        Self {
+            level,
+            number,
+            round,
+            status: Status::Completed,
+            metrics: None,
+            date: String::new(),
+            obstacle: None,
+            max_concurrency: None,
         }
     }
 }
@@ -61,21 +81,46 @@ pub enum Next {
     Enough,
 }
 
-/// Decides what is measured of each combination, from what was measured so far.
-pub trait Course {
-    /// How many runs each combination gets, where that is known beforehand.
-    fn runs_of_each(&self) -> Option<usize>;
-
-    /// The next run of a combination. An error ends the sweep.
-    fn next(&mut self, bench: &BenchPlan, made: &[Made]) -> Result<Next, String>;
-
-    /// Keeps what was found out about a combination.
-    fn conclude(&mut self, bench: &BenchPlan, made: &[Made], writer: &SweepWriter) -> Result<(), StoreError>;
+/// Why a course can't go on.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum CourseError {
+    #[error("the benchmark reports no `{metric}`")]
+    NotReported { metric: String, nearest: Option<String> },
+    #[error("the run at an unlimited request rate has no request_throughput")]
+    NoHighestRate,
+    #[error("the least value to try, {min}, is above the greatest, {max}")]
+    NothingBetween { min: f64, max: f64 },
+    #[error("the benchmark reports no request_throughput and mean_e2el_ms to estimate the levels from")]
+    NoLevels,
 }
 
-/// Each combination as it is, so many times.
+/// Decides what is measured of each combination, from what was measured so far.
+pub trait Course {
+    /// How many runs each combination gets on each start of its server, where that is known beforehand.
+    fn runs_of_each(&self) -> Option<usize>;
+
+    /// The next run of a combination in a round. An error ends the sweep.
+    fn next(&mut self, bench: &BenchPlan, made: &[Made], round: u32) -> Result<Next, CourseError>;
+
+    /// Keeps what was found out about a combination.
+    fn conclude(&mut self, _: &BenchPlan, _: &[Made], _: &SweepWriter) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Whether another round would tell nothing new.
+    fn is_decided(&mut self, _: &Ledger) -> bool {
+        false
+    }
+}
+
+/// Each combination as it is, so many times on each start of its server.
 pub struct Repeats {
     pub num_runs: usize,
+}
+
+/// How many of the runs were made in a round.
+pub fn count_of(made: &[Made], round: u32) -> usize {
+    made.iter().filter(|made| made.round == round).count()
 }
 
 impl Course for Repeats {
@@ -83,11 +128,7 @@ impl Course for Repeats {
         Some(self.num_runs)
     }
 
-    fn next(&mut self, _: &BenchPlan, made: &[Made]) -> Result<Next, String> {
-        Ok(if made.len() < self.num_runs { Next::Run(None) } else { Next::Enough })
-    }
-
-    fn conclude(&mut self, _: &BenchPlan, _: &[Made], _: &SweepWriter) -> Result<(), StoreError> {
-        Ok(())
+    fn next(&mut self, _: &BenchPlan, made: &[Made], round: u32) -> Result<Next, CourseError> {
+        Ok(if count_of(made, round) < self.num_runs { Next::Run(None) } else { Next::Enough })
     }
 }

@@ -1,6 +1,6 @@
 //! The SLA auto-tuner: for each combination and SLA the greatest load that meets it.
 
-use super::course::{Course, Made, Next};
+use super::course::{Course, CourseError, Made, Next};
 use super::finding::{Finding, Runs, Variable, with_unlimited};
 use crate::plan::BenchPlan;
 use crate::record::Row;
@@ -114,7 +114,7 @@ impl Course for Tuner {
         None
     }
 
-    fn next(&mut self, bench: &BenchPlan, made: &[Made]) -> Result<Next, String> {
+    fn next(&mut self, bench: &BenchPlan, made: &[Made], _: u32) -> Result<Next, CourseError> {
         let stored = *self.stored.entry(bench.combination.id.to_string()).or_insert(made.len());
         check_metrics(&self.options.slas, &made[stored..])?;
         let variable = self.options.variable;
@@ -127,11 +127,11 @@ impl Course for Tuner {
                 (0, _) => Ok(Next::Run(Some(variable.level(f64::INFINITY)))),
                 // Nothing can be tuned on a server that fails under load.
                 (_, 0) => Ok(Next::Enough),
-                _ => Err("the run at an unlimited request rate has no request_throughput; give --sla-max".into()),
+                _ => Err(CourseError::NoHighestRate),
             };
         };
         if let Some(min) = self.options.min.filter(|min| *min > domain.max) {
-            return Err(format!("--sla-min {min} is above the greatest value to try, {}", domain.max));
+            return Err(CourseError::NothingBetween { min, max: domain.max });
         }
         for (index, sla) in self.options.slas.iter().enumerate() {
             let measured = runs.measured(sla, domain.max);
@@ -164,17 +164,14 @@ impl Course for Tuner {
 }
 
 /// SLAs on metrics that the benchmark does not report can't be met or broken: told after the first run that is made.
-fn check_metrics(slas: &[Sla], made: &[Made]) -> Result<(), String> {
+fn check_metrics(slas: &[Sla], made: &[Made]) -> Result<(), CourseError> {
     let Some(result) = made.iter().find_map(|made| made.metrics.as_ref()) else { return Ok(()) };
     let metrics = slas.iter().flat_map(|sla| &sla.constraints).map(|constraint| &constraint.metric);
     match metrics.into_iter().find(|metric| !result.contains_key(*metric)) {
         None => Ok(()),
         Some(metric) => {
             let nearest = nearest_name(metric, result.keys().map(String::as_str));
-            let hint = nearest.map_or(".".to_owned(), |name| format!("; did you mean `{name}`?"));
-            Err(format!(
-                "--sla-params: the benchmark reports no `{metric}`{hint} The run is kept: correct the file and --resume"
-            ))
+            Err(CourseError::NotReported { metric: metric.clone(), nearest })
         }
     }
 }

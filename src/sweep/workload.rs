@@ -1,10 +1,9 @@
 //! Workload exploration: each combination alone, at full load, and at levels in between.
 
-use super::course::{Course, Made, Next};
+use super::course::{Course, CourseError, Made, Next};
 use super::finding::Variable;
 use crate::plan::{BenchPlan, Level};
 use crate::sla::rounded;
-use crate::store::{StoreError, SweepWriter};
 use serde_json::{Map, Value, json};
 
 /// How the levels between the two ends lie.
@@ -85,7 +84,7 @@ impl Course for Workload {
         None
     }
 
-    fn next(&mut self, bench: &BenchPlan, made: &[Made]) -> Result<Next, String> {
+    fn next(&mut self, bench: &BenchPlan, made: &[Made], _: u32) -> Result<Next, CourseError> {
         let is_wanted =
             |level: &Level| made.iter().filter(|made| made.level.as_ref() == Some(level)).count() < self.num_runs;
         let ends = [self.serial(), self.batch(bench)];
@@ -100,17 +99,11 @@ impl Course for Workload {
             return Ok(Next::Enough);
         }
         let [Some(serial), Some(batch)] = reached else {
-            return Err(
-                "the benchmark reports no request_throughput and mean_e2el_ms to estimate the levels from".into()
-            );
+            return Err(CourseError::NoLevels);
         };
         let levels = self.between(serial, batch).into_iter().filter(|level| !ends.contains(level));
         let next = levels.into_iter().find(|level| is_wanted(level));
         Ok(next.map_or(Next::Enough, |level| Next::Run(Some(level))))
-    }
-
-    fn conclude(&mut self, _: &BenchPlan, _: &[Made], _: &SweepWriter) -> Result<(), StoreError> {
-        Ok(())
     }
 }
 
@@ -131,7 +124,7 @@ mod tests {
     /// The levels that are asked for, on a server whose throughput saturates at 8 requests at a time.
     fn levels(workload: &mut Workload) -> Vec<Value> {
         let mut made: Vec<Made> = Vec::new();
-        while let Next::Run(Some(level)) = workload.next(&bench(), &made).unwrap() {
+        while let Next::Run(Some(level)) = workload.next(&bench(), &made, 0).unwrap() {
             let users = level.value.as_f64().filter(|_| level.variable == "max_concurrency").unwrap_or(64.0);
             let latency_ms = 100.0 * (users / 8.0).max(1.0);
             let result = json!({"request_throughput": users / latency_ms * 1000.0, "mean_e2el_ms": latency_ms});
@@ -139,6 +132,7 @@ mod tests {
             made.push(Made {
                 level: Some(level),
                 number,
+                round: 0,
                 status: Status::Completed,
                 metrics: result.as_object().cloned(),
                 date: String::new(),

@@ -28,7 +28,7 @@ const SLA_TEXT: Column = column("sla", Text, Identity, "the constraints");
 const VARIABLE: Column =
     column("variable", Text, Identity, "the load that was searched: request_rate or max_concurrency");
 
-pub static SWEEPS: [Column; 20] = [
+pub static SWEEPS: [Column; 22] = [
     SWEEP,
     column("kind", Text, Context, "the sub-command that made it; NULL for a folder of vLLM's"),
     column("state", Text, Context, "running, completed, failed or interrupted"),
@@ -44,6 +44,8 @@ pub static SWEEPS: [Column; 20] = [
     column("gpu", Text, Context, "names of its GPUs"),
     column("gpus", Integer, Context, "number of GPUs of the machine"),
     column("gpu_driver", Text, Context, "version of the GPU driver"),
+    Column { unit: Some("MHz"), ..column("gpu_clock_mhz", Number, Context, "highest SM clock of its first GPU") },
+    Column { unit: Some("W"), ..column("gpu_power_limit_w", Number, Context, "power limit of its first GPU") },
     column("engine", Text, Context, "the engine that the server's command starts"),
     column("engine_version", Text, Context, "what the server's /version said"),
     column("git_commit", Text, Context, "commit of the folder in which the sweep was started"),
@@ -51,7 +53,7 @@ pub static SWEEPS: [Column; 20] = [
     column("folder", Text, Context, "where it lies"),
 ];
 
-pub static RUNS: [Column; 96] = [
+pub static RUNS: [Column; 101] = [
     SWEEP,
     COMBINATION,
     RUN_ID,
@@ -69,6 +71,11 @@ pub static RUNS: [Column; 96] = [
         unit: Some("s"),
         ..column("startup_time_s", Number, Context, "from the start of the server until it was ready")
     },
+    column("round", Integer, Context, "which round over all servers the run belongs to, from 0; NULL: not known"),
+    column("server_start", Integer, Context, "which start of a server it ran on, counted over its sweep, from 0"),
+    column("run_order", Integer, Context, "which run of that server start it is, from 0"),
+    column("host", Text, Context, "name of the machine"),
+    column("gpu_uuids", Texts, Context, "the machine's GPUs, by their UUIDs"),
     column("serve_name", Text, Context, "`_benchmark_name` of the server's parameters"),
     column("bench_name", Text, Context, "`_benchmark_name` of the load's parameters"),
     SERVE,

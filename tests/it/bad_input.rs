@@ -74,12 +74,12 @@ fn commands_that_are_wrong() {
     refused(
         &scratch,
         &["serve", "--serve-cmd", &sim, "--bench-cmd", "no-such-program-here"],
-        &["--bench-cmd: `no-such-program-here` is not a program"],
+        &["--bench-cmd: program not found: no-such-program-here"],
     );
     refused(
         &scratch,
         &["serve", "--serve-cmd", "no-such/vllm serve m", "--bench-cmd", &bench],
-        &["--serve-cmd: `no-such/vllm`"],
+        &["--serve-cmd: program not found: no-such/vllm"],
     );
     refused(
         &scratch,

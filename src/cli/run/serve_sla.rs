@@ -1,7 +1,8 @@
 //! `sweeplake serve_sla`: for each combination the greatest load that meets an SLA.
 
-use super::serve::{self, Job};
-use super::{Ended, Failure, positive_number};
+use super::job::Job;
+use super::serve;
+use crate::cli::{Ended, Failure, positive_number};
 use crate::params::{ParamSet, ParamsError, read_params_file};
 use crate::sla::{Constraint, Sla};
 use crate::sweep::{TunerOptions, Variable};
@@ -56,7 +57,7 @@ pub fn exec(arguments: Arguments) -> Ended {
         max_iters: arguments.sla_max_iters as usize,
         num_runs: 1,
     };
-    serve::exec_job(arguments.serve, Job::Tune(options))
+    serve::prepare(arguments.serve, Job::Tune(options))?.exec()
 }
 
 /// A variable that can be turned, by its name in either spelling.

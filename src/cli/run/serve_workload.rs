@@ -1,8 +1,9 @@
 //! `sweeplake serve_workload`: each combination alone, at full load, and at levels in between.
 
-use super::Ended;
-use super::serve::{self, Job};
+use super::job::Job;
+use super::serve;
 use super::serve_sla::variable;
+use crate::cli::Ended;
 use crate::sweep::{Spacing, Variable, Workload};
 
 /// The flags of `vllm bench sweep serve_workload`.
@@ -37,5 +38,5 @@ pub fn exec(arguments: Arguments) -> Ended {
         },
         num_runs: 1,
     };
-    serve::exec_job(arguments.serve, Job::Explore(workload))
+    serve::prepare(arguments.serve, Job::Explore(workload))?.exec()
 }

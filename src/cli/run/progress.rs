@@ -7,7 +7,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
+/// What a sweep starts besides benchmarks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Starts {
+    Servers,
+    Nothing,
+}
+
 pub struct Progress {
+    starts: Starts,
     bar: Option<ProgressBar>,
     /// Runs to make, where that is known.
     total: Option<usize>,
@@ -16,8 +24,9 @@ pub struct Progress {
 }
 
 impl Progress {
-    pub fn new() -> Self {
+    pub fn new(starts: Starts) -> Self {
         Self {
+            starts,
             bar: std::io::stderr().is_terminal().then(|| ProgressBar::new(0)),
             total: None,
             done: 0,
@@ -91,9 +100,13 @@ impl Observer for Progress {
                     bar.enable_steady_tick(Duration::from_millis(200));
                 }
                 let runs = runs.map_or("as many runs as it takes".to_owned(), |runs| format!("{runs} run(s) to make"));
-                let servers = if servers > 0 { format!("{servers} server(s), ") } else { String::new() };
+                let servers = match self.starts {
+                    Starts::Servers => format!("{servers} server(s), "),
+                    Starts::Nothing => String::new(),
+                };
                 self.line(format!("sweep {}: {servers}{runs}{already}", folder.display()));
             }
+            Event::ServerStarting { .. } | Event::ServerStopping if self.starts == Starts::Nothing => {}
             Event::ServerStarting { serve } => {
                 let what = if serve.is_unchanged() { "the command unchanged".into() } else { describe_set(serve) };
                 self.now(format!("starting server: {what}"));

@@ -1,25 +1,35 @@
 //! `sweeplake demo`: the main job on the simulated server, through the same code as the commands.
 
-use super::table::plain_table;
-use super::{Ended, Failure, block_on, query_failure, report, serve};
+use super::job::Job;
+use super::serve;
+use crate::cli::table::plain_table;
+use crate::cli::{Ended, Failure, block_on, query_failure, report};
 use crate::params::Command;
 use crate::query::{Lake, shipped};
 use crate::store::{REPORT, write_bytes_atomically};
+use clap::Parser;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The lake in which the demo's sweep is kept.
-    #[arg(long, short, default_value = "results", value_name = "DIR", value_parser = super::lake::local_path)]
+    #[arg(long, short, default_value = "results", value_name = "DIR", value_parser = crate::cli::lake::local_path)]
     output_dir: PathBuf,
     /// The port of the simulated server; default: a free one.
     #[arg(long)]
     port: Option<u16>,
 }
 
-const SERVE_PARAMS: &str = include_str!("../../examples/demo_serve.json");
-const BENCH_PARAMS: &str = include_str!("../../examples/demo_bench.json");
+/// `serve` as the demo types it.
+#[derive(clap::Parser)]
+struct Typed {
+    #[command(flatten)]
+    arguments: serve::Arguments,
+}
+
+const SERVE_PARAMS: &str = include_str!("../../../examples/demo_serve.json");
+const BENCH_PARAMS: &str = include_str!("../../../examples/demo_bench.json");
 
 /// The latency that the demo's question allows, in milliseconds.
 const SLA_MS: &str = "500";
@@ -32,28 +42,25 @@ pub fn exec(arguments: Arguments) -> Ended {
     let bench_params = params_file(&folder, "bench.json", BENCH_PARAMS)?;
     let words = |words: &[&str]| Command::new(words.iter().copied()).quoted();
     let serve_cmd = words(&[&program, "sim", "sim/llama-8b", "--port", &port, "--startup-seconds", "0.3"]);
-    let bench_cmd = words(&[
+    let load = ["--random-input-len", "256", "--random-output-len", "32", "--ignore-eos", "--save-detailed"];
+    let bench_cmd = words(&[&[program.as_str(), "bench", "--port", &port], &load[..]].concat());
+    let again = [
         &program,
-        "bench",
-        "--port",
-        &port,
-        "--random-input-len",
-        "256",
-        "--random-output-len",
-        "32",
-        "--ignore-eos",
-        "--save-detailed",
-    ]);
-    let sweep = serve::Arguments {
-        serve_cmd,
-        bench_cmd,
-        serve_params: Some(serve_params.clone()),
-        bench_params: Some(bench_params.clone()),
-        output_dir: arguments.output_dir.clone(),
-        ..serve::Arguments::default()
-    };
-    let again = serve_command_line(&program, &sweep);
-    let folder = serve::Prepared::new(sweep, serve::Job::Serve)?.run()?;
+        "serve",
+        "--serve-cmd",
+        &serve_cmd,
+        "--bench-cmd",
+        &bench_cmd,
+        "--serve-params",
+        &serve_params.to_string_lossy(),
+        "--bench-params",
+        &bench_params.to_string_lossy(),
+        "-o",
+        &arguments.output_dir.to_string_lossy(),
+    ];
+    let sweep = Typed::try_parse_from(&again[1..]).map_err(Failure::input)?.arguments;
+    let again = words(&again);
+    let folder = serve::prepare(sweep, Job::Serve)?.run()?;
     let path = folder.join(REPORT);
     report::write(std::slice::from_ref(&folder), &path)?;
 
@@ -75,26 +82,6 @@ pub fn exec(arguments: Arguments) -> Ended {
     println!("  {quoted} plot_pareto {sweep} --label-by max_concurrency,max_num_seqs");
     println!("  edit {} and {}, then:\n  {again}", serve_params.display(), bench_params.display());
     Ok(())
-}
-
-fn serve_command_line(program: &str, sweep: &serve::Arguments) -> String {
-    let path =
-        |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
-    let words = [
-        program,
-        "serve",
-        "--serve-cmd",
-        &sweep.serve_cmd,
-        "--bench-cmd",
-        &sweep.bench_cmd,
-        "--serve-params",
-        &path(&sweep.serve_params),
-        "--bench-params",
-        &path(&sweep.bench_params),
-        "-o",
-        &sweep.output_dir.to_string_lossy(),
-    ];
-    Command::new(words).quoted()
 }
 
 /// Writes a params file, unless an earlier demo's was edited.

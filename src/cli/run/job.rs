@@ -1,0 +1,102 @@
+//! What a sweep does with each combination, and what its flags say of it.
+
+use super::serve_sla::SLA_NAME;
+use crate::metric::percentile_of;
+use crate::sla::Sla;
+use crate::store::SweepKind;
+use crate::sweep::{BenchKind, Course, CourseError, Order, Repeats, Tuner, TunerOptions, Variable, Workload};
+use serde_json::{Map, Value};
+use std::collections::HashSet;
+
+/// What a sweep does with each combination.
+pub enum Job {
+    Serve,
+    Tune(TunerOptions),
+    Explore(Workload),
+    Startup,
+}
+
+impl Job {
+    pub fn kind(&self) -> SweepKind {
+        match self {
+            Self::Serve => SweepKind::Serve,
+            Self::Tune(_) => SweepKind::ServeSla,
+            Self::Explore(_) => SweepKind::ServeWorkload,
+            Self::Startup => SweepKind::Startup,
+        }
+    }
+
+    pub fn default_num_runs(&self) -> u32 {
+        match self {
+            Self::Tune(_) | Self::Startup => 1,
+            Self::Serve | Self::Explore(_) => 3,
+        }
+    }
+
+    /// A search ends one combination before it begins the next.
+    pub fn order(&self, wanted: Order) -> Order {
+        if matches!(self, Self::Serve) { wanted } else { Order::Sequential }
+    }
+
+    /// The flag and the name of what the sweep itself turns.
+    pub fn turned(&self) -> Option<(&'static str, Variable)> {
+        match self {
+            Self::Serve | Self::Startup => None,
+            Self::Tune(options) => Some(("--sla-variable", options.variable)),
+            Self::Explore(workload) => Some(("--workload-var", workload.variable)),
+        }
+    }
+
+    pub fn course(&self, num_runs: usize, answered: HashSet<(String, String)>) -> Box<dyn Course> {
+        match self {
+            Self::Serve | Self::Startup => Box::new(Repeats { num_runs }),
+            Self::Tune(options) => Box::new(Tuner::new(TunerOptions { num_runs, ..options.clone() }, answered)),
+            Self::Explore(workload) => Box::new(Workload { num_runs, ..workload.clone() }),
+        }
+    }
+
+    pub fn bench(&self) -> BenchKind {
+        match self {
+            Self::Startup => BenchKind::Startup,
+            _ => BenchKind::Load { percentiles: self.percentiles() },
+        }
+    }
+
+    pub fn sla_records(&self) -> Vec<Map<String, Value>> {
+        let Self::Tune(options) = self else { return Vec::new() };
+        options.slas.iter().map(sla_record).collect()
+    }
+
+    /// Percentiles in the names of the SLAs' metrics: 95 of `p95_ttft_ms`.
+    fn percentiles(&self) -> Vec<String> {
+        let Self::Tune(options) = self else { return Vec::new() };
+        let metrics = options.slas.iter().flat_map(|sla| &sla.constraints).map(|constraint| &constraint.metric);
+        metrics.filter_map(|metric| Some(percentile_of(metric)?.to_owned())).collect()
+    }
+}
+
+fn sla_record(sla: &Sla) -> Map<String, Value> {
+    let name = sla.name.iter().map(|name| (SLA_NAME.to_owned(), name.as_str().into()));
+    let constraints = sla.constraints.iter().map(|constraint| {
+        let target = format!("{}{}", constraint.operator.as_str(), constraint.target);
+        (constraint.metric.clone(), target.into())
+    });
+    name.chain(constraints).collect()
+}
+
+/// Why a search could not go on, with what to do about it.
+pub fn advice(error: &CourseError) -> String {
+    match error {
+        CourseError::NotReported { metric, nearest } => {
+            let hint = nearest.as_ref().map_or(".".to_owned(), |name| format!("; did you mean `{name}`?"));
+            format!(
+                "--sla-params: the benchmark reports no `{metric}`{hint} The run is kept: correct the file and --resume"
+            )
+        }
+        CourseError::NoHighestRate => format!("{error}; give --sla-max"),
+        CourseError::NothingBetween { min, max } => {
+            format!("--sla-min {min} is above the greatest value to try, {max}")
+        }
+        CourseError::NoLevels => error.to_string(),
+    }
+}

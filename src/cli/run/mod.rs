@@ -1,0 +1,110 @@
+//! The sub-commands that run sweeps: each turns its flags into a [`Sweep`](sweep::Sweep), which is printed or run.
+
+pub mod demo;
+mod dry_run;
+mod job;
+mod progress;
+pub mod serve;
+pub mod serve_sla;
+pub mod serve_workload;
+pub mod startup;
+mod sweep;
+
+use super::Failure;
+use super::lake::Keeping;
+use crate::exec::{Interrupt, Interrupter};
+use crate::params::{Command, ParamSet, read_params_file};
+use crate::redact::Redactor;
+use crate::sweep::check_program;
+use std::path::{Path, PathBuf};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The flags of all commands that run sweeps.
+#[derive(clap::Args, Clone)]
+pub struct Common {
+    /// Show the output of the commands, too; it is always kept in log files.
+    #[arg(long)]
+    pub show_stdout: bool,
+    /// The lake: the folder in which sweeps are kept.
+    #[arg(long, short, default_value = "results", value_name = "DIR", value_parser = super::lake::local_path)]
+    pub output_dir: PathBuf,
+    /// The sweep's folder in it; default: the present time as YYYYMMDD_HHMMSS.
+    #[arg(long, short, value_name = "NAME")]
+    experiment_name: Option<String>,
+    /// Go on after a failed run; the exit code still tells.
+    #[arg(long)]
+    pub continue_on_error: bool,
+    #[command(flatten)]
+    pub keeping: Keeping,
+    /// Keep the output of the commands as they write it. Without it, secrets are taken out of the log files.
+    #[arg(long)]
+    pub raw_logs: bool,
+    /// Print the commands that would be run, and touch nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Run only what is missing of the sweep named by -e (or named here).
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
+    resume: Option<String>,
+}
+
+impl Common {
+    pub fn is_resumed(&self) -> bool {
+        self.resume.is_some()
+    }
+
+    /// The name that was given to the sweep.
+    pub fn name(&self) -> Option<&str> {
+        let resumed = self.resume.as_deref().filter(|name| !name.is_empty());
+        resumed.or(self.experiment_name.as_deref())
+    }
+}
+
+/// A command that was typed, with its flag for errors.
+fn parse_command(flag: &str, text: &str) -> Result<Command, Failure> {
+    Command::parse(flag, text).map_err(Failure::input)
+}
+
+/// The program of a command must exist.
+fn check_programs<'a>(commands: impl IntoIterator<Item = (&'static str, &'a Command)>) -> Result<(), Failure> {
+    commands.into_iter().try_for_each(|(flag, command)| {
+        check_program(command).map_err(|error| Failure::input(format!("{flag}: {error}")))
+    })
+}
+
+/// Knows the secrets of the environment, of the commands and of the parameters.
+fn redactor_of<'a>(
+    commands: impl IntoIterator<Item = &'a Command>,
+    sets: impl IntoIterator<Item = &'a ParamSet>,
+) -> Redactor {
+    let redactor = commands
+        .into_iter()
+        .fold(Redactor::of_environment(), |redactor, command| redactor.knowing_command(&command.env, &command.words));
+    sets.into_iter().fold(redactor, |redactor, set| redactor.knowing_params(&set.params))
+}
+
+fn sets_of(path: Option<&Path>) -> Result<Vec<ParamSet>, Failure> {
+    match path {
+        Some(path) => read_params_file(path).map_err(Failure::input),
+        None => Ok(vec![ParamSet::unchanged()]),
+    }
+}
+
+/// Ctrl-C, SIGTERM and SIGHUP ask to stop; a second one stops at once, and the keeper ends what is left.
+fn interrupt_on_signals() -> Result<Interrupt, Failure> {
+    let (interrupter, interrupt) = Interrupter::new();
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let mut signals = kinds.into_iter().map(signal).collect::<Result<Vec<_>, _>>().map_err(Failure::work)?;
+    tokio::spawn(async move {
+        for is_first in [true, false] {
+            let waits = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+            futures::future::select_all(waits).await;
+            if is_first {
+                interrupter.interrupt();
+                eprintln!("stopping; once more to stop at once");
+            } else {
+                std::process::exit(130);
+            }
+        }
+    });
+    Ok(interrupt)
+}

@@ -1,0 +1,192 @@
+//! `sweeplake serve`: a sweep of servers and loads.
+
+use super::job::Job;
+use super::sweep::{Runner, Sweep};
+use super::{Common, check_programs, parse_command, redactor_of, sets_of};
+use crate::cli::{Ended, Failure};
+use crate::exec::Reset;
+use crate::params::{Command, ParamSet};
+use crate::plan::{Link, Plan, PlanRequest, Rounds};
+use crate::record::Environment;
+use crate::store::Manifest;
+use crate::sweep::{Order, Variable, any_seed};
+use chrono::Utc;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The flags of `vllm bench sweep serve`.
+#[derive(clap::Args, Clone)]
+#[group(id = "serve")]
+pub struct Arguments {
+    /// The command that runs the server: `vllm serve …`. Words NAME=value in front are its environment.
+    #[arg(long)]
+    serve_cmd: String,
+    /// The command that runs the benchmark: `vllm bench serve …`, `sweeplake bench …`.
+    #[arg(long)]
+    bench_cmd: String,
+    /// Run after each benchmark instead of resetting the server's caches over HTTP.
+    #[arg(long)]
+    after_bench_cmd: Option<String>,
+    /// Seconds to wait for a server to become ready.
+    #[arg(long, default_value_t = 300)]
+    server_ready_timeout: u64,
+    /// Seconds that one benchmark may take; default: no limit.
+    #[arg(long, value_name = "SECONDS", value_parser = crate::cli::positive_number)]
+    bench_timeout: Option<f64>,
+    /// JSON file with the sets of parameters of the server: a list of objects, or an object of named ones.
+    #[arg(long, value_name = "FILE")]
+    serve_params: Option<PathBuf>,
+    /// JSON file with the sets of parameters of the benchmark. With both, every pair is run.
+    #[arg(long, value_name = "FILE")]
+    bench_params: Option<PathBuf>,
+    /// Keep only pairs with equal values: max_num_seqs=max_concurrency,…
+    #[arg(long, default_value = "")]
+    link_vars: String,
+    /// Runs of each combination on each start of its server; default: 3 (serve_sla: 1 of each level, and more where noise
+    /// asks for them).
+    #[arg(long)]
+    num_runs: Option<u32>,
+    /// Start every server so many times, all of them in turn before the next round (serve only). What differs from start to
+    /// start shows only so.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// The order of a server's runs: interleaved makes one run of each load, then the next of each (serve only).
+    #[arg(long, value_enum, default_value = "interleaved")]
+    order: OrderName,
+    /// Draws the random order; default: any.
+    #[arg(long, value_name = "SEED")]
+    order_seed: Option<u64>,
+    /// Before the first run of each combination on a server, run its benchmark with so many prompts and drop the result.
+    #[arg(long, default_value_t = 0)]
+    warmup_num_prompts: u32,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum OrderName {
+    Sequential,
+    Interleaved,
+    Random,
+}
+
+impl Arguments {
+    fn order(&self) -> Order {
+        match self.order {
+            OrderName::Sequential => Order::Sequential,
+            OrderName::Interleaved => Order::Interleaved,
+            OrderName::Random => Order::Random(self.order_seed.unwrap_or_else(any_seed)),
+        }
+    }
+}
+
+pub fn exec(arguments: Arguments) -> Ended {
+    prepare(arguments, Job::Serve)?.exec()
+}
+
+/// The commands of a sweep.
+struct Commands {
+    serve: Command,
+    bench: Command,
+    after_bench: Option<Command>,
+}
+
+impl Commands {
+    fn of(arguments: &Arguments) -> Result<Self, Failure> {
+        let after_bench = arguments.after_bench_cmd.as_deref().filter(|text| !text.is_empty());
+        Ok(Self {
+            serve: parse_command("--serve-cmd", &arguments.serve_cmd)?,
+            bench: parse_command("--bench-cmd", &arguments.bench_cmd)?,
+            after_bench: after_bench.map(|text| parse_command("--after-bench-cmd", text)).transpose()?,
+        })
+    }
+
+    fn named(&self) -> impl Iterator<Item = (&'static str, &Command)> {
+        let both = [("--serve-cmd", &self.serve), ("--bench-cmd", &self.bench)];
+        both.into_iter().chain(self.after_bench.iter().map(|command| ("--after-bench-cmd", command)))
+    }
+}
+
+/// Turns what was typed into what is meant; every mistake is found here, before anything starts.
+pub fn prepare(arguments: Arguments, job: Job) -> Result<Sweep, Failure> {
+    let num_runs = arguments.num_runs.unwrap_or(job.default_num_runs());
+    if num_runs == 0 {
+        return Err(Failure::input("--num-runs must be at least 1"));
+    }
+    if arguments.rounds > 1 && !matches!(job, Job::Serve) {
+        return Err(Failure::input("--rounds: a search starts each server once; give it to `serve`"));
+    }
+    let commands = Commands::of(&arguments)?;
+    let serve_params = sets_of(arguments.serve_params.as_deref())?;
+    let bench_params = sets_of(arguments.bench_params.as_deref())?;
+    check_turned(&job, &commands.bench, &bench_params)?;
+    let redactor = redactor_of(commands.named().map(|(_, command)| command), serve_params.iter().chain(&bench_params));
+    let plan = Plan::new(&PlanRequest {
+        serve_cmd: commands.serve.clone(),
+        bench_cmd: commands.bench.clone(),
+        serve_params: serve_params.clone(),
+        bench_params: bench_params.clone(),
+        link_vars: Link::parse_list(&arguments.link_vars).map_err(Failure::input)?,
+        rounds: Rounds::InTurn(arguments.rounds),
+        num_runs,
+        warmup_num_prompts: arguments.warmup_num_prompts,
+        redactor: redactor.clone(),
+    })
+    .map_err(Failure::input)?;
+    let reset = Reset::of(&commands.serve, commands.after_bench.clone()).map_err(Failure::input)?;
+    if !arguments.common.dry_run {
+        check_programs(commands.named())?;
+    }
+    let records = |sets: &[ParamSet]| sets.iter().map(|set| set.redacted(&redactor).to_record()).collect();
+    let manifest = Manifest {
+        after_bench_cmd: commands.after_bench.as_ref().map(|command| command.redacted(&redactor).quoted()),
+        link_vars: arguments.link_vars.clone(),
+        kind: job.kind(),
+        num_runs,
+        rounds: arguments.rounds,
+        sla_params: job.sla_records(),
+        variable: job.turned().map(|(_, variable)| variable.key().to_owned()),
+        warmup_num_prompts: arguments.warmup_num_prompts,
+        min_success: arguments.common.keeping.demands().min_success,
+        serve_params: records(&serve_params),
+        bench_params: records(&bench_params),
+        ..Manifest::new(&commands.serve, &commands.bench, &redactor, Utc::now(), Environment::default())
+    };
+    Ok(Sweep {
+        order: arguments.order(),
+        runner: Runner::Servers { ready_timeout: Duration::from_secs(arguments.server_ready_timeout), reset },
+        bench_timeout: arguments.bench_timeout,
+        after_bench_cmd: commands.after_bench,
+        engine_cmd: commands.serve,
+        common: arguments.common,
+        job,
+        plan,
+        manifest,
+        redactor,
+    })
+}
+
+/// What the sweep turns may not be set elsewhere.
+fn check_turned(job: &Job, bench_cmd: &Command, bench_params: &[ParamSet]) -> Result<(), Failure> {
+    let Some((flag, variable)) = job.turned() else { return Ok(()) };
+    let key = variable.key();
+    if bench_cmd.flag(&[key]).is_some() {
+        return Err(Failure::input(format!("{flag} {key}: --bench-cmd sets it, too; take it out there")));
+    }
+    check_params(flag, key, bench_params)?;
+    match job {
+        // The serial run is one at a time, whatever the variable.
+        Job::Explore(_) => check_params(flag, Variable::MaxConcurrency.key(), bench_params),
+        _ => Ok(()),
+    }
+}
+
+fn check_params(flag: &str, key: &str, bench_params: &[ParamSet]) -> Result<(), Failure> {
+    match bench_params.iter().position(|set| set.get(key).is_some()) {
+        Some(index) => Err(Failure::input(format!(
+            "{flag} {key}: --bench-params sets it, too (parameter set {}); take it out there",
+            index + 1
+        ))),
+        None => Ok(()),
+    }
+}

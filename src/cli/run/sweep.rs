@@ -1,0 +1,179 @@
+//! A sweep that was checked: it can be printed or run.
+
+use super::job::{Job, advice};
+use super::progress::{Progress, Starts};
+use super::{Common, interrupt_on_signals};
+use crate::cli::show::{failures_table, sla_table, startup_table, summary_table};
+use crate::cli::{Failure, block_on};
+use crate::exec::{Logs, ProcessOptions, Processes, Reset, Standalone};
+use crate::params::Command;
+use crate::plan::Plan;
+use crate::record::Environment;
+use crate::redact::Redactor;
+use crate::store::{Manifest, SweepState, SweepWriter};
+use crate::sweep::{self, Options, Order, SweepError, run};
+use chrono::{Local, Utc};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What runs a sweep's benchmarks.
+pub enum Runner {
+    /// Servers of its own, brought back to a clean state after each run.
+    Servers { ready_timeout: Duration, reset: Reset },
+    /// Nothing: the benchmarks start what they measure.
+    Standalone,
+}
+
+impl Runner {
+    fn starts(&self) -> Starts {
+        match self {
+            Self::Servers { .. } => Starts::Servers,
+            Self::Standalone => Starts::Nothing,
+        }
+    }
+}
+
+/// A sweep that was checked and can start.
+pub struct Sweep {
+    pub common: Common,
+    pub job: Job,
+    pub plan: Plan,
+    pub order: Order,
+    pub runner: Runner,
+    pub bench_timeout: Option<f64>,
+    pub after_bench_cmd: Option<Command>,
+    /// The command whose engine is named.
+    pub engine_cmd: Command,
+    /// What is kept of the flags, without the machine.
+    pub manifest: Manifest,
+    pub redactor: Redactor,
+}
+
+impl Sweep {
+    /// Prints or runs it.
+    pub fn exec(self) -> crate::cli::Ended {
+        for warning in &self.plan.warnings {
+            eprintln!("warning: {warning}");
+        }
+        if self.common.dry_run { self.print() } else { self.run().map(|_| ()) }
+    }
+
+    /// The folder that it would get.
+    pub fn planned_folder(&self) -> PathBuf {
+        let lake = &self.common.output_dir;
+        match self.common.name() {
+            Some(name) => lake.join(name),
+            None => lake.join(Local::now().format("%Y%m%d_%H%M%S").to_string()),
+        }
+    }
+
+    /// Runs the sweep and returns its folder.
+    pub fn run(self) -> Result<PathBuf, Failure> {
+        let mut writer = self.open_writer()?;
+        let mut progress = Progress::new(self.runner.starts());
+        let ended = block_on(self.drive(&mut writer, &mut progress))??;
+        let folder = writer.folder().to_owned();
+        drop(writer);
+        progress.finish();
+        self.tell_results(&folder, ended)?;
+        close(&folder, ended)
+    }
+
+    async fn drive(&self, writer: &mut SweepWriter, progress: &mut Progress) -> Result<sweep::Ended, Failure> {
+        let options = Options {
+            bench: self.job.bench(),
+            order: self.job.order(self.order),
+            continue_on_error: self.common.continue_on_error,
+            demands: self.common.keeping.demands(),
+            redactor: self.redactor.clone(),
+        };
+        let processes = ProcessOptions {
+            show_stdout: self.common.show_stdout,
+            redactor: self.redactor.clone(),
+            logs: if self.common.raw_logs { Logs::Raw } else { Logs::Redacted },
+            bench_timeout: self.bench_timeout.map(Duration::from_secs_f64),
+        };
+        let mut course = self.job.course(self.plan.num_runs as usize, writer.answered_slas().clone());
+        let keeper = std::env::current_exe().map_err(Failure::work)?;
+        let no_keeper = |error| Failure::work(format!("the keeper process could not be started: {error}"));
+        let interrupt = interrupt_on_signals()?;
+        let ended = match &self.runner {
+            Runner::Servers { ready_timeout, reset } => {
+                let servers = Processes::new(processes, *ready_timeout, reset.clone(), &keeper, interrupt);
+                let mut servers = servers.map_err(no_keeper)?;
+                run(&self.plan, course.as_mut(), &options, &mut servers, writer, progress).await
+            }
+            Runner::Standalone => {
+                let mut alone = Standalone::new(processes, &keeper, interrupt).map_err(no_keeper)?;
+                run(&self.plan, course.as_mut(), &options, &mut alone, writer, progress).await
+            }
+        };
+        ended.map_err(|error| match error {
+            SweepError::Course(error) => Failure::work(advice(&error)),
+            SweepError::Store(error) => Failure::work(error),
+        })
+    }
+
+    fn open_writer(&self) -> Result<SweepWriter, Failure> {
+        let combinations = self.plan.combinations();
+        let (lake, name) = (&self.common.output_dir, self.common.name());
+        let manifest = Manifest {
+            started_at: Utc::now(),
+            environment: Environment::capture(Some(&self.engine_cmd)),
+            ..self.manifest.clone()
+        };
+        match self.common.is_resumed() {
+            true => SweepWriter::resume(lake, name, manifest, &combinations),
+            false => SweepWriter::create(lake, name, Local::now(), manifest, &combinations),
+        }
+        .map_err(Failure::input)
+    }
+
+    fn tell_results(&self, folder: &Path, ended: sweep::Ended) -> Result<(), Failure> {
+        let is_search = matches!(self.job, Job::Tune(_));
+        if ended.runs == 0 && !is_search {
+            return Ok(());
+        }
+        match self.job {
+            Job::Tune(_) => eprintln!("{}", sla_table(folder)?),
+            Job::Startup => eprintln!("{}", startup_table(folder)?),
+            Job::Serve | Job::Explore(_) => eprintln!("{}", summary_table(folder)?),
+        }
+        if ended.failed > 0 {
+            eprintln!("failed runs:\n{}", failures_table(folder)?);
+        }
+        if ended.degraded > 0 {
+            eprintln!(
+                "{} run(s) are degraded: fewer requests succeeded than --min-success asks; they are never recommended",
+                ended.degraded
+            );
+        }
+        if is_search {
+            crate::cli::sla::draw(folder)?;
+        }
+        eprintln!("sweep: {}", folder.display());
+        let quoted = quoted_path(folder);
+        eprintln!("next:  sweeplake report {quoted}\n       sweeplake query {quoted} \"SELECT * FROM combinations\"");
+        Ok(())
+    }
+}
+
+fn close(folder: &Path, ended: sweep::Ended) -> Result<PathBuf, Failure> {
+    let name = quoted_path(folder.file_name().map(Path::new).unwrap_or(folder));
+    let again = format!("add --resume -e {name} to the same command to run what is missing");
+    match ended.state {
+        SweepState::Completed => Ok(folder.to_owned()),
+        SweepState::Interrupted => {
+            let kept = ended.runs + ended.skipped;
+            eprintln!("interrupted: {kept} run(s) are kept in {}; {again}", folder.display());
+            Err(Failure::Interrupted)
+        }
+        SweepState::Failed | SweepState::Running => {
+            Err(Failure::work(format!("{} of {} run(s) failed; {again}", ended.failed, ended.runs)))
+        }
+    }
+}
+
+fn quoted_path(path: &Path) -> String {
+    Command::new([path.to_string_lossy()]).quoted()
+}

@@ -1,0 +1,180 @@
+//! What a sweep does to servers and benchmarks, as a trait: a sweep can be driven without either.
+
+use super::{Benchmark, Interrupt, Keeper, Logs, Output, Reset, Server, ServerSpec, Stop, run_benchmark, run_to_end};
+use crate::formats::Measured;
+use crate::params::{Address, Command};
+use crate::record::{ErrorKind, Failure, read_result};
+use crate::redact::Redactor;
+use std::path::Path;
+use std::time::Duration;
+
+/// A server to be started.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerJob<'a> {
+    pub command: &'a Command,
+    pub address: &'a Address,
+    pub log: &'a Path,
+}
+
+/// A benchmark to be run.
+#[derive(Clone, Copy, Debug)]
+pub struct BenchJob<'a> {
+    pub command: &'a Command,
+    pub result_path: &'a Path,
+    pub log: &'a Path,
+}
+
+/// What is known of a server once it is ready.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ready {
+    /// From the start of its process; nothing where none was started.
+    pub after: Option<Duration>,
+    /// What it says of its version.
+    pub version: Option<String>,
+}
+
+/// Starts and stops one server at a time, and runs benchmarks against it.
+#[expect(async_fn_in_trait, reason = "a sweep is driven by one task")]
+pub trait Executor {
+    async fn start(&mut self, job: ServerJob<'_>) -> Result<Ready, Stop>;
+
+    /// Runs a benchmark on a clean server. It fails where the server is gone, or could not be cleaned after the run before.
+    async fn bench(&mut self, job: BenchJob<'_>) -> Result<Measured, Stop>;
+
+    /// Brings the server back to a clean state. Where that fails, the next benchmark does.
+    async fn clean(&mut self);
+
+    /// Stops the server; returns why it was not clean at its end.
+    async fn stop(&mut self) -> Option<Failure>;
+
+    /// Whether the user asked to stop.
+    fn is_interrupted(&self) -> bool;
+}
+
+/// How processes are run.
+#[derive(Clone, Debug)]
+pub struct ProcessOptions {
+    pub show_stdout: bool,
+    /// Takes secrets out of log files.
+    pub redactor: Redactor,
+    pub logs: Logs,
+    pub bench_timeout: Option<Duration>,
+}
+
+impl ProcessOptions {
+    fn output(&self, log: &Path) -> Output {
+        Output { log: log.to_owned(), show: self.show_stdout, redactor: self.redactor.clone(), logs: self.logs }
+    }
+}
+
+/// Servers and benchmarks as processes of this machine.
+pub struct Processes {
+    options: ProcessOptions,
+    ready_timeout: Duration,
+    reset: Reset,
+    keeper: Keeper,
+    interrupt: Interrupt,
+    server: Option<Server>,
+}
+
+impl Processes {
+    /// `keeper` is the program that keeps watch over what is started: sweeplake itself.
+    pub fn new(
+        options: ProcessOptions,
+        ready_timeout: Duration,
+        reset: Reset,
+        keeper: &Path,
+        interrupt: Interrupt,
+    ) -> std::io::Result<Self> {
+        let keeper = Keeper::start(keeper)?;
+        Ok(Self { options, ready_timeout, reset, keeper, interrupt, server: None })
+    }
+}
+
+impl Executor for Processes {
+    async fn start(&mut self, job: ServerJob<'_>) -> Result<Ready, Stop> {
+        let spec = ServerSpec {
+            command: job.command,
+            address: job.address,
+            output: self.options.output(job.log),
+            ready_timeout: self.ready_timeout,
+            reset: &self.reset,
+        };
+        let server = Server::start(spec, &self.keeper, &mut self.interrupt).await?;
+        let ready = Ready { after: Some(server.startup_time), version: server.version.clone() };
+        self.server = Some(server);
+        Ok(ready)
+    }
+
+    async fn bench(&mut self, job: BenchJob<'_>) -> Result<Measured, Stop> {
+        let Some(server) = &mut self.server else {
+            return Err(Failure::new(ErrorKind::ServerExited, "no server is running").into());
+        };
+        server.check().await?;
+        let benchmark = Benchmark {
+            command: job.command,
+            output: self.options.output(job.log),
+            result_path: job.result_path,
+            limit: self.options.bench_timeout,
+        };
+        run_benchmark(benchmark, server, &self.keeper, &mut self.interrupt).await
+    }
+
+    async fn clean(&mut self) {
+        if let Some(server) = &mut self.server {
+            server.reset_caches(&self.keeper, &mut self.interrupt).await;
+        }
+    }
+
+    async fn stop(&mut self) -> Option<Failure> {
+        let server = self.server.take()?;
+        let unclean = server.unclean().cloned();
+        server.stop().await;
+        unclean
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.interrupt.is_set()
+    }
+}
+
+/// Benchmarks that start what they measure themselves.
+pub struct Standalone {
+    options: ProcessOptions,
+    keeper: Keeper,
+    interrupt: Interrupt,
+}
+
+impl Standalone {
+    /// `keeper` is the program that keeps watch over what is started: sweeplake itself.
+    pub fn new(options: ProcessOptions, keeper: &Path, interrupt: Interrupt) -> std::io::Result<Self> {
+        Ok(Self { options, keeper: Keeper::start(keeper)?, interrupt })
+    }
+}
+
+impl Executor for Standalone {
+    async fn start(&mut self, _: ServerJob<'_>) -> Result<Ready, Stop> {
+        Ok(Ready::default())
+    }
+
+    async fn bench(&mut self, job: BenchJob<'_>) -> Result<Measured, Stop> {
+        let output = self.options.output(job.log);
+        let kind = ErrorKind::BenchmarkFailed;
+        let (limit, keeper) = (self.options.bench_timeout, &self.keeper);
+        run_to_end(job.command, "the benchmark", kind, &output, limit, keeper, &mut self.interrupt).await?;
+        let result = read_result(job.result_path);
+        let result = result
+            .map_err(|error| Failure::new(ErrorKind::BadResult, format!("the benchmark left no result: {error}")));
+        Ok(Measured { result: result?, source: None })
+    }
+
+    async fn clean(&mut self) {}
+
+    async fn stop(&mut self) -> Option<Failure> {
+        None
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.interrupt.is_set()
+    }
+}

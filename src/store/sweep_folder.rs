@@ -1,0 +1,226 @@
+//! What a sweep's folder holds: where each combination lies, and which of its runs are finished. Reads only.
+
+use super::layout::{self, combination_folder, level_folder};
+use super::manifest::{LevelOf, Manifest, StoredCombination};
+use super::{StoreError, read_parquet};
+use crate::formats::measured;
+use crate::id::run_id;
+use crate::params::ParamSet;
+use crate::plan::{Combination, Level};
+use crate::record::{Demands, Outcome, Place, RunRecord, Status, local_date, own_result, read_result};
+use crate::redact::Redactor;
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
+use serde_json::{Map, Value};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+/// A sweep's folder as its manifest tells of it.
+#[derive(Clone, Debug)]
+pub struct SweepFolder {
+    pub(super) folder: PathBuf,
+    pub(super) manifest: Manifest,
+    /// The folder of each combination.
+    folders: HashMap<String, String>,
+    taken: HashSet<String>,
+}
+
+/// What a stored result needs to become a record again.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    pub gpu_count: Option<f64>,
+    pub demands: Demands,
+    pub redactor: Redactor,
+}
+
+/// A run that ended well.
+#[derive(Debug)]
+pub struct FinishedRun {
+    pub record: RunRecord,
+    /// A writer that was killed left nothing undone of it.
+    pub is_whole: bool,
+}
+
+impl SweepFolder {
+    /// A folder that is there.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        match folder.join(layout::MANIFEST).is_file() {
+            true => Ok(Self::of(folder.to_owned(), Manifest::read(folder)?)),
+            false => Err(StoreError::NothingToResume { path: folder.into() }),
+        }
+    }
+
+    /// A folder with what a manifest says of it, whether it is there or not.
+    pub fn of(folder: PathBuf, manifest: Manifest) -> Self {
+        let folders = manifest.combinations.iter().map(|stored| (stored.id.clone(), stored.folder.clone())).collect();
+        let taken = manifest.combinations.iter().map(|stored| stored.folder.clone()).collect();
+        Self { folder, manifest, folders, taken }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Gives a combination its folder, if it has none. Two that would have one name are told apart by their identity.
+    pub fn add(&mut self, combination: &Combination) {
+        if self.folders.contains_key(combination.id.as_str()) {
+            return;
+        }
+        let mut name = combination_folder(self.manifest.kind, combination);
+        if self.taken.contains(&name) {
+            name = format!("{name}-{}", combination.id);
+        }
+        self.place(combination, name, None);
+    }
+
+    /// Gives a level of a combination its folder, if it has none.
+    pub fn add_level(&mut self, of: &Combination, level: &Level, at: &Combination) {
+        if self.folders.contains_key(at.id.as_str()) {
+            return;
+        }
+        let base = self.folders.get(of.id.as_str()).cloned().unwrap_or_default();
+        let level_of = LevelOf { combination: of.id.to_string(), level: level.clone() };
+        self.place(at, level_folder(self.manifest.kind, &base, level), Some(level_of));
+    }
+
+    fn place(&mut self, combination: &Combination, folder: String, level_of: Option<LevelOf>) {
+        self.folders.insert(combination.id.to_string(), folder.clone());
+        self.taken.insert(folder.clone());
+        self.manifest.combinations.push(StoredCombination {
+            id: combination.id.to_string(),
+            folder,
+            serve: combination.serve.to_record(),
+            bench: combination.bench.to_record(),
+            level_of,
+        });
+    }
+
+    pub fn combination_folder(&self, combination: &Combination) -> PathBuf {
+        match self.folders.get(combination.id.as_str()) {
+            Some(name) => self.folder.join(name),
+            None => self.folder.join(combination_folder(self.manifest.kind, combination)),
+        }
+    }
+
+    /// Where the benchmark of a run writes its result.
+    pub fn partial_result(&self, combination: &Combination, run_number: i64) -> PathBuf {
+        layout::run_partial(&self.combination_folder(combination), run_number)
+    }
+
+    /// Where a warm-up writes its result.
+    pub fn warm_up_result(&self, combination: &Combination) -> PathBuf {
+        self.combination_folder(combination).join(layout::WARM_UP_FILE)
+    }
+
+    pub fn server_log(&self, serve: &ParamSet) -> PathBuf {
+        let id = Combination::new(serve.clone(), ParamSet::unchanged()).id;
+        self.folder.join(layout::server_log(serve, id.as_str()))
+    }
+
+    pub fn bench_log(&self, combination: &Combination) -> PathBuf {
+        self.combination_folder(combination).join(layout::BENCH_LOG)
+    }
+
+    /// The levels at which a combination was measured.
+    pub fn levels_of(&self, combination: &Combination) -> Vec<Level> {
+        let levels = self.manifest.combinations.iter().filter_map(|stored| stored.level_of.as_ref());
+        let own = levels.filter(|level| level.combination == combination.id.as_str());
+        own.map(|level| level.level.clone()).collect()
+    }
+
+    /// The finished runs of a combination. One that does not count as finished by today's demands is not among them.
+    pub fn finished_runs(&self, combination: &Combination, terms: &Terms) -> Vec<FinishedRun> {
+        let folder = self.combination_folder(combination);
+        let finished = run_numbers(&folder).into_iter().filter_map(|number| {
+            let row = StoredRow::read(&folder, number);
+            let has_row = row.as_ref().is_some_and(StoredRow::is_finished);
+            let is_whole = has_row && !layout::run_partial(&folder, number).exists();
+            let mut result = own_result(finished_result(&folder, number, row.as_ref())?, combination);
+            terms.redactor.clean(&mut result);
+            let record = self.record_of(combination, number, result, row, terms).judged(&terms.demands);
+            (record.status() != Status::Failed).then_some(FinishedRun { record, is_whole })
+        });
+        finished.collect()
+    }
+
+    fn record_of(
+        &self,
+        combination: &Combination,
+        run_number: i64,
+        result: Map<String, Value>,
+        row: Option<StoredRow>,
+        terms: &Terms,
+    ) -> RunRecord {
+        let started_at = result.get("date").and_then(Value::as_str).and_then(local_date);
+        let started_us = started_at.map_or(0, |time| time.timestamp_micros());
+        RunRecord {
+            sweep: self.manifest.sweep.clone(),
+            combination: combination.clone(),
+            run_id: run_id(&self.manifest.sweep, &combination.id, run_number, started_us),
+            run_number,
+            started_at,
+            wall_time_s: result.get("duration").and_then(Value::as_f64),
+            startup_time_s: None,
+            gpu_count: terms.gpu_count,
+            place: row.and_then(|row| row.place),
+            machine: None,
+            outcome: Outcome::Completed(result),
+            is_degraded: false,
+            cautions: Vec::new(),
+            source: None,
+        }
+    }
+}
+
+/// What the row of a run says, where it is there.
+pub(super) struct StoredRow {
+    is_finished: bool,
+    place: Option<Place>,
+}
+
+impl StoredRow {
+    pub(super) fn read(folder: &Path, run_number: i64) -> Option<Self> {
+        let batch = read_parquet(&layout::run_parquet(folder, run_number)).ok()?;
+        let status = batch.column_by_name("status").and_then(|column| column.as_string_opt::<i32>());
+        let is_finished = status.is_some_and(|all| all.len() == 1 && all.value(0) != Status::Failed.as_str());
+        Some(Self { is_finished, place: place_of(&batch) })
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.is_finished
+    }
+}
+
+fn place_of(batch: &RecordBatch) -> Option<Place> {
+    let number = |name: &str| {
+        let column = batch.column_by_name(name)?.as_primitive_opt::<Int64Type>()?;
+        (column.len() == 1 && column.is_valid(0)).then(|| column.value(0))?.try_into().ok()
+    };
+    Some(Place { round: number("round")?, server_start: number("server_start")?, run_order: number("run_order")? })
+}
+
+/// The numbers of the result files in a folder, in ascending order, those that wait for their name too.
+fn run_numbers(folder: &Path) -> BTreeSet<i64> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let number =
+        |name: String| [".json", ".partial.json"].into_iter().find_map(|suffix| layout::run_number_of(&name, suffix));
+    names.filter_map(number).collect()
+}
+
+/// The result of a run that ended well. If its writer was killed before that had its name, the row says so, and the file that
+/// the benchmark wrote has it.
+fn finished_result(folder: &Path, run_number: i64, row: Option<&StoredRow>) -> Option<Map<String, Value>> {
+    let unnamed = || {
+        let partial = layout::run_partial(folder, run_number);
+        let left = row.is_some_and(StoredRow::is_finished).then(|| read_result(&partial).ok())??;
+        measured(left, &partial).ok().map(|measured| measured.result)
+    };
+    named_result(folder, run_number).or_else(unnamed)
+}
+
+/// The result of a run under its name, if it is whole.
+pub(super) fn named_result(folder: &Path, run_number: i64) -> Option<Map<String, Value>> {
+    let result = read_result(&layout::run_json(folder, run_number)).ok()?;
+    (result.get("run_number").and_then(Value::as_i64) == Some(run_number)).then_some(result)
+}

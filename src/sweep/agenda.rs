@@ -1,0 +1,182 @@
+//! What is left to do on a start of a server, run by run. A sweep and its dry run ask the same agenda.
+
+use super::course::{Course, CourseError, Made, Next, count_of};
+use crate::plan::{BenchPlan, Combination, Level, Plan, ServerPlan, Start};
+use crate::record::{Demands, RunRecord, gpu_count_of};
+use crate::redact::Redactor;
+use crate::store::{StoreError, SweepFolder, Terms};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand::seq::IteratorRandom;
+use std::collections::HashMap;
+
+/// In which order the combinations of a server get their runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// All runs of one, then all of the next.
+    Sequential,
+    /// One run of each, then the next of each: what changes with time touches all of them.
+    Interleaved,
+    /// As interleaved, each pass in an order drawn by this seed.
+    Random(u64),
+}
+
+/// The runs that are there, by combination.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    made: HashMap<String, Vec<Made>>,
+}
+
+impl Ledger {
+    /// The finished runs of a plan's combinations and of their levels; `heal` completes those that were left undone.
+    pub fn read<H>(
+        plan: &Plan,
+        folder: &SweepFolder,
+        demands: Demands,
+        redactor: &Redactor,
+        mut heal: H,
+    ) -> Result<Self, StoreError>
+    where
+        H: FnMut(&RunRecord) -> Result<(), StoreError>,
+    {
+        let mut ledger = Self::default();
+        for (server, bench) in plan.servers.iter().flat_map(|server| server.benches.iter().map(move |b| (server, b))) {
+            let levels = folder.levels_of(&bench.combination).into_iter().map(Some);
+            let mut made = Vec::new();
+            for level in std::iter::once(None).chain(levels) {
+                let at = bench.at_level(level.as_ref()).combination;
+                let terms = Terms { gpu_count: gpu_count(server, &at), demands, redactor: redactor.clone() };
+                for run in folder.finished_runs(&at, &terms) {
+                    if !run.is_whole {
+                        heal(&run.record)?;
+                    }
+                    made.push(Made::of(&run.record, level.clone()));
+                }
+            }
+            // In the order in which they were measured.
+            made.sort_by(|left, right| left.date.cmp(&right.date));
+            ledger.made.insert(bench.combination.id.to_string(), made);
+        }
+        Ok(ledger)
+    }
+
+    /// The runs of a combination.
+    pub fn of(&self, bench: &BenchPlan) -> &[Made] {
+        self.made.get(bench.combination.id.as_str()).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn add(&mut self, bench: &BenchPlan, made: Made) {
+        self.made.entry(bench.combination.id.to_string()).or_default().push(made);
+    }
+
+    pub fn count(&self) -> usize {
+        self.made.values().map(Vec::len).sum()
+    }
+}
+
+/// One run to be made.
+#[derive(Clone, Debug)]
+pub struct Job<'a> {
+    /// The combination of the plan.
+    pub of: &'a BenchPlan,
+    /// What is run: the combination, at a level if the course chose one.
+    pub bench: BenchPlan,
+    pub level: Option<Level>,
+    pub number: i64,
+    pub round: u32,
+}
+
+/// What comes next on a server.
+#[derive(Debug)]
+pub enum Step<'a> {
+    Run(Box<Job<'a>>),
+    /// A combination has all its runs.
+    Finished(&'a BenchPlan),
+}
+
+/// What is left to do on one start of a server.
+pub struct Agenda<'a> {
+    round: u32,
+    order: Order,
+    open: Vec<&'a BenchPlan>,
+    /// The combinations that the present pass has yet to come to.
+    pass: Vec<&'a BenchPlan>,
+    random: StdRng,
+}
+
+impl<'a> Agenda<'a> {
+    pub fn new(plan: &'a Plan, start: Start, order: Order) -> Self {
+        let seed = if let Order::Random(seed) = order { seed } else { 0 };
+        let seed = seed.wrapping_add((u64::from(start.round) << 32) + start.server as u64);
+        Self {
+            round: start.round,
+            order,
+            open: plan.servers[start.server].benches.iter().collect(),
+            pass: Vec::new(),
+            random: StdRng::seed_from_u64(seed),
+        }
+    }
+
+    /// The next step, given what was made so far.
+    pub fn next(&mut self, ledger: &Ledger, course: &mut dyn Course) -> Result<Option<Step<'a>>, CourseError> {
+        if self.pass.is_empty() {
+            self.pass = self.open.clone();
+        }
+        let index = match self.order {
+            Order::Random(_) => (0..self.pass.len()).choose(&mut self.random).unwrap_or(0),
+            Order::Sequential | Order::Interleaved => 0,
+        };
+        let Some(bench) = self.pass.get(index).copied() else { return Ok(None) };
+        let made = ledger.of(bench);
+        match course.next(bench, made, self.round)? {
+            Next::Enough => {
+                self.skip(bench);
+                Ok(Some(Step::Finished(bench)))
+            }
+            Next::Run(level) => {
+                if self.order != Order::Sequential {
+                    self.pass.remove(index);
+                }
+                let is_taken = |number: &i64| made.iter().any(|made| made.level == level && made.number == *number);
+                let number = (0..).find(|number| !is_taken(number)).unwrap_or(0);
+                let job = Job { of: bench, bench: bench.at_level(level.as_ref()), level, number, round: self.round };
+                Ok(Some(Step::Run(Box::new(job))))
+            }
+        }
+    }
+
+    /// The combinations that have not all their runs yet.
+    pub fn open(&self) -> Vec<&'a BenchPlan> {
+        self.open.clone()
+    }
+
+    /// Leaves a combination out from now on.
+    pub fn skip(&mut self, bench: &BenchPlan) {
+        let is_other = |other: &&BenchPlan| other.combination.id != bench.combination.id;
+        self.open.retain(is_other);
+        self.pass.retain(is_other);
+    }
+}
+
+/// The number of runs that are missing of a plan, where the course knows that beforehand, and of the starts that
+/// have any.
+pub fn missing(plan: &Plan, ledger: &Ledger, course: &dyn Course) -> (usize, Option<usize>) {
+    let Some(each) = course.runs_of_each() else { return (plan.starts().count(), None) };
+    let (mut starts, mut runs) = (0, 0);
+    for start in plan.starts() {
+        let of = |bench: &BenchPlan| each.saturating_sub(count_of(ledger.of(bench), start.round));
+        let missing: usize = plan.servers[start.server].benches.iter().map(of).sum();
+        starts += usize::from(missing > 0);
+        runs += missing;
+    }
+    (starts, Some(runs))
+}
+
+pub fn gpu_count(server: &ServerPlan, combination: &Combination) -> Option<f64> {
+    gpu_count_of(Some(&server.command), &combination.serve.params)
+}
+
+/// A seed for those who gave none.
+pub fn any_seed() -> u64 {
+    rand::random()
+}

@@ -1,0 +1,348 @@
+//! The driver: works off what is left of a plan on one executor, and hands each record to the store at once.
+
+use super::agenda::{Agenda, Job, Ledger, Order, Step, gpu_count, missing};
+use super::commands::BenchKind;
+use super::course::{Course, CourseError, Made};
+use super::event::{Event, Observer};
+use super::{Ended, SweepError};
+use crate::exec::{BenchJob, Executor, ServerJob, Stop};
+use crate::formats::Measured;
+use crate::id::run_id;
+use crate::plan::{BenchPlan, Plan, Start};
+use crate::record::{Demands, Failure, Outcome, Place, RunRecord, Status};
+use crate::redact::Redactor;
+use crate::store::{StoreError, SweepState, SweepWriter};
+use chrono::{DateTime, Utc};
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+/// How to drive a plan.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub bench: BenchKind,
+    pub order: Order,
+    pub continue_on_error: bool,
+    /// What a run must be to count.
+    pub demands: Demands,
+    /// Takes secrets out of all that is kept.
+    pub redactor: Redactor,
+}
+
+/// Runs what the course asks for of each combination of the plan, and is not there yet.
+pub async fn run<E: Executor>(
+    plan: &Plan,
+    course: &mut dyn Course,
+    options: &Options,
+    executor: &mut E,
+    writer: &mut SweepWriter,
+    observer: &mut dyn Observer,
+) -> Result<Ended, SweepError> {
+    let heal = |record: &RunRecord| writer.make_whole(record);
+    let ledger = Ledger::read(plan, writer.at(), options.demands, &options.redactor, heal)?;
+    let skipped = ledger.count();
+    let (servers, runs) = missing(plan, &ledger, course);
+    observer.event(Event::SweepStarted { folder: writer.folder(), servers, runs, skipped });
+    let ended = Ended { state: SweepState::Completed, runs: 0, failed: 0, degraded: 0, skipped };
+    let mut driver = Driver {
+        plan,
+        course,
+        options,
+        executor,
+        writer,
+        observer,
+        ledger,
+        server: None,
+        hopeless: HashMap::new(),
+        fresh: HashSet::new(),
+        ended,
+    };
+    let halted = driver.work().await.err();
+    driver.ended.state = match halted {
+        None if driver.ended.failed > 0 => SweepState::Failed,
+        None => SweepState::Completed,
+        Some(Halt::Interrupted) => SweepState::Interrupted,
+        Some(Halt::AtFailure | Halt::Course(_)) => SweepState::Failed,
+        Some(Halt::Store(error)) => return Err(error.into()),
+    };
+    driver.writer.finish(driver.ended.state, Utc::now())?;
+    match halted {
+        Some(Halt::Course(error)) => Err(error.into()),
+        _ => Ok(driver.ended),
+    }
+}
+
+/// Why a sweep ends before its end.
+#[derive(Debug)]
+enum Halt {
+    Interrupted,
+    AtFailure,
+    Course(CourseError),
+    Store(StoreError),
+}
+
+/// Why a run has no result.
+enum RunError {
+    Failed(Failure),
+    Halt(Halt),
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<CourseError> for Halt {
+    fn from(error: CourseError) -> Self {
+        Self::Course(error)
+    }
+}
+
+impl From<StoreError> for RunError {
+    fn from(error: StoreError) -> Self {
+        Self::Halt(error.into())
+    }
+}
+
+impl From<Stop> for RunError {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Failed(failure) => Self::Failed(failure),
+            Stop::Interrupted => Self::Halt(Halt::Interrupted),
+        }
+    }
+}
+
+/// One start of a server.
+struct Up {
+    number: u32,
+    /// Runs that were made on it.
+    runs: u32,
+    startup_time: Option<Duration>,
+    /// Combinations that were warmed up on it.
+    warm: HashSet<String>,
+}
+
+struct Driver<'a, E> {
+    plan: &'a Plan,
+    course: &'a mut dyn Course,
+    options: &'a Options,
+    executor: &'a mut E,
+    writer: &'a mut SweepWriter,
+    observer: &'a mut dyn Observer,
+    ledger: Ledger,
+    server: Option<Up>,
+    /// Servers that could not be started: they would not start the next time either, so their other runs fail for the
+    /// same reason without being tried.
+    hopeless: HashMap<usize, (Failure, Up)>,
+    /// Combinations with runs that their summaries don't have.
+    fresh: HashSet<String>,
+    ended: Ended,
+}
+
+/// When the benchmark of a run began and how long it took; of what failed before it, if it never began.
+#[derive(Clone, Copy)]
+struct Clock {
+    started_at: DateTime<Utc>,
+    started: Instant,
+    wall_time: Duration,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { started_at: Utc::now(), started: Instant::now(), wall_time: Duration::ZERO }
+    }
+
+    fn stop(&mut self) {
+        self.wall_time = self.started.elapsed();
+    }
+}
+
+impl<E: Executor> Driver<'_, E> {
+    async fn work(&mut self) -> Result<(), Halt> {
+        let mut round = 0;
+        for start in self.plan.starts() {
+            if start.round > round && self.course.is_decided(&self.ledger) {
+                break;
+            }
+            round = start.round;
+            let mut agenda = Agenda::new(self.plan, start, self.options.order);
+            let mut ended = self.work_off(&mut agenda, start).await;
+            if ended.is_err() {
+                // What is unfinished has its runs all the same.
+                let kept = agenda.open().iter().try_for_each(|bench| self.conclude(bench));
+                ended = ended.and(kept.map_err(Halt::from));
+            }
+            self.stop_server().await;
+            ended?;
+        }
+        Ok(())
+    }
+
+    async fn work_off(&mut self, agenda: &mut Agenda<'_>, start: Start) -> Result<(), Halt> {
+        while let Some(step) = agenda.next(&self.ledger, self.course)? {
+            match step {
+                Step::Finished(bench) => self.conclude(bench)?,
+                Step::Run(job) => self.make(&job, start).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what all runs of a combination say.
+    fn conclude(&mut self, bench: &BenchPlan) -> Result<(), StoreError> {
+        let made = self.ledger.of(bench);
+        for at in made.iter().map(|made| bench.at_level(made.level.as_ref()).combination) {
+            if self.fresh.remove(at.id.as_str()) {
+                self.writer.finish_combination(&at)?;
+            }
+        }
+        if made.is_empty() { Ok(()) } else { self.course.conclude(bench, made, self.writer) }
+    }
+
+    /// Makes one run, whatever comes of it.
+    async fn make(&mut self, job: &Job<'_>, start: Start) -> Result<(), Halt> {
+        if self.executor.is_interrupted() {
+            return Err(Halt::Interrupted);
+        }
+        if let Some(level) = &job.level {
+            self.writer.add_level(&job.of.combination, level, &job.bench.combination)?;
+        }
+        let mut clock = Clock::start();
+        let result = match self.run_one(job, start, &mut clock).await {
+            Ok(measured) => Ok(measured),
+            Err(RunError::Failed(failure)) => Err(failure),
+            Err(RunError::Halt(halt)) => return Err(halt),
+        };
+        let record = self.record_of(job, start, clock, result);
+        self.keep(job, &record)?;
+        let Some(failure) = record.failure() else { return Ok(()) };
+        if failure.kind.needs_new_server() {
+            self.stop_server().await;
+        }
+        if self.options.continue_on_error { Ok(()) } else { Err(Halt::AtFailure) }
+    }
+
+    /// One run on a server that is ready and clean, whatever that takes.
+    async fn run_one(&mut self, job: &Job<'_>, start: Start, clock: &mut Clock) -> Result<Measured, RunError> {
+        if let Some((failure, _)) = self.hopeless.get(&start.server) {
+            return Err(RunError::Failed(failure.clone()));
+        }
+        if self.server.is_none() {
+            self.start_server(start).await?;
+        }
+        let is_cold = self.server.as_mut().is_some_and(|server| server.warm.insert(job.of.combination.id.to_string()));
+        if is_cold && self.plan.warmup_num_prompts > 0 {
+            self.warm_up(job).await?;
+        }
+        let combination = &job.bench.combination;
+        self.observer.event(Event::RunStarted { combination, run_number: job.number });
+        let result_path = self.writer.partial_result(combination, job.number)?;
+        let command = self.options.bench.complete(&job.bench.command, &result_path);
+        let log = self.writer.at().bench_log(combination);
+        *clock = Clock::start();
+        let result = self.executor.bench(BenchJob { command: &command, result_path: &result_path, log: &log }).await;
+        clock.stop();
+        if result.is_ok() {
+            self.executor.clean().await;
+        }
+        Ok(result?)
+    }
+
+    async fn start_server(&mut self, start: Start) -> Result<(), RunError> {
+        let plan = &self.plan.servers[start.server];
+        let number = self.writer.count_server_start()?;
+        let up = |startup_time| Up { number, runs: 0, startup_time, warm: HashSet::new() };
+        self.observer.event(Event::ServerStarting { serve: &plan.serve });
+        let log = self.writer.at().server_log(&plan.serve);
+        let job = ServerJob { command: &plan.command, address: &plan.address, log: &log };
+        match self.executor.start(job).await {
+            Ok(ready) => {
+                if let Some(after) = ready.after {
+                    self.observer.event(Event::ServerReady { after });
+                }
+                if let Some(version) = &ready.version {
+                    self.writer.set_engine_version(version)?;
+                }
+                self.server = Some(up(ready.after));
+                Ok(())
+            }
+            Err(stop) => {
+                if let Stop::Failed(failure) = &stop {
+                    self.hopeless.insert(start.server, (failure.clone(), up(None)));
+                }
+                Err(stop.into())
+            }
+        }
+    }
+
+    async fn stop_server(&mut self) {
+        if self.server.take().is_none() {
+            return;
+        }
+        self.observer.event(Event::ServerStopping);
+        if let Some(failure) = self.executor.stop().await {
+            self.observer.event(Event::Warning { message: &failure.message });
+        }
+    }
+
+    /// A run that is not kept, with a few prompts, before the first of a combination.
+    async fn warm_up(&mut self, job: &Job<'_>) -> Result<(), RunError> {
+        let (num_prompts, combination) = (self.plan.warmup_num_prompts, &job.bench.combination);
+        self.observer.event(Event::WarmingUp { num_prompts });
+        let result_path = self.writer.warm_up_result(combination)?;
+        let command = self.options.bench.complete(&job.bench.warm_up(num_prompts), &result_path);
+        let log = self.writer.at().bench_log(combination);
+        let ended = self.executor.bench(BenchJob { command: &command, result_path: &result_path, log: &log }).await;
+        if ended.is_ok() {
+            self.executor.clean().await;
+        }
+        self.writer.warm_up_result(combination)?;
+        ended?;
+        Ok(())
+    }
+
+    fn record_of(&mut self, job: &Job<'_>, start: Start, clock: Clock, ended: Result<Measured, Failure>) -> RunRecord {
+        let combination = job.bench.combination.clone();
+        let (outcome, source) = match ended {
+            Ok(measured) => (Outcome::Completed(measured.result), measured.source),
+            Err(failure) => (failure.into(), None),
+        };
+        let up = self.server.as_mut().or_else(|| self.hopeless.get_mut(&start.server).map(|(_, up)| up));
+        let place = up.map(|up| {
+            up.runs += 1;
+            let place = Place { round: job.round, server_start: up.number, run_order: up.runs - 1 };
+            (place, up.startup_time)
+        });
+        let sweep = self.writer.name();
+        let record = RunRecord {
+            sweep: sweep.to_owned(),
+            run_id: run_id(sweep, &combination.id, job.number, clock.started_at.timestamp_micros()),
+            run_number: job.number,
+            started_at: Some(clock.started_at),
+            wall_time_s: Some(clock.wall_time.as_secs_f64()),
+            startup_time_s: place.and_then(|(_, time)| time).map(|time| time.as_secs_f64()),
+            place: place.map(|(place, _)| place),
+            machine: Some(self.writer.manifest().environment.machine()),
+            gpu_count: gpu_count(&self.plan.servers[start.server], &combination),
+            combination,
+            outcome,
+            is_degraded: false,
+            cautions: Vec::new(),
+            source,
+        };
+        record.redacted(&self.options.redactor).judged(&self.options.demands)
+    }
+
+    /// Stores a record and tells of it.
+    fn keep(&mut self, job: &Job<'_>, record: &RunRecord) -> Result<(), StoreError> {
+        self.writer.save(record)?;
+        self.fresh.insert(record.combination.id.to_string());
+        self.ledger.add(job.of, Made::of(record, job.level.clone()));
+        self.ended.runs += 1;
+        self.ended.failed += usize::from(record.status() == Status::Failed);
+        self.ended.degraded += usize::from(record.status() == Status::Degraded);
+        self.observer.event(Event::RunEnded { record });
+        Ok(())
+    }
+}

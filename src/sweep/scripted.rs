@@ -1,0 +1,280 @@
+//! Sweeps without processes: an executor that does what a script says, and what the driver makes of it.
+
+use super::agenda::{Ledger, Order};
+use super::course::{Course, CourseError, Made, Next, Repeats};
+use super::driver::{Options, run};
+use super::event::{Event, Observer};
+use super::{BenchKind, Ended};
+use crate::exec::{BenchJob, Executor, Ready, ServerJob, Stop};
+use crate::formats::Measured;
+use crate::params::{Command, ParamSet};
+use crate::plan::{BenchPlan, Plan, PlanRequest, Rounds};
+use crate::record::{Demands, Environment, ErrorKind, Failure, Place};
+use crate::redact::Redactor;
+use crate::store::{Manifest, SweepState, SweepWriter, Terms};
+use chrono::{Local, Utc};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Does what a script says, and keeps what it was asked for: `start a=1`, `bench a=1 b=2`, `clean`, `stop`.
+#[derive(Default)]
+struct Scripted {
+    done: Vec<String>,
+    /// Jobs that were begun: starts and benchmarks.
+    jobs: usize,
+    /// What happens to the job that is begun as the so many-th.
+    troubles: Vec<(usize, Trouble)>,
+    is_interrupted: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Trouble {
+    Fails(ErrorKind),
+    Interrupts,
+    NothingSucceeds,
+}
+
+impl Scripted {
+    fn with(troubles: &[(usize, Trouble)]) -> Self {
+        Self { troubles: troubles.to_vec(), ..Self::default() }
+    }
+
+    /// What comes of the next job.
+    fn begin(&mut self, what: &str, command: &Command) -> Result<Value, Stop> {
+        let parameters = command.words.windows(2).filter_map(|pair| Some((pair[0].strip_prefix("--")?, &pair[1])));
+        let own = parameters.filter(|(flag, _)| flag.len() == 1).map(|(flag, value)| format!(" {flag}={value}"));
+        let trouble = self.troubles.iter().find(|(at, _)| *at == self.jobs).map(|(_, trouble)| *trouble);
+        self.jobs += 1;
+        self.done.push(format!("{what}{}", own.collect::<String>()));
+        match trouble {
+            None => Ok(json!({"completed": 4, "failed": 0, "duration": 1.0, "output_throughput": 10.0})),
+            Some(Trouble::NothingSucceeds) => Ok(json!({"completed": 0, "failed": 4, "duration": 1.0})),
+            Some(Trouble::Fails(kind)) => Err(Failure::new(kind, "as the script says").into()),
+            Some(Trouble::Interrupts) => {
+                self.is_interrupted = true;
+                Err(Stop::Interrupted)
+            }
+        }
+    }
+}
+
+impl Executor for Scripted {
+    async fn start(&mut self, job: ServerJob<'_>) -> Result<Ready, Stop> {
+        self.begin("start", job.command)?;
+        Ok(Ready { after: Some(Duration::from_secs(1)), version: None })
+    }
+
+    async fn bench(&mut self, job: BenchJob<'_>) -> Result<Measured, Stop> {
+        let what = if job.result_path.to_string_lossy().contains("warmup") { "warm" } else { "bench" };
+        let result = self.begin(what, job.command)?;
+        Ok(Measured { result: result.as_object().cloned().unwrap_or_default(), source: None })
+    }
+
+    async fn clean(&mut self) {
+        self.done.push("clean".into());
+    }
+
+    async fn stop(&mut self) -> Option<Failure> {
+        self.done.push("stop".into());
+        None
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.is_interrupted
+    }
+}
+
+struct Silent;
+
+impl Observer for Silent {
+    fn event(&mut self, _: Event<'_>) {}
+}
+
+/// A sweep of servers a=1 and a=2 under loads b=1 and b=2.
+struct Case {
+    lake: tempfile::TempDir,
+    plan: Plan,
+    options: Options,
+}
+
+impl Case {
+    fn new(num_runs: u32, rounds: Rounds, order: Order) -> Self {
+        let sets = |key: &str| (1..=2).map(|value| ParamSet::unchanged().with(key, value.into())).collect();
+        let command = |text: &str| Command::parse("command", text).unwrap();
+        let redactor = Redactor::new([0; 32]);
+        let plan = Plan::new(&PlanRequest {
+            serve_cmd: command("server"),
+            bench_cmd: command("bench"),
+            serve_params: sets("a"),
+            bench_params: sets("b"),
+            link_vars: Vec::new(),
+            rounds,
+            num_runs,
+            warmup_num_prompts: 0,
+            redactor: redactor.clone(),
+        });
+        let options = Options {
+            bench: BenchKind::Startup,
+            order,
+            continue_on_error: true,
+            demands: Demands::default(),
+            redactor,
+        };
+        Self { lake: tempfile::tempdir().unwrap(), plan: plan.unwrap(), options }
+    }
+
+    fn writer(&self, is_resumed: bool) -> SweepWriter {
+        let manifest = Manifest::without_commands(Utc::now(), Environment::default());
+        let (lake, combinations) = (self.lake.path(), self.plan.combinations());
+        match is_resumed {
+            true => SweepWriter::resume(lake, Some("s"), manifest, &combinations),
+            false => SweepWriter::create(lake, Some("s"), Local::now(), manifest, &combinations),
+        }
+        .unwrap()
+    }
+
+    fn drive(&self, executor: &mut Scripted, course: &mut dyn Course, is_resumed: bool) -> Ended {
+        let mut writer = self.writer(is_resumed);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut silent = Silent;
+        runtime.block_on(run(&self.plan, course, &self.options, executor, &mut writer, &mut silent)).unwrap()
+    }
+
+    fn repeats(&self, executor: &mut Scripted, is_resumed: bool) -> Ended {
+        self.drive(executor, &mut Repeats { num_runs: self.plan.num_runs as usize }, is_resumed)
+    }
+}
+
+/// What was done, caches aside.
+fn steps(executor: &Scripted) -> Vec<&str> {
+    executor.done.iter().map(String::as_str).filter(|step| *step != "clean").collect()
+}
+
+#[test]
+fn loads_are_interleaved_and_servers_are_visited_in_rounds() {
+    let case = Case::new(2, Rounds::InTurn(2), Order::Interleaved);
+    let mut executor = Scripted::default();
+    let ended = case.repeats(&mut executor, false);
+    let of = |a: u32| {
+        let bench = |b: u32| format!("bench b={b}");
+        [vec![format!("start a={a}")], vec![bench(1), bench(2), bench(1), bench(2)], vec!["stop".into()]].concat()
+    };
+    assert_eq!(steps(&executor), [of(1), of(2), of(1), of(2)].concat());
+    assert_eq!((ended.state, ended.runs), (SweepState::Completed, 16));
+    // Where each run stands in the sweep is stored with it.
+    let writer = case.writer(true);
+    let terms = Terms { gpu_count: None, demands: Demands::default(), redactor: Redactor::new([0; 32]) };
+    let combinations = case.plan.combinations();
+    let runs = combinations.iter().flat_map(|combination| writer.at().finished_runs(combination, &terms));
+    let mut found: Vec<Place> = runs.filter_map(|run| run.record.place).collect();
+    found.sort_by_key(|place| (place.server_start, place.run_order));
+    let expected: Vec<Place> = (0..4)
+        .flat_map(|start| (0..4).map(move |run_order| Place { round: start / 2, server_start: start, run_order }))
+        .collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn in_sequence_one_load_has_all_its_runs_before_the_next() {
+    let case = Case::new(2, Rounds::InTurn(1), Order::Sequential);
+    let mut executor = Scripted::default();
+    case.repeats(&mut executor, false);
+    assert_eq!(steps(&executor)[..6], ["start a=1", "bench b=1", "bench b=1", "bench b=2", "bench b=2", "stop"]);
+}
+
+#[test]
+fn a_random_order_makes_every_run_once_and_can_be_had_again() {
+    let order = |seed: u64| {
+        let case = Case::new(3, Rounds::InTurn(2), Order::Random(seed));
+        let mut executor = Scripted::default();
+        assert_eq!(case.repeats(&mut executor, false).runs, 24);
+        executor.done
+    };
+    assert_eq!(order(1), order(1));
+    assert!((2..10).any(|seed| order(seed) != order(1)));
+}
+
+#[test]
+fn a_resume_makes_what_is_missing_and_nothing_else() {
+    for cut in [1, 2, 5, 9, 13] {
+        let case = Case::new(2, Rounds::InTurn(2), Order::Interleaved);
+        let mut first = Scripted::with(&[(cut, Trouble::Interrupts)]);
+        let cut_off = case.repeats(&mut first, false);
+        assert_eq!(cut_off.state, SweepState::Interrupted);
+        let mut second = Scripted::default();
+        let ended = case.repeats(&mut second, true);
+        assert_eq!((ended.state, ended.skipped, ended.runs), (SweepState::Completed, cut_off.runs, 16 - cut_off.runs));
+        // A third time there is nothing to do.
+        let mut third = Scripted::default();
+        assert_eq!((case.repeats(&mut third, true).skipped, third.done.len()), (16, 0));
+    }
+}
+
+#[test]
+fn a_server_that_does_not_start_fails_all_its_runs_without_being_tried_again() {
+    let case = Case::new(2, Rounds::InTurn(2), Order::Interleaved);
+    let mut executor = Scripted::with(&[(0, Trouble::Fails(ErrorKind::ServerExited))]);
+    let ended = case.repeats(&mut executor, false);
+    assert_eq!((ended.state, ended.runs, ended.failed), (SweepState::Failed, 16, 8));
+    assert_eq!(steps(&executor).iter().filter(|step| step.starts_with("start")).count(), 3);
+    // The next resume tries it.
+    let mut again = Scripted::default();
+    assert_eq!(case.repeats(&mut again, true).state, SweepState::Completed);
+}
+
+#[test]
+fn a_server_that_was_lost_is_started_anew_and_one_that_stands_is_kept() {
+    let case = Case::new(2, Rounds::InTurn(1), Order::Sequential);
+    let mut executor = Scripted::with(&[
+        (1, Trouble::Fails(ErrorKind::ServerExited)),
+        (4, Trouble::Fails(ErrorKind::BenchmarkFailed)),
+    ]);
+    let ended = case.repeats(&mut executor, false);
+    assert_eq!(ended.failed, 2);
+    let expected = ["start a=1", "bench b=1", "stop", "start a=1", "bench b=1", "bench b=2", "bench b=2", "stop"];
+    assert_eq!(steps(&executor)[..8], expected);
+}
+
+#[test]
+fn the_first_failure_ends_a_sweep_that_does_not_go_on() {
+    let mut case = Case::new(2, Rounds::InTurn(1), Order::Interleaved);
+    case.options.continue_on_error = false;
+    let mut executor = Scripted::with(&[(2, Trouble::NothingSucceeds)]);
+    let ended = case.repeats(&mut executor, false);
+    assert_eq!((ended.state, ended.runs, ended.failed), (SweepState::Failed, 2, 1));
+    assert_eq!(executor.done.last().map(String::as_str), Some("stop"));
+}
+
+#[test]
+fn each_combination_is_warmed_up_once_on_each_start() {
+    let mut case = Case::new(2, Rounds::InTurn(1), Order::Interleaved);
+    case.plan.warmup_num_prompts = 2;
+    let mut executor = Scripted::default();
+    case.repeats(&mut executor, false);
+    let words: Vec<&str> = steps(&executor)[..8].iter().map(|step| step.split(' ').next().unwrap_or("")).collect();
+    assert_eq!(words, ["start", "warm", "bench", "warm", "bench", "bench", "bench", "stop"]);
+}
+
+#[test]
+fn a_course_that_is_decided_ends_the_sweep_between_two_rounds() {
+    struct Decided;
+    impl Course for Decided {
+        fn runs_of_each(&self) -> Option<usize> {
+            Some(1)
+        }
+
+        fn next(&mut self, bench: &BenchPlan, made: &[Made], round: u32) -> Result<Next, CourseError> {
+            Repeats { num_runs: 1 }.next(bench, made, round)
+        }
+
+        fn is_decided(&mut self, ledger: &Ledger) -> bool {
+            ledger.count() >= 8
+        }
+    }
+    let case = Case::new(1, Rounds::Mirrored(9), Order::Interleaved);
+    let mut executor = Scripted::default();
+    case.drive(&mut executor, &mut Decided, false);
+    let starts: Vec<&str> = steps(&executor).into_iter().filter(|step| step.starts_with("start")).collect();
+    assert_eq!(starts, ["start a=1", "start a=2", "start a=2", "start a=1"]);
+    assert!(case.lake.path().join("s/summary.csv").is_file());
+}
