@@ -102,6 +102,12 @@ pub fn binomial_quantile(probability: f64, share: f64, n: usize) -> usize {
     low as usize
 }
 
+/// The probability of at least so many successes in `n` trials that each succeed with `share`.
+pub fn binomial_tail(count: usize, share: f64, n: usize) -> f64 {
+    let Ok(binomial) = Binomial::new(share, n as u64) else { return 0.0 };
+    if count == 0 { 1.0 } else { 1.0 - binomial.cdf(count as u64 - 1) }
+}
+
 /// p-values corrected for their number so that of those called significant at most that share is false (Benjamini and
 /// Hochberg).
 pub fn false_discovery(p_values: &[f64]) -> Vec<f64> {
@@ -117,6 +123,23 @@ pub fn false_discovery(p_values: &[f64]) -> Vec<f64> {
     corrected
 }
 
+/// p-values of several families corrected in two steps (Benjamini and Bogomolov 2014): the families by the Simes p-value of
+/// each, and the members of those that remain for the number of families that did not. If nothing at all is true, anything is
+/// called significant with at most that probability.
+pub fn hierarchical_false_discovery(families: &[Vec<f64>], level: f64) -> Vec<Vec<f64>> {
+    let within: Vec<Vec<f64>> = families.iter().map(|family| false_discovery(family)).collect();
+    // The least corrected p-value of a family is its Simes p-value.
+    let simes: Vec<f64> = within.iter().map(|family| family.iter().copied().fold(1.0, f64::min)).collect();
+    let between = false_discovery(&simes);
+    let kept = between.iter().filter(|q| **q <= level).count().max(1) as f64;
+    let factor = families.len() as f64 / kept;
+    within
+        .into_iter()
+        .zip(between)
+        .map(|(family, between)| family.into_iter().map(|q| (q * factor).max(between).min(1.0)).collect())
+        .collect()
+}
+
 /// Variances of many small samples, each moved towards what is usual among them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moderated {
@@ -127,31 +150,63 @@ pub struct Moderated {
 
 /// Samples that are too few to learn from each other.
 const FEW_SAMPLES: usize = 3;
+/// A logarithm of a variance so many robust standard deviations above the middle counts as no further up.
+const WINSOR: f64 = 2.5;
 
-/// Empirical Bayes moderation of variances (Smyth 2004): they are taken to scatter around a common one as a scaled inverse
-/// chi-square, whose degrees of freedom are estimated from how much they scatter.
-pub fn moderate(variances: &[f64], degrees_of_freedom: &[f64]) -> Moderated {
-    let plain = Moderated { variances: variances.to_vec(), degrees_of_freedom: degrees_of_freedom.to_vec() };
+/// What variances scatter around, and with how many degrees of freedom: a scaled inverse chi-square (Smyth 2004), fitted to
+/// their logarithms. Exceptionally large ones are winsorised, as limma's robust mode does (Phipson 2016), so that a single odd
+/// sample does not make all others doubtful. `None` for fewer than three.
+pub fn variance_prior(variances: &[f64], degrees_of_freedom: &[f64]) -> Option<(f64, f64)> {
     let positive = variances.iter().copied().filter(|variance| *variance > 0.0).fold(f64::INFINITY, f64::min);
-    if variances.len() < FEW_SAMPLES || !positive.is_finite() {
-        return plain;
-    }
-    let logs = variances.iter().zip(degrees_of_freedom);
-    let logs: Vec<f64> = logs
+    let usable = variances.iter().zip(degrees_of_freedom).filter(|(_, degrees)| **degrees > 0.0);
+    let logs: Vec<f64> = usable
+        .clone()
         .map(|(variance, degrees)| variance.max(positive * 1e-3).ln() - digamma(degrees / 2.0) + (degrees / 2.0).ln())
         .collect();
-    let Some(summary) = Summary::of(&logs) else { return plain };
-    let expected = mean(&degrees_of_freedom.iter().map(|degrees| trigamma(degrees / 2.0)).collect::<Vec<_>>());
+    if logs.len() < FEW_SAMPLES || !positive.is_finite() {
+        return None;
+    }
+    let summary = Summary::of(&winsorised(logs))?;
+    let expected = mean(&usable.map(|(_, degrees)| trigamma(degrees / 2.0)).collect::<Vec<_>>());
     let excess = summary.std.unwrap_or(0.0).powi(2) - expected;
-    let (prior_degrees, prior) = match excess > 0.0 {
+    Some(match excess > 0.0 {
         true => {
             let half = inverse_trigamma(excess);
-            (2.0 * half, (summary.mean + digamma(half) - half.ln()).exp())
+            ((summary.mean + digamma(half) - half.ln()).exp(), 2.0 * half)
         }
-        false => (f64::INFINITY, summary.mean.exp()),
+        false => (summary.mean.exp(), f64::INFINITY),
+    })
+}
+
+/// The values with those that are far above the middle brought down to where that begins.
+fn winsorised(values: Vec<f64>) -> Vec<f64> {
+    let mut sorted = values.clone();
+    sorted.sort_by(f64::total_cmp);
+    let middle = percentile(&sorted, 50.0);
+    let mut off: Vec<f64> = sorted.iter().map(|value| (value - middle).abs()).collect();
+    off.sort_by(f64::total_cmp);
+    let most = middle + WINSOR * NORMAL_MAD * percentile(&off, 50.0);
+    match values.len() >= MANY_SAMPLES {
+        true => values.into_iter().map(|value| value.min(most)).collect(),
+        false => values,
+    }
+}
+
+/// The standard deviation of a normal, in median absolute deviations.
+const NORMAL_MAD: f64 = 1.4826;
+/// Of fewer samples nobody can say which is odd.
+const MANY_SAMPLES: usize = 8;
+
+/// Empirical Bayes moderation: each variance is moved towards what is usual among them, the more the fewer degrees of freedom
+/// it has itself.
+pub fn moderate(variances: &[f64], degrees_of_freedom: &[f64]) -> Moderated {
+    let Some((prior, prior_degrees)) = variance_prior(variances, degrees_of_freedom) else {
+        return Moderated { variances: variances.to_vec(), degrees_of_freedom: degrees_of_freedom.to_vec() };
     };
-    // From a few dozen variances their scatter is known roughly: the prior never outweighs a sample by more than this.
-    let lent = |degrees: f64| prior_degrees.min(MOST_LENT * degrees);
+    // From a few dozen variances their scatter is known roughly: the prior never outweighs a sample by more than this. One that
+    // knows nothing of its own has what is usual.
+    let lent =
+        |degrees: f64| prior_degrees.min(MOST_DEGREES_LENT).min(MOST_LENT * if degrees > 0.0 { degrees } else { 1.0 });
     let moderated = variances
         .iter()
         .zip(degrees_of_freedom)
@@ -162,8 +217,9 @@ pub fn moderate(variances: &[f64], degrees_of_freedom: &[f64]) -> Moderated {
     }
 }
 
-/// So many times its own degrees of freedom are lent to a sample at most.
+/// So many times its own degrees of freedom are lent to a sample at most, and never more than so many.
 const MOST_LENT: f64 = 3.0;
+const MOST_DEGREES_LENT: f64 = 8.0;
 
 /// The derivative of digamma: by recurrence to where its asymptotic series holds.
 fn trigamma(x: f64) -> f64 {

@@ -2,8 +2,9 @@
 
 use super::lake::Opening;
 use super::{Ended, Failure, block_on, compare, plot, query_failure};
+use crate::compare::Comparison;
 use crate::query::Lake;
-use crate::report::{ComparisonView, ReportError, Theme, Told, render, render_index};
+use crate::report::{ReportError, Theme, Told, render, render_index};
 use crate::store::{REPORT, write_bytes_atomically};
 use chrono::Local;
 use std::path::{Path, PathBuf};
@@ -89,9 +90,9 @@ pub fn write(sweeps: &[PathBuf], path: &Path) -> Result<(), Failure> {
 }
 
 /// The sweeps against the first of them. Those that can't be compared are still reported.
-fn comparisons(sweeps: &[PathBuf]) -> Vec<ComparisonView> {
-    match compare::views_of(sweeps) {
-        Ok(views) => views,
+fn comparisons(sweeps: &[PathBuf]) -> Vec<Comparison> {
+    match compare::of_sweeps(sweeps) {
+        Ok(comparisons) => comparisons,
         Err(Failure::Input(reason) | Failure::Work(reason)) => {
             eprintln!("warning: without a comparison: {reason}");
             Vec::new()

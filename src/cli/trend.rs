@@ -2,10 +2,10 @@
 
 use super::plot::Picture;
 use super::{Failure, block_on, query_failure};
-use crate::compare::{Followed, Judge, Trends};
+use crate::compare::{Followable, Followed, Judge, Trends};
 use crate::query::{Answer, Lake};
 use crate::record::{Cell, Row};
-use crate::report::trend_chart;
+use crate::report::{Colors, trend_chart};
 use std::path::{Path, PathBuf};
 
 /// What to follow.
@@ -33,15 +33,18 @@ impl Trend {
     }
 
     fn draw(&self, trends: &Trends, path: &Path) -> Result<(), Failure> {
-        Picture::default().write(path, &trend_chart(trends, &self.metric))?;
+        Picture::default().write(path, &trend_chart(trends, &self.metric, &mut Colors::default()))?;
         eprintln!("{}", path.display());
         Ok(())
     }
 }
 
-fn row_of(one: &Followed, sweeps: &[String]) -> Row {
+fn row_of(one: &Followed, sweeps: &[Followable]) -> Row {
     let ends = one.ends();
-    let changes = one.changes.iter().map(|point| format!("{}: {:+.1} %", sweeps[point.at], point.change * 100.0));
+    let changes = one
+        .changes
+        .iter()
+        .map(|point| format!("{} at {}: {:+.1} %", point.shape.as_str(), sweeps[point.at].name, point.change * 100.0));
     vec![
         ("combination".into(), one.label.as_str().into()),
         ("sweeps".into(), (one.runs.iter().filter(|runs| !runs.is_empty()).count() as i64).into()),

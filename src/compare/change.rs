@@ -1,32 +1,47 @@
-//! What changed between two sets of runs of the same combination, and how sure that is.
+//! What changed between two sides of the same combinations, and how sure that is.
 //!
-//! Everything is done on logarithms: a change is a ratio, and the noise of a benchmark is in proportion to what it
-//! measures. A few repeats say little of their own noise, so the cells of a metric lend each other theirs
-//! ([`crate::stats::moderate`]), and the p-values of all cells are corrected for their number.
+//! A side is one sweep or several of one build. What a change must exceed is the scatter between equal sweeps
+//! ([`super::noise`]), not that of the repeats inside them; where that is not known, no change is called better or worse
+//! unless it is beyond any plausible noise. All p-values of a comparison are corrected together, in two steps
+//! ([`crate::stats::hierarchical_false_discovery`]), so that of two equal sweeps anything is said in at most one case of twenty.
 
+use super::noise::{
+    Known, MeanSquare, Noise, Rests, Run, ServerOf, SideOf, SweepRuns, Unit, is_odd, levels, spread_of, unit,
+};
 use crate::metric::Better;
-use crate::stats::{Summary, false_discovery, mean, moderate, t_p_value, t_quantile};
-
-/// A metric of a combination, measured in both sweeps.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Pair {
-    pub base: Vec<f64>,
-    pub candidate: Vec<f64>,
-}
+use crate::stats::{binomial_tail, hierarchical_false_discovery, mean, t_p_value, t_quantile};
 
 /// How to judge.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Judge {
     /// A change smaller than this share is none that matters.
     pub threshold: f64,
-    /// The share of false ones among the changes that are called real.
+    /// Of two equal sweeps anything is said with at most this probability; of different ones at most this share of what is
+    /// said is false.
     pub false_discovery_rate: f64,
+    /// The standard deviation of a sweep's level between equal sweeps, by those who know it.
+    pub assumed_sweep_sd: Option<f64>,
 }
 
 impl Default for Judge {
     fn default() -> Self {
-        Self { threshold: 0.02, false_discovery_rate: 0.05 }
+        Self { threshold: 0.02, false_discovery_rate: 0.05, assumed_sweep_sd: None }
     }
+}
+
+/// A metric of the combinations that both sides have, and of sweeps that tell how much equal ones differ.
+#[derive(Clone, Debug, Default)]
+pub struct MetricRuns {
+    /// Nothing where nobody knows.
+    pub better: Option<Better>,
+    /// The cells that are compared.
+    pub cells: Vec<usize>,
+    pub base: Vec<SweepRuns>,
+    pub candidate: Vec<SweepRuns>,
+    /// Sweeps that are equal to those of the base, and others to those of the candidate.
+    pub history: [Vec<SweepRuns>; 2],
+    /// Groups of sweeps of other builds and machines, equal within each.
+    pub far: Vec<Vec<SweepRuns>>,
 }
 
 /// What can be said of a change.
@@ -34,31 +49,50 @@ impl Default for Judge {
 pub enum Verdict {
     Worse,
     Better,
+    /// A change in a metric of which nobody said which way is better.
+    Changed,
+    /// It can't be told.
+    Unclear,
     /// Shown to be smaller than the threshold.
     Same,
-    /// The runs can't tell.
-    Unclear,
-    /// Fewer than three runs on a side, or no positive numbers: nothing can be concluded.
-    TooFew,
+}
+
+/// What a verdict rests on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Reason {
+    /// The scatter between equal sweeps.
+    Noise,
+    /// How much equal sweeps differ is not known. If it were by this standard deviation, the change would be none.
+    NoiseUnknown { doubt: f64 },
+    /// That is not known either, but no plausible one explains the change.
+    BeyondNoise,
+    /// The candidate, or the base, has values that no logarithm has: 0, infinite, not a number.
+    Collapsed,
+    /// A side has no value.
+    NoValue,
 }
 
 /// The change of one metric of one combination.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Change {
-    pub base_mean: f64,
-    pub candidate_mean: f64,
+    /// The level of each side: the geometric mean over its sweeps, of runs of which odd ones count for less.
+    pub base: f64,
+    pub candidate: f64,
     pub base_runs: usize,
     pub candidate_runs: usize,
-    /// Candidate over base, less one; from the means of the logarithms.
+    /// Candidate over base, less one.
     pub ratio: f64,
-    /// 95 % confidence interval; `None` with too few runs.
+    /// 95 % confidence interval; `None` where the noise is not known.
     pub interval: Option<(f64, f64)>,
-    /// Before and after the correction for the number of cells.
+    /// Before and after the correction for all that is tested.
     pub p_value: Option<f64>,
     pub q_value: Option<f64>,
-    /// The smallest change that these runs would have shown in four of five cases.
+    /// The smallest change that would have been seen in four of five cases.
     pub detectable: Option<f64>,
+    /// The standard deviation of the level of one sweep of this kind.
+    pub sweep_sd: Option<f64>,
     pub verdict: Verdict,
+    pub reason: Reason,
 }
 
 /// The change over all cells of a metric: the geometric mean of their ratios.
@@ -66,285 +100,443 @@ pub struct Change {
 pub struct Overall {
     pub ratio: f64,
     pub interval: Option<(f64, f64)>,
+    pub p_value: Option<f64>,
+    pub q_value: Option<f64>,
     pub cells: usize,
     pub verdict: Verdict,
-    /// The usual standard deviation of a run, as a share of its value.
-    pub noise: Option<f64>,
+    pub reason: Reason,
 }
 
-/// Fewer repeats than these tell nothing of their spread.
-pub const LEAST_RUNS: usize = 3;
-const CONFIDENCE: f64 = 0.95;
+/// A run that is off by more than noise explains.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OddRun {
+    pub side: SideOf,
+    pub sweep: usize,
+    pub cell: usize,
+    /// Which of the cell's runs, in their order.
+    pub index: usize,
+    pub value: f64,
+    /// Over the level of its cell, less one.
+    pub off: f64,
+}
+
+/// A metric, judged.
+#[derive(Clone, Debug)]
+pub struct JudgedMetric {
+    /// In the order of the cells.
+    pub changes: Vec<Change>,
+    pub overall: Overall,
+    /// The standard deviation of a sweep's level between equal sweeps, and how many sweeps it is known from.
+    pub sweep_sd: Option<(f64, usize)>,
+    /// The usual standard deviation of a run.
+    pub run_sd: f64,
+    /// Of each cell: its standard deviation about what all cells of its sweep share.
+    pub cell_sd: Vec<Option<f64>>,
+    pub odd: Vec<OddRun>,
+}
+
+pub const CONFIDENCE: f64 = 0.95;
 /// How often a change of the detectable size would be seen.
-const POWER: f64 = 0.8;
+pub const POWER: f64 = 0.8;
+/// A change by more than such a factor is believed without knowing how much equal sweeps differ. It is no noise between sweeps
+/// (even at a standard deviation of 20 % one of 100 pairs differs by less); a single run may be an odd one besides.
+const BEYOND_NOISE: f64 = 2.5;
+const BEYOND_NOISE_OF_FEW: f64 = 3.0;
+/// Runs of which an odd one does not move the level far.
+const SEVERAL: usize = 3;
 
 impl Verdict {
+    pub const ALL: [Self; 5] = [Self::Worse, Self::Better, Self::Changed, Self::Unclear, Self::Same];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Worse => "worse",
             Self::Better => "better",
-            Self::Same => "same",
+            Self::Changed => "changed",
             Self::Unclear => "unclear",
-            Self::TooFew => "too few runs",
+            Self::Same => "same",
+        }
+    }
+
+    /// The verdict on a change that is real, on the logarithmic scale.
+    pub fn of_direction(difference: f64, better: Option<Better>) -> Self {
+        match better {
+            None => Self::Changed,
+            Some(Better::Higher) if difference > 0.0 => Self::Better,
+            Some(Better::Lower) if difference < 0.0 => Self::Better,
+            Some(_) => Self::Worse,
         }
     }
 }
 
-/// A pair on the logarithmic scale.
-struct Cell {
-    difference: f64,
-    variance: f64,
-    degrees_of_freedom: f64,
-    /// 1/n + 1/m.
-    weight: f64,
+/// A difference of logarithms, and what is known of its error.
+#[derive(Clone, Copy, Debug)]
+pub struct Tested {
+    pub difference: f64,
+    pub error: MeanSquare,
+    /// How likely it is that half of the runs or more that a level rests on are odd ones, which no mean survives.
+    pub spoiled: f64,
 }
 
-impl Cell {
-    fn of(pair: &Pair) -> Option<Self> {
-        let logs = |values: &[f64]| -> Option<Vec<f64>> {
-            let is_usable = values.len() >= LEAST_RUNS && values.iter().all(|value| *value > 0.0 && value.is_finite());
-            is_usable.then(|| values.iter().map(|value| value.ln()).collect())
+impl Tested {
+    /// The probability of such a difference between equal sweeps: by noise, or by odd runs.
+    pub fn p_value(&self) -> f64 {
+        let by_noise = match self.error.value > 0.0 {
+            true => t_p_value(self.difference / self.error.value.sqrt(), self.error.degrees_of_freedom),
+            false => f64::from(u8::from(self.difference == 0.0)),
         };
-        let (base, candidate) = (Summary::of(&logs(&pair.base)?)?, Summary::of(&logs(&pair.candidate)?)?);
-        let squares = |side: &Summary| side.std.unwrap_or(0.0).powi(2) * (side.n - 1) as f64;
-        let degrees_of_freedom = (base.n + candidate.n - 2) as f64;
-        Some(Self {
-            difference: candidate.mean - base.mean,
-            variance: (squares(&base) + squares(&candidate)) / degrees_of_freedom,
-            degrees_of_freedom,
-            weight: 1.0 / base.n as f64 + 1.0 / candidate.n as f64,
-        })
+        (by_noise + self.spoiled).min(1.0)
+    }
+
+    pub fn half_width(&self, confidence: f64) -> f64 {
+        match self.error.value > 0.0 {
+            true => t_quantile(0.5 + confidence / 2.0, self.error.degrees_of_freedom) * self.error.value.sqrt(),
+            false => 0.0,
+        }
+    }
+
+    fn interval(&self) -> (f64, f64) {
+        let half = self.half_width(CONFIDENCE);
+        ((self.difference - half).exp_m1(), (self.difference + half).exp_m1())
+    }
+
+    fn detectable(&self) -> f64 {
+        let quantiles = 0.5 + CONFIDENCE / 2.0;
+        let t = |probability| t_quantile(probability, self.error.degrees_of_freedom);
+        ((t(quantiles) + t(POWER)) * self.error.value.sqrt()).exp_m1()
+    }
+
+    /// A change is real when it is significant and large enough to matter, and none when its 90 % interval lies within the
+    /// threshold (two one-sided tests at 5 %).
+    pub fn verdict(&self, q_value: f64, better: Option<Better>, judge: &Judge) -> Verdict {
+        let threshold = judge.threshold.ln_1p();
+        if self.difference.abs() + self.half_width(0.9) <= threshold {
+            return Verdict::Same;
+        }
+        match q_value <= judge.false_discovery_rate && self.difference.abs() >= threshold {
+            true => Verdict::of_direction(self.difference, better),
+            false => Verdict::Unclear,
+        }
     }
 }
 
-/// Judges the cells of several metrics together: their number is that of all.
-pub fn judge(metrics: &[(Better, Vec<Pair>)], judge: &Judge) -> Vec<(Vec<Change>, Overall)> {
-    let cells: Vec<Vec<Option<Cell>>> = metrics.iter().map(|(_, pairs)| pairs.iter().map(Cell::of).collect()).collect();
-    let tested: Vec<Vec<Option<Tested>>> = cells.iter().map(|cells| tested(cells)).collect();
-    let p_values: Vec<f64> = tested.iter().flatten().flatten().map(|tested| tested.p_value).collect();
-    let mut q_values = false_discovery(&p_values).into_iter();
-    let number = p_values.len().max(1) as f64;
-    let mut judged = Vec::new();
-    for ((better, pairs), tested) in metrics.iter().zip(&tested) {
-        let changes: Vec<Change> = pairs
-            .iter()
-            .zip(tested)
-            .map(|(pair, tested)| {
-                let q_value = tested.as_ref().and_then(|_| q_values.next());
-                change(pair, tested.as_ref().zip(q_value), *better, judge, number)
-            })
-            .collect();
-        let overall = overall(&changes, tested, *better, judge);
-        judged.push((changes, overall));
-    }
-    judged
+/// A cell, before the p-values are corrected.
+struct Draft {
+    base: f64,
+    candidate: f64,
+    runs: [usize; 2],
+    sweeps: [usize; 2],
+    found: Found,
 }
 
-/// A cell with its moderated variance.
-struct Tested {
-    difference: f64,
-    std_error: f64,
-    std: f64,
-    degrees_of_freedom: f64,
-    p_value: f64,
+enum Found {
+    Tested(Tested),
+    /// The noise is not known.
+    Difference(f64),
+    Settled(Verdict, Reason),
 }
 
-fn tested(cells: &[Option<Cell>]) -> Vec<Option<Tested>> {
-    let usable: Vec<&Cell> = cells.iter().flatten().collect();
-    let moderated = moderate(
-        &usable.iter().map(|cell| cell.variance).collect::<Vec<_>>(),
-        &usable.iter().map(|cell| cell.degrees_of_freedom).collect::<Vec<_>>(),
-    );
-    let mut moderated = moderated.variances.into_iter().zip(moderated.degrees_of_freedom);
-    cells
-        .iter()
-        .map(|cell| {
-            let cell = cell.as_ref()?;
-            let (variance, degrees_of_freedom) = moderated.next()?;
-            let std_error = (variance * cell.weight).sqrt();
-            let p_value = match std_error > 0.0 {
-                true => t_p_value(cell.difference / std_error, degrees_of_freedom),
-                false if cell.difference == 0.0 => 1.0,
-                false => 0.0,
-            };
-            Some(Tested { difference: cell.difference, std_error, std: variance.sqrt(), degrees_of_freedom, p_value })
-        })
+/// Judges several metrics together: what is said is corrected for all that is tested.
+pub fn judge(metrics: &[MetricRuns], server_of: &ServerOf, judge: &Judge) -> Vec<JudgedMetric> {
+    let drafts: Vec<Drafted> = metrics.iter().map(|metric| Drafted::of(metric, server_of, judge)).collect();
+    let families: Vec<Vec<f64>> = drafts.iter().map(Drafted::p_values).collect();
+    let corrected = hierarchical_false_discovery(&families, judge.false_discovery_rate);
+    drafts
+        .into_iter()
+        .zip(metrics)
+        .zip(corrected)
+        .map(|((drafted, metric), q)| drafted.judged(metric, q, judge))
         .collect()
 }
 
-fn change(pair: &Pair, tested: Option<(&Tested, f64)>, better: Better, judge: &Judge, number: f64) -> Change {
-    let (base_mean, candidate_mean) = (mean(&pair.base), mean(&pair.candidate));
-    let plain = Change {
-        base_mean,
-        candidate_mean,
-        base_runs: pair.base.len(),
-        candidate_runs: pair.candidate.len(),
-        ratio: candidate_mean / base_mean - 1.0,
-        interval: None,
-        p_value: None,
-        q_value: None,
-        detectable: None,
-        verdict: Verdict::TooFew,
-    };
-    let Some((tested, q_value)) = tested else { return plain };
-    let critical = |confidence: f64| t_quantile(0.5 + confidence / 2.0, tested.degrees_of_freedom) * tested.std_error;
-    let alone = t_quantile(1.0 - (1.0 - CONFIDENCE) / number / 2.0, tested.degrees_of_freedom);
-    let detectable = (alone + t_quantile(POWER, tested.degrees_of_freedom)) * tested.std_error;
-    Change {
-        ratio: tested.difference.exp_m1(),
-        interval: Some(interval(tested.difference, critical(CONFIDENCE))),
-        p_value: Some(tested.p_value),
-        q_value: Some(q_value),
-        detectable: Some(detectable.exp_m1()),
-        verdict: verdict(tested.difference, q_value <= judge.false_discovery_rate, critical(0.9), better, judge),
-        ..plain
-    }
+/// A metric, before the p-values are corrected.
+struct Drafted {
+    cells: Vec<Draft>,
+    overall: Option<Tested>,
+    overall_difference: Option<f64>,
+    noise: Noise,
+    run_sd: f64,
+    odd: Vec<OddRun>,
 }
 
-/// A change is real when it is significant and large enough to matter, and none when its 90 % interval lies within the
-/// threshold (two one-sided tests at 5 %).
-fn verdict(difference: f64, is_significant: bool, half_width: f64, better: Better, judge: &Judge) -> Verdict {
-    let threshold = judge.threshold.ln_1p();
-    if difference.abs() + half_width <= threshold {
-        return Verdict::Same;
-    }
-    match (is_significant && difference.abs() >= threshold, better) {
-        (false, _) => Verdict::Unclear,
-        (true, Better::Higher) if difference > 0.0 => Verdict::Better,
-        (true, Better::Lower) if difference < 0.0 => Verdict::Better,
-        (true, _) => Verdict::Worse,
-    }
-}
-
-fn interval(difference: f64, half_width: f64) -> (f64, f64) {
-    ((difference - half_width).exp_m1(), (difference + half_width).exp_m1())
-}
-
-/// The mean over the cells of a metric. Its error is that of these cells: they are all there are, no sample of others.
-fn overall(changes: &[Change], tested: &[Option<Tested>], better: Better, judge: &Judge) -> Overall {
-    let tested: Vec<&Tested> = tested.iter().flatten().collect();
-    if tested.is_empty() {
-        let logs: Vec<f64> = changes.iter().map(|change| change.ratio.ln_1p()).filter(|log| log.is_finite()).collect();
-        let ratio = if logs.is_empty() { f64::NAN } else { mean(&logs).exp_m1() };
-        return Overall { ratio, interval: None, cells: changes.len(), verdict: Verdict::TooFew, noise: None };
-    }
-    let count = tested.len() as f64;
-    let difference = mean(&tested.iter().map(|cell| cell.difference).collect::<Vec<_>>());
-    let std_error = tested.iter().map(|cell| cell.std_error.powi(2)).sum::<f64>().sqrt() / count;
-    let degrees_of_freedom = tested.iter().map(|cell| cell.degrees_of_freedom).fold(0.0, f64::max);
-    let critical = |confidence: f64| t_quantile(0.5 + confidence / 2.0, degrees_of_freedom) * std_error;
-    let p_value = match std_error > 0.0 {
-        true => t_p_value(difference / std_error, degrees_of_freedom),
-        false => f64::from(u8::from(difference == 0.0)),
-    };
-    let noise = (tested.iter().map(|cell| cell.std.powi(2)).sum::<f64>() / count).sqrt();
-    Overall {
-        ratio: difference.exp_m1(),
-        interval: Some(interval(difference, critical(CONFIDENCE))),
-        cells: tested.len(),
-        verdict: verdict(difference, p_value <= judge.false_discovery_rate, critical(0.9), better, judge),
-        noise: Some(noise),
-    }
-}
-
-/// How many runs of each side would show a change of this share in four of five cases, at a noise of a run, when one
-/// combination is looked at.
-pub fn runs_needed(noise: f64, change: f64) -> usize {
-    let difference = change.ln_1p();
-    let enough = |runs: &usize| {
-        let degrees_of_freedom = (2 * runs - 2) as f64;
-        let std_error = noise * (2.0 / *runs as f64).sqrt();
-        let quantiles = t_quantile(0.5 + CONFIDENCE / 2.0, degrees_of_freedom) + t_quantile(POWER, degrees_of_freedom);
-        quantiles * std_error <= difference
-    };
-    (LEAST_RUNS..MOST_RUNS).find(enough).unwrap_or(MOST_RUNS)
-}
-
-const MOST_RUNS: usize = 10_000;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SCIPY_P: f64 = 0.00961605941076579;
-    const SCIPY_CHANGE: f64 = 0.07127397821766167;
-    const SCIPY_LOW: f64 = 0.025709471748542035;
-    const SCIPY_HIGH: f64 = 0.11886257075301919;
-
-    const JUDGE: Judge = Judge { threshold: 0.02, false_discovery_rate: 0.05 };
-
-    fn pair(base: &[f64], candidate: &[f64]) -> Pair {
-        Pair { base: base.to_vec(), candidate: candidate.to_vec() }
-    }
-
-    fn single(base: &[f64], candidate: &[f64], better: Better) -> Change {
-        judge(&[(better, vec![pair(base, candidate)])], &JUDGE)[0].0[0]
-    }
-
-    #[test]
-    fn one_cell_alone_is_scipys_t_test_of_logarithms() {
-        // scipy: r = ttest_ind(log(candidate), log(base)); expm1 of its difference and r.confidence_interval(0.95)
-        let change = single(&[100.0, 104.0, 99.0, 101.5], &[108.0, 111.0, 106.0], Better::Lower);
-        let close = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
-        close(change.p_value.unwrap(), SCIPY_P);
-        close(change.ratio, SCIPY_CHANGE);
-        close(change.interval.unwrap().0, SCIPY_LOW);
-        close(change.interval.unwrap().1, SCIPY_HIGH);
-        assert_eq!((change.q_value, change.verdict), (change.p_value, Verdict::Worse));
-    }
-
-    #[test]
-    fn a_direction_is_better_or_worse_by_its_metric() {
-        let (slow, fast) = ([100.0, 101.0, 99.0], [80.0, 81.0, 79.0]);
-        assert_eq!(single(&slow, &fast, Better::Lower).verdict, Verdict::Better);
-        assert_eq!(single(&slow, &fast, Better::Higher).verdict, Verdict::Worse);
-        assert_eq!(single(&fast, &slow, Better::Higher).verdict, Verdict::Better);
-    }
-
-    #[test]
-    fn the_same_is_shown_and_not_assumed() {
-        let quiet = [100.0, 100.1, 99.9, 100.05];
-        assert_eq!(single(&quiet, &[100.1, 100.0, 100.2, 100.1], Better::Lower).verdict, Verdict::Same);
-        // A noisy pair of equal means shows nothing.
-        let noisy = [80.0, 120.0, 100.0];
-        assert_eq!(single(&noisy, &noisy, Better::Lower).verdict, Verdict::Unclear);
-        // Significant, and smaller than what matters.
-        let change = single(&quiet, &[101.0, 101.1, 100.9, 101.05], Better::Lower);
-        assert!(change.p_value.unwrap() < 1e-4 && change.verdict == Verdict::Same, "{change:?}");
-    }
-
-    #[test]
-    fn of_one_or_two_runs_nothing_is_concluded() {
-        let change = single(&[100.0, 101.0], &[200.0, 201.0, 202.0], Better::Lower);
-        assert_eq!((change.verdict, change.p_value, change.interval), (Verdict::TooFew, None, None));
-        assert!((change.ratio - 1.0).abs() < 0.01);
-        assert_eq!(single(&[0.0, 1.0, 2.0], &[1.0, 1.0, 1.0], Better::Lower).verdict, Verdict::TooFew);
-    }
-
-    #[test]
-    fn many_cells_are_corrected_together_and_their_mean_is_sharper() {
-        let quiet = |level: f64, offset: f64| -> Vec<f64> {
-            [-0.004, 0.006, -0.001, 0.005, -0.006].iter().map(|error| level * (1.0 + error + offset)).collect()
+impl Drafted {
+    fn of(metric: &MetricRuns, server_of: &ServerOf, judge: &Judge) -> Self {
+        let known = Known {
+            base: &metric.base,
+            candidate: &metric.candidate,
+            history: [&metric.history[0], &metric.history[1]],
+            far: &metric.far,
+            server_of,
+            assumed: judge.assumed_sweep_sd,
         };
-        let cells: Vec<Pair> = (1..=12)
-            .map(|index| pair(&quiet(10.0 * f64::from(index), 0.0), &quiet(10.0 * f64::from(index), 0.03)))
+        let (noise, run_sd) = (Noise::of(&known), spread_of(&known));
+        let base = levels(&noise, &metric.base, SideOf::Base, run_sd);
+        let candidate = levels(&noise, &metric.candidate, SideOf::Candidate, run_sd);
+        let odd_share = odd_share(&known, run_sd);
+        let cells: Vec<Draft> =
+            metric.cells.iter().map(|cell| draft(*cell, metric, [&base, &candidate], &noise, odd_share)).collect();
+        let differences: Vec<f64> = cells.iter().filter_map(Draft::difference).collect();
+        let overall_difference = (!differences.is_empty()).then(|| mean(&differences));
+        let rests = |side: usize| mean_rests(cells.iter().map(|cell| cell.rests(side)));
+        let error = noise.of_mean(differences.len().max(1), rests(0), rests(1));
+        let overall =
+            overall_difference.zip(error).map(|(difference, error)| Tested { difference, error, spoiled: 0.0 });
+        let odd = [(SideOf::Base, &metric.base, &base), (SideOf::Candidate, &metric.candidate, &candidate)];
+        let odd = odd.into_iter().flat_map(|(side, sweeps, levels)| odd_runs(side, sweeps, levels, run_sd)).collect();
+        Self { cells, overall, overall_difference, noise, run_sd, odd }
+    }
+
+    fn p_values(&self) -> Vec<f64> {
+        let cells = self.cells.iter().filter_map(|cell| match &cell.found {
+            Found::Tested(tested) => Some(tested.p_value()),
+            _ => None,
+        });
+        cells.chain(self.overall.iter().map(Tested::p_value)).collect()
+    }
+
+    fn judged(self, metric: &MetricRuns, q_values: Vec<f64>, judge: &Judge) -> JudgedMetric {
+        let mut q_values = q_values.into_iter();
+        let changes: Vec<Change> = self
+            .cells
+            .iter()
+            .map(|cell| {
+                let q = matches!(cell.found, Found::Tested(_)).then(|| q_values.next()).flatten();
+                cell.change(q, metric.better, judge)
+            })
             .collect();
-        let judged = judge(&[(Better::Lower, cells.clone()), (Better::Higher, cells)], &JUDGE);
-        for ((changes, overall), verdict) in judged.iter().zip([Verdict::Worse, Verdict::Better]) {
-            assert!(changes.iter().all(|change| change.verdict == verdict && change.q_value >= change.p_value));
-            let (low, high) = overall.interval.unwrap();
-            let (cell_low, cell_high) = changes[0].interval.unwrap();
-            assert!((overall.ratio - 0.03).abs() < 0.001 && high - low < (cell_high - cell_low) / 3.0);
-            assert_eq!(overall.verdict, verdict);
+        let overall = self.overall(&changes, q_values.next(), metric, judge);
+        JudgedMetric {
+            overall,
+            changes,
+            sweep_sd: self.noise.of_sweeps(),
+            run_sd: self.run_sd,
+            cell_sd: metric.cells.iter().map(|cell| self.noise.of_cell_alone(*cell)).collect(),
+            odd: self.odd,
         }
     }
 
-    // statsmodels: TTestIndPower().solve_power(log(1 + change) / noise, power=0.8, alpha=0.05), rounded up
-    #[test]
-    fn the_runs_that_are_needed_are_about_those_of_statsmodels() {
-        for (noise, change, expected) in [(0.03, 0.05, 8), (0.01, 0.02, 6), (0.1, 0.05, 67)] {
-            let found = runs_needed(noise, change);
-            assert!(found.abs_diff(expected) <= 1, "noise {noise}, change {change}: {found} is not {expected}");
+    fn overall(&self, changes: &[Change], q_value: Option<f64>, metric: &MetricRuns, judge: &Judge) -> Overall {
+        let difference = self.overall_difference.unwrap_or(f64::NAN);
+        let cells = self.cells.iter().filter(|cell| cell.difference().is_some()).count();
+        let plain = Overall {
+            ratio: difference.exp_m1(),
+            interval: self.overall.map(|tested| tested.interval()),
+            p_value: self.overall.map(|tested| tested.p_value()),
+            q_value,
+            cells,
+            verdict: Verdict::Unclear,
+            reason: Reason::Noise,
+        };
+        // What collapsed somewhere is not made up for elsewhere.
+        if let Some(change) =
+            changes.iter().filter(|change| change.reason == Reason::Collapsed).min_by_key(|change| change.verdict)
+        {
+            return Overall { verdict: change.verdict, reason: change.reason, ..plain };
+        }
+        match (self.overall, q_value) {
+            (Some(tested), Some(q)) => Overall { verdict: tested.verdict(q, metric.better, judge), ..plain },
+            _ if self.overall_difference.is_none() => Overall { reason: Reason::NoValue, ..plain },
+            _ => {
+                let runs = self.cells.iter().map(|cell| cell.runs[0].min(cell.runs[1])).min().unwrap_or(0);
+                let sweeps = [metric.base.len(), metric.candidate.len()];
+                let (verdict, reason) = without_noise(difference, runs, sweeps, metric.better);
+                Overall { verdict, reason, ..plain }
+            }
         }
     }
+}
+
+impl Draft {
+    fn difference(&self) -> Option<f64> {
+        match &self.found {
+            Found::Tested(tested) => Some(tested.difference),
+            Found::Difference(difference) => Some(*difference),
+            Found::Settled(..) => None,
+        }
+    }
+
+    fn rests(&self, side: usize) -> Option<Rests> {
+        self.difference()?;
+        Some(Rests { sweeps: self.sweeps[side], runs: self.runs[side] as f64 / self.sweeps[side] as f64 })
+    }
+
+    fn change(&self, q_value: Option<f64>, better: Option<Better>, judge: &Judge) -> Change {
+        let plain = Change {
+            base: self.base,
+            candidate: self.candidate,
+            base_runs: self.runs[0],
+            candidate_runs: self.runs[1],
+            ratio: self.candidate / self.base - 1.0,
+            interval: None,
+            p_value: None,
+            q_value: None,
+            detectable: None,
+            sweep_sd: None,
+            verdict: Verdict::Unclear,
+            reason: Reason::NoValue,
+        };
+        match (&self.found, q_value) {
+            (Found::Tested(tested), Some(q)) => Change {
+                interval: Some(tested.interval()),
+                p_value: Some(tested.p_value()),
+                q_value: Some(q),
+                detectable: Some(tested.detectable()),
+                sweep_sd: Some((tested.error.value / per_sweep(self.sweeps)).sqrt()),
+                verdict: tested.verdict(q, better, judge),
+                reason: Reason::Noise,
+                ..plain
+            },
+            (Found::Difference(difference), _) => {
+                let (verdict, reason) = without_noise(*difference, self.runs[0].min(self.runs[1]), self.sweeps, better);
+                Change { verdict, reason, ..plain }
+            }
+            (Found::Settled(verdict, reason), _) => Change { verdict: *verdict, reason: *reason, ..plain },
+            (Found::Tested(_), None) => plain,
+        }
+    }
+}
+
+/// What can be said where nobody knows how much equal sweeps differ.
+fn without_noise(difference: f64, runs: usize, sweeps: [usize; 2], better: Option<Better>) -> (Verdict, Reason) {
+    let per_sweep = per_sweep(sweeps).sqrt();
+    let plausible = if runs >= SEVERAL { BEYOND_NOISE } else { BEYOND_NOISE_OF_FEW };
+    match difference.abs() > plausible.ln() {
+        true => (Verdict::of_direction(difference, better), Reason::BeyondNoise),
+        false => {
+            let doubt = difference.abs() / (t_quantile(0.5 + CONFIDENCE / 2.0, f64::INFINITY) * per_sweep);
+            (Verdict::Unclear, Reason::NoiseUnknown { doubt })
+        }
+    }
+}
+
+fn per_sweep(sweeps: [usize; 2]) -> f64 {
+    sweeps.iter().map(|count| 1.0 / (*count).max(1) as f64).sum()
+}
+
+/// How many sweeps of each side would show a change of this share in four of five cases, when one combination is looked at.
+pub fn sweeps_needed(sweep_sd: f64, change: f64) -> usize {
+    let difference = change.ln_1p();
+    let enough = |sweeps: &usize| {
+        let free = (2 * sweeps - 2) as f64;
+        let quantiles = t_quantile(0.5 + CONFIDENCE / 2.0, free) + t_quantile(POWER, free);
+        quantiles * sweep_sd * (2.0 / *sweeps as f64).sqrt() <= difference
+    };
+    (2..MOST_SWEEPS).find(enough).unwrap_or(MOST_SWEEPS)
+}
+
+const MOST_SWEEPS: usize = 10_000;
+
+fn draft(cell: usize, metric: &MetricRuns, levels: [&[Unit]; 2], noise: &Noise, odd_share: f64) -> Draft {
+    let runs = [&metric.base, &metric.candidate].map(|side| runs_of(side, cell));
+    let own = levels.map(|side| side.iter().filter_map(|unit| unit.get(&cell).copied()).collect::<Vec<f64>>());
+    let counts = [runs[0].len(), runs[1].len()];
+    let sweeps = [own[0].len(), own[1].len()];
+    let plain = |side: usize| match own[side].is_empty() {
+        true => middle(&runs[side]),
+        false => mean(&own[side]).exp(),
+    };
+    let mut draft = Draft {
+        base: plain(0),
+        candidate: plain(1),
+        runs: counts,
+        sweeps,
+        found: Found::Settled(Verdict::Unclear, Reason::NoValue),
+    };
+    if let Some(verdict) = collapse(&runs[0], &runs[1], metric.better) {
+        draft.found = Found::Settled(verdict, Reason::Collapsed);
+    } else if sweeps[0] > 0 && sweeps[1] > 0 {
+        let difference = mean(&own[1]) - mean(&own[0]);
+        draft.found = Found::Difference(difference);
+        if let (Some(base), Some(candidate)) = (draft.rests(0), draft.rests(1))
+            && let Some(error) = noise.of_cell(cell, base, candidate)
+        {
+            let spoiled = spoiled(base, odd_share) + spoiled(candidate, odd_share);
+            draft.found = Found::Tested(Tested { difference, error, spoiled });
+        }
+    }
+    draft
+}
+
+/// The share of odd runs among all that are known.
+fn odd_share(known: &Known<'_>, spread: f64) -> f64 {
+    let (mut odd, mut all) = (0.0, 0.0);
+    for sweep in known.all() {
+        let levels = unit(sweep, spread);
+        for (cell, runs) in sweep.cells.iter().filter(|(_, runs)| runs.len() >= SEVERAL) {
+            let Some(level) = levels.get(cell) else { continue };
+            odd += runs.iter().filter(|run| is_odd(run.value.ln(), *level, spread)).count() as f64;
+            all += runs.len() as f64;
+        }
+    }
+    if all > 0.0 { odd / all } else { 0.0 }
+}
+
+/// How likely it is that half of the runs of a level or more are odd. Several sweeps make up for each other.
+fn spoiled(rests: Rests, odd_share: f64) -> f64 {
+    let runs = rests.runs.round().max(1.0) as usize;
+    if rests.sweeps == 1 { binomial_tail(runs.div_ceil(2), odd_share, runs) } else { 0.0 }
+}
+
+/// Values of which no ratio can be made: from or to 0, infinite, or not a number. What became so is worse, if that is the wrong
+/// way; the same on both sides is the same.
+fn collapse(base: &[f64], candidate: &[f64], better: Option<Better>) -> Option<Verdict> {
+    let is_usable = |values: &[f64]| values.iter().all(|value| *value > 0.0 && value.is_finite());
+    if base.is_empty() || candidate.is_empty() || (is_usable(base) && is_usable(candidate)) {
+        return None;
+    }
+    let (was, is) = (middle(base), middle(candidate));
+    let counts_as = |value: f64| match (value.is_nan(), better) {
+        // What can't be computed is no better than the worst.
+        (true, Some(Better::Higher)) => 0.0,
+        (true, _) => f64::INFINITY,
+        (false, _) => value,
+    };
+    let (was, is) = (counts_as(was), counts_as(is));
+    let (lowest, highest) =
+        (base.iter().copied().fold(f64::INFINITY, f64::min), base.iter().copied().fold(0.0, f64::max));
+    if was == is {
+        return Some(Verdict::Same);
+    }
+    // A value between those of the base is no change that can be told.
+    if is >= lowest && is <= highest {
+        return Some(Verdict::Unclear);
+    }
+    Some(Verdict::of_direction(if is > was { 1.0 } else { -1.0 }, better))
+}
+
+fn runs_of(side: &[SweepRuns], cell: usize) -> Vec<f64> {
+    side.iter().filter_map(|sweep| sweep.cells.get(&cell)).flatten().map(|run| run.value).collect()
+}
+
+/// The median; of infinite ones too.
+fn middle(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// What the levels of all cells rest on: on as few sweeps as that of the least, and on the usual number of runs.
+fn mean_rests(cells: impl Iterator<Item = Option<Rests>>) -> Rests {
+    let all: Vec<Rests> = cells.flatten().collect();
+    let inverse = all.iter().map(|rests| 1.0 / rests.runs).sum::<f64>() / all.len().max(1) as f64;
+    Rests { sweeps: all.iter().map(|rests| rests.sweeps).min().unwrap_or(1), runs: 1.0 / inverse }
+}
+
+fn odd_runs(side: SideOf, sweeps: &[SweepRuns], levels: &[Unit], spread: f64) -> Vec<OddRun> {
+    let mut odd = Vec::new();
+    for (sweep, (runs, levels)) in sweeps.iter().zip(levels).enumerate() {
+        for (cell, runs) in runs.cells.iter().filter(|(_, runs)| runs.len() >= SEVERAL) {
+            let Some(level) = levels.get(cell) else { continue };
+            let is_odd = |run: &Run| is_odd(run.value.ln(), *level, spread);
+            odd.extend(runs.iter().enumerate().filter(|(_, run)| is_odd(run)).map(|(index, run)| OddRun {
+                side,
+                sweep,
+                cell: *cell,
+                index,
+                value: run.value,
+                off: (run.value.ln() - level).exp_m1(),
+            }));
+        }
+    }
+    odd
 }

@@ -1,13 +1,7 @@
 //! Whether a sweep drifted while it ran.
 
+use super::noise::SweepRuns;
 use crate::stats::{mean, t_p_value};
-
-/// A run in the order of a sweep: which cell it repeats, and what it measured.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Ordered {
-    pub cell: usize,
-    pub value: f64,
-}
 
 /// A drift of a sweep.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,12 +13,12 @@ pub struct Drift {
 
 /// Regresses the logarithms, each less the mean of its cell, on the order of the runs (less its mean in the cell); only
 /// repeats tell drift from the effect of parameters. `None` with fewer than four degrees of freedom.
-pub fn drift(runs: &[Ordered]) -> Option<Drift> {
-    let usable: Vec<(usize, f64, f64)> = runs
-        .iter()
-        .enumerate()
+pub fn drift(sweep: &SweepRuns) -> Option<Drift> {
+    let all = sweep.cells.iter().flat_map(|(cell, runs)| runs.iter().map(move |run| (*cell, run)));
+    let count = all.clone().count();
+    let usable: Vec<(usize, f64, f64)> = all
         .filter(|(_, run)| run.value > 0.0 && run.value.is_finite())
-        .map(|(order, run)| (run.cell, order as f64, run.value.ln()))
+        .map(|(cell, run)| (cell, f64::from(run.order), run.value.ln()))
         .collect();
     let mut cells: Vec<usize> = usable.iter().map(|run| run.0).collect();
     cells.sort_unstable();
@@ -50,15 +44,21 @@ pub fn drift(runs: &[Ordered]) -> Option<Drift> {
     let slope = xy / xx;
     let std_error = ((yy - slope * xy).max(0.0) / degrees_of_freedom / xx).sqrt();
     let p_value = if std_error > 0.0 { t_p_value(slope / std_error, degrees_of_freedom) } else { 1.0 };
-    Some(Drift { change: (slope * (runs.len() - 1) as f64).exp_m1(), p_value })
+    Some(Drift { change: (slope * (count - 1) as f64).exp_m1(), p_value })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::noise::Run;
     use super::*;
 
-    fn runs(values: &[f64], repeats: usize) -> Vec<Ordered> {
-        values.iter().enumerate().map(|(index, value)| Ordered { cell: index / repeats, value: *value }).collect()
+    fn runs(values: &[f64], repeats: usize) -> SweepRuns {
+        let mut sweep = SweepRuns::default();
+        for (index, value) in values.iter().enumerate() {
+            let run = Run { value: *value, round: 0, order: index as u32 };
+            sweep.cells.entry(index / repeats).or_default().push(run);
+        }
+        sweep
     }
 
     #[test]

@@ -1,19 +1,31 @@
-//! A metric of each combination over the sweeps of a lake, in the order of time.
+//! A metric of each combination over the sweeps of a lake, in the order of time. Sweeps of another model, engine, load or kind of
+//! hardware are other series.
 
-use super::sides::value_of;
-use super::{ChangePoint, Judge, change_points};
-use crate::query::{Filter, Lake, QueryError};
-use std::collections::BTreeMap;
+use super::alike::likeness;
+use super::noise::{self, SweepRuns};
+use super::reading::{Cells, Reading, SweepRead};
+use super::{ChangePoint, Judge, Series, change_points};
+use crate::query::{Lake, QueryError};
+use crate::stats::mean;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A metric over the sweeps of a lake.
 #[derive(Clone, Debug)]
 pub struct Trends {
-    /// The names of the sweeps, the oldest first.
-    pub sweeps: Vec<String>,
-    /// The combinations that more than one sweep has, those that changed most first.
+    /// The oldest first.
+    pub sweeps: Vec<Followable>,
+    /// The series that more than one sweep has, those that changed most first.
     pub followed: Vec<Followed>,
     /// What was asked.
     pub sql: String,
+}
+
+/// A sweep in time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Followable {
+    pub name: String,
+    /// When it began, as SQL writes it; empty where that is not known.
+    pub started_at: String,
 }
 
 /// A combination over the sweeps.
@@ -22,68 +34,88 @@ pub struct Followed {
     pub label: String,
     /// Its runs, by the index of their sweep.
     pub runs: Vec<Vec<f64>>,
+    /// Its level in each sweep that has it.
+    pub levels: Vec<Option<f64>>,
     pub changes: Vec<ChangePoint>,
-}
-
-crate::query::typed_row! {
-    struct Run {
-        sweep: String,
-        combination: String,
-        label: Option<String>,
-        value: f64,
-    }
 }
 
 impl Trends {
     pub async fn of(lake: &Lake, metric: &str, filter_by: &str, judge: &Judge) -> Result<Self, QueryError> {
-        let columns = lake.columns("runs").await?;
-        let filter = Filter::parse(filter_by, &columns)?;
-        let metric = value_of(columns.find(metric)?.0, &columns);
-        let sql = format!(
-            "SELECT sweep, combination, label, {metric} AS value FROM runs WHERE status <> 'failed' AND {metric} IS NOT NULL AND {} ORDER BY started_at, run_number",
-            filter.to_sql()
-        );
-        let runs: Vec<Run> = lake.sql(&sql).await?.typed("trend")?;
-        let mut sweeps: Vec<String> = Vec::new();
-        let mut combinations: BTreeMap<String, Followed> = BTreeMap::new();
-        for run in runs {
-            let sweep = sweeps.iter().position(|known| *known == run.sweep).unwrap_or_else(|| {
-                sweeps.push(run.sweep);
-                sweeps.len() - 1
-            });
-            let followed = combinations.entry(run.combination).or_insert_with(|| Followed {
-                label: run.label.unwrap_or_default(),
-                runs: Vec::new(),
-                changes: Vec::new(),
-            });
-            if followed.runs.len() <= sweep {
-                followed.runs.resize(sweep + 1, Vec::new());
-            }
-            followed.runs[sweep].push(run.value);
-        }
-        let is_followed = |one: &Followed| one.runs.iter().filter(|runs| !runs.is_empty()).count() > 1;
-        let mut followed: Vec<Followed> = combinations.into_values().filter(is_followed).collect();
-        for one in &mut followed {
-            one.runs.resize(sweeps.len(), Vec::new());
-            one.changes = change_points(&one.runs, judge);
+        let reading =
+            Reading { metrics: vec![metric.to_owned()], filter_by: filter_by.to_owned(), ..Reading::default() };
+        let mut cells = Cells::default();
+        let mut sweeps = reading.read(lake, &mut cells).await?;
+        sweeps.retain(|sweep| !sweep.metrics[0].cells.is_empty());
+        sweeps.sort_by(|left, right| started_at(left).cmp(started_at(right)).then(left.name.cmp(&right.name)));
+        let mut followed = series_of(&sweeps, &cells);
+        let logs: Vec<Series> =
+            followed.iter().map(|one| one.levels.iter().map(|level| level.map(f64::ln)).collect()).collect();
+        for (one, changes) in followed.iter_mut().zip(change_points(&logs, judge.threshold)) {
+            one.changes = changes;
         }
         followed.sort_by(|left, right| right.moved().total_cmp(&left.moved()));
-        Ok(Self { sweeps, followed, sql })
+        let sweeps =
+            sweeps.iter().map(|sweep| Followable { name: sweep.name.clone(), started_at: started_at(sweep).into() });
+        Ok(Self { sweeps: sweeps.collect(), followed, sql: reading.sql(lake).await? })
     }
 }
 
+fn started_at(sweep: &SweepRead) -> &str {
+    sweep.fact("started_at").or_else(|| sweep.days.first().map(String::as_str)).unwrap_or_default()
+}
+
+/// The series that more than one sweep has.
+fn series_of(sweeps: &[SweepRead], cells: &Cells) -> Vec<Followed> {
+    let kinds: Vec<BTreeMap<String, String>> = sweeps.iter().map(likeness).collect();
+    let named = names_of(&kinds);
+    let spread = noise::spread(sweeps.iter().map(|sweep| &sweep.metrics[0]));
+    let mut series: BTreeMap<(&BTreeMap<String, String>, usize), Followed> = BTreeMap::new();
+    for (index, sweep) in sweeps.iter().enumerate() {
+        let runs: &SweepRuns = &sweep.metrics[0];
+        let levels = noise::unit(runs, spread);
+        for (cell, runs) in &runs.cells {
+            let label = [cells.labels[*cell].as_str(), &named[index]].into_iter().filter(|part| !part.is_empty());
+            let one = series.entry((&kinds[index], *cell)).or_insert_with(|| Followed {
+                label: label.collect::<Vec<_>>().join(" · "),
+                runs: vec![Vec::new(); sweeps.len()],
+                levels: vec![None; sweeps.len()],
+                changes: Vec::new(),
+            });
+            one.runs[index] = runs.iter().map(|run| run.value).collect();
+            one.levels[index] = levels.get(cell).map(|level| level.exp());
+        }
+    }
+    let is_followed = |one: &Followed| one.runs.iter().filter(|runs| !runs.is_empty()).count() > 1;
+    series.into_values().filter(is_followed).collect()
+}
+
+/// Kinds of sweeps by what differs between them.
+fn names_of(kinds: &[BTreeMap<String, String>]) -> Vec<String> {
+    let facts: BTreeSet<&String> = kinds.iter().flat_map(BTreeMap::keys).collect();
+    let differs = |fact: &&&String| {
+        let values: BTreeSet<Option<&String>> = kinds.iter().map(|kind| kind.get(fact.as_str())).collect();
+        values.len() > 1
+    };
+    let differing: Vec<&&String> = facts.iter().filter(differs).collect();
+    let name = |kind: &BTreeMap<String, String>| {
+        let parts = differing.iter().filter_map(|fact| Some(format!("{fact}={}", kind.get(fact.as_str())?)));
+        parts.collect::<Vec<_>>().join(" ")
+    };
+    kinds.iter().map(name).collect()
+}
+
 impl Followed {
-    /// The mean of the first and of the last sweep that have it.
+    /// The level of the first and of the last sweep that have it.
     pub fn ends(&self) -> Option<(f64, f64)> {
-        let mut means = self.runs.iter().filter(|runs| !runs.is_empty()).map(|runs| crate::stats::mean(runs));
-        Some((means.next()?, means.next_back()?))
+        let mut levels = self.runs.iter().filter(|runs| !runs.is_empty()).map(|runs| mean(runs));
+        Some((levels.next()?, levels.next_back()?))
     }
 
     /// How far it moved: its largest step, else from its first to its last.
     fn moved(&self) -> f64 {
         let step = self.changes.iter().map(|point| point.change.abs()).fold(0.0, f64::max);
         let whole = self.ends().map_or(0.0, |(first, last)| (last / first - 1.0).abs());
-        // A step that was seen counts for more than any drift that was not.
+        // A change that was seen counts for more than any that was not.
         if step > 0.0 { 1e6 + step } else { whole }
     }
 }

@@ -1,6 +1,9 @@
 //! Two Pareto frontiers: how much one dominates more than the other.
 
 use crate::query::Points;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand_distr::{Distribution, StandardNormal};
 
 /// A configuration: both values are better the greater they are.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,13 +13,9 @@ pub struct Configuration {
     pub y: f64,
 }
 
-/// What became of the frontier.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FrontierChange {
-    /// The dominated area of each side, from the origin.
-    pub base_hypervolume: f64,
-    pub candidate_hypervolume: f64,
-    /// Configurations that are on the candidate's frontier and were not on the base's.
+/// Configurations of which it can be told that they came onto the frontier, or went from it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Moves {
     pub entered: Vec<String>,
     pub left: Vec<String>,
 }
@@ -44,15 +43,39 @@ pub fn hypervolume(configurations: &[Configuration]) -> f64 {
     area
 }
 
-pub fn compare_frontiers(base: &[Configuration], candidate: &[Configuration]) -> FrontierChange {
-    let keys = |side: &[Configuration]| frontier(side).into_iter().map(|one| one.key.clone()).collect::<Vec<_>>();
-    let (was, is) = (keys(base), keys(candidate));
-    FrontierChange {
-        base_hypervolume: hypervolume(base),
-        candidate_hypervolume: hypervolume(candidate),
-        entered: is.iter().filter(|key| !was.contains(key)).cloned().collect(),
-        left: was.iter().filter(|key| !is.contains(key)).cloned().collect(),
+/// How sure it must be that a configuration is on the one frontier and not on the other.
+const SURE: f64 = 0.95;
+const DRAWS: usize = 1000;
+
+/// Which configurations moved, told by drawing each side's again and again with the noise of its cells: both values of one move
+/// together, by its standard deviation. Nothing where that is not known.
+pub fn moves(base: &[Configuration], candidate: &[Configuration], noise: [&[Option<f64>]; 2]) -> Moves {
+    let sides = [(base, noise[0]), (candidate, noise[1])].map(|(side, noise)| chances(side, noise));
+    let [Some(was), Some(is)] = sides else { return Moves::default() };
+    let moved = |from: &[f64], to: &[f64]| -> Vec<String> {
+        let both = base.iter().zip(from.iter().zip(to));
+        let sure = both.filter(|(_, (from, to))| **from <= 1.0 - SURE && **to >= SURE);
+        sure.map(|(one, _)| one.key.clone()).collect()
+    };
+    Moves { entered: moved(&was, &is), left: moved(&is, &was) }
+}
+
+/// How likely each configuration is on the frontier.
+fn chances(side: &[Configuration], noise: &[Option<f64>]) -> Option<Vec<f64>> {
+    let noise: Vec<f64> = noise.iter().copied().collect::<Option<_>>()?;
+    let mut random = StdRng::seed_from_u64(1);
+    let mut counts = vec![0.0; side.len()];
+    for _ in 0..DRAWS {
+        let mut points = Points::new(2);
+        for (one, sd) in side.iter().zip(&noise) {
+            let error: f64 = StandardNormal.sample(&mut random);
+            let factor = (sd * error).exp();
+            points.push(&[one.x * factor, one.y * factor]);
+        }
+        let on = points.are_on_frontier();
+        counts.iter_mut().zip(on).for_each(|(count, is_on)| *count += f64::from(u8::from(is_on)));
     }
+    Some(counts.into_iter().map(|count| count / DRAWS as f64).collect())
 }
 
 #[cfg(test)]
@@ -79,12 +102,20 @@ mod tests {
     }
 
     #[test]
-    fn what_enters_and_leaves_is_named() {
-        let change = compare_frontiers(
-            &side(&[("a", 4.0, 1.0), ("b", 2.0, 3.0)]),
-            &side(&[("a", 4.0, 1.0), ("b", 2.0, 0.5), ("c", 3.0, 3.0)]),
+    fn what_surely_enters_and_leaves_is_named() {
+        let base = side(&[("a", 4.0, 1.0), ("b", 2.0, 3.0), ("c", 1.0, 1.0)]);
+        let candidate = side(&[("a", 4.0, 1.0), ("b", 2.0, 0.5), ("c", 3.0, 3.0)]);
+        let quiet = [Some(0.01); 3];
+        let found = moves(&base, &candidate, [&quiet, &quiet]);
+        assert_eq!((found.entered, found.left), (vec!["c".to_owned()], vec!["b".to_owned()]));
+        // Within the noise nothing is said, nor where the noise is not known.
+        let loud = [Some(0.8); 3];
+        assert_eq!(moves(&base, &candidate, [&loud, &loud]), Moves::default());
+        assert_eq!(moves(&base, &candidate, [&quiet, &[None, None, None]]), Moves::default());
+        let near = side(&[("a", 4.0, 1.0), ("b", 2.0, 3.0), ("c", 2.01, 3.01)]);
+        assert_eq!(
+            moves(&near, &side(&[("a", 4.0, 1.0), ("b", 2.01, 3.01), ("c", 2.0, 3.0)]), [&quiet, &quiet]),
+            Moves::default()
         );
-        assert_eq!((change.entered, change.left), (vec!["c".to_owned()], vec!["b".to_owned()]));
-        assert_eq!((change.base_hypervolume, change.candidate_hypervolume), (8.0, 10.0));
     }
 }

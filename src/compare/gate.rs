@@ -1,6 +1,6 @@
 //! The gate for CI: changes that must not be.
 
-use super::change::Change;
+use super::change::{Change, Reason, Verdict};
 
 /// `p99_e2el_ms>5%`: fails where the metric grew by more than that share.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,12 +11,33 @@ pub struct Gate {
     pub limit: f64,
 }
 
+/// What a gate's word rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    Change,
+    /// The interval is wider than the limit.
+    TooWide,
+    NoiseUnknown,
+    NoValue,
+}
+
 /// What a gate says of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Passage {
     Passes,
     Fails,
+    /// It can't be told.
     Unclear,
+}
+
+impl Passage {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Passes => "passes",
+            Self::Fails => "fails",
+            Self::Unclear => "unclear",
+        }
+    }
 }
 
 impl Gate {
@@ -31,18 +52,37 @@ impl Gate {
         if is_possible { Ok(gate) } else { Err(bad()) }
     }
 
-    /// A change fails when it is significant and beyond the limit, and passes when its interval is not; in between the runs
-    /// can't tell.
-    pub fn judge(&self, change: &Change, false_discovery_rate: f64) -> Passage {
-        let (Some((low, high)), Some(q_value)) = (change.interval, change.q_value) else { return Passage::Unclear };
-        let (is_beyond, is_within) = match self.is_growth {
-            true => (change.ratio > self.limit, high <= self.limit),
-            false => (change.ratio < self.limit, low >= self.limit),
-        };
-        match (is_beyond && q_value <= false_discovery_rate, is_within) {
-            (true, _) => Passage::Fails,
-            (_, true) => Passage::Passes,
-            _ => Passage::Unclear,
+    /// A change fails when it is real and beyond the limit. It passes only where it could have failed: where the interval's half
+    /// width is within the limit, a change of twice that fails in 39 of 40 cases, and no change at all in one of 40.
+    pub fn judge(&self, change: &Change, false_discovery_rate: f64) -> (Passage, Why) {
+        let is_beyond = if self.is_growth { change.ratio > self.limit } else { change.ratio < self.limit };
+        match (change.reason, change.interval, change.q_value) {
+            (Reason::Collapsed, ..) => self.judge_collapse(change),
+            (Reason::BeyondNoise, ..) if is_beyond => (Passage::Fails, Why::Change),
+            (Reason::BeyondNoise, ..) => (Passage::Passes, Why::Change),
+            (_, Some((low, high)), Some(q)) => {
+                let half = (high.ln_1p() - low.ln_1p()) / 2.0;
+                match is_beyond {
+                    true if q <= false_discovery_rate => (Passage::Fails, Why::Change),
+                    true => (Passage::Unclear, Why::Change),
+                    false if half <= self.limit.ln_1p().abs() => (Passage::Passes, Why::Change),
+                    false => (Passage::Unclear, Why::TooWide),
+                }
+            }
+            (Reason::NoValue, ..) => (Passage::Unclear, Why::NoValue),
+            _ => (Passage::Unclear, Why::NoiseUnknown),
+        }
+    }
+
+    /// What came from or went to 0, infinity or nothing at all has no ratio, and a direction.
+    fn judge_collapse(&self, change: &Change) -> (Passage, Why) {
+        let grew = change.candidate > change.base || change.candidate.is_nan();
+        match change.verdict {
+            Verdict::Same => (Passage::Passes, Why::Change),
+            Verdict::Unclear => (Passage::Unclear, Why::Change),
+            Verdict::Worse => (Passage::Fails, Why::Change),
+            _ if grew == self.is_growth => (Passage::Fails, Why::Change),
+            _ => (Passage::Passes, Why::Change),
         }
     }
 }
@@ -54,8 +94,8 @@ mod tests {
 
     fn change(low: f64, ratio: f64, high: f64, q_value: f64) -> Change {
         Change {
-            base_mean: 1.0,
-            candidate_mean: 1.0 + ratio,
+            base: 1.0,
+            candidate: 1.0 + ratio,
             base_runs: 3,
             candidate_runs: 3,
             ratio,
@@ -63,7 +103,9 @@ mod tests {
             p_value: Some(q_value),
             q_value: Some(q_value),
             detectable: None,
+            sweep_sd: None,
             verdict: Verdict::Unclear,
+            reason: Reason::Noise,
         }
     }
 
@@ -71,15 +113,30 @@ mod tests {
     fn a_gate_fails_passes_or_can_not_tell() {
         let growth = Gate::parse("p99_e2el_ms > 5%").unwrap();
         assert_eq!((growth.metric.as_str(), growth.is_growth, growth.limit), ("p99_e2el_ms", true, 0.05));
-        assert_eq!(growth.judge(&change(0.04, 0.08, 0.12, 0.001), 0.05), Passage::Fails);
-        assert_eq!(growth.judge(&change(-0.02, 0.08, 0.2, 0.2), 0.05), Passage::Unclear);
-        assert_eq!(growth.judge(&change(0.01, 0.03, 0.05, 0.001), 0.05), Passage::Passes);
-        assert_eq!(growth.judge(&change(0.01, 0.04, 0.07, 0.001), 0.05), Passage::Unclear);
+        let says = |gate: &Gate, change: Change| gate.judge(&change, 0.05);
+        assert_eq!(says(&growth, change(0.04, 0.08, 0.12, 0.001)), (Passage::Fails, Why::Change));
+        assert_eq!(says(&growth, change(-0.02, 0.08, 0.2, 0.2)), (Passage::Unclear, Why::Change));
+        assert_eq!(says(&growth, change(-0.01, 0.03, 0.07, 0.2)), (Passage::Passes, Why::Change));
+        // An interval that is wider than the limit could have shown nothing.
+        assert_eq!(says(&growth, change(-0.09, 0.01, 0.11, 0.9)), (Passage::Unclear, Why::TooWide));
         let fall = Gate::parse("output_throughput<-3%").unwrap();
-        assert_eq!(fall.judge(&change(-0.06, -0.04, -0.02, 0.001), 0.05), Passage::Fails);
-        assert_eq!(fall.judge(&change(-0.02, 0.1, 0.2, 0.001), 0.05), Passage::Passes);
+        assert_eq!(says(&fall, change(-0.06, -0.04, -0.02, 0.001)), (Passage::Fails, Why::Change));
+        assert_eq!(says(&fall, change(-0.01, 0.01, 0.03, 0.001)), (Passage::Passes, Why::Change));
+    }
+
+    #[test]
+    fn silence_is_no_passing() {
+        let growth = Gate::parse("p99_e2el_ms > 5%").unwrap();
         let few = Change { interval: None, q_value: None, ..change(0.0, 0.5, 0.0, 1.0) };
-        assert_eq!(growth.judge(&few, 0.05), Passage::Unclear);
+        let says = |reason, verdict, candidate| growth.judge(&Change { reason, verdict, candidate, ..few }, 0.05);
+        assert_eq!(
+            says(Reason::NoiseUnknown { doubt: 0.1 }, Verdict::Unclear, 1.5),
+            (Passage::Unclear, Why::NoiseUnknown)
+        );
+        assert_eq!(says(Reason::NoValue, Verdict::Unclear, f64::NAN), (Passage::Unclear, Why::NoValue));
+        assert_eq!(says(Reason::BeyondNoise, Verdict::Worse, 1.5), (Passage::Fails, Why::Change));
+        assert_eq!(says(Reason::Collapsed, Verdict::Worse, f64::INFINITY), (Passage::Fails, Why::Change));
+        assert_eq!(says(Reason::Collapsed, Verdict::Better, 0.0), (Passage::Passes, Why::Change));
     }
 
     #[test]

@@ -1,19 +1,29 @@
 //! Verdicts between sweeps: what changed, how sure that is, and whether it may. Everything but the reading of runs is pure.
 
+mod alike;
 mod change;
+mod comparison;
 mod drift;
 mod follow;
 mod frontier;
 mod gate;
+mod history;
+mod noise;
 mod pooled;
-mod sides;
+mod reading;
 mod trend;
 
-pub use change::{Change, Judge, LEAST_RUNS, Overall, Pair, Verdict, judge, runs_needed};
-pub use drift::{Drift, Ordered, drift};
-pub use follow::{Followed, Trends};
-pub use frontier::{Configuration, FrontierChange, compare_frontiers, frontier, hypervolume};
-pub use gate::{Gate, Passage};
-pub use pooled::{Pooled, pooled};
-pub use sides::{Matched, Question, Side, Sides, Success};
-pub use trend::{ChangePoint, change_points};
+pub use alike::{Difference, DifferenceKind};
+pub use change::{Change, Judge, JudgedMetric, MetricRuns, OddRun, Overall, Reason, Verdict, judge, sweeps_needed};
+pub use comparison::{
+    CompareError, CompareRequest, Comparison, DEFAULT_METRICS, DRIFT_P, FrontierChange, GateReason, GateResult,
+    Likeness, Needed, OddRunTold, Side, Sources, Word,
+};
+pub use drift::{Drift, drift};
+pub use follow::{Followable, Followed, Trends};
+pub use frontier::{Configuration, Moves, frontier, hypervolume, moves};
+pub use gate::{Gate, Passage, Why};
+pub use noise::{Noise, Run, ServerOf, SideOf, SweepRuns};
+pub use pooled::Pooled;
+pub use reading::{Reading, RunTold, Success};
+pub use trend::{ChangePoint, Series, Shape, change_points};

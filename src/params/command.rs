@@ -15,8 +15,10 @@
 //! where it first stands and removed where it stands again, so that the parameter always wins.
 
 use super::{ParamSet, ParamsError};
+use crate::id::column_name;
 use crate::redact::Redactor;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// A program with its arguments, and the `NAME=value` words that were written before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +86,24 @@ impl Command {
             }
         }
         found
+    }
+
+    /// All long flags by their names in the `_` spelling, with the words behind each; the last of one name counts.
+    pub fn flags(&self) -> BTreeMap<String, String> {
+        let mut flags = BTreeMap::new();
+        let mut words = self.words.iter().skip(1).peekable();
+        while let Some(word) = words.next() {
+            let Some(flag) = word.strip_prefix("--").filter(|flag| !flag.is_empty()) else { continue };
+            let (name, mut values) = match flag.split_once('=') {
+                Some((name, value)) => (name, vec![value]),
+                None => (flag, Vec::new()),
+            };
+            while let Some(value) = words.next_if(|word| !word.starts_with("--")) {
+                values.push(value);
+            }
+            flags.insert(column_name(name), values.join(" "));
+        }
+        flags
     }
 
     /// The command as it may be stored and shown.
@@ -224,6 +244,14 @@ mod tests {
     fn applied(command: &str, params: Value) -> String {
         let set = ParamSet { name: None, params: params.as_object().unwrap().clone() };
         Command::parse("--serve-cmd", command).unwrap().with_params(&set).quoted()
+    }
+
+    #[test]
+    fn all_flags_are_known_by_one_spelling() {
+        let command = Command::parse("f", "A=1 bench run --data-set 'a b' -x 3 --n=4 --on --n 5 6").unwrap();
+        let flags: Vec<(String, String)> = command.flags().into_iter().collect();
+        let expected = [("data_set", "a b -x 3"), ("n", "5 6"), ("on", "")];
+        assert_eq!(flags, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
 
     #[test]

@@ -103,6 +103,13 @@ impl Axis {
         Self { label: label.into(), scale, min, max, ticks, minor, has_infinity }
     }
 
+    /// An axis of names: the first at 1, the next at 2.
+    pub fn of_names(label: impl Into<String>, names: impl Iterator<Item = String>) -> Self {
+        let ticks: Vec<Tick> = names.enumerate().map(|(index, text)| Tick { at: (index + 1) as f64, text }).collect();
+        let max = ticks.len() as f64 + 0.5;
+        Self { label: label.into(), scale: Scale::Linear, min: 0.5, max, ticks, minor: Vec::new(), has_infinity: false }
+    }
+
     /// The axis of something that is counted: between whole numbers there is nothing to mark.
     pub fn of_counts(mut self) -> Self {
         self.ticks.retain(|tick| tick.at.fract() == 0.0);

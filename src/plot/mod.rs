@@ -26,7 +26,8 @@ pub use raster::to_png;
 pub use request::{CurveRequest, Curves, DrawnCurves, Frontier, Objective, ParetoRequest};
 
 pub use sla::{SlaChart, sla_charts};
-pub use trend::{SeriesOverSweeps, trend_figure};
+pub use theme::{Color, DIMMED, Dash, Marker, category_color};
+pub use trend::{MOST_SERIES, SeriesOverSweeps, SweepInTime, trend_figure};
 
 use crate::query::QueryError;
 

@@ -4,12 +4,13 @@ use super::ReportError;
 use crate::compare::{Judge, Trends};
 use crate::metric::label;
 use crate::plot::{
-    CurveRequest, Estimate, Figure, Objective, ParetoRequest, PlotError, Scale, SeriesOverSweeps, Size, lines_figure,
-    number_label, places, sla_charts, to_png, to_svg, trend_figure,
+    CurveRequest, Estimate, Figure, MOST_SERIES, Objective, ParetoRequest, PlotError, Scale, SeriesOverSweeps, Size,
+    SweepInTime, lines_figure, number_label, places, sla_charts, to_png, to_svg, trend_figure,
 };
 use crate::query::{Lake, Varied, curve_variables, literal, load_variable, shipped};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use chrono::NaiveDateTime;
 use rayon::prelude::*;
 
 /// Of a chart that stands beside another, and of one that stands alone.
@@ -251,25 +252,51 @@ pub async fn distributions(lake: &Lake, combinations: &[(String, String)]) -> Re
 /// How the combinations that several sweeps have moved from sweep to sweep: those that moved most.
 pub async fn trends(lake: &Lake) -> Result<Vec<Chart>, ReportError> {
     let mut sketches = Vec::new();
+    let mut colors = Colors::default();
     for metric in ["output_throughput", "p99_e2el_ms"] {
         let trends = Trends::of(lake, metric, "", &Judge::default()).await?;
         if trends.followed.is_empty() {
             continue;
         }
-        let figure = trend_chart(&trends, metric);
+        let figure = trend_chart(&trends, metric, &mut colors);
         sketches.push(Sketch { heading: label(metric), figure, sql: trends.sql, size: BESIDE });
     }
     drawn(sketches)
 }
 
+/// The colors of series, the same in all charts of a page.
+#[derive(Default)]
+pub struct Colors(Vec<String>);
+
+impl Colors {
+    fn of(&mut self, name: &str) -> usize {
+        self.0.iter().position(|known| known == name).unwrap_or_else(|| {
+            self.0.push(name.to_owned());
+            self.0.len() - 1
+        })
+    }
+}
+
 /// A metric over the sweeps of a lake, a line for each combination.
-pub fn trend_chart(trends: &Trends, metric: &str) -> Figure {
-    let series = trends.followed.iter().map(|one| SeriesOverSweeps {
+pub fn trend_chart(trends: &Trends, metric: &str, colors: &mut Colors) -> Figure {
+    let is_shown = |index: usize| index < MOST_SERIES;
+    let series = trends.followed.iter().enumerate().map(|(index, one)| SeriesOverSweeps {
+        color: if is_shown(index) { colors.of(&one.label) } else { 0 },
         name: one.label.clone(),
         means: one.runs.iter().map(|runs| Estimate::of(runs)).collect(),
-        changes: one.changes.iter().map(|point| point.at).collect(),
+        changes: one.changes.iter().map(|point| (point.at, point.shape.as_str())).collect(),
     });
-    trend_figure(&series.collect::<Vec<_>>(), &label(metric), &trends.sweeps)
+    let sweeps =
+        trends.sweeps.iter().map(|sweep| SweepInTime { name: sweep.name.clone(), began: time_of(&sweep.started_at) });
+    trend_figure(&series.collect::<Vec<_>>(), &label(metric), &sweeps.collect::<Vec<_>>())
+}
+
+/// A time as SQL writes it.
+fn time_of(text: &str) -> Option<NaiveDateTime> {
+    let text = text.trim_end_matches('Z');
+    ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"]
+        .iter()
+        .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
 }
 
 /// What the chart shows, for who can't see it.

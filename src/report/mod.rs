@@ -2,7 +2,7 @@
 
 mod certainty;
 mod charts;
-mod comparison;
+pub mod comparison;
 mod effects;
 mod facts;
 mod failures;
@@ -14,8 +14,7 @@ pub mod page;
 mod table;
 mod view;
 
-pub use charts::trend_chart;
-pub use comparison::{ComparisonView, TableView, render_comparison};
+pub use charts::{Colors, trend_chart};
 
 use crate::plot::PlotError;
 use crate::query::{Lake, QueryError};

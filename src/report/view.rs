@@ -3,7 +3,7 @@
 use super::ReportError;
 use super::certainty::certainty;
 use super::charts::{self, Chart};
-use super::comparison::{ComparisonView, Shown, shown};
+use super::comparison::{Shown, shown};
 use super::effects::{Effects, effects};
 use super::facts::{Facts, facts};
 use super::failures::{Failures, failures};
@@ -12,6 +12,7 @@ use super::heat::{self, HeatMap};
 use super::notes::markdown;
 use super::page::Theme;
 use super::table::Table;
+use crate::compare::Comparison;
 use crate::query::{Lake, NamedQuery, QueryError, shipped};
 use crate::store::SweepKind;
 use askama::Template;
@@ -25,7 +26,7 @@ pub struct Told {
     pub notes: String,
     pub theme: Option<Theme>,
     /// Of several sweeps: the later ones against the first.
-    pub comparisons: Vec<ComparisonView>,
+    pub comparisons: Vec<Comparison>,
 }
 
 #[derive(Template)]

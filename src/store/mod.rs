@@ -37,7 +37,7 @@ pub use parquet::{
     check_version, is_version_1, parquet_schema, read_batches, read_parquet, version_of, without_metadata,
     write_batches, write_parquet,
 };
-pub use reference::{lake_of, resolve, tag};
+pub use reference::{before, lake_of, resolve, resolve_all, tag};
 pub use remote::{is_remote, open_store};
 pub use schema::{
     converted, field_of, fit_all, is_metric, is_mixed, kind_of, result_name, source_of, spelled, unite, unite_schemas,

@@ -1,6 +1,7 @@
-//! Sweeps by the names that people give them: a path, a name in the lake, a tag, `latest`, `latest~2`.
+//! Sweeps by the names that people give them: a path, a name in the lake, a tag, `latest`, `latest~2`, `@2026-11-01`, `last-month`.
 
-use super::{StoreError, find_sweeps, write_bytes_atomically};
+use super::{StoreError, SweepState, find_sweeps, write_bytes_atomically};
+use chrono::{DateTime, Days, Local, Months, NaiveDate, Utc};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -13,8 +14,8 @@ pub fn resolve(reference: &str, lake: &Path) -> Result<PathBuf, StoreError> {
     if let Some(folder) = tagged(&tags, lake, reference)? {
         return Ok(folder);
     }
-    if let Some(age) = age_of(reference) {
-        return latest(lake, age, reference);
+    if let Some(wanted) = Wanted::parse(reference) {
+        return wanted.find(lake, reference);
     }
     let candidates = [PathBuf::from(reference), lake.join(reference)];
     if let Some(folder) = candidates.into_iter().find(|path| path.is_dir()) {
@@ -54,7 +55,7 @@ pub fn lake_of(sweep: &Path) -> Result<PathBuf, StoreError> {
 
 /// Gives a sweep a name of its own in the lake. A tag that is there already moves.
 pub fn tag(lake: &Path, sweep: &Path, name: &str) -> Result<(), StoreError> {
-    if name.is_empty() || name.contains(['/', '~']) || age_of(name).is_some() {
+    if name.is_empty() || name.contains(['/', '~', '*', '?']) || Wanted::parse(name).is_some() {
         return Err(StoreError::BadTag { name: name.into() });
     }
     let absolute = |path: &Path| path.canonicalize().map_err(StoreError::io(path));
@@ -79,24 +80,134 @@ fn read_tags(lake: &Path) -> Result<BTreeMap<String, String>, StoreError> {
     }
 }
 
-/// How many sweeps before the newest: 0 of `latest`, 2 of `latest~2`.
-fn age_of(reference: &str) -> Option<usize> {
-    match reference.strip_prefix("latest")? {
-        "" => Some(0),
-        age => age.strip_prefix('~')?.parse().ok(),
+/// Sweeps by time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Wanted {
+    which: Which,
+    /// How many sweeps before the newest of them.
+    age: usize,
+    /// On this day or before it.
+    until: Option<NaiveDate>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    /// Those that ended well.
+    Complete,
+    Any,
+}
+
+impl Wanted {
+    fn parse(reference: &str) -> Option<Self> {
+        let complete = |age, until| Some(Self { which: Which::Complete, age, until });
+        let today = Local::now().date_naive();
+        match reference {
+            "yesterday" => return complete(0, today.checked_sub_days(Days::new(1))),
+            "last-week" => return complete(0, today.checked_sub_days(Days::new(7))),
+            "last-month" => return complete(0, today.checked_sub_months(Months::new(1))),
+            _ => {}
+        }
+        if let Some(date) = reference.strip_prefix('@') {
+            return complete(0, Some(date.parse().ok()?));
+        }
+        let rest = reference.strip_prefix("latest")?;
+        let (which, rest) = match rest.strip_prefix("-any") {
+            Some(rest) => (Which::Any, rest),
+            None => (Which::Complete, rest),
+        };
+        let age = if rest.is_empty() { 0 } else { rest.strip_prefix('~')?.parse().ok()? };
+        Some(Self { which, age, until: None })
+    }
+
+    fn find(self, lake: &Path, reference: &str) -> Result<PathBuf, StoreError> {
+        let sweeps = by_time(lake, self.which)?;
+        let is_in_time = |sweep: &&(DateTime<Utc>, PathBuf)| {
+            self.until.is_none_or(|until| sweep.0.with_timezone(&Local).date_naive() <= until)
+        };
+        let in_time: Vec<&PathBuf> = sweeps.iter().filter(is_in_time).map(|(_, folder)| folder).collect();
+        in_time.get(self.age).map(|folder| (*folder).clone()).ok_or_else(|| StoreError::TooOld {
+            reference: reference.into(),
+            lake: lake.into(),
+            count: in_time.len(),
+        })
     }
 }
 
-fn latest(lake: &Path, age: usize, reference: &str) -> Result<PathBuf, StoreError> {
-    let found = find_sweeps(&[lake.to_owned()])?;
+/// The sweeps of a lake, the newest first.
+fn by_time(lake: &Path, which: Which) -> Result<Vec<(DateTime<Utc>, PathBuf)>, StoreError> {
     let mut sweeps = Vec::new();
-    for sweep in found.all() {
-        if let Some(manifest) = sweep.manifest()? {
+    for sweep in find_sweeps(&[lake.to_owned()])?.all() {
+        if let Some(manifest) = sweep.manifest()?
+            && (which == Which::Any || sweep.state()? == SweepState::Completed)
+        {
             sweeps.push((manifest.started_at, sweep.folder.clone()));
         }
     }
     sweeps.sort_by_key(|(started_at, _)| std::cmp::Reverse(*started_at));
-    let count = sweeps.len();
-    let found = sweeps.into_iter().nth(age).map(|(_, folder)| folder);
-    found.ok_or_else(|| StoreError::TooOld { reference: reference.into(), lake: lake.into(), count })
+    Ok(sweeps)
+}
+
+/// The sweeps that a text names: one, or all of a lake whose names or tags match a pattern with `*` and `?`, the oldest first.
+pub fn resolve_all(reference: &str, lake: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    if !reference.contains(['*', '?']) {
+        return resolve(reference, lake).map(|folder| vec![folder]);
+    }
+    let tags = read_tags(lake)?;
+    let tagged: Vec<PathBuf> =
+        tags.iter().filter(|(tag, _)| matches(reference, tag)).map(|(_, folder)| lake.join(folder)).collect();
+    let found = find_sweeps(&[lake.to_owned()])?;
+    let mut sweeps: Vec<(Option<DateTime<Utc>>, PathBuf)> = Vec::new();
+    for sweep in found.all().iter().filter(|sweep| matches(reference, &sweep.name) || tagged.contains(&sweep.folder)) {
+        sweeps.push((sweep.manifest()?.map(|manifest| manifest.started_at), sweep.folder.clone()));
+    }
+    sweeps.sort();
+    match sweeps.is_empty() {
+        true => Err(StoreError::NoSuchSweep {
+            reference: reference.into(),
+            lake: lake.into(),
+            tags: tags.into_keys().collect(),
+        }),
+        false => Ok(sweeps.into_iter().map(|(_, folder)| folder).collect()),
+    }
+}
+
+/// The complete sweeps of a lake before a sweep, the newest so many of them, the oldest first.
+pub fn before(sweep: &Path, lake: &Path, count: usize) -> Result<Vec<PathBuf>, StoreError> {
+    let started_at = super::Manifest::read(sweep)?.started_at;
+    let earlier = by_time(lake, Which::Complete)?.into_iter().filter(|(time, _)| *time < started_at).take(count);
+    let mut earlier: Vec<PathBuf> = earlier.map(|(_, folder)| folder).collect();
+    earlier.reverse();
+    Ok(earlier)
+}
+
+/// Whether a name has the form of a pattern: `*` stands for any text, `?` for any letter.
+fn matches(pattern: &str, name: &str) -> bool {
+    let mut letters = pattern.chars();
+    match letters.next() {
+        None => name.is_empty(),
+        Some('*') => {
+            let rest = letters.as_str();
+            name.char_indices().map(|(at, _)| at).chain([name.len()]).any(|at| matches(rest, &name[at..]))
+        }
+        Some(letter) => {
+            let mut other = name.chars();
+            other.next().is_some_and(|own| letter == '?' || letter == own) && matches(letters.as_str(), other.as_str())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_and_times_are_read() {
+        assert!(matches("nightly*", "nightly-3") && matches("*", "") && matches("a?c*e", "abcdde"));
+        assert!(!matches("nightly*", "a-nightly") && !matches("a?c", "ac"));
+        let wanted = |text: &str| Wanted::parse(text);
+        assert_eq!(wanted("latest-any~2"), Some(Wanted { which: Which::Any, age: 2, until: None }));
+        assert_eq!(wanted("latest~1").map(|wanted| (wanted.which, wanted.age)), Some((Which::Complete, 1)));
+        assert_eq!(wanted("@2026-11-01").and_then(|wanted| wanted.until), NaiveDate::from_ymd_opt(2026, 11, 1));
+        assert_eq!([wanted("latestx"), wanted("@noon"), wanted("nightly")], [None; 3]);
+    }
 }

@@ -1,0 +1,317 @@
+//! A comparison in words: the verdict first, what it rests on, what else differs, and what to do next.
+
+use crate::compare::{
+    Change, Comparison, DRIFT_P, Difference, DifferenceKind, GateReason, GateResult, Needed, OddRunTold, Passage,
+    Reason, Side, SideOf, Verdict, Why, Word,
+};
+
+/// One line for all: what a reader wants to know first.
+pub fn verdict(comparison: &Comparison) -> String {
+    let (candidate, base) = (names(&comparison.candidate), names(&comparison.base));
+    let what = match comparison.word() {
+        _ if comparison.answers_less() => "worse: fewer requests succeed".to_owned(),
+        Word::Same => format!("the same, within {}", percent(comparison.judge.threshold)),
+        Word::Unclear => format!("unclear: {}", why_unclear(comparison)),
+        word => format!("{}: {}", word.as_str(), changed(comparison)),
+    };
+    format!("{candidate} against {base}: {what}")
+}
+
+fn why_unclear(comparison: &Comparison) -> &'static str {
+    match comparison.is_noise_known() {
+        true => "no change is larger than what equal sweeps differ by",
+        false => "one sweep a side can't tell the day from the change",
+    }
+}
+
+/// The changes that a reader looks at first: those over all combinations, else how many single ones.
+fn changed(comparison: &Comparison) -> String {
+    let is_real = |verdict: Verdict| matches!(verdict, Verdict::Worse | Verdict::Better | Verdict::Changed);
+    let overall =
+        comparison.metrics.iter().zip(&comparison.judged).filter(|(_, judged)| is_real(judged.overall.verdict));
+    let overall: Vec<String> =
+        overall.map(|(metric, judged)| format!("{metric} {}", signed_percent(judged.overall.ratio))).collect();
+    if !overall.is_empty() {
+        return overall.join(", ");
+    }
+    let all = comparison.judged.iter().flat_map(|judged| &judged.changes);
+    let count = |verdict: Verdict| all.clone().filter(|change| change.verdict == verdict).count();
+    let texts =
+        [Verdict::Worse, Verdict::Better, Verdict::Changed].into_iter().map(|verdict| (count(verdict), verdict));
+    let texts = texts.filter(|(count, _)| *count > 0).map(|(count, verdict)| format!("{count} {}", verdict.as_str()));
+    format!("{} of {} changes", texts.collect::<Vec<_>>().join(", "), all.clone().count())
+}
+
+/// What the verdict rests on.
+pub fn rests_on(comparison: &Comparison) -> Vec<String> {
+    let side = |name: &str, side: &Side| {
+        let starts = side.starts.map(|starts| format!(", {}", counted(starts, "server start"))).unwrap_or_default();
+        format!("{name}: {}{starts}, {}", counted(side.sweeps.len(), "sweep"), counted(side.days, "day"))
+    };
+    let mut lines = vec![format!("{}; {}", side("base", &comparison.base), side("candidate", &comparison.candidate))];
+    let known = comparison.judged.iter().zip(&comparison.metrics);
+    let known = known.filter_map(|(judged, metric)| Some((metric, judged.sweep_sd?)));
+    let texts: Vec<String> = known.clone().map(|(metric, (sd, _))| format!("{metric} {}", percent(sd))).collect();
+    let sweeps = known.map(|(_, (_, sweeps))| sweeps).max();
+    lines.push(match (sweeps, comparison.judge.assumed_sweep_sd) {
+        (_, Some(sd)) => format!("equal sweeps are assumed to differ by {} (standard deviation)", percent(sd)),
+        (Some(sweeps), None) => {
+            format!("equal sweeps differ by (standard deviation, from {sweeps} sweeps): {}", texts.join(", "))
+        }
+        (None, None) => "how much equal sweeps differ is not known".into(),
+    });
+    lines.extend(doubt(comparison));
+    lines
+}
+
+/// How noisy sweeps would have to be for the largest change to be none.
+fn doubt(comparison: &Comparison) -> Option<String> {
+    let of_metric = comparison.metrics.iter().zip(&comparison.judged).filter_map(|(metric, judged)| {
+        let Reason::NoiseUnknown { doubt } = judged.overall.reason else { return None };
+        Some((metric, judged.overall.ratio, doubt))
+    });
+    let (metric, ratio, doubt) = of_metric.max_by(|left, right| left.2.total_cmp(&right.2))?;
+    Some(format!(
+        "{metric} {} would be no change if equal sweeps differed by {} (standard deviation) or more",
+        signed_percent(ratio),
+        percent(doubt)
+    ))
+}
+
+/// What else differs, and what has no partner.
+pub fn notes(comparison: &Comparison) -> Vec<String> {
+    let mut notes: Vec<String> = comparison.differences.iter().map(difference).collect();
+    notes.push(format!("{} in common", counted(comparison.labels.len(), "combination")));
+    for side in [&comparison.base, &comparison.candidate] {
+        notes.extend(side.unfinished.iter().cloned());
+        if !side.cautions.is_empty() {
+            notes.push(format!("caution, in {}: {}", names(side), shortened(&side.cautions)));
+        }
+    }
+    let broken: Vec<String> = comparison.broken().into_iter().map(|cell| broken(comparison, cell)).collect();
+    let lists = [
+        ("requests failed in the candidate", &broken),
+        ("failed in the candidate", &comparison.lost),
+        ("only in the base", &comparison.only_base),
+        ("only in the candidate", &comparison.only_candidate),
+    ];
+    let lists = lists.into_iter().filter(|(_, labels)| !labels.is_empty());
+    notes.extend(lists.map(|(what, labels)| format!("{what}: {}", shortened(labels))));
+    notes
+}
+
+fn difference(one: &Difference) -> String {
+    let what = if one.kind == DifferenceKind::Unlike { "NOT ALIKE" } else { "differs" };
+    format!("{what}: {}: {} → {}", one.fact, one.base, one.candidate)
+}
+
+fn broken(comparison: &Comparison, cell: usize) -> String {
+    let rate = |side: &Side| side.success[cell].rate().map(percent);
+    let was = rate(&comparison.base).map(|rate| format!(", {rate} in the base")).unwrap_or_default();
+    let is = rate(&comparison.candidate).unwrap_or_default();
+    format!("{}: only {is} of the requests succeeded{was}", comparison.labels[cell])
+}
+
+/// Drift, odd runs, and the frontier.
+pub fn remarks(comparison: &Comparison) -> Vec<String> {
+    let mut remarks = Vec::new();
+    for (metric, drifts) in comparison.metrics.iter().zip(&comparison.drifts) {
+        for (side, drift) in [&comparison.base, &comparison.candidate].into_iter().zip(drifts) {
+            if let Some(drift) = drift.filter(|drift| drift.p_value < DRIFT_P) {
+                remarks.push(format!(
+                    "{metric} drifted while {} ran: {} from its first run to its last (p {:.1e})",
+                    side.sweeps.first().map(String::as_str).unwrap_or_default(),
+                    signed_percent(drift.change),
+                    drift.p_value
+                ));
+            }
+        }
+    }
+    let odd: Vec<String> = comparison.odd.iter().map(|one| odd_run(comparison, one)).collect();
+    if !odd.is_empty() {
+        remarks.push(format!("odd runs, which count for less: {}", shortened(&odd)));
+    }
+    remarks.extend(frontier(comparison));
+    remarks
+}
+
+fn odd_run(comparison: &Comparison, one: &OddRunTold) -> String {
+    let told = one.told.clone().unwrap_or_default();
+    let start = told.server_start.map(|start| format!(", server start {start}")).unwrap_or_default();
+    let caution = told.caution.map(|caution| format!(", {caution}")).unwrap_or_default();
+    let side = if one.run.side == SideOf::Base { "base" } else { "candidate" };
+    format!(
+        "{} {} ({side} {}, run {}{start}{caution}): {}",
+        one.label,
+        comparison.metrics[one.metric],
+        one.sweep,
+        told.run_number,
+        signed_percent(one.run.off)
+    )
+}
+
+/// What became of the frontier.
+pub fn frontier(comparison: &Comparison) -> Option<String> {
+    let frontier = comparison.frontier.as_ref()?;
+    let change = &frontier.change;
+    let interval = change.interval.map(|interval| format!(" ({})", interval_text(interval))).unwrap_or_default();
+    let mut text = format!(
+        "frontier of tokens/s/user and tokens/s/GPU: dominated area {}{interval}, {}",
+        signed_percent(change.ratio),
+        change.verdict.as_str()
+    );
+    for (name, keys) in [("entered", &frontier.moves.entered), ("left", &frontier.moves.left)] {
+        if !keys.is_empty() {
+            text += &format!("; {name}: {}", shortened(keys));
+        }
+    }
+    Some(text)
+}
+
+/// What would decide what could not be told, and what that costs.
+pub fn next(comparison: &Comparison) -> Vec<String> {
+    if comparison.labels.is_empty() {
+        return Vec::new();
+    }
+    if !comparison.is_noise_known() {
+        return vec![
+            "to decide: `sweeplake ab` measures base and candidate in turn; or run the base again on other days and give \
+             --base 'NAME*'; or, if you know how much equal sweeps differ, --assume-sweep-sd 2%"
+                .into(),
+        ];
+    }
+    let needed = comparison.metrics.iter().zip(&comparison.needed);
+    needed.filter_map(|(metric, needed)| Some(needed_text(metric, (*needed)?))).collect()
+}
+
+fn needed_text(metric: &str, needed: Needed) -> String {
+    let time = needed.seconds.map(|seconds| format!(", about {} a side", duration(seconds))).unwrap_or_default();
+    format!(
+        "{metric}: {} a side would show {} in one combination in four of five cases{time}",
+        counted(needed.sweeps, "sweep"),
+        percent(needed.change)
+    )
+}
+
+fn duration(seconds: f64) -> String {
+    match seconds {
+        seconds if seconds < 90.0 => format!("{seconds:.0} s"),
+        seconds if seconds < 5400.0 => format!("{:.0} min", seconds / 60.0),
+        seconds => format!("{:.1} h", seconds / 3600.0),
+    }
+}
+
+/// What each gate says, one line each.
+pub fn gates(comparison: &Comparison) -> Vec<String> {
+    comparison.gates.iter().map(|gate| gate_line(comparison, gate)).collect()
+}
+
+/// What a gate says, in one line: the worst reason, and how many more there are.
+pub fn gate_line(comparison: &Comparison, gate: &GateResult) -> String {
+    let text = gate_text(gate);
+    let Some(worst) = gate
+        .reasons
+        .iter()
+        .max_by(|left, right| size(comparison, gate, left).total_cmp(&size(comparison, gate, right)))
+    else {
+        return format!("{text}: passes");
+    };
+    let what = if gate.passage == Passage::Fails { "fails" } else { "can't be told" };
+    let more = gate.reasons.len() - 1;
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    format!("{text}: {what}: {}{more}", gate_reason(comparison, gate, worst))
+}
+
+/// How much a reason weighs: what is missing more than any change.
+fn size(comparison: &Comparison, gate: &GateResult, reason: &GateReason) -> f64 {
+    match reason {
+        GateReason::Change { cell, .. } => {
+            let metric = comparison.metrics.iter().position(|metric| *metric == gate.gate.metric).unwrap_or(0);
+            let size = comparison.judged[metric].changes[*cell].ratio.ln_1p().abs();
+            if size.is_nan() { 1e6 } else { size.min(1e6) }
+        }
+        _ => 1e9,
+    }
+}
+
+pub fn gate_text(gate: &GateResult) -> String {
+    let sign = if gate.gate.is_growth { '>' } else { '<' };
+    format!("{}{sign}{}", gate.gate.metric, percent(gate.gate.limit).replace(' ', ""))
+}
+
+pub fn gate_reason(comparison: &Comparison, gate: &GateResult, reason: &GateReason) -> String {
+    match reason {
+        GateReason::Change { cell, why } => {
+            let metric = comparison.metrics.iter().position(|metric| *metric == gate.gate.metric).unwrap_or(0);
+            let change = change_text(&comparison.judged[metric].changes[*cell]);
+            let why = match why {
+                Why::Change if gate.passage == Passage::Unclear => ", not told from noise",
+                Why::Change => "",
+                Why::TooWide => ", an interval wider than the limit",
+                Why::NoiseUnknown => ", one sweep a side can't tell the day from the change",
+                Why::NoValue => "no value",
+            };
+            format!("{} {change}{why}", comparison.labels[*cell])
+        }
+        GateReason::Missing(labels) => format!("the candidate lacks {}", shortened(labels)),
+        GateReason::Failed(labels) => format!("failed in the candidate: {}", shortened(labels)),
+        GateReason::Requests { cell } => broken(comparison, *cell),
+        GateReason::Unfinished(text) => text.clone(),
+    }
+}
+
+/// The change of a cell in short.
+pub fn change_text(change: &Change) -> String {
+    match (change.reason, change.interval) {
+        (Reason::NoValue, _) => String::new(),
+        (Reason::Collapsed, _) => format!("{} → {}", short(change.base), short(change.candidate)),
+        (_, Some(interval)) => format!("{} ({})", signed_percent(change.ratio), interval_text(interval)),
+        (_, None) => signed_percent(change.ratio),
+    }
+}
+
+pub fn short(value: f64) -> String {
+    match value {
+        value if !value.is_finite() => format!("{value}"),
+        value if value.abs() >= 1000.0 => format!("{value:.0}"),
+        value if value.abs() >= 10.0 => format!("{value:.1}"),
+        value => format!("{value:.3}"),
+    }
+}
+
+/// The names of a side's sweeps.
+pub fn names(side: &Side) -> String {
+    match side.sweeps.as_slice() {
+        [first, .., last] => format!("{} sweeps ({first} … {last})", side.sweeps.len()),
+        _ => side.sweeps.join(", "),
+    }
+}
+
+pub fn interval_text((low, high): (f64, f64)) -> String {
+    format!("{} to {}", signed_percent(low), signed_percent(high))
+}
+
+pub fn signed_percent(ratio: f64) -> String {
+    match ratio {
+        ratio if ratio.is_nan() => "not known".into(),
+        // Beyond a doubling, percents are hard to read.
+        ratio if ratio >= 9.995 => format!("×{:.1}", ratio + 1.0),
+        ratio => format!("{:+.1} %", ratio * 100.0),
+    }
+}
+
+pub fn percent(ratio: f64) -> String {
+    let text = format!("{:.1}", ratio * 100.0);
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// The first few of a list.
+pub fn shortened(texts: &[String]) -> String {
+    const MOST: usize = 3;
+    let shown = texts.iter().take(MOST).cloned().collect::<Vec<_>>().join("; ");
+    if texts.len() > MOST { format!("{shown}; and {} more", texts.len() - MOST) } else { shown }
+}
