@@ -16,7 +16,7 @@ use crate::report::comparison::{
     render_comparison, rests_on, rows, shortened, to_json, verdict,
 };
 use crate::store::{
-    SweepState, before, is_remote, lake_of, resolve, resolve_all, write_atomically, write_bytes_atomically,
+    SweepKind, SweepState, before, is_remote, lake_of, resolve, resolve_all, write_atomically, write_bytes_atomically,
 };
 use chrono::Local;
 use comfy_table::{CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, Width, presets};
@@ -26,8 +26,8 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The sweep to compare with, then those to compare (with --base or --base-last all are ones to compare): paths, names in
-    /// the lake, tags, latest, latest~1, latest-any, @2026-11-01, yesterday, last-week, last-month.
+    /// The sweep to compare with, then those to compare (with --base or --base-last all are ones to compare), or one of `ab`:
+    /// paths, names in the lake, tags, latest, latest~1, latest-any, @2026-11-01, yesterday, last-week, last-month.
     #[arg(required_unless_present = "trend", num_args = 1.., value_name = "SWEEP")]
     sweeps: Vec<String>,
     /// Compare with all sweeps that this names, 'nightly*' too: what they differ by is what a change must exceed. May be given
@@ -46,11 +46,8 @@ pub struct Arguments {
     /// How much equal sweeps differ (standard deviation of a sweep's level), if you know it: 2%.
     #[arg(long, value_name = "SHARE", value_parser = percent)]
     assume_sweep_sd: Option<f64>,
-    #[arg(long, value_delimiter = ',', value_name = "METRIC,…", default_values_t = DEFAULT_METRICS.map(str::to_owned))]
-    metrics: Vec<String>,
-    /// Which way is better of a metric that sweeplake does not know: acceptance_score:max. May be given again.
-    #[arg(long, value_delimiter = ',', value_name = "METRIC:max|min", value_parser = direction)]
-    direction: Vec<(String, Better)>,
+    #[command(flatten)]
+    judging: Judging,
     /// Instead: follow a metric of each combination over all sweeps of a lake, with its change points.
     #[arg(long, value_name = "LAKE", requires = "metric", conflicts_with_all = ["sweeps", "fail_on", "html", "match_on", "base", "base_last"])]
     trend: Option<PathBuf>,
@@ -63,18 +60,9 @@ pub struct Arguments {
     /// Keep only these runs, as in `plot`.
     #[arg(long, default_value = "")]
     filter_by: String,
-    /// A change smaller than this does not matter.
-    #[arg(long, default_value = "2%", value_name = "SHARE", value_parser = percent)]
-    threshold: f64,
     /// Compare even what is not alike: another load, model or number of GPUs.
     #[arg(long)]
     force: bool,
-    /// Exit with 1 on such a change: 'p99_e2el_ms>5%', 'output_throughput<-3%'. May be given again.
-    #[arg(long, value_name = "GATE", value_parser = Gate::parse)]
-    fail_on: Vec<Gate>,
-    /// Whether a gate passes where it can't be told.
-    #[arg(long, value_enum, default_value = "fail")]
-    unclear: Unclear,
     /// Show every change, also those that could not be told.
     #[arg(long)]
     all: bool,
@@ -94,10 +82,58 @@ pub struct Arguments {
     opening: Opening,
 }
 
+/// What is compared, and what may not be.
+#[derive(clap::Args, Clone)]
+pub struct Judging {
+    #[arg(long, value_delimiter = ',', value_name = "METRIC,…", default_values_t = DEFAULT_METRICS.map(str::to_owned))]
+    metrics: Vec<String>,
+    /// Which way is better of a metric that sweeplake does not know: acceptance_score:max. May be given again.
+    #[arg(long, value_delimiter = ',', value_name = "METRIC:max|min", value_parser = direction)]
+    direction: Vec<(String, Better)>,
+    /// A change smaller than this does not matter.
+    #[arg(long, default_value = "2%", value_name = "SHARE", value_parser = percent)]
+    threshold: f64,
+    /// Exit with 1 on such a change: 'p99_e2el_ms>5%', 'output_throughput<-3%'. May be given again.
+    #[arg(long, value_name = "GATE", value_parser = Gate::parse)]
+    fail_on: Vec<Gate>,
+    /// Whether a gate passes where it can't be told.
+    #[arg(long, value_enum, default_value = "fail")]
+    unclear: Unclear,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Unclear {
     Pass,
     Fail,
+}
+
+impl Judging {
+    /// What is asked for, of all combinations.
+    pub fn request(&self) -> CompareRequest {
+        CompareRequest {
+            reading: Reading { metrics: with_gated(&self.metrics, &self.fail_on), ..Reading::default() },
+            directions: self.direction.iter().cloned().collect(),
+            judge: Judge { threshold: self.threshold, ..Judge::default() },
+            gates: self.fail_on.clone(),
+            likeness: Likeness::Required,
+        }
+    }
+
+    /// The exit code: a gate that fails is work that failed, and one that could not tell as well.
+    pub fn close(&self, comparisons: &[Comparison]) -> Ended {
+        let mut lines = Vec::new();
+        for comparison in comparisons {
+            for gate in &comparison.gates {
+                let is_open = gate.passage == Passage::Unclear;
+                if gate.passage == Passage::Fails || (is_open && self.unclear == Unclear::Fail) {
+                    let advice = if is_open { next(comparison) } else { Vec::new() };
+                    let advice = advice.first().map(|advice| format!(" ({advice})")).unwrap_or_default();
+                    lines.push(format!("--fail-on {}{advice}", gate_line(comparison, gate)));
+                }
+            }
+        }
+        if lines.is_empty() { Ok(()) } else { Err(Failure::work(lines.join("\n       "))) }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -116,7 +152,7 @@ pub fn exec(arguments: Arguments) -> Ended {
     let comparisons = compared(&arguments)?;
     write(&comparisons, &arguments)?;
     write_pages(&comparisons, &arguments)?;
-    close(&comparisons, arguments.unclear)
+    arguments.judging.close(&comparisons)
 }
 
 /// What a report says of several sweeps: the later ones against the first, as `compare` does it without flags.
@@ -125,6 +161,10 @@ pub fn of_sweeps(sweeps: &[PathBuf]) -> Result<Vec<Comparison>, Failure> {
     let opening = Opening::default();
     let metrics = DEFAULT_METRICS.map(str::to_owned).to_vec();
     let request = CompareRequest { reading: Reading { metrics, ..Reading::default() }, ..CompareRequest::default() };
+    if candidates.is_empty() {
+        let lake = opening.open(std::slice::from_ref(base), None)?;
+        return if is_ab(&lake)? { Ok(vec![of_pairs(&lake, &request)?]) } else { Ok(Vec::new()) };
+    }
     let base = opened(&opening, std::slice::from_ref(base))?;
     let history = history_lake(None, &base, &opening)?;
     let pairs = candidates.iter().map(|candidate| {
@@ -136,22 +176,27 @@ pub fn of_sweeps(sweeps: &[PathBuf]) -> Result<Vec<Comparison>, Failure> {
 
 impl Arguments {
     fn request(&self) -> CompareRequest {
+        let asked = self.judging.request();
         CompareRequest {
             reading: Reading {
-                metrics: with_gated(&self.metrics, &self.fail_on),
                 match_on: self.match_on.clone(),
                 filter_by: self.filter_by.clone(),
-                only: None,
+                ..asked.reading.clone()
             },
-            directions: self.direction.iter().cloned().collect(),
-            judge: self.judge(),
-            gates: self.fail_on.clone(),
+            judge: Judge { assumed_sweep_sd: self.assume_sweep_sd, ..asked.judge },
             likeness: if self.force { Likeness::Any } else { Likeness::Required },
+            ..asked
         }
     }
 
-    fn judge(&self) -> Judge {
-        Judge { threshold: self.threshold, assumed_sweep_sd: self.assume_sweep_sd, ..Judge::default() }
+    /// The one sweep that is named, if base and candidate were measured in it in turn.
+    fn pairs(&self) -> Result<Option<Lake>, Failure> {
+        let ([only], [], None) = (self.sweeps.as_slice(), self.base.as_slice(), self.base_last) else {
+            return Ok(None);
+        };
+        let path = resolve(only, &self.lake).map_err(Failure::input)?;
+        let lake = opened(&self.opening, &[path])?;
+        Ok(is_ab(&lake)?.then_some(lake))
     }
 
     /// The folders of the base, and of each candidate.
@@ -195,6 +240,9 @@ impl Arguments {
 
 fn compared(arguments: &Arguments) -> Result<Vec<Comparison>, Failure> {
     let request = arguments.request();
+    if let Some(lake) = arguments.pairs()? {
+        return Ok(vec![of_pairs(&lake, &request)?]);
+    }
     let mut comparisons = Vec::new();
     for (base, candidate) in arguments.sides()? {
         let base = opened(&arguments.opening, &base)?;
@@ -208,6 +256,17 @@ fn compared(arguments: &Arguments) -> Result<Vec<Comparison>, Failure> {
         comparisons.push(compare(sources, &request)?);
     }
     Ok(comparisons)
+}
+
+/// Whether base and candidate were measured in turn in the one sweep of a lake.
+fn is_ab(lake: &Lake) -> Result<bool, Failure> {
+    let [sweep] = lake.sweeps() else { return Ok(false) };
+    Ok(sweep.manifest().map_err(Failure::input)?.is_some_and(|manifest| manifest.kind == SweepKind::Ab))
+}
+
+/// What the pairs of a sweep of `ab` say.
+pub fn of_pairs(lake: &Lake, request: &CompareRequest) -> Result<Comparison, Failure> {
+    block_on(Comparison::of_pairs(lake, request))?.map_err(Failure::input)
 }
 
 /// Opens the sweeps of a side, which must have ended.
@@ -255,7 +314,7 @@ fn follow(lake: &Path, metric: &str, arguments: &Arguments) -> Ended {
         lake: lake.to_owned(),
         metric: metric.to_owned(),
         filter_by: arguments.filter_by.clone(),
-        judge: arguments.judge(),
+        judge: arguments.request().judge,
         fig: arguments.fig.clone(),
     };
     let opened = arguments.opening.open(&[lake.to_owned()], None)?;
@@ -270,23 +329,6 @@ fn follow(lake: &Path, metric: &str, arguments: &Arguments) -> Ended {
     Output { format, output: arguments.output.clone() }.write(&trend.follow(&opened)?)
 }
 
-/// The exit code: a gate that fails is work that failed, and one that could not tell as well.
-fn close(comparisons: &[Comparison], unclear: Unclear) -> Ended {
-    let mut lines = Vec::new();
-    for comparison in comparisons {
-        for gate in &comparison.gates {
-            let fails =
-                gate.passage == Passage::Fails || (gate.passage == Passage::Unclear && unclear == Unclear::Fail);
-            if fails {
-                let advice = if gate.passage == Passage::Unclear { next(comparison) } else { Vec::new() };
-                let advice = advice.first().map(|advice| format!(" ({advice})")).unwrap_or_default();
-                lines.push(format!("--fail-on {}{advice}", gate_line(comparison, gate)));
-            }
-        }
-    }
-    if lines.is_empty() { Ok(()) } else { Err(Failure::work(lines.join("\n       "))) }
-}
-
 /// The metrics that are shown, and those that a gate asks about.
 fn with_gated(metrics: &[String], gates: &[Gate]) -> Vec<String> {
     let mut all: Vec<String> = metrics.iter().map(|metric| metric.trim().to_owned()).collect();
@@ -299,7 +341,7 @@ fn with_gated(metrics: &[String], gates: &[Gate]) -> Vec<String> {
 }
 
 /// The comparison for a terminal, which fits 100 columns.
-fn text(comparison: &Comparison, extent: Extent, has_color: bool) -> String {
+pub fn text(comparison: &Comparison, extent: Extent, has_color: bool) -> String {
     let mut lines = wrapped(&verdict(comparison), "");
     let indented = |texts: Vec<String>| texts.into_iter().flat_map(|text| wrapped(&text, "  ")).collect::<Vec<_>>();
     lines.extend(indented(rests_on(comparison)));
@@ -318,11 +360,11 @@ fn text(comparison: &Comparison, extent: Extent, has_color: bool) -> String {
 /// No line is longer.
 const WIDTH: usize = 100;
 
-/// A text in lines of at most [`WIDTH`], all but the first a little further in.
+/// A text in lines of at most [`WIDTH`], all but the first a little further in. A number and its % stay together.
 fn wrapped(text: &str, indent: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut line = indent.to_owned();
-    for word in text.split(' ') {
+    for word in text.replace(" %", "\u{a0}%").split(' ') {
         if line.chars().count() + word.chars().count() >= WIDTH && line.trim() != "" {
             lines.push(line.trim_end().to_owned());
             line = format!("{indent}  ");
@@ -331,7 +373,7 @@ fn wrapped(text: &str, indent: &str) -> Vec<String> {
         line.push(' ');
     }
     lines.push(line.trim_end().to_owned());
-    lines
+    lines.into_iter().map(|line| line.replace('\u{a0}', " ")).collect()
 }
 
 fn markdown(comparison: &Comparison) -> String {

@@ -49,6 +49,8 @@ enum Command {
     ServeWorkload(run::serve_workload::Arguments),
     /// Measure how an engine starts under each set of parameters.
     Startup(run::startup::Arguments),
+    /// Decide between two servers: base and candidate are measured in turn until it is clear which is better.
+    Ab(run::ab::Arguments),
     /// See the whole job on a simulated server: about a minute, no GPU needed.
     Demo(run::demo::Arguments),
     /// Write one self-contained HTML report about sweeps.
@@ -89,6 +91,7 @@ impl Command {
         match self {
             Self::Serve(arguments) => arguments.common.dry_run,
             Self::Startup(arguments) => arguments.common.dry_run,
+            Self::Ab(arguments) => arguments.common.dry_run,
             Self::ServeSla(_) | Self::ServeWorkload(_) => false,
             Self::Demo(_) | Self::Bench(_) | Self::Sim(_) | Self::Import(_) | Self::Compact(_) | Self::Keeper => false,
             _ => true,
@@ -138,6 +141,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::ServeSla(arguments) => run::serve_sla::exec(arguments),
         Command::ServeWorkload(arguments) => run::serve_workload::exec(arguments),
         Command::Startup(arguments) => run::startup::exec(arguments),
+        Command::Ab(arguments) => run::ab::exec(arguments),
         Command::Demo(arguments) => run::demo::exec(arguments),
         Command::Report(arguments) => report::exec(arguments),
         Command::Show(arguments) => show::exec(arguments),

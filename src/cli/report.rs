@@ -67,10 +67,8 @@ pub fn exec(arguments: Arguments) -> Ended {
             let path = arguments.output.unwrap_or_else(|| arguments.sweeps[0].join(REPORT));
             arguments.opening.with(&arguments.sweeps, |lake| {
                 let title = arguments.title.unwrap_or_else(|| title_of(lake));
-                let comparisons = match lake.sweeps().len() == arguments.sweeps.len() && arguments.sweeps.len() > 1 {
-                    true => comparisons(&arguments.sweeps),
-                    false => Vec::new(),
-                };
+                let is_each_one = lake.sweeps().len() == arguments.sweeps.len();
+                let comparisons = if is_each_one { comparisons(&arguments.sweeps) } else { Vec::new() };
                 write_page(lake, &Told { title, notes, theme, comparisons }, &path)
             })?;
             path
@@ -89,7 +87,7 @@ pub fn write(sweeps: &[PathBuf], path: &Path) -> Result<(), Failure> {
     write_page(&lake, &Told { title: title_of(&lake), ..Told::default() }, path)
 }
 
-/// The sweeps against the first of them. Those that can't be compared are still reported.
+/// The sweeps against the first of them; of one alone its pairs, if base and candidate were measured in it in turn. Those that can't be compared are still reported.
 fn comparisons(sweeps: &[PathBuf]) -> Vec<Comparison> {
     match compare::of_sweeps(sweeps) {
         Ok(comparisons) => comparisons,

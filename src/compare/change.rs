@@ -442,7 +442,8 @@ fn draft(cell: usize, metric: &MetricRuns, levels: [&[Unit]; 2], noise: &Noise, 
         sweeps,
         found: Found::Settled(Verdict::Unclear, Reason::NoValue),
     };
-    if let Some(verdict) = collapse(&runs[0], &runs[1], metric.better) {
+    if let Some((verdict, was, is)) = collapse(&runs[0], &runs[1], metric.better) {
+        (draft.base, draft.candidate) = (was, is);
         draft.found = Found::Settled(verdict, Reason::Collapsed);
     } else if sweeps[0] > 0 && sweeps[1] > 0 {
         let difference = mean(&own[1]) - mean(&own[0]);
@@ -478,30 +479,28 @@ fn spoiled(rests: Rests, odd_share: f64) -> f64 {
 }
 
 /// Values of which no ratio can be made: from or to 0, infinite, or not a number. What became so is worse, if that is the wrong
-/// way; the same on both sides is the same.
-fn collapse(base: &[f64], candidate: &[f64], better: Option<Better>) -> Option<Verdict> {
+/// way; the same on both sides is the same. With the middle value of each side.
+pub fn collapse(base: &[f64], candidate: &[f64], better: Option<Better>) -> Option<(Verdict, f64, f64)> {
     let is_usable = |values: &[f64]| values.iter().all(|value| *value > 0.0 && value.is_finite());
     if base.is_empty() || candidate.is_empty() || (is_usable(base) && is_usable(candidate)) {
         return None;
     }
-    let (was, is) = (middle(base), middle(candidate));
     let counts_as = |value: f64| match (value.is_nan(), better) {
         // What can't be computed is no better than the worst.
         (true, Some(Better::Higher)) => 0.0,
         (true, _) => f64::INFINITY,
         (false, _) => value,
     };
-    let (was, is) = (counts_as(was), counts_as(is));
+    let (was, is) = (counts_as(middle(base)), counts_as(middle(candidate)));
     let (lowest, highest) =
-        (base.iter().copied().fold(f64::INFINITY, f64::min), base.iter().copied().fold(0.0, f64::max));
-    if was == is {
-        return Some(Verdict::Same);
-    }
-    // A value between those of the base is no change that can be told.
-    if is >= lowest && is <= highest {
-        return Some(Verdict::Unclear);
-    }
-    Some(Verdict::of_direction(if is > was { 1.0 } else { -1.0 }, better))
+        base.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(*value), high.max(*value)));
+    let verdict = match () {
+        () if was == is => Verdict::Same,
+        // A value between those of the base is no change that can be told.
+        () if is >= lowest && is <= highest => Verdict::Unclear,
+        () => Verdict::of_direction(if is > was { 1.0 } else { -1.0 }, better),
+    };
+    Some((verdict, was, is))
 }
 
 fn runs_of(side: &[SweepRuns], cell: usize) -> Vec<f64> {

@@ -129,9 +129,19 @@ pub struct Needed {
     pub seconds: Option<f64>,
 }
 
+/// How base and candidate were measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Design {
+    /// In sweeps of their own.
+    Sweeps,
+    /// In turn, in so many pairs.
+    Pairs(usize),
+}
+
 /// One candidate against its base.
 #[derive(Clone, Debug)]
 pub struct Comparison {
+    pub design: Design,
     pub base: Side,
     pub candidate: Side,
     pub metrics: Vec<String>,
@@ -217,6 +227,7 @@ impl Comparison {
         let failed: BTreeSet<usize> = read.candidate.iter().flat_map(|sweep| sweep.failed.iter().copied()).collect();
         let only_base = &base - &candidate;
         let mut comparison = Self {
+            design: Design::Sweeps,
             base: read.side(&read.base, sources.base).await?,
             candidate: read.side(&read.candidate, sources.candidate).await?,
             metrics: request.reading.metrics.clone(),
@@ -238,7 +249,7 @@ impl Comparison {
             judge: request.judge,
             sql: request.reading.sql(sources.base).await?,
         };
-        comparison.gates = request.gates.iter().map(|gate| comparison.gate(gate)).collect();
+        comparison.judge_gates(&request.gates);
         comparison.needed = (0..count).map(|metric| comparison.needed_of(metric, &request.gates)).collect();
         Ok(comparison)
     }
@@ -281,6 +292,10 @@ impl Comparison {
             candidate.degraded_runs > 0
                 && candidate.rate().zip(base.rate()).is_none_or(|(candidate, base)| candidate < base)
         })
+    }
+
+    pub(super) fn judge_gates(&mut self, gates: &[Gate]) {
+        self.gates = gates.iter().map(|gate| self.gate(gate)).collect();
     }
 
     fn gate(&self, gate: &Gate) -> GateResult {

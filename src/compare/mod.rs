@@ -9,6 +9,8 @@ mod frontier;
 mod gate;
 mod history;
 mod noise;
+mod paired;
+mod pairs;
 mod pooled;
 mod reading;
 mod trend;
@@ -16,7 +18,7 @@ mod trend;
 pub use alike::{Difference, DifferenceKind};
 pub use change::{Change, Judge, JudgedMetric, MetricRuns, OddRun, Overall, Reason, Verdict, judge, sweeps_needed};
 pub use comparison::{
-    CompareError, CompareRequest, Comparison, DEFAULT_METRICS, DRIFT_P, FrontierChange, GateReason, GateResult,
+    CompareError, CompareRequest, Comparison, DEFAULT_METRICS, DRIFT_P, Design, FrontierChange, GateReason, GateResult,
     Likeness, Needed, OddRunTold, Side, Sources, Word,
 };
 pub use drift::{Drift, drift};
@@ -24,6 +26,8 @@ pub use follow::{Followable, Followed, Trends};
 pub use frontier::{Configuration, Moves, frontier, hypervolume, moves};
 pub use gate::{Gate, Passage, Why};
 pub use noise::{Noise, Run, ServerOf, SideOf, SweepRuns};
+pub use paired::SIDES;
+pub use pairs::{PairedRuns, is_decided, judge_pairs};
 pub use pooled::Pooled;
 pub use reading::{Reading, RunTold, Success};
 pub use trend::{ChangePoint, Series, Shape, change_points};

@@ -62,7 +62,7 @@ pub struct Success {
 }
 
 impl Success {
-    fn add(&mut self, completed: Option<f64>, failed: Option<f64>, status: &str) {
+    pub fn add(&mut self, completed: Option<f64>, failed: Option<f64>, status: &str) {
         if let Some((completed, failed)) = completed.zip(failed) {
             self.completed += completed;
             self.failed += failed;

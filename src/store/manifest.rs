@@ -30,6 +30,9 @@ pub struct Manifest {
     /// Commands as given, secrets redacted.
     pub serve_cmd: String,
     pub bench_cmd: String,
+    /// Of `ab`: the other server; `serve_cmd` is the base's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate_serve_cmd: Option<String>,
     pub after_bench_cmd: Option<String>,
     pub link_vars: String,
     pub num_runs: u32,
@@ -86,6 +89,8 @@ pub enum SweepKind {
     ServeSla,
     ServeWorkload,
     Startup,
+    /// Base and candidate in turn.
+    Ab,
     /// Runs of other tools.
     Import,
 }
@@ -107,6 +112,7 @@ impl SweepKind {
             Self::ServeSla => "serve_sla",
             Self::ServeWorkload => "serve_workload",
             Self::Startup => "startup",
+            Self::Ab => "ab",
             Self::Import => "import",
         }
     }
@@ -151,6 +157,7 @@ impl Manifest {
             finished_at: None,
             serve_cmd: String::new(),
             bench_cmd: String::new(),
+            candidate_serve_cmd: None,
             after_bench_cmd: None,
             link_vars: String::new(),
             num_runs: 1,

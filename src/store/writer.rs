@@ -328,6 +328,7 @@ fn check_unchanged(folder: &Path, stored: &Manifest, wanted: &Manifest) -> Resul
         ("the sub-command", stored.kind.as_str().to_owned(), wanted.kind.as_str().to_owned()),
         ("--serve-cmd", shown(&stored.serve_cmd), shown(&wanted.serve_cmd)),
         ("--bench-cmd", shown(&stored.bench_cmd), shown(&wanted.bench_cmd)),
+        ("--candidate-serve-cmd", or_none(&stored.candidate_serve_cmd), or_none(&wanted.candidate_serve_cmd)),
         ("--after-bench-cmd", or_none(&stored.after_bench_cmd), or_none(&wanted.after_bench_cmd)),
     ];
     match pairs.into_iter().find(|(_, was, now)| was != now) {

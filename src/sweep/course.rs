@@ -132,3 +132,24 @@ impl Course for Repeats {
         Ok(if count_of(made, round) < self.num_runs { Next::Run(None) } else { Next::Enough })
     }
 }
+
+/// Each combination so many times on each start of its server, round after round, until it is decided.
+pub struct Pairs<'a> {
+    pub num_runs: usize,
+    /// Whether what was measured so far decides it.
+    pub decide: Box<dyn FnMut(&Ledger) -> bool + 'a>,
+}
+
+impl Course for Pairs<'_> {
+    fn runs_of_each(&self) -> Option<usize> {
+        Some(self.num_runs)
+    }
+
+    fn next(&mut self, bench: &BenchPlan, made: &[Made], round: u32) -> Result<Next, CourseError> {
+        Repeats { num_runs: self.num_runs }.next(bench, made, round)
+    }
+
+    fn is_decided(&mut self, ledger: &Ledger) -> bool {
+        (self.decide)(ledger)
+    }
+}

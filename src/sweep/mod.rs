@@ -13,7 +13,7 @@ mod workload;
 
 pub use agenda::{Agenda, Job, Ledger, Order, Step, any_seed};
 pub use commands::{BenchKind, ProgramNotFound, check_program, known_flags};
-pub use course::{Course, CourseError, Made, Next, Repeats, too_few_succeeded};
+pub use course::{Course, CourseError, Made, Next, Pairs, Repeats, too_few_succeeded};
 pub use driver::{Options, run};
 pub use event::{Event, Observer};
 pub use finding::{Finding, Runs, Variable};

@@ -1,14 +1,14 @@
 //! Sweeps without processes: an executor that does what a script says, and what the driver makes of it.
 
-use super::agenda::{Ledger, Order};
-use super::course::{Course, CourseError, Made, Next, Repeats};
+use super::agenda::Order;
+use super::course::{Course, Pairs, Repeats};
 use super::driver::{Options, run};
 use super::event::{Event, Observer};
 use super::{BenchKind, Ended};
 use crate::exec::{BenchJob, Executor, Ready, ServerJob, Stop};
 use crate::formats::Measured;
 use crate::params::{Command, ParamSet};
-use crate::plan::{BenchPlan, Plan, PlanRequest, Rounds};
+use crate::plan::{Plan, PlanRequest, Rounds};
 use crate::record::{Demands, Environment, ErrorKind, Failure, Place};
 use crate::redact::Redactor;
 use crate::store::{Manifest, SweepState, SweepWriter, Terms};
@@ -257,23 +257,10 @@ fn each_combination_is_warmed_up_once_on_each_start() {
 
 #[test]
 fn a_course_that_is_decided_ends_the_sweep_between_two_rounds() {
-    struct Decided;
-    impl Course for Decided {
-        fn runs_of_each(&self) -> Option<usize> {
-            Some(1)
-        }
-
-        fn next(&mut self, bench: &BenchPlan, made: &[Made], round: u32) -> Result<Next, CourseError> {
-            Repeats { num_runs: 1 }.next(bench, made, round)
-        }
-
-        fn is_decided(&mut self, ledger: &Ledger) -> bool {
-            ledger.count() >= 8
-        }
-    }
     let case = Case::new(1, Rounds::Mirrored(9), Order::Interleaved);
     let mut executor = Scripted::default();
-    case.drive(&mut executor, &mut Decided, false);
+    let mut pairs = Pairs { num_runs: 1, decide: Box::new(|ledger| ledger.count() >= 8) };
+    case.drive(&mut executor, &mut pairs, false);
     let starts: Vec<&str> = steps(&executor).into_iter().filter(|step| step.starts_with("start")).collect();
     assert_eq!(starts, ["start a=1", "start a=2", "start a=2", "start a=1"]);
     assert!(case.lake.path().join("s/summary.csv").is_file());

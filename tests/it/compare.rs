@@ -40,68 +40,159 @@ fn compare(scratch: &Scratch, more: &[&str]) -> Value {
     serde_json::from_str::<Value>(&ran.stdout).unwrap()[0].clone()
 }
 
+/// For those who know how much equal sweeps differ.
+const SURE: [&str; 2] = ["--assume-sweep-sd", "0.5%"];
+
+fn overall(found: &Value, metric: &str) -> Value {
+    found["overall"].as_array().unwrap().iter().find(|row| row["metric"] == metric).unwrap().clone()
+}
+
 #[test]
 fn a_change_is_told_with_its_size_and_direction() {
     let scratch = Scratch::new();
     sweep(&scratch, "base", 4, 1.0, &json!({}));
     sweep(&scratch, "candidate", 4, 1.1, &json!({}));
-    let found = compare(&scratch, &[]);
-    let overall =
-        |metric: &str| found["overall"].as_array().unwrap().iter().find(|row| row["metric"] == metric).unwrap().clone();
-    let latency = overall("p99_e2el_ms");
+    let found = compare(&scratch, &SURE);
+    assert_eq!(found["verdict"], "worse");
+    let latency = overall(&found, "p99_e2el_ms");
     assert_eq!(latency["verdict"], "worse");
-    assert!((latency["change"].as_f64().unwrap() - 0.1).abs() < 0.002, "{latency}");
+    assert!((latency["change"].as_f64().unwrap() - 0.1).abs() < 0.004, "{latency}");
     assert!(latency["change_low"].as_f64().unwrap() < 0.1 && 0.1 < latency["change_high"].as_f64().unwrap());
     // A throughput that falls is worse, too; a metric that did not move is shown to be the same.
     assert_eq!(
-        (&overall("output_throughput")["verdict"], &overall("median_tpot_ms")["verdict"]),
+        (&overall(&found, "output_throughput")["verdict"], &overall(&found, "median_tpot_ms")["verdict"]),
         (&json!("worse"), &json!("same"))
     );
-    assert!(
-        found["frontier"]["candidate_hypervolume"].as_f64().unwrap()
-            < found["frontier"]["base_hypervolume"].as_f64().unwrap()
-    );
+    let frontier = &found["frontier"];
+    assert!(frontier["candidate_hypervolume"].as_f64() < frontier["base_hypervolume"].as_f64());
 
-    let text = scratch.ok(&["compare", "base", "candidate"]).stdout;
-    assert!(text.starts_with("candidate against base: worse (12 worse, 4 same)"), "{text}");
+    let with = |more: &[&'static str]| scratch.ok(&[&["compare", "base", "candidate"][..], &SURE, more].concat());
+    let text = with(&[]).stdout;
+    assert!(text.starts_with("candidate against base: worse: output_throughput -9.1 %"), "{text}");
     assert!(text.contains("P99 E2E latency (ms)") && !text.contains('\u{1b}'), "{text}");
-    let markdown = scratch.ok(&["compare", "base", "candidate", "-o", "change.md"]);
-    assert_eq!(markdown.stdout, "");
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    assert_eq!(with(&["-o", "change.md"]).stdout, "");
     let markdown = scratch.read("change.md");
     assert!(markdown.starts_with("### candidate against base: worse") && markdown.contains("<details>"), "{markdown}");
-    scratch.ok(&["compare", "base", "candidate", "-o", "change.csv"]);
+    with(&["-o", "change.csv"]);
     assert_eq!(scratch.read("change.csv").lines().count(), 17);
 }
 
 #[test]
-fn equal_sweeps_are_the_same_and_few_runs_say_nothing() {
+fn one_sweep_a_side_can_not_tell_the_day_from_the_change() {
     let scratch = Scratch::new();
     sweep(&scratch, "base", 6, 1.0, &json!({}));
-    sweep(&scratch, "candidate", 6, 1.0005, &json!({}));
-    assert!(compare(&scratch, &[])["verdict"].as_str().unwrap().starts_with("candidate against base: the same"));
-    sweep(&scratch, "candidate", 2, 1.5, &json!({}));
+    sweep(&scratch, "candidate", 6, 1.1, &json!({}));
     let found = compare(&scratch, &[]);
-    assert!(found["verdict"].as_str().unwrap().contains("nothing can be concluded"), "{}", found["verdict"]);
+    assert_eq!(found["verdict"], "unclear");
+    let reason = found["reasons"][0].as_str().unwrap();
+    assert!(reason.contains("one sweep a side can't tell the day from the change"), "{reason}");
+    assert!(found["next"][0].as_str().unwrap().contains("sweeplake ab"), "{}", found["next"]);
     assert!(found["changes"].as_array().unwrap().iter().all(|change| change["p_value"].is_null()));
+    // How noisy sweeps would have to be for the change to be none.
+    let doubt = "would be no change if equal sweeps differed by 3.4 % (standard deviation) or more";
+    assert!(found["rests_on"].to_string().contains(doubt), "{}", found["rests_on"]);
+    // A change beyond any noise is told however few the runs.
+    sweep(&scratch, "candidate", 1, 4.0, &json!({}));
+    assert_eq!(compare(&scratch, &[])["verdict"], "worse");
 }
 
 #[test]
-fn a_gate_is_in_the_exit_code() {
+fn what_equal_sweeps_differ_by_is_what_a_change_must_exceed() {
+    let scratch = Scratch::new();
+    for (day, shift) in [1.0, 1.03, 0.98, 1.01, 0.99].into_iter().enumerate() {
+        sweep(&scratch, &format!("lake/nightly{day}"), 3, shift, &json!({}));
+    }
+    sweep(&scratch, "lake/near", 3, 1.03, &json!({}));
+    sweep(&scratch, "lake/far", 3, 1.25, &json!({}));
+    let verdict = |candidate: &str, flags: &[&str]| {
+        let base = ["compare", "--lake", "lake", "--base", "nightly*", candidate, "--format", "json"];
+        let ran = scratch.run(&[&base[..], flags].concat());
+        let found = serde_json::from_str::<Value>(&ran.stdout).unwrap_or_else(|_| panic!("{}", ran.stderr));
+        (found[0]["verdict"].as_str().unwrap().to_owned(), ran.code, found[0].clone())
+    };
+    let (word, _, near) = verdict("near", &[]);
+    assert_eq!(word, "unclear");
+    assert_eq!(near["base"]["sweeps"].as_array().unwrap().len(), 5);
+    let (word, code, far) = verdict("far", &["--fail-on", "p99_e2el_ms>15%"]);
+    assert_eq!((word.as_str(), code), ("worse", Some(1)), "{far}");
+    assert_eq!(far["gates"][0]["result"], "fails");
+    // An interval wider than the limit can't pass, unless that is asked for.
+    let (_, code, narrow) = verdict("near", &["--fail-on", "p99_e2el_ms>2%"]);
+    assert_eq!((code, &narrow["gates"][0]["result"]), (Some(1), &json!("unclear")));
+    assert_eq!(verdict("near", &["--fail-on", "p99_e2el_ms>2%", "--unclear", "pass"]).1, Some(0));
+    assert_eq!(verdict("near", &["--fail-on", "p99_e2el_ms>15%"]).1, Some(0));
+}
+
+#[test]
+fn a_gate_is_in_the_exit_code_and_silence_is_no_passing() {
     let scratch = Scratch::new();
     sweep(&scratch, "base", 4, 1.0, &json!({}));
     sweep(&scratch, "candidate", 4, 1.1, &json!({}));
     let gate = |flags: &[&str]| scratch.run(&[&["compare", "base", "candidate"][..], flags].concat());
-    let ran = gate(&["--fail-on", "p99_e2el_ms>5%"]);
+    let sure = |flags: &[&str]| scratch.run(&[&["compare", "base", "candidate"][..], &SURE, flags].concat());
+    let ran = sure(&["--fail-on", "p99_e2el_ms>5%"]);
     assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("--fail-on p99_e2el_ms>5%: max_num_seqs="), "{}", ran.stderr);
+    assert!(ran.stderr.contains("--fail-on p99_e2el_ms>5%: fails: max_num_seqs="), "{}", ran.stderr);
     assert!(ran.stdout.contains("gate p99_e2el_ms>5%: fails"), "{}", ran.stdout);
-    assert_eq!(gate(&["--fail-on", "p99_e2el_ms>20%", "--fail-on", "output_throughput<-15%"]).code, Some(0));
-    // Of two runs nothing can be told: that has its own choice.
-    sweep(&scratch, "candidate", 2, 1.1, &json!({}));
-    assert_eq!(gate(&["--fail-on", "p99_e2el_ms>5%"]).code, Some(0));
-    let ran = gate(&["--fail-on", "p99_e2el_ms>5%", "--unclear", "fail"]);
-    assert!(ran.code == Some(1) && ran.stderr.contains("can't be told"), "{}", ran.stderr);
+    assert_eq!(sure(&["--fail-on", "p99_e2el_ms>20%", "--fail-on", "output_throughput<-15%"]).code, Some(0));
+    // Where it can't be told, it does not pass, and says what to do, in one line.
+    let ran = gate(&["--fail-on", "p99_e2el_ms>5%"]);
+    assert!(
+        ran.code == Some(1) && ran.stderr.contains("can't be told") && ran.stderr.contains("to decide:"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(ran.stderr.lines().filter(|line| line.starts_with("error:")).count(), 1);
+    assert_eq!(gate(&["--fail-on", "p99_e2el_ms>5%", "--unclear", "pass"]).code, Some(0));
     assert_eq!(gate(&["--fail-on", "p99_e2el_ms>5"]).code, Some(2));
+    // What is not there is not judged.
+    std::fs::remove_dir_all(scratch.path("candidate").join(combination(8, &json!({})))).unwrap();
+    let ran = sure(&["--fail-on", "p99_e2el_ms>20%"]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("the candidate lacks max_num_seqs=8"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_collapse_is_worse_however_it_looks() {
+    for (key, was, is) in [
+        ("output_throughput", json!(1000.0), json!(0.0)),
+        ("p99_e2el_ms", json!(500.0), json!("inf")),
+        ("failed", json!(0), json!(50)),
+        ("p99_e2el_ms", json!(500.0), json!(5000.0)),
+    ] {
+        let scratch = Scratch::new();
+        sweep(&scratch, "base", 2, 1.0, &json!({key: was}));
+        sweep(&scratch, "candidate", 2, 1.0, &json!({key: is}));
+        for side in ["base", "candidate"] {
+            // The values are results, not parameters: their folders name what was set only.
+            for seqs in [8, 16, 32, 64] {
+                let more = if side == "base" { json!({key: was}) } else { json!({key: is}) };
+                let (from, to) = (combination(seqs, &more), combination(seqs, &json!({})));
+                if from != to {
+                    std::fs::rename(scratch.path(side).join(from), scratch.path(side).join(to)).unwrap();
+                }
+            }
+        }
+        let gate = if key == "output_throughput" { format!("{key}<-5%") } else { format!("{key}>5%") };
+        let ran = scratch.run(&["compare", "base", "candidate", "--metrics", key, "--fail-on", &gate]);
+        assert_eq!(ran.code, Some(1), "{key}: {}{}", ran.stdout, ran.stderr);
+        assert!(ran.stdout.contains("candidate against base: worse"), "{key}: {}", ran.stdout);
+        assert!(ran.stderr.contains("fails"), "{key}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn nobody_knows_which_way_is_better_unless_it_is_said() {
+    let scratch = Scratch::new();
+    sweep(&scratch, "base", 3, 1.0, &json!({"acceptance_score": 100.5}));
+    sweep(&scratch, "candidate", 3, 1.0, &json!({"acceptance_score": 201.5}));
+    let verdict = |flags: &[&str]| {
+        let found = compare(&scratch, &[&["--metrics", "acceptance_score"][..], &SURE, flags].concat());
+        found["verdict"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(verdict(&[]), "changed");
+    assert_eq!(verdict(&["--direction", "acceptance_score:max"]), "better");
+    assert_eq!(verdict(&["--direction", "acceptance_score:min"]), "worse");
 }
 
 #[test]
@@ -130,7 +221,8 @@ fn a_combination_that_fails_now_fails_its_gate() {
     let ran = scratch.run(&["compare", "one", "two", "--fail-on", "output_throughput<-90%"]);
     assert_eq!(ran.code, Some(1), "{}", ran.stdout);
     assert!(
-        ran.stderr.contains("max_num_seqs=8 failed") && ran.stdout.contains("failed in the candidate: max_num_seqs=8"),
+        ran.stderr.contains("failed in the candidate: max_num_seqs=8")
+            && ran.stdout.contains("failed in the candidate: max_num_seqs=8"),
         "{}",
         ran.stderr
     );
@@ -144,12 +236,16 @@ fn what_is_not_alike_is_refused_or_listed() {
     let ran = scratch.run(&["compare", "base", "candidate", "--match-on", "max_num_seqs"]);
     assert_eq!(ran.code, Some(2));
     assert!(
-        ran.stderr.contains("are not alike: gpu_count is \"1\" in the one and \"2\" in the other; --force"),
+        ran.stderr.contains("are not alike: gpu_count is 1 in the one and 2 in the other; --force"),
         "{}",
         ran.stderr
     );
     let ran = scratch.ok(&["compare", "base", "candidate", "--match-on", "max_num_seqs", "--force"]);
-    assert!(ran.stdout.contains("differs: gpu_count") && ran.stdout.contains("max_num_seqs=64"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("NOT ALIKE: gpu_count: 1 → 2") && ran.stdout.contains("max_num_seqs=64"),
+        "{}",
+        ran.stdout
+    );
     // Without a match on some parameters there is nothing in common.
     let ran = scratch.run(&["compare", "base", "candidate", "--force"]);
     assert_eq!(ran.code, Some(2));
@@ -158,13 +254,13 @@ fn what_is_not_alike_is_refused_or_listed() {
     std::fs::remove_dir_all(scratch.path("candidate/SERVE--max_num_seqs=8-tensor_parallel_size=2")).unwrap();
     let ran = scratch.ok(&["compare", "base", "candidate", "--match-on", "max_num_seqs", "--force"]);
     assert!(
-        ran.stdout.contains("only in the base: max_num_seqs=8") && ran.stdout.contains("3 combination(s) in common"),
+        ran.stdout.contains("only in the base: max_num_seqs=8") && ran.stdout.contains("3 combinations in common"),
         "{}",
         ran.stdout
     );
 
     for (arguments, message) in [
-        (&["compare", "base"][..], "2 values required"),
+        (&["compare", "base"][..], "compare needs two sweeps"),
         (&["compare", "base", "nowhere"], "nowhere: no such sweep"),
         (&["compare", "base", "candidate", "--metrics", "p99_e2e_ms"], "did you mean `p99_e2el_ms`?"),
         (&["compare", "base", "candidate", "--threshold", "200%"], "expected a share such as 2%"),
@@ -184,7 +280,8 @@ fn a_sweep_is_named_by_its_age_its_name_or_a_tag() {
     let sides = |base: &str, candidate: &str| {
         let ran = scratch.ok(&["compare", base, candidate, "--format", "json"]);
         let found: Value = serde_json::from_str(&ran.stdout).unwrap();
-        (found[0]["base"].as_str().unwrap().to_owned(), found[0]["candidate"].as_str().unwrap().to_owned())
+        let name = |side: &str| found[0][side]["sweeps"][0].as_str().unwrap().to_owned();
+        (name("base"), name("candidate"))
     };
     let expected = ("one".to_owned(), "two".to_owned());
     assert_eq!(sides("latest~1", "latest"), expected);
@@ -226,7 +323,7 @@ fn percentiles_are_also_compared_over_all_requests() {
     let found = compare(&scratch, &["--metrics", "p99_e2el_ms"]);
     let change = &found["changes"][0];
     // 600 requests of each combination, from 1 to 200 ms; the runs' own P99s say nothing of it.
-    assert_eq!((&change["pooled_base"], &change["verdict"]), (&json!(198.01), &json!("same")));
+    assert_eq!(change["pooled_base"], json!(198.01));
     assert!((change["pooled_change"].as_f64().unwrap() - 0.2).abs() < 1e-9);
     assert!(
         change["pooled_low"].as_f64().unwrap() > 0.15 && change["pooled_high"].as_f64().unwrap() < 0.25,
@@ -237,7 +334,7 @@ fn percentiles_are_also_compared_over_all_requests() {
 #[test]
 fn a_trend_names_the_sweep_from_which_on_a_metric_is_another_one() {
     let scratch = Scratch::new();
-    for (index, factor) in [1.0, 1.001, 1.2, 1.199].into_iter().enumerate() {
+    for (index, factor) in [1.0, 1.001, 0.999, 1.2, 1.199, 1.201].into_iter().enumerate() {
         let day = json!({"date": format!("2026110{}-120000", index + 1)});
         sweep(&scratch, &format!("lake/day{index}"), 3, factor, &day);
     }
@@ -256,11 +353,11 @@ fn a_trend_names_the_sweep_from_which_on_a_metric_is_another_one() {
     assert_eq!(rows.as_array().unwrap().len(), 4);
     for row in rows.as_array().unwrap() {
         assert!(
-            row["change_points"].as_str().unwrap().starts_with("day2: +19.")
-                || row["change_points"].as_str().unwrap().starts_with("day2: +20."),
+            row["change_points"].as_str().unwrap().starts_with("step at day3: +19.")
+                || row["change_points"].as_str().unwrap().starts_with("step at day3: +20."),
             "{row}"
         );
-        assert_eq!(row["sweeps"], 4);
+        assert_eq!(row["sweeps"], 6);
     }
     assert!(scratch.exists("trend.png"));
     let ran = scratch.run(&["compare", "--trend", "lake/day0", "--metric", "p99_e2el_ms"]);
@@ -279,7 +376,7 @@ fn the_page_holds_everything_and_escapes_what_users_type() {
     {
         std::fs::remove_dir_all(scratch.path(side).join(combination(seqs, &hostile))).unwrap();
     }
-    scratch.ok(&["compare", "base", "candidate", "--html", "page.html", "--fig", "fronts.png"]);
+    scratch.ok(&[&["compare", "base", "candidate", "--html", "page.html", "--fig", "fronts.png"][..], &SURE].concat());
     let page = scratch.read("page.html");
     assert!(page.contains("candidate against base: worse") && page.contains("data:image/png;base64,"), "{page}");
     assert!(page.matches("<script>").count() == 1 && page.contains("&#60;script&#62;"), "{page}");

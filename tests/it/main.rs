@@ -1,5 +1,6 @@
 //! The built program, driven as a user drives it: real processes, real sockets, real files.
 
+mod ab;
 mod architecture;
 mod bad_input;
 mod bench;

@@ -1,10 +1,14 @@
 //! What a sweep does with each combination, and what its flags say of it.
 
 use super::serve_sla::SLA_NAME;
-use crate::metric::percentile_of;
+use crate::compare::{CompareRequest, PairedRuns, is_decided};
+use crate::metric::{Better, Metric, percentile_of};
+use crate::plan::BenchPlan;
 use crate::sla::Sla;
 use crate::store::SweepKind;
-use crate::sweep::{BenchKind, Course, CourseError, Order, Repeats, Tuner, TunerOptions, Variable, Workload};
+use crate::sweep::{
+    BenchKind, Course, CourseError, Ledger, Order, Pairs, Repeats, Tuner, TunerOptions, Variable, Workload,
+};
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 
@@ -14,6 +18,51 @@ pub enum Job {
     Tune(TunerOptions),
     Explore(Workload),
     Startup,
+    Ab(AbJob),
+}
+
+/// Base and candidate in turn.
+pub struct AbJob {
+    pub request: CompareRequest,
+    pub until: Until,
+    /// The benchmarks of each cell: of the base and of the candidate.
+    pub cells: Vec<[BenchPlan; 2]>,
+}
+
+/// When enough pairs were measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// After as many as there are.
+    All,
+    Decided,
+}
+
+impl AbJob {
+    fn better(&self, metric: &str) -> Option<Better> {
+        self.request.directions.get(metric).copied().or_else(|| Metric::of(metric).map(|metric| metric.better))
+    }
+
+    /// Whether what was measured decides it.
+    fn is_decided(&self, ledger: &Ledger) -> bool {
+        let names = &self.request.reading.metrics;
+        let mut metrics: Vec<PairedRuns> =
+            names.iter().map(|name| PairedRuns { better: self.better(name), ..PairedRuns::default() }).collect();
+        for (cell, benches) in self.cells.iter().enumerate() {
+            for (side, bench) in benches.iter().enumerate() {
+                for made in ledger.of(bench) {
+                    let value = |name: &String| made.metrics.as_ref()?.get(name)?.as_f64();
+                    for (metric, name) in metrics.iter_mut().zip(names) {
+                        if let Some(value) = value(name) {
+                            metric.add(made.round, side, cell, value);
+                        }
+                    }
+                }
+            }
+        }
+        let gates = self.request.gates.iter();
+        let gates = gates.filter_map(|gate| Some((names.iter().position(|name| *name == gate.metric)?, gate.clone())));
+        is_decided(&metrics, self.cells.len(), &self.request.judge, &gates.collect::<Vec<_>>())
+    }
 }
 
 impl Job {
@@ -23,35 +72,40 @@ impl Job {
             Self::Tune(_) => SweepKind::ServeSla,
             Self::Explore(_) => SweepKind::ServeWorkload,
             Self::Startup => SweepKind::Startup,
+            Self::Ab(_) => SweepKind::Ab,
         }
     }
 
     pub fn default_num_runs(&self) -> u32 {
         match self {
-            Self::Tune(_) | Self::Startup => 1,
+            Self::Tune(_) | Self::Startup | Self::Ab(_) => 1,
             Self::Serve | Self::Explore(_) => 3,
         }
     }
 
     /// A search ends one combination before it begins the next.
     pub fn order(&self, wanted: Order) -> Order {
-        if matches!(self, Self::Serve) { wanted } else { Order::Sequential }
+        if matches!(self, Self::Serve | Self::Ab(_)) { wanted } else { Order::Sequential }
     }
 
     /// The flag and the name of what the sweep itself turns.
     pub fn turned(&self) -> Option<(&'static str, Variable)> {
         match self {
-            Self::Serve | Self::Startup => None,
+            Self::Serve | Self::Startup | Self::Ab(_) => None,
             Self::Tune(options) => Some(("--sla-variable", options.variable)),
             Self::Explore(workload) => Some(("--workload-var", workload.variable)),
         }
     }
 
-    pub fn course(&self, num_runs: usize, answered: HashSet<(String, String)>) -> Box<dyn Course> {
+    pub fn course(&self, num_runs: usize, answered: HashSet<(String, String)>) -> Box<dyn Course + '_> {
         match self {
             Self::Serve | Self::Startup => Box::new(Repeats { num_runs }),
             Self::Tune(options) => Box::new(Tuner::new(TunerOptions { num_runs, ..options.clone() }, answered)),
             Self::Explore(workload) => Box::new(Workload { num_runs, ..workload.clone() }),
+            Self::Ab(job) if job.until == Until::Decided => {
+                Box::new(Pairs { num_runs, decide: Box::new(|ledger| job.is_decided(ledger)) })
+            }
+            Self::Ab(_) => Box::new(Repeats { num_runs }),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The sub-commands that run sweeps: each turns its flags into a [`Sweep`](sweep::Sweep), which is printed or run.
 
+pub mod ab;
 pub mod demo;
 mod dry_run;
 mod job;

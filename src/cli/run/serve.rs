@@ -64,18 +64,18 @@ pub struct Arguments {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum OrderName {
+pub enum OrderName {
     Sequential,
     Interleaved,
     Random,
 }
 
-impl Arguments {
-    fn order(&self) -> Order {
-        match self.order {
-            OrderName::Sequential => Order::Sequential,
-            OrderName::Interleaved => Order::Interleaved,
-            OrderName::Random => Order::Random(self.order_seed.unwrap_or_else(any_seed)),
+impl OrderName {
+    pub fn order(self, seed: Option<u64>) -> Order {
+        match self {
+            Self::Sequential => Order::Sequential,
+            Self::Interleaved => Order::Interleaved,
+            Self::Random => Order::Random(seed.unwrap_or_else(any_seed)),
         }
     }
 }
@@ -153,7 +153,7 @@ pub fn prepare(arguments: Arguments, job: Job) -> Result<Sweep, Failure> {
         ..Manifest::new(&commands.serve, &commands.bench, &redactor, Utc::now(), Environment::default())
     };
     Ok(Sweep {
-        order: arguments.order(),
+        order: arguments.order.order(arguments.order_seed),
         runner: Runner::Servers { ready_timeout: Duration::from_secs(arguments.server_ready_timeout), reset },
         bench_timeout: arguments.bench_timeout,
         after_bench_cmd: commands.after_bench,

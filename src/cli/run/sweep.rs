@@ -1,15 +1,19 @@
 //! A sweep that was checked: it can be printed or run.
 
-use super::job::{Job, advice};
+use super::job::{AbJob, Job, advice};
 use super::progress::{Progress, Starts};
 use super::{Common, interrupt_on_signals};
+use crate::cli::compare;
 use crate::cli::show::{failures_table, sla_table, startup_table, summary_table};
 use crate::cli::{Failure, block_on};
+use crate::compare::Comparison;
 use crate::exec::{Logs, ProcessOptions, Processes, Reset, Standalone};
 use crate::params::Command;
 use crate::plan::Plan;
+use crate::query::Lake;
 use crate::record::Environment;
 use crate::redact::Redactor;
+use crate::report::comparison::Extent;
 use crate::store::{Manifest, SweepState, SweepWriter};
 use crate::sweep::{self, Options, Order, SweepError, run};
 use chrono::{Local, Utc};
@@ -52,10 +56,12 @@ pub struct Sweep {
 impl Sweep {
     /// Prints or runs it.
     pub fn exec(self) -> crate::cli::Ended {
-        for warning in &self.plan.warnings {
-            eprintln!("warning: {warning}");
-        }
+        self.warn();
         if self.common.dry_run { self.print() } else { self.run().map(|_| ()) }
+    }
+
+    pub fn warn(&self) {
+        self.plan.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     }
 
     /// The folder that it would get.
@@ -68,7 +74,7 @@ impl Sweep {
     }
 
     /// Runs the sweep and returns its folder.
-    pub fn run(self) -> Result<PathBuf, Failure> {
+    pub fn run(&self) -> Result<PathBuf, Failure> {
         let mut writer = self.open_writer()?;
         let mut progress = Progress::new(self.runner.starts());
         let ended = block_on(self.drive(&mut writer, &mut progress))??;
@@ -93,7 +99,8 @@ impl Sweep {
             logs: if self.common.raw_logs { Logs::Raw } else { Logs::Redacted },
             bench_timeout: self.bench_timeout.map(Duration::from_secs_f64),
         };
-        let mut course = self.job.course(self.plan.num_runs as usize, writer.answered_slas().clone());
+        let answered = writer.answered_slas().clone();
+        let mut course = self.job.course(self.plan.num_runs as usize, answered);
         let keeper = std::env::current_exe().map_err(Failure::work)?;
         let no_keeper = |error| Failure::work(format!("the keeper process could not be started: {error}"));
         let interrupt = interrupt_on_signals()?;
@@ -129,6 +136,12 @@ impl Sweep {
         .map_err(Failure::input)
     }
 
+    /// What the pairs of the sweep say.
+    pub fn pairs(&self, job: &AbJob, folder: &Path) -> Result<Comparison, Failure> {
+        let lake = Lake::open(&[folder.to_owned()]).map_err(crate::cli::query_failure)?;
+        compare::of_pairs(&lake, &job.request)
+    }
+
     fn tell_results(&self, folder: &Path, ended: sweep::Ended) -> Result<(), Failure> {
         let is_search = matches!(self.job, Job::Tune(_));
         if ended.runs == 0 && !is_search {
@@ -138,6 +151,7 @@ impl Sweep {
             Job::Tune(_) => eprintln!("{}", sla_table(folder)?),
             Job::Startup => eprintln!("{}", startup_table(folder)?),
             Job::Serve | Job::Explore(_) => eprintln!("{}", summary_table(folder)?),
+            Job::Ab(ref job) => eprintln!("{}", compare::text(&self.pairs(job, folder)?, Extent::Telling, false)),
         }
         if ended.failed > 0 {
             eprintln!("failed runs:\n{}", failures_table(folder)?);

@@ -2,15 +2,14 @@
 //!
 //! All on logarithms: a change is a ratio, and the noise of a benchmark is in proportion to what it measures.
 
-mod robust;
 mod strata;
 mod within;
 
-pub use robust::is_odd;
+pub use crate::stats::robust::is_odd;
 pub use strata::{MeanSquare, ServerOf, Strata, Unit, total};
 pub use within::Within;
 
-use crate::stats::variance_prior;
+use crate::stats::{robust, variance_prior};
 use std::collections::BTreeMap;
 
 /// One run of a metric.

@@ -4,10 +4,10 @@
 //! straight drift over the order of runs is taken out of the levels, its error is kept in theirs, and the resemblance of
 //! neighbours (a first-order autoregression) widens them.
 
-use super::robust;
 use super::strata::{MeanSquare, Unit, total};
 use super::{SweepRuns, logs};
 use crate::stats::moderate;
+use crate::stats::robust;
 use std::collections::BTreeMap;
 
 /// Neighbours are never taken to resemble each other more than this.

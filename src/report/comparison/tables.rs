@@ -1,7 +1,7 @@
 //! A comparison as tables: for reading, and for programs.
 
 use super::words::{gate_reason, gate_text, interval_text, next, rests_on, short, signed_percent, verdict};
-use crate::compare::{Change, Comparison, DifferenceKind, Overall, Reason, Verdict};
+use crate::compare::{Change, Comparison, DifferenceKind, Overall, Reason};
 use crate::metric::label;
 use crate::record::{Cell, Row};
 use serde_json::{Value, json};

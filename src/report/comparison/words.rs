@@ -1,8 +1,8 @@
 //! A comparison in words: the verdict first, what it rests on, what else differs, and what to do next.
 
 use crate::compare::{
-    Change, Comparison, DRIFT_P, Difference, DifferenceKind, GateReason, GateResult, Needed, OddRunTold, Passage,
-    Reason, Side, SideOf, Verdict, Why, Word,
+    Change, Comparison, DRIFT_P, Design, Difference, DifferenceKind, GateReason, GateResult, Needed, OddRunTold,
+    Passage, Reason, Side, SideOf, Verdict, Why, Word,
 };
 
 /// One line for all: what a reader wants to know first.
@@ -19,6 +19,7 @@ pub fn verdict(comparison: &Comparison) -> String {
 
 fn why_unclear(comparison: &Comparison) -> &'static str {
     match comparison.is_noise_known() {
+        _ if matches!(comparison.design, Design::Pairs(_)) => "these pairs can't tell",
         true => "no change is larger than what equal sweeps differ by",
         false => "one sweep a side can't tell the day from the change",
     }
@@ -44,6 +45,20 @@ fn changed(comparison: &Comparison) -> String {
 
 /// What the verdict rests on.
 pub fn rests_on(comparison: &Comparison) -> Vec<String> {
+    if let Design::Pairs(pairs) = comparison.design {
+        let sd = comparison
+            .metrics
+            .iter()
+            .zip(&comparison.judged)
+            .filter_map(|(metric, judged)| Some(format!("{metric} {}", percent(judged.sweep_sd?.0))));
+        return vec![
+            format!(
+                "{} of server starts, base and candidate in turn; intervals and verdicts hold after every pair",
+                counted(pairs, "pair")
+            ),
+            format!("starts of one server differ by (standard deviation): {}", sd.collect::<Vec<_>>().join(", ")),
+        ];
+    }
     let side = |name: &str, side: &Side| {
         let starts = side.starts.map(|starts| format!(", {}", counted(starts, "server start"))).unwrap_or_default();
         format!("{name}: {}{starts}, {}", counted(side.sweeps.len(), "sweep"), counted(side.days, "day"))
@@ -170,8 +185,10 @@ pub fn frontier(comparison: &Comparison) -> Option<String> {
 
 /// What would decide what could not be told, and what that costs.
 pub fn next(comparison: &Comparison) -> Vec<String> {
-    if comparison.labels.is_empty() {
-        return Vec::new();
+    if let Design::Pairs(_) = comparison.design {
+        let is_open = comparison.judged.iter().any(|judged| judged.overall.verdict == Verdict::Unclear);
+        let advice = "to decide: add --resume and a larger --pairs or --max-pairs to the same command";
+        return if is_open { vec![advice.into()] } else { Vec::new() };
     }
     if !comparison.is_noise_known() {
         return vec![
@@ -180,8 +197,13 @@ pub fn next(comparison: &Comparison) -> Vec<String> {
                 .into(),
         ];
     }
-    let needed = comparison.metrics.iter().zip(&comparison.needed);
-    needed.filter_map(|(metric, needed)| Some(needed_text(metric, (*needed)?))).collect()
+    let is_open = |metric: usize| {
+        let gates = comparison.gates.iter().filter(|gate| gate.gate.metric == comparison.metrics[metric]);
+        comparison.judged[metric].overall.verdict == Verdict::Unclear
+            || gates.clone().any(|gate| gate.passage == Passage::Unclear)
+    };
+    let needed = comparison.metrics.iter().zip(&comparison.needed).enumerate().filter(|(metric, _)| is_open(*metric));
+    needed.filter_map(|(_, (metric, needed))| Some(needed_text(metric, (*needed)?))).collect()
 }
 
 fn needed_text(metric: &str, needed: Needed) -> String {

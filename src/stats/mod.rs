@@ -1,5 +1,8 @@
 //! Statistics on plain slices: moments, quantiles and intervals. Pure functions; nothing here reads a clock.
 
+pub mod robust;
+pub mod sequential;
+
 use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, Normal, StudentsT};
 use statrs::function::gamma::digamma;
 use std::collections::BTreeMap;
@@ -45,6 +48,11 @@ impl Summary {
 
 pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// The sample standard deviation; nothing for fewer than two values.
+pub fn stddev(values: &[f64]) -> Option<f64> {
+    Summary::of(values)?.std
 }
 
 /// Standard deviation of the population (division by n), as NumPy's `std`.
@@ -316,10 +324,12 @@ mod tests {
 
     #[test]
     fn variances_learn_from_each_other_as_far_as_they_are_alike() {
-        // They scatter no more than chance: the common variance counts three times as much as the own one.
+        // They scatter no more than chance: the common variance counts twice as much as the own one.
         let alike = moderate(&[0.8, 1.1, 1.3, 0.9, 1.0], &[4.0; 5]);
-        assert_eq!(alike.degrees_of_freedom, [16.0; 5]);
-        assert!((alike.variances[2] - alike.variances[0] - 0.5 / 4.0).abs() < 1e-12, "{alike:?}");
+        assert_eq!(alike.degrees_of_freedom, [12.0; 5]);
+        assert!((alike.variances[2] - alike.variances[0] - 0.5 / 3.0).abs() < 1e-12, "{alike:?}");
+        // Of very few degrees of freedom each is lent three times its own.
+        assert_eq!(moderate(&[0.8, 1.1, 1.3, 0.9, 1.0], &[1.0; 5]).degrees_of_freedom, [4.0; 5]);
         // One that is a hundred times the others keeps most of itself.
         let mixed = moderate(&[1.0, 0.9, 1.1, 100.0, 1.0, 0.9], &[30.0; 6]);
         assert!(mixed.variances[3] > 50.0 && mixed.variances[0] < 5.0, "{mixed:?}");

@@ -1,0 +1,172 @@
+//! `sweeplake ab`: base and candidate in turn, until it is decided which is better.
+
+use super::job::{AbJob, Job, Until};
+use super::serve::OrderName;
+use super::sweep::{Runner, Sweep};
+use super::{Common, check_programs, parse_command, redactor_of, sets_of};
+use crate::cli::compare::Judging;
+use crate::cli::{Ended, Failure};
+use crate::compare::SIDES;
+use crate::exec::Reset;
+use crate::params::{Command, ParamSet};
+use crate::plan::{Plan, PlanRequest, Rounds};
+use crate::record::{Environment, engine_of};
+use crate::redact::Redactor;
+use crate::store::{Manifest, SweepKind};
+use chrono::Utc;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Base and candidate are started in turn (A B B A), each pair close in time, and measured under the same loads.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The command that runs the server as it is.
+    #[arg(long, value_name = "COMMAND")]
+    base_serve_cmd: String,
+    /// The command that runs the server as it may become.
+    #[arg(long, value_name = "COMMAND")]
+    candidate_serve_cmd: String,
+    /// The command that runs the benchmark.
+    #[arg(long, value_name = "COMMAND")]
+    bench_cmd: String,
+    /// JSON file with the loads: sets of parameters of the benchmark.
+    #[arg(long, value_name = "FILE")]
+    bench_params: Option<PathBuf>,
+    /// Run after each benchmark instead of resetting the server's caches over HTTP.
+    #[arg(long, value_name = "COMMAND")]
+    after_bench_cmd: Option<String>,
+    /// Measure so many pairs. Default: --until decided.
+    #[arg(long, value_name = "N", conflicts_with = "until", value_parser = clap::value_parser!(u32).range(2..))]
+    pairs: Option<u32>,
+    /// Stop as soon as every metric is told over all loads, or shown to be the same. Looking after each pair does not raise the
+    /// error rate.
+    #[arg(long, value_enum)]
+    until: Option<UntilName>,
+    /// Most pairs with --until decided.
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(2..))]
+    max_pairs: u32,
+    /// Runs of each load on each start of a server.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    num_runs: u32,
+    /// Seconds to wait for a server to become ready.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    server_ready_timeout: u64,
+    /// Seconds that one benchmark may take; default: no limit.
+    #[arg(long, value_name = "SECONDS", value_parser = crate::cli::positive_number)]
+    bench_timeout: Option<f64>,
+    /// Before the first run of each load on a server, run its benchmark with so many prompts and drop the result.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    warmup_num_prompts: u32,
+    #[command(flatten)]
+    judging: Judging,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum UntilName {
+    Decided,
+}
+
+pub fn exec(arguments: Arguments) -> Ended {
+    let judging = arguments.judging.clone();
+    let is_dry = arguments.common.dry_run;
+    let sweep = prepare(arguments)?;
+    if is_dry {
+        return sweep.exec();
+    }
+    sweep.warn();
+    let folder = sweep.run()?;
+    match &sweep.job {
+        Job::Ab(job) => judging.close(&[sweep.pairs(job, &folder)?]),
+        _ => Ok(()),
+    }
+}
+
+fn prepare(arguments: Arguments) -> Result<Sweep, Failure> {
+    let servers = [
+        parse_command("--base-serve-cmd", &arguments.base_serve_cmd)?,
+        parse_command("--candidate-serve-cmd", &arguments.candidate_serve_cmd)?,
+    ];
+    let bench_cmd = parse_command("--bench-cmd", &arguments.bench_cmd)?;
+    let after = arguments.after_bench_cmd.as_deref().filter(|text| !text.is_empty());
+    let after = after.map(|text| parse_command("--after-bench-cmd", text)).transpose()?;
+    if after.is_none() && engine_of(&servers[0]) != engine_of(&servers[1]) {
+        return Err(Failure::input("the servers are of two engines: say how to reset both with --after-bench-cmd"));
+    }
+    let bench_params = sets_of(arguments.bench_params.as_deref())?;
+    let redactor = redactor_of(servers.iter().chain([&bench_cmd]).chain(&after), &bench_params);
+    let max_pairs = arguments.pairs.unwrap_or(arguments.max_pairs);
+    let plan = plan(&servers, &bench_cmd, &bench_params, &arguments, max_pairs, &redactor)?;
+    let reset = Reset::of(&servers[0], after.clone()).map_err(Failure::input)?;
+    if !arguments.common.dry_run {
+        let named =
+            [("--base-serve-cmd", &servers[0]), ("--candidate-serve-cmd", &servers[1]), ("--bench-cmd", &bench_cmd)];
+        check_programs(named.into_iter().chain(after.iter().map(|command| ("--after-bench-cmd", command))))?;
+    }
+    let benches = plan.servers[0].benches.iter().zip(&plan.servers[1].benches);
+    let job = AbJob {
+        request: arguments.judging.request(),
+        until: if arguments.pairs.is_some() { Until::All } else { Until::Decided },
+        cells: benches.map(|(base, candidate)| [base.clone(), candidate.clone()]).collect(),
+    };
+    let manifest = Manifest {
+        candidate_serve_cmd: Some(servers[1].redacted(&redactor).quoted()),
+        after_bench_cmd: after.as_ref().map(|command| command.redacted(&redactor).quoted()),
+        kind: SweepKind::Ab,
+        num_runs: arguments.num_runs,
+        rounds: max_pairs,
+        warmup_num_prompts: arguments.warmup_num_prompts,
+        min_success: arguments.common.keeping.demands().min_success,
+        serve_params: SIDES.map(|side| named(side).to_record()).to_vec(),
+        bench_params: bench_params.iter().map(|set| set.redacted(&redactor).to_record()).collect(),
+        ..Manifest::new(&servers[0], &bench_cmd, &redactor, Utc::now(), Environment::default())
+    };
+    let [base, _] = servers;
+    Ok(Sweep {
+        common: arguments.common,
+        job: Job::Ab(job),
+        plan,
+        order: OrderName::Interleaved.order(None),
+        runner: Runner::Servers { ready_timeout: Duration::from_secs(arguments.server_ready_timeout), reset },
+        bench_timeout: arguments.bench_timeout,
+        after_bench_cmd: after,
+        engine_cmd: base,
+        manifest,
+        redactor,
+    })
+}
+
+/// Both servers under the same loads, in pairs.
+fn plan(
+    servers: &[Command; 2],
+    bench_cmd: &Command,
+    bench_params: &[ParamSet],
+    arguments: &Arguments,
+    max_pairs: u32,
+    redactor: &Redactor,
+) -> Result<Plan, Failure> {
+    let of = |index: usize| {
+        Plan::new(&PlanRequest {
+            serve_cmd: servers[index].clone(),
+            bench_cmd: bench_cmd.clone(),
+            serve_params: vec![named(SIDES[index])],
+            bench_params: bench_params.to_vec(),
+            link_vars: Vec::new(),
+            rounds: Rounds::Mirrored(max_pairs),
+            num_runs: arguments.num_runs,
+            warmup_num_prompts: arguments.warmup_num_prompts,
+            redactor: redactor.clone(),
+        })
+        .map_err(Failure::input)
+    };
+    let (mut base, candidate) = (of(0)?, of(1)?);
+    base.servers.extend(candidate.servers);
+    base.warnings.extend(candidate.warnings);
+    base.warnings.dedup();
+    Ok(base)
+}
+
+fn named(side: &str) -> ParamSet {
+    ParamSet { name: Some(side.to_owned()), ..ParamSet::unchanged() }
+}

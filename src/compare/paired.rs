@@ -1,0 +1,136 @@
+//! A sweep of `ab` as a comparison: what its pairs say.
+
+use super::comparison::{CompareError, CompareRequest, Comparison, Design, Side};
+use super::pairs::{PairedRuns, judge_pairs};
+use super::reading::{Success, value_of};
+use crate::metric::Metric;
+use crate::query::{Filter, Lake};
+use crate::words::params_text;
+use std::collections::BTreeMap;
+
+/// The names of the two servers of such a sweep.
+pub const SIDES: [&str; 2] = ["base", "candidate"];
+
+crate::query::typed_row! {
+    struct Row {
+        side: String,
+        key: String,
+        round: Option<i64>,
+        server_start: Option<i64>,
+        status: String,
+        completed: Option<f64>,
+        failed_requests: Option<f64>,
+        day: Option<String>,
+    }
+}
+
+/// What was read of one side.
+#[derive(Default)]
+struct Read {
+    success: BTreeMap<usize, Success>,
+    failed: BTreeMap<usize, usize>,
+    starts: std::collections::BTreeSet<i64>,
+    days: std::collections::BTreeSet<String>,
+}
+
+impl Comparison {
+    /// Of the one sweep of a lake, in which base and candidate were measured in turn.
+    pub async fn of_pairs(lake: &Lake, request: &CompareRequest) -> Result<Self, CompareError> {
+        let columns = lake.columns("runs").await?;
+        let filter = Filter::parse(&request.reading.filter_by, &columns)?;
+        let names = &request.reading.metrics;
+        let values = names
+            .iter()
+            .enumerate()
+            .map(|(index, metric)| Ok(format!(", {} AS metric_{index}", value_of(columns.find(metric)?.0, &columns))));
+        let values = values.collect::<Result<Vec<_>, crate::query::QueryError>>()?.concat();
+        let sql = format!(
+            "SELECT serve_name AS side, coalesce(bench_name, bench_params) AS key, round, server_start, status, completed, \
+             failed_requests, CAST(CAST(started_at AS DATE) AS VARCHAR) AS day{values} FROM runs \
+             WHERE serve_name IN ('{}', '{}') AND {} ORDER BY started_at, run_number",
+            SIDES[0],
+            SIDES[1],
+            filter.to_sql()
+        );
+        let answer = lake.sql(&sql).await?;
+        let rows: Vec<Row> = answer.typed("compare: pairs")?;
+        let values = (0..names.len()).map(|index| answer.numbers(&format!("metric_{index}")));
+        let values = values.collect::<Result<Vec<_>, _>>()?;
+        let better = |name: &String| {
+            let own = request.directions.get(name).copied();
+            own.or_else(|| Metric::of(name).map(|metric| metric.better))
+        };
+        let mut metrics: Vec<PairedRuns> =
+            names.iter().map(|name| PairedRuns { better: better(name), ..PairedRuns::default() }).collect();
+        let mut cells: Vec<String> = Vec::new();
+        let mut sides = [Read::default(), Read::default()];
+        for (index, row) in rows.iter().enumerate() {
+            let side = usize::from(row.side == SIDES[1]);
+            let cell = cells.iter().position(|known| *known == row.key).unwrap_or_else(|| {
+                cells.push(row.key.clone());
+                cells.len() - 1
+            });
+            sides[side].add(cell, row);
+            let pair = row.round.unwrap_or(0) as u32;
+            for (metric, values) in metrics.iter_mut().zip(&values) {
+                if let Some(value) = values[index].filter(|_| row.status != "failed") {
+                    metric.add(pair, side, cell, value);
+                }
+            }
+        }
+        if cells.is_empty() {
+            return Err(CompareError::NoSweep);
+        }
+        let count = metrics.iter().flat_map(|metric| metric.pairs.keys()).max().map_or(0, |last| *last as usize + 1);
+        let lost = |cell: &usize| sides[1].failed.contains_key(cell) && !sides[1].success.contains_key(cell);
+        let label =
+            |cell: usize| Some(params_text(&cells[cell])).filter(|text| !text.is_empty()).unwrap_or("all".into());
+        let all = 0..cells.len();
+        let mut comparison = Self {
+            design: Design::Pairs(count),
+            judged: judge_pairs(&metrics, cells.len(), &request.judge),
+            better: metrics.iter().map(|metric| metric.better).collect(),
+            metrics: names.clone(),
+            labels: all.clone().map(label).collect(),
+            pooled: vec![vec![None; cells.len()]; names.len()],
+            only_base: Vec::new(),
+            only_candidate: Vec::new(),
+            lost: all.filter(lost).map(label).collect(),
+            differences: Vec::new(),
+            frontier: None,
+            drifts: vec![[None, None]; names.len()],
+            odd: Vec::new(),
+            gates: Vec::new(),
+            needed: vec![None; names.len()],
+            judge: request.judge,
+            base: sides[0].side(SIDES[0], cells.len()),
+            candidate: sides[1].side(SIDES[1], cells.len()),
+            sql,
+        };
+        comparison.judge_gates(&request.gates);
+        Ok(comparison)
+    }
+}
+
+impl Read {
+    fn add(&mut self, cell: usize, row: &Row) {
+        self.starts.extend(row.server_start);
+        self.days.extend(row.day.clone());
+        match row.status == "failed" {
+            true => *self.failed.entry(cell).or_default() += 1,
+            false => self.success.entry(cell).or_default().add(row.completed, row.failed_requests, &row.status),
+        }
+    }
+
+    fn side(&self, name: &str, cells: usize) -> Side {
+        Side {
+            sweeps: vec![name.to_owned()],
+            starts: Some(self.starts.len()).filter(|starts| *starts > 0),
+            days: self.days.len(),
+            unfinished: Vec::new(),
+            cautions: Vec::new(),
+            success: (0..cells).map(|cell| self.success.get(&cell).copied().unwrap_or_default()).collect(),
+            seconds: None,
+        }
+    }
+}
