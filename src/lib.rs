@@ -24,3 +24,7 @@ pub mod store;
 pub mod sweep;
 pub mod table;
 pub mod words;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/comparing.md")]
+struct Comparing;

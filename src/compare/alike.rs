@@ -1,7 +1,7 @@
 //! Whether two sweeps can be compared at all, what else differs between them, and which sweeps are equal.
 
 use super::reading::SweepRead;
-use crate::params::Command;
+use crate::query::{NO_LOAD, flags_of};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Something that differs.
@@ -39,34 +39,6 @@ const FACTS: [&str; 12] = [
 /// With others of these a metric is another one.
 const UNLIKE: [&str; 2] = ["gpu_count", "model_id"];
 
-/// Flags of a benchmark that change nothing of what it sends: where to, where its results go, how it looks.
-const NO_LOAD: [&str; 24] = [
-    "host",
-    "port",
-    "base_url",
-    "endpoint",
-    "model",
-    "served_model_name",
-    "tokenizer",
-    "trust_remote_code",
-    "result_dir",
-    "result_filename",
-    "save_result",
-    "save_detailed",
-    "append_result",
-    "label",
-    "metadata",
-    "percentile_metrics",
-    "metric_percentiles",
-    "disable_tqdm",
-    "profile",
-    "header",
-    "api_key",
-    "request_id_prefix",
-    "ready_check_timeout_sec",
-    "seed",
-];
-
 /// What differs; what one side does not say is no difference.
 pub fn differences(base: &SweepRead, candidate: &SweepRead) -> Vec<Difference> {
     let of = |fact: &str, kind| {
@@ -80,7 +52,8 @@ pub fn differences(base: &SweepRead, candidate: &SweepRead) -> Vec<Difference> {
 
 /// Flags of the benchmarks' commands that are not the same.
 fn load_differences(base: &SweepRead, candidate: &SweepRead) -> Vec<Difference> {
-    let (Some(was), Some(is)) = (flags_of(base), flags_of(candidate)) else { return Vec::new() };
+    let flags = |sweep: &SweepRead| sweep.fact("bench_cmd").and_then(flags_of);
+    let (Some(was), Some(is)) = (flags(base), flags(candidate)) else { return Vec::new() };
     let names: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
     let of = |name: &&String| {
         let text = |flags: &BTreeMap<String, String>| flags.get(*name).cloned().unwrap_or_else(|| NOT_GIVEN.into());
@@ -96,20 +69,6 @@ fn load_differences(base: &SweepRead, candidate: &SweepRead) -> Vec<Difference> 
 }
 
 const NOT_GIVEN: &str = "(not given)";
-
-/// The flags of a sweep's benchmark by name; nothing where its command is not known.
-fn flags_of(sweep: &SweepRead) -> Option<BTreeMap<String, String>> {
-    let command = Command::parse("bench_cmd", sweep.fact("bench_cmd")?).ok()?;
-    Some(command.flags().into_iter().collect())
-}
-
-/// What makes sweeps measure one and the same thing, whatever build they measure it of.
-pub fn likeness(sweep: &SweepRead) -> BTreeMap<String, String> {
-    let facts = ["engine", "model_id", "gpu", "gpu_count"].into_iter();
-    let facts = facts.filter_map(|fact| Some((fact.to_owned(), sweep.fact(fact)?.to_owned())));
-    let load = flags_of(sweep).unwrap_or_default().into_iter().filter(|(name, _)| !NO_LOAD.contains(&name.as_str()));
-    facts.chain(load).collect()
-}
 
 /// Facts that make a sweep a copy of another: the same commands, engine and machine.
 pub const FINGERPRINT: [&str; 8] =

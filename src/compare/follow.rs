@@ -1,13 +1,12 @@
 //! A metric of each combination over the sweeps of a lake, in the order of time. Sweeps of another model, engine, load or kind of
 //! hardware are other series.
 
-use super::alike::likeness;
+use super::Judge;
 use super::noise::{self, SweepRuns};
 use super::reading::{Cells, Reading, SweepRead};
-use super::{ChangePoint, Judge, Series, change_points};
-use crate::query::{Lake, QueryError};
-use crate::stats::mean;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::query::{Lake, QueryError, SweepKind, kind_of_sweep, names_of};
+use crate::stats::{ChangePoint, Series, change_points, mean};
+use std::collections::BTreeMap;
 
 /// A metric over the sweeps of a lake.
 #[derive(Clone, Debug)]
@@ -66,10 +65,11 @@ fn started_at(sweep: &SweepRead) -> &str {
 
 /// The series that more than one sweep has.
 fn series_of(sweeps: &[SweepRead], cells: &Cells) -> Vec<Followed> {
-    let kinds: Vec<BTreeMap<String, String>> = sweeps.iter().map(likeness).collect();
+    let of = |sweep: &SweepRead| kind_of_sweep(|name| sweep.fact(name).map(str::to_owned));
+    let kinds: Vec<SweepKind> = sweeps.iter().map(of).collect();
     let named = names_of(&kinds);
     let spread = noise::spread(sweeps.iter().map(|sweep| &sweep.metrics[0]));
-    let mut series: BTreeMap<(&BTreeMap<String, String>, usize), Followed> = BTreeMap::new();
+    let mut series: BTreeMap<(&SweepKind, usize), Followed> = BTreeMap::new();
     for (index, sweep) in sweeps.iter().enumerate() {
         let runs: &SweepRuns = &sweep.metrics[0];
         let levels = noise::unit(runs, spread);
@@ -87,21 +87,6 @@ fn series_of(sweeps: &[SweepRead], cells: &Cells) -> Vec<Followed> {
     }
     let is_followed = |one: &Followed| one.runs.iter().filter(|runs| !runs.is_empty()).count() > 1;
     series.into_values().filter(is_followed).collect()
-}
-
-/// Kinds of sweeps by what differs between them.
-fn names_of(kinds: &[BTreeMap<String, String>]) -> Vec<String> {
-    let facts: BTreeSet<&String> = kinds.iter().flat_map(BTreeMap::keys).collect();
-    let differs = |fact: &&&String| {
-        let values: BTreeSet<Option<&String>> = kinds.iter().map(|kind| kind.get(fact.as_str())).collect();
-        values.len() > 1
-    };
-    let differing: Vec<&&String> = facts.iter().filter(differs).collect();
-    let name = |kind: &BTreeMap<String, String>| {
-        let parts = differing.iter().filter_map(|fact| Some(format!("{fact}={}", kind.get(fact.as_str())?)));
-        parts.collect::<Vec<_>>().join(" ")
-    };
-    kinds.iter().map(name).collect()
 }
 
 impl Followed {

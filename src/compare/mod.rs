@@ -12,8 +12,8 @@ mod noise;
 mod paired;
 mod pairs;
 mod pooled;
+mod read;
 mod reading;
-mod trend;
 
 pub use alike::{Difference, DifferenceKind};
 pub use change::{Change, Judge, JudgedMetric, MetricRuns, OddRun, Overall, Reason, Verdict, judge, sweeps_needed};
@@ -28,6 +28,5 @@ pub use gate::{Gate, Passage, Why};
 pub use noise::{Noise, Run, ServerOf, SideOf, SweepRuns};
 pub use paired::SIDES;
 pub use pairs::{PairedRuns, is_decided, judge_pairs};
-pub use pooled::Pooled;
+pub use pooled::{Pooled, Requests, pooled};
 pub use reading::{Reading, RunTold, Success};
-pub use trend::{ChangePoint, Series, Shape, change_points};

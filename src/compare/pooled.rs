@@ -142,7 +142,7 @@ mod tests {
         let found = pooled(&side(101.0, &[100.0, 103.0, 98.0]), &side(112.0, &[110.0, 109.0, 113.0, 108.0]));
         let (low, high) = found.interval.unwrap();
         assert!((found.change - 0.108_910_891).abs() < 1e-6);
-        let half = (((1.0 + high) / (1.0 + low)) as f64).ln() / 2.0;
+        let half = ((1.0 + high) / (1.0 + low)).ln() / 2.0;
         assert!((half - SCIPY_HALF_WIDTH).abs() < 1e-6, "{half}");
         assert_eq!(pooled(&side(1.0, &[1.0]), &side(1.0, &[1.0, 1.0])).interval, None);
     }

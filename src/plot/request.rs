@@ -5,7 +5,9 @@ use super::curves::{CurveSpec, Observation, curves, natural_order};
 use super::pareto::{Configuration, ParetoSpec, pareto_figure};
 use super::{Figure, PlotError, Scale};
 use crate::metric::{Better, Metric, caution, label};
-use crate::query::{Answer, Columns, Filter, Kind, LOADS, Lake, QueryError, Value, number_of, quoted, shipped};
+use crate::query::{
+    Answer, Columns, Filter, Kind, LOADS, Lake, QueryError, Value, literal, number_of, quoted, shipped,
+};
 use crate::record::USERS;
 use crate::stats::t_critical;
 use std::collections::{BTreeMap, HashSet};
@@ -297,8 +299,15 @@ impl ParetoRequest {
         // The objectives are in the table anyway.
         labels.retain(|label| *label != self.x.column() && *label != self.y.column());
         let groups = names(&self.group_by)?;
+        // Frontiers of several models, loads or kinds of hardware are no one frontier.
+        let kinds = if groups.is_empty() { lake.kinds().await? } else { BTreeMap::new() };
         let series = match groups.is_empty() {
-            true => "''".to_owned(),
+            true if kinds.is_empty() => "''".to_owned(),
+            true => {
+                let cases =
+                    kinds.iter().map(|(sweep, kind)| format!(" WHEN {} THEN {}", literal(sweep), literal(kind)));
+                format!("CASE sweep{} ELSE '' END", cases.collect::<String>())
+            }
             false => {
                 let parts = groups.iter().map(|name| format!("coalesce(spelled({}), '{MISSING}')", quoted(name)));
                 parts.collect::<Vec<_>>().join(" || ', ' || ")
@@ -309,7 +318,7 @@ impl ParetoRequest {
         let shown = variables.iter().enumerate().map(|(index, name)| {
             format!(", first_value({} ORDER BY run_number) AS {}", quoted(name), variable_column(index))
         });
-        let by_series = if groups.is_empty() { String::new() } else { format!(", {series}") };
+        let by_series = if series == "''" { String::new() } else { format!(", {series}") };
         let configurations = format!(
             "SELECT sweep, combination, {series} AS series{}, avg({x}) AS x, stddev({x}) AS x_std, avg({y}) AS y, \
              stddev({y}) AS y_std, count({x}) AS n, CAST(min(completed) AS DOUBLE) AS completed FROM runs WHERE status = 'completed' AND {} \

@@ -5,7 +5,9 @@ use crate::id::column_name;
 use crate::params::value_text;
 use crate::stats;
 use crate::table::Kind;
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, ListBuilder, StringBuilder, StructBuilder};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Float64Array, Float64Builder, Int64Builder, ListBuilder, StringBuilder, StructBuilder,
+};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
 use datafusion::error::Result;
@@ -19,6 +21,7 @@ use std::sync::{Arc, LazyLock};
 pub fn register(context: &SessionContext) {
     context.register_udf(t_critical());
     context.register_udf(json_entries());
+    context.register_udf(change_points());
     context.register_udf(ScalarUDF::clone(&as_number()));
     context.register_udf(ScalarUDF::clone(&spelled()));
     context.register_udf(ScalarUDF::from(Conversion::new(AS_SETTING)));
@@ -103,6 +106,57 @@ fn evaluate_t_critical(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
         })
         .collect();
     Ok(ColumnarValue::Array(Arc::new(values) as ArrayRef))
+}
+
+/// `change_points(levels, threshold)`: where a series of levels, in the order of time, changed by at least that share: a list of
+/// `{at, shape, change, p_value}`, `at` counted from 1. Of a series alone: for several, multiply the p-value by their number.
+fn change_points() -> ScalarUDF {
+    let levels = DataType::new_list(DataType::Float64, true);
+    let points = points_builder().finish().data_type().clone();
+    let evaluate = Arc::new(evaluate_change_points);
+    create_udf("change_points", vec![levels, DataType::Float64], points, Volatility::Immutable, evaluate)
+}
+
+fn points_builder() -> ListBuilder<StructBuilder> {
+    let fields = [
+        Field::new("at", DataType::Int64, true),
+        Field::new("shape", DataType::Utf8, true),
+        Field::new("change", DataType::Float64, true),
+        Field::new("p_value", DataType::Float64, true),
+    ];
+    ListBuilder::new(StructBuilder::from_fields(fields.to_vec(), 0))
+}
+
+fn evaluate_change_points(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
+    let arrays = ColumnarValue::values_to_arrays(arguments)?;
+    let (lists, thresholds) = (arrays[0].as_list::<i32>(), arrays[1].as_primitive::<Float64Type>());
+    let mut points = points_builder();
+    for row in 0..lists.len() {
+        let levels = lists.is_valid(row).then(|| lists.value(row));
+        let series: stats::Series = match &levels {
+            Some(levels) => levels
+                .as_primitive::<Float64Type>()
+                .iter()
+                .map(|level| level.filter(|level| *level > 0.0).map(f64::ln))
+                .collect(),
+            None => Vec::new(),
+        };
+        let threshold = if thresholds.is_valid(row) { thresholds.value(row) } else { 0.0 };
+        for point in stats::change_points(&[series], threshold).concat() {
+            let entry = points.values();
+            let known = "the fields are those of the builder";
+            entry.field_builder::<Int64Builder>(0).expect(known).append_value(point.at as i64 + 1);
+            entry.field_builder::<StringBuilder>(1).expect(known).append_value(point.shape.as_str());
+            entry.field_builder::<Float64Builder>(2).expect(known).append_value(point.change);
+            entry
+                .field_builder::<Float64Builder>(3)
+                .expect(known)
+                .append_option(Some(point.p_value).filter(|p| !p.is_nan()));
+            entry.append(true);
+        }
+        points.append(levels.is_some());
+    }
+    Ok(ColumnarValue::Array(Arc::new(points.finish()) as ArrayRef))
 }
 
 /// `json_entries(text)`: the entries of a JSON object as a list of `{name, value}`, names spelled as columns are. NULL for what

@@ -105,7 +105,11 @@ mod tests {
     fn parameters_are_read_from_the_query_and_must_be_given() {
         let best = NamedQuery::find("best").unwrap();
         assert_eq!(best.parameters, [Parameter { name: "sla".into(), default: None }]);
-        assert!(best.description.starts_with("The combinations with the highest throughput"), "{}", best.description);
+        assert!(
+            best.description.starts_with("For each model the five combinations with the highest"),
+            "{}",
+            best.description
+        );
         let given = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
         };

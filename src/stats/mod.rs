@@ -1,7 +1,10 @@
 //! Statistics on plain slices: moments, quantiles and intervals. Pure functions; nothing here reads a clock.
 
+mod change_points;
 pub mod robust;
 pub mod sequential;
+
+pub use change_points::{ChangePoint, LEAST_SWEEPS, Series, Shape, change_points};
 
 use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, Normal, StudentsT};
 use statrs::function::gamma::digamma;

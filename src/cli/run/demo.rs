@@ -66,7 +66,7 @@ pub fn exec(arguments: Arguments) -> Ended {
 
     let lake = Lake::open(std::slice::from_ref(&folder)).map_err(query_failure)?;
     let answer = block_on(shipped::BEST.ask(&lake, &[("sla", SLA_MS)]))?.map_err(query_failure)?;
-    let table = plain_table(&answer.without("sweep")).map_err(query_failure)?;
+    let table = plain_table(&answer.without("sweep").without("model_id")).map_err(query_failure)?;
     println!("\nHighest throughput with every P99 end-to-end latency within {SLA_MS} ms:\n{table}");
     println!("\nThe report: {}", path.display());
     let quoted = words(&[&program]);

@@ -1,25 +1,25 @@
 //! `sweeplake compare`: what changed between sweeps, and whether it may.
 
-use super::lake::{Opening, tell};
-use super::plot::Picture;
-use super::table::{Output, OutputFormat};
-use super::trend::Trend;
-use super::{Ended, Failure, block_on, query_failure};
+mod text;
+
+pub use text::text;
+
+use crate::cli::lake::{Opening, tell};
+use crate::cli::plot::Picture;
+use crate::cli::table::{Output, OutputFormat};
+use crate::cli::trend::Trend;
+use crate::cli::{Ended, Failure, block_on, query_failure};
 use crate::compare::{
     CompareError, CompareRequest, Comparison, DEFAULT_METRICS, Gate, Judge, Likeness, Passage, Reading, Sources,
 };
 use crate::metric::Better;
 use crate::query::{Answer, Format, Lake};
 use crate::record::Row;
-use crate::report::comparison::{
-    Extent, TableView, by_combination, frontiers, gate_line, gates, next, notes, overall, pivot, remarks,
-    render_comparison, rests_on, rows, shortened, to_json, verdict,
-};
+use crate::report::comparison::{Extent, frontiers, gate_line, next, render_comparison, rows, shortened, to_json};
 use crate::store::{
     SweepKind, SweepState, before, is_remote, lake_of, resolve, resolve_all, write_atomically, write_bytes_atomically,
 };
 use chrono::Local;
-use comfy_table::{CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use serde_json::Value;
 use std::io::{IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
@@ -70,13 +70,13 @@ pub struct Arguments {
     #[arg(long, value_enum)]
     format: Option<CompareFormat>,
     /// Write to a file.
-    #[arg(long, short, value_name = "FILE", value_parser = super::lake::local_path)]
+    #[arg(long, short, value_name = "FILE", value_parser = crate::cli::lake::local_path)]
     output: Option<PathBuf>,
     /// Write a page with the charts in it, too.
-    #[arg(long, value_name = "FILE", value_parser = super::lake::local_path)]
+    #[arg(long, value_name = "FILE", value_parser = crate::cli::lake::local_path)]
     html: Option<PathBuf>,
     /// Draw both Pareto frontiers (or the trend) into a PNG file, too.
-    #[arg(long, value_name = "FILE", value_parser = super::lake::local_path)]
+    #[arg(long, value_name = "FILE", value_parser = crate::cli::lake::local_path)]
     fig: Option<PathBuf>,
     #[command(flatten)]
     opening: Opening,
@@ -340,60 +340,6 @@ fn with_gated(metrics: &[String], gates: &[Gate]) -> Vec<String> {
     all
 }
 
-/// The comparison for a terminal, which fits 100 columns.
-pub fn text(comparison: &Comparison, extent: Extent, has_color: bool) -> String {
-    let mut lines = wrapped(&verdict(comparison), "");
-    let indented = |texts: Vec<String>| texts.into_iter().flat_map(|text| wrapped(&text, "  ")).collect::<Vec<_>>();
-    lines.extend(indented(rests_on(comparison)));
-    lines.extend(indented(gates(comparison).into_iter().map(|gate| format!("gate {gate}")).collect()));
-    lines.extend(indented(notes(comparison)));
-    for table in [overall(comparison), pivot(comparison, extent)] {
-        lines.push(format!("\n{}:", table.heading));
-        let mut drawn = drawn(&table, has_color);
-        drawn.load_preset(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
-        lines.push(drawn.set_width(WIDTH as u16).to_string());
-    }
-    lines.extend(remarks(comparison).into_iter().chain(next(comparison)).flat_map(|text| wrapped(&text, "")));
-    lines.join("\n")
-}
-
-/// No line is longer.
-const WIDTH: usize = 100;
-
-/// A text in lines of at most [`WIDTH`], all but the first a little further in. A number and its % stay together.
-fn wrapped(text: &str, indent: &str) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    let mut line = indent.to_owned();
-    for word in text.replace(" %", "\u{a0}%").split(' ') {
-        if line.chars().count() + word.chars().count() >= WIDTH && line.trim() != "" {
-            lines.push(line.trim_end().to_owned());
-            line = format!("{indent}  ");
-        }
-        line += word;
-        line.push(' ');
-    }
-    lines.push(line.trim_end().to_owned());
-    lines.into_iter().map(|line| line.replace('\u{a0}', " ")).collect()
-}
-
-fn markdown(comparison: &Comparison) -> String {
-    let table = |view: TableView| drawn(&view, false).load_preset(presets::ASCII_MARKDOWN).to_string();
-    let listed = |texts: Vec<String>| texts.into_iter().map(|text| format!("- {text}")).collect::<Vec<_>>();
-    let mut lines = vec![format!("### {}\n", verdict(comparison))];
-    lines.extend(listed(gates(comparison)));
-    lines.extend(listed(rests_on(comparison)));
-    lines.extend(listed(notes(comparison)));
-    lines.push(String::new());
-    lines.push(table(overall(comparison)));
-    lines.push("\n<details><summary>By combination</summary>\n".into());
-    lines.push(table(by_combination(comparison)));
-    lines.push(String::new());
-    lines.extend(listed(remarks(comparison)));
-    lines.extend(listed(next(comparison)));
-    lines.push("\n</details>".into());
-    lines.join("\n")
-}
-
 fn write_pages(comparisons: &[Comparison], arguments: &Arguments) -> Result<(), Failure> {
     if let Some(path) = &arguments.html {
         let html = render_comparison("Comparison of sweeps", comparisons, Local::now()).map_err(Failure::work)?;
@@ -430,7 +376,7 @@ fn write(comparisons: &[Comparison], arguments: &Arguments) -> Result<(), Failur
     };
     let mut bytes = match format {
         CompareFormat::Text => joined(&|comparison| text(comparison, extent, has_color)),
-        CompareFormat::Markdown => joined(&markdown),
+        CompareFormat::Markdown => joined(&text::markdown),
         CompareFormat::Json => {
             let all: Vec<Value> = comparisons.iter().map(to_json).collect();
             serde_json::to_vec_pretty(&all).map_err(Failure::work)?
@@ -451,32 +397,6 @@ fn write(comparisons: &[Comparison], arguments: &Arguments) -> Result<(), Failur
             _ => Ok(()),
         },
     }
-}
-
-/// A table for a terminal, or for markdown. Only the names of combinations may be broken into lines, and only between words.
-fn drawn(view: &TableView, has_color: bool) -> Table {
-    let mut table = Table::new();
-    table.set_header(&view.columns);
-    for row in &view.rows {
-        table.add_row(row.iter().map(|text| match text.split(' ').next() {
-            Some("worse") if has_color => comfy_table::Cell::new(text).fg(Color::Red),
-            Some("better") if has_color => comfy_table::Cell::new(text).fg(Color::Green),
-            _ => comfy_table::Cell::new(text.replace('|', "\\|")),
-        }));
-    }
-    for (index, name) in view.columns.iter().enumerate() {
-        let words = view.rows.iter().flat_map(|row| row[index].split(' ')).map(|word| word.chars().count());
-        let longest = words.max().unwrap_or(0) as u16 + 2;
-        let Some(column) = table.column_mut(index) else { continue };
-        column.set_constraint(match name.as_str() {
-            "combination" => ColumnConstraint::LowerBoundary(Width::Fixed(longest)),
-            _ => ColumnConstraint::ContentWidth,
-        });
-        if !["verdict", "metric", "combination"].contains(&name.as_str()) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
 }
 
 /// `2%` or `0.02` as 0.02.

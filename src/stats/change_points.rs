@@ -5,7 +5,7 @@
 //! sweeps are rotated at random (Langsrud 2005), all series in the same way, so that what they share, a slow night, is shared in
 //! the rotations too. A series has a change where fewer than one in twenty rotations has a larger step in any series.
 
-use crate::stats::mean;
+use super::mean;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, StandardNormal};

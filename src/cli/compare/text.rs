@@ -1,0 +1,88 @@
+//! A comparison as text for a terminal, and as Markdown.
+
+use crate::compare::Comparison;
+use crate::report::comparison::{
+    Extent, TableView, by_combination, gates, next, notes, overall, pivot, remarks, rests_on, verdict,
+};
+use comfy_table::{CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, Width, presets};
+
+/// The comparison for a terminal, which fits 100 columns.
+pub fn text(comparison: &Comparison, extent: Extent, has_color: bool) -> String {
+    let mut lines = wrapped(&verdict(comparison), "");
+    let indented = |texts: Vec<String>| texts.into_iter().flat_map(|text| wrapped(&text, "  ")).collect::<Vec<_>>();
+    lines.extend(indented(rests_on(comparison)));
+    lines.extend(indented(gates(comparison).into_iter().map(|gate| format!("gate {gate}")).collect()));
+    lines.extend(indented(notes(comparison)));
+    for table in [overall(comparison), pivot(comparison, extent)] {
+        lines.push(format!("\n{}:", table.heading));
+        let mut drawn = drawn(&table, has_color);
+        drawn.load_preset(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+        lines.push(drawn.set_width(WIDTH as u16).to_string());
+    }
+    lines.extend(remarks(comparison).into_iter().chain(next(comparison)).flat_map(|text| wrapped(&text, "")));
+    lines.join("\n")
+}
+
+/// No line is longer.
+const WIDTH: usize = 100;
+
+/// A text in lines of at most [`WIDTH`], all but the first a little further in. A number and its % stay together.
+fn wrapped(text: &str, indent: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut line = indent.to_owned();
+    for word in text.replace(" %", "\u{a0}%").split(' ') {
+        if line.chars().count() + word.chars().count() >= WIDTH && line.trim() != "" {
+            lines.push(line.trim_end().to_owned());
+            line = format!("{indent}  ");
+        }
+        line += word;
+        line.push(' ');
+    }
+    lines.push(line.trim_end().to_owned());
+    lines.into_iter().map(|line| line.replace('\u{a0}', " ")).collect()
+}
+
+/// The comparison for a pull request: the verdict first, details folded.
+pub fn markdown(comparison: &Comparison) -> String {
+    let table = |view: TableView| drawn(&view, false).load_preset(presets::ASCII_MARKDOWN).to_string();
+    let listed = |texts: Vec<String>| texts.into_iter().map(|text| format!("- {text}")).collect::<Vec<_>>();
+    let mut lines = vec![format!("### {}\n", verdict(comparison))];
+    lines.extend(listed(gates(comparison)));
+    lines.extend(listed(rests_on(comparison)));
+    lines.extend(listed(notes(comparison)));
+    lines.push(String::new());
+    lines.push(table(overall(comparison)));
+    lines.push("\n<details><summary>By combination</summary>\n".into());
+    lines.push(table(by_combination(comparison)));
+    lines.push(String::new());
+    lines.extend(listed(remarks(comparison)));
+    lines.extend(listed(next(comparison)));
+    lines.push("\n</details>".into());
+    lines.join("\n")
+}
+
+/// A table for a terminal, or for markdown. Only the names of combinations may be broken into lines, and only between words.
+fn drawn(view: &TableView, has_color: bool) -> Table {
+    let mut table = Table::new();
+    table.set_header(&view.columns);
+    for row in &view.rows {
+        table.add_row(row.iter().map(|text| match text.split(' ').next() {
+            Some("worse") if has_color => comfy_table::Cell::new(text).fg(Color::Red),
+            Some("better") if has_color => comfy_table::Cell::new(text).fg(Color::Green),
+            _ => comfy_table::Cell::new(text.replace('|', "\\|")),
+        }));
+    }
+    for (index, name) in view.columns.iter().enumerate() {
+        let words = view.rows.iter().flat_map(|row| row[index].split(' ')).map(|word| word.chars().count());
+        let longest = words.max().unwrap_or(0) as u16 + 2;
+        let Some(column) = table.column_mut(index) else { continue };
+        column.set_constraint(match name.as_str() {
+            "combination" => ColumnConstraint::LowerBoundary(Width::Fixed(longest)),
+            _ => ColumnConstraint::ContentWidth,
+        });
+        if !["verdict", "metric", "combination"].contains(&name.as_str()) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}

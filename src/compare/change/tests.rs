@@ -1,0 +1,109 @@
+//! Verdicts whose truth is known.
+
+use super::*;
+use crate::compare::noise::Run;
+use crate::stats::mean;
+
+fn run(value: f64, order: usize) -> Run {
+    Run { value, round: 0, order: order as u32 }
+}
+
+/// A sweep of cells with these runs.
+fn sweep(cells: &[&[f64]]) -> SweepRuns {
+    let runs = |runs: &&[f64]| runs.iter().enumerate().map(|(order, value)| run(*value, order)).collect();
+    SweepRuns { cells: cells.iter().map(runs).enumerate().collect() }
+}
+
+fn metric(better: Option<Better>, base: Vec<SweepRuns>, candidate: Vec<SweepRuns>) -> MetricRuns {
+    let cells = base[0].cells.keys().copied().collect();
+    MetricRuns { better, cells, base, candidate, ..MetricRuns::default() }
+}
+
+fn single(base: &[f64], candidate: &[f64], better: Option<Better>) -> Change {
+    let judged =
+        judge(&[metric(better, vec![sweep(&[base])], vec![sweep(&[candidate])])], &ServerOf::new(), &Judge::default());
+    judged[0].changes[0]
+}
+
+/// Six base sweeps and a candidate of four servers under three loads each, as tests/data/mixed_model.csv has them.
+fn stored() -> (MetricRuns, ServerOf) {
+    let mut sweeps = vec![SweepRuns::default(); 7];
+    let mut servers = ServerOf::new();
+    for line in include_str!("../../../tests/data/mixed_model.csv").lines().skip(1) {
+        let fields: Vec<f64> = line.split(',').map(|field| field.parse().unwrap()).collect();
+        let cell = fields[3] as usize;
+        servers.insert(cell, fields[2] as usize);
+        sweeps[fields[0] as usize].cells.insert(cell, vec![run(fields[4], cell)]);
+    }
+    let candidate = sweeps.split_off(6);
+    (metric(Some(Better::Lower), sweeps, candidate), servers)
+}
+
+// statsmodels 0.15: mixedlm("log ~ C(cell)*side", groups="sweep", re_formula="1", vc_formula={"server": "0+C(server)"}),
+// REML; the contrasts of the mean of all cells and of the first
+const REML_OVERALL: (f64, f64) = (0.057_953_228, 0.029_857_941);
+const REML_CELL: (f64, f64) = (0.089_136_342, 0.035_771_690);
+
+#[test]
+fn the_errors_are_those_of_a_mixed_model() {
+    let (metric, servers) = stored();
+    let judged = &judge(&[metric], &servers, &Judge { threshold: 0.0, ..Judge::default() })[0];
+    let near = |found: f64, expected: f64, by: f64| {
+        assert!((found / expected - 1.0).abs() < by, "{found} is not {expected}");
+    };
+    near(judged.overall.ratio.ln_1p(), REML_OVERALL.0, 1e-6);
+    let half = |(low, high): (f64, f64)| (high.ln_1p() - low.ln_1p()) / 2.0;
+    near(half(judged.overall.interval.unwrap()) / t_quantile(0.975, 5.0), REML_OVERALL.1, 1e-3);
+    near(judged.changes[0].ratio.ln_1p(), REML_CELL.0, 1e-6);
+    // The model has one variance for all cells; ours has one for each, moderated. Their mean is the model's.
+    let variances: Vec<f64> =
+        judged.changes.iter().map(|change| change.sweep_sd.unwrap().powi(2) * (1.0 + 1.0 / 6.0)).collect();
+    near(mean(&variances).sqrt(), REML_CELL.1, 0.01);
+}
+
+#[test]
+fn of_one_sweep_a_side_nothing_is_said_but_what_no_noise_explains() {
+    let base = [100.0, 101.0, 99.0];
+    let change = single(&base, &[110.0, 111.0, 109.0], Some(Better::Lower));
+    assert_eq!((change.verdict, change.interval, change.p_value), (Verdict::Unclear, None, None));
+    let Reason::NoiseUnknown { doubt } = change.reason else { panic!("{change:?}") };
+    // log(1.1) would be the 97.5 % quantile of the difference of two sweeps.
+    assert!((doubt - 1.1f64.ln() / 1.959_964 / 2f64.sqrt()).abs() < 1e-4, "{doubt}");
+    let change = single(&[100.0], &[400.0], Some(Better::Lower));
+    assert_eq!((change.verdict, change.reason), (Verdict::Worse, Reason::BeyondNoise));
+    // One run in twenty takes twice as long.
+    assert_eq!(single(&[100.0], &[200.0], Some(Better::Lower)).verdict, Verdict::Unclear);
+}
+
+#[test]
+fn what_has_no_ratio_has_a_direction() {
+    let verdict = |base: &[f64], candidate: &[f64], better| single(base, candidate, Some(better)).verdict;
+    assert_eq!(verdict(&[1000.0, 990.0], &[0.0, 0.0], Better::Higher), Verdict::Worse);
+    assert_eq!(verdict(&[500.0, 510.0], &[f64::INFINITY, 500.0], Better::Lower), Verdict::Worse);
+    assert_eq!(verdict(&[500.0, 510.0], &[f64::NAN; 2], Better::Lower), Verdict::Worse);
+    assert_eq!(verdict(&[0.0; 2], &[50.0; 2], Better::Lower), Verdict::Worse);
+    assert_eq!(verdict(&[0.0; 2], &[0.0; 2], Better::Lower), Verdict::Same);
+    assert_eq!(verdict(&[0.0, 5.0], &[2.0, 3.0], Better::Lower), Verdict::Unclear);
+    assert_eq!(single(&[100.0], &[400.0], None).verdict, Verdict::Changed);
+}
+
+#[test]
+fn odd_runs_are_named_and_move_nothing_far() {
+    let quiet: [&[f64]; 2] = [&[100.0, 101.0, 99.0, 100.5], &[50.0, 50.4, 49.6, 50.1]];
+    let odd: [&[f64]; 2] = [&[100.0, 101.0, 199.0, 100.5], &[50.0, 50.4, 49.6, 50.1]];
+    let base = vec![sweep(&quiet), sweep(&quiet), sweep(&quiet)];
+    let judged =
+        judge(&[metric(Some(Better::Lower), base, vec![sweep(&odd)])], &[(0, 0), (1, 1)].into(), &Judge::default());
+    let named: Vec<(usize, usize)> = judged[0].odd.iter().map(|one| (one.cell, one.index)).collect();
+    assert_eq!(named, [(0, 2)]);
+    assert!(judged[0].changes[0].ratio.abs() < 0.02, "{:?}", judged[0].changes[0]);
+}
+
+// statsmodels: TTestIndPower().solve_power(log(1 + change) / sd, power=0.8, alpha=0.05), rounded up
+#[test]
+fn the_sweeps_that_are_needed_are_about_those_of_statsmodels() {
+    for (sd, change, expected) in [(0.03, 0.05, 8), (0.01, 0.02, 6), (0.1, 0.05, 67)] {
+        let found = sweeps_needed(sd, change);
+        assert!(found.abs_diff(expected) <= 1, "sd {sd}, change {change}: {found} is not {expected}");
+    }
+}
