@@ -59,11 +59,14 @@ fn main() {
             row(name, noise, Design { cells: 24, repeats: 3, metrics: 4, history }, pairs);
         }
     }
+    let usual = Design { cells: 24, repeats: 3, metrics: 3, history: 3 };
     for design in [
-        Design { cells: 6, repeats: 3, metrics: 1, history: 3 },
-        Design { cells: 100, repeats: 3, metrics: 6, history: 3 },
-        Design { cells: 24, repeats: 5, metrics: 3, history: 3 },
-        Design { cells: 24, repeats: 10, metrics: 1, history: 3 },
+        Design { repeats: 5, ..usual },
+        Design { repeats: 10, ..usual },
+        Design { cells: 6, ..usual },
+        Design { cells: 100, ..usual },
+        Design { metrics: 1, ..usual },
+        Design { metrics: 6, ..usual },
     ] {
         row("the day, sd 2 %", Noise { day: 0.02, ..quiet }, design, pairs);
     }

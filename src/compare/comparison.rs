@@ -119,7 +119,7 @@ pub struct OddRunTold {
     pub told: Option<RunTold>,
 }
 
-/// How many sweeps of each side would show a change, and how long they would take.
+/// How many sweeps of each side, or pairs, would show a change, and how long they would take.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Needed {
     pub change: f64,
@@ -239,7 +239,7 @@ impl Comparison {
             sql: request.reading.sql(sources.base).await?,
         };
         comparison.judge_gates(&request.gates);
-        comparison.needed = (0..count).map(|metric| comparison.needed_of(metric, &request.gates)).collect();
+        comparison.needed = (0..count).map(|metric| comparison.needed_of(metric)).collect();
         Ok(comparison)
     }
 
@@ -317,10 +317,16 @@ impl Comparison {
         GateResult { gate: gate.clone(), passage, reasons: reasons.collect() }
     }
 
-    /// What would show a change of the size that is asked for: a gate's limit, else the threshold.
-    fn needed_of(&self, metric: usize, gates: &[Gate]) -> Option<Needed> {
-        let gate = gates.iter().find(|gate| gate.metric == self.metrics[metric]).map(|gate| gate.limit.abs());
-        let change = gate.unwrap_or(self.judge.threshold).max(LEAST_CHANGE);
+    /// The change that is asked for: the limit of the metric's gate, else the threshold.
+    pub(super) fn asked_for(&self, metric: usize) -> f64 {
+        let gates = self.gates.iter().map(|result| &result.gate);
+        let gate = gates.filter(|gate| gate.metric == self.metrics[metric]).map(|gate| gate.limit.abs()).next();
+        gate.unwrap_or(self.judge.threshold).max(LEAST_CHANGE)
+    }
+
+    /// What would show a change of the size that is asked for.
+    fn needed_of(&self, metric: usize) -> Option<Needed> {
+        let change = self.asked_for(metric);
         let mut sds: Vec<f64> = self.judged[metric].changes.iter().filter_map(|change| change.sweep_sd).collect();
         sds.sort_by(f64::total_cmp);
         let sweeps = sweeps_needed(*sds.get(sds.len() / 2)?, change);

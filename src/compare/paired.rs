@@ -1,10 +1,11 @@
 //! A sweep of `ab` as a comparison: what its pairs say.
 
-use super::comparison::{CompareError, CompareRequest, Comparison, Design, Side};
+use super::comparison::{CompareError, CompareRequest, Comparison, Design, Needed, Side};
 use super::pairs::{PairedRuns, judge_pairs};
 use super::reading::{Success, value_of};
 use crate::metric::Metric;
 use crate::query::{Filter, Lake};
+use crate::stats::sequential;
 use crate::words::params_text;
 use std::collections::BTreeMap;
 
@@ -101,15 +102,32 @@ impl Comparison {
             drifts: vec![[None, None]; names.len()],
             odd: Vec::new(),
             gates: Vec::new(),
-            needed: vec![None; names.len()],
+            needed: Vec::new(),
             judge: request.judge,
             base: sides[0].side(SIDES[0], cells.len()),
             candidate: sides[1].side(SIDES[1], cells.len()),
             sql,
         };
         comparison.judge_gates(&request.gates);
+        let seconds = seconds_of(lake).await?.map(|seconds| seconds / count.max(1) as f64);
+        comparison.needed = (0..names.len()).map(|metric| comparison.pairs_needed(metric, seconds)).collect();
         Ok(comparison)
     }
+
+    /// How many pairs would show a change of the size that is asked for, or that there is none.
+    fn pairs_needed(&self, metric: usize, seconds_a_pair: Option<f64>) -> Option<Needed> {
+        let (sd, _) = self.judged[metric].sweep_sd?;
+        let change = self.asked_for(metric);
+        let alpha = self.judge.false_discovery_rate / 2.0 / self.metrics.len() as f64;
+        let pairs = sequential::needed(sd * std::f64::consts::SQRT_2, change.ln_1p(), alpha);
+        Some(Needed { change, sweeps: pairs, seconds: seconds_a_pair.map(|seconds| seconds * pairs as f64) })
+    }
+}
+
+/// How long the sweep took.
+async fn seconds_of(lake: &Lake) -> Result<Option<f64>, CompareError> {
+    let sql = "SELECT date_part('epoch', finished_at) - date_part('epoch', started_at) AS seconds FROM sweeps";
+    Ok(lake.sql(sql).await?.numbers("seconds")?.first().copied().flatten())
 }
 
 impl Read {

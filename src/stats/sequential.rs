@@ -26,8 +26,20 @@ pub fn log_e_value(differences: &[f64]) -> f64 {
 /// Half the width of the confidence sequence around the mean of the differences: all of it, at all times, holds the true mean
 /// with a probability of at least 1 - α. Infinite while nothing is excluded.
 pub fn half_width(differences: &[f64], alpha: f64) -> f64 {
-    let count = differences.len() as f64;
-    let Some(spread) = Summary::of(differences).and_then(|summary| summary.std) else { return f64::INFINITY };
+    let spread = Summary::of(differences).and_then(|summary| summary.std);
+    spread.map_or(f64::INFINITY, |spread| half_width_of(spread, differences.len(), alpha))
+}
+
+/// How many differences of this spread make the confidence sequence so narrow.
+pub fn needed(spread: f64, half_width: f64, alpha: f64) -> usize {
+    (2..MOST).find(|count| half_width_of(spread, *count, alpha) <= half_width).unwrap_or(MOST)
+}
+
+/// Nobody measures more pairs.
+const MOST: usize = 10_000;
+
+fn half_width_of(spread: f64, count: usize, alpha: f64) -> f64 {
+    let count = count as f64;
     let free = count - 1.0;
     let inflation = 1.0 + count * PRIOR_VARIANCE;
     let bound = (inflation.sqrt() / alpha).powf(2.0 / count);
@@ -119,5 +131,9 @@ mod tests {
         assert_eq!((log_e_value(&[1.0]), half_width(&[1.0], 0.05)), (0.0, f64::INFINITY));
         assert_eq!(log_e_value(&[1.0, 1.0]), f64::INFINITY);
         assert!(log_e_value(&[0.0, 0.0]) < 0.0);
+        let differences: Vec<f64> =
+            (0..needed(1.0, 0.5, 0.05)).map(|at| if at % 2 == 0 { 1.0 } else { -1.0 }).collect();
+        let width = half_width(&differences, 0.05);
+        assert!((0.4..0.55).contains(&width), "{width} of {}", differences.len());
     }
 }

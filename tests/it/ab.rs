@@ -3,9 +3,11 @@
 use crate::scratch::{Ran, Scratch};
 use serde_json::Value;
 
-fn ab(scratch: &Scratch, candidate: &str, flags: &[&str]) -> Ran {
-    let (base, bench) = (scratch.sim("--max-num-seqs 4"), scratch.bench("--max-concurrency 32 --num-prompts 64"));
-    let candidate = scratch.sim(candidate);
+/// Servers that answer so many requests at a time: one at a time takes many times as long, however busy the machine is.
+fn ab(scratch: &Scratch, [base, candidate]: [u32; 2], flags: &[&str]) -> Ran {
+    let sim = |seqs: u32| scratch.sim(&format!("--max-num-seqs {seqs}"));
+    let (base, candidate) = (sim(base), sim(candidate));
+    let bench = scratch.bench("--max-concurrency 16 --num-prompts 32 --random-output-len 16");
     let command = ["ab", "--base-serve-cmd", &base, "--candidate-serve-cmd", &candidate, "--bench-cmd", &bench];
     scratch.run(&[&command[..], flags].concat())
 }
@@ -19,7 +21,7 @@ fn starts(scratch: &Scratch, sweep: &str) -> Vec<String> {
 #[test]
 fn a_candidate_that_is_twice_as_fast_is_told_before_all_pairs_are_measured() {
     let scratch = Scratch::new();
-    let ran = ab(&scratch, "--max-num-seqs 32", &["-e", "fast", "--max-pairs", "25", "--metrics", "output_throughput"]);
+    let ran = ab(&scratch, [1, 16], &["-e", "fast", "--max-pairs", "30", "--metrics", "output_throughput"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(ran.stderr.contains("candidate against base: better: output_throughput +"), "{}", ran.stderr);
     let starts = starts(&scratch, "fast");
@@ -41,7 +43,7 @@ fn a_candidate_that_is_twice_as_fast_is_told_before_all_pairs_are_measured() {
 fn a_gate_on_what_became_worse_is_in_the_exit_code() {
     let scratch = Scratch::new();
     let flags = ["-e", "slow", "--fail-on", "output_throughput<-5%", "--metrics", "output_throughput"];
-    let ran = ab(&scratch, "--max-num-seqs 1", &flags);
+    let ran = ab(&scratch, [16, 1], &flags);
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     assert!(ran.stderr.contains("--fail-on output_throughput<-5%: fails: all -"), "{}", ran.stderr);
 }
@@ -49,14 +51,14 @@ fn a_gate_on_what_became_worse_is_in_the_exit_code() {
 #[test]
 fn pairs_are_resumed_and_a_changed_server_is_refused() {
     let scratch = Scratch::new();
-    assert_eq!(ab(&scratch, "--max-num-seqs 4", &["-e", "same", "--pairs", "2"]).code, Some(0));
+    assert_eq!(ab(&scratch, [4, 4], &["-e", "same", "--pairs", "2"]).code, Some(0));
     assert_eq!(starts(&scratch, "same").len(), 4);
-    let ran = ab(&scratch, "--max-num-seqs 4", &["-e", "same", "--pairs", "3", "--resume"]);
+    let ran = ab(&scratch, [4, 4], &["-e", "same", "--pairs", "3", "--resume"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_eq!(starts(&scratch, "same").len(), 6);
-    let ran = ab(&scratch, "--max-num-seqs 8", &["-e", "same", "--pairs", "3", "--resume"]);
+    let ran = ab(&scratch, [4, 8], &["-e", "same", "--pairs", "3", "--resume"]);
     assert!(ran.code == Some(2) && ran.stderr.contains("--candidate-serve-cmd"), "{}", ran.stderr);
-    let ran = ab(&scratch, "--max-num-seqs 4", &["--pairs", "3", "--dry-run"]);
+    let ran = ab(&scratch, [4, 4], &["--pairs", "3", "--dry-run"]);
     assert!(ran.stdout.ends_with("# 6 server(s), 6 run(s)\n"), "{}", ran.stdout);
 }
 

@@ -229,6 +229,69 @@ fn a_combination_that_fails_now_fails_its_gate() {
 }
 
 #[test]
+fn an_old_folder_of_vllms_is_compared_with_a_sweep_of_the_same_parameters() {
+    let scratch = Scratch::new();
+    scratch.write("serve.json", r#"[{"max_num_seqs": 4}, {"max_num_seqs": 8}]"#);
+    scratch.write("bench.json", r#"[{"max_concurrency": 2}, {"max_concurrency": 4}]"#);
+    let (sim, bench) = (scratch.sim(""), scratch.bench(""));
+    let params = ["--serve-params", "serve.json", "--bench-params", "bench.json", "-e", "ours", "--num-runs", "1"];
+    scratch.serve_ok(&sim, &bench, &params);
+    // As vLLM leaves it: results and summaries, no manifest, no Parquet.
+    for entry in walkdir::WalkDir::new(scratch.path("results/ours")).into_iter().filter_map(Result::ok) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name == "summary.json" || (name.starts_with("run=") && name.ends_with(".json")) {
+            let target = scratch.path("old").join(entry.path().strip_prefix(scratch.path("results/ours")).unwrap());
+            std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+    let ran = scratch.ok(&["compare", "old", "results/ours"]);
+    assert!(ran.stdout.contains("4 combinations in common"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("differs") && !ran.stdout.contains("NOT ALIKE"), "{}", ran.stdout);
+}
+
+/// The same numbers through the program and through the library.
+#[test]
+fn the_program_says_what_the_library_says() {
+    use sweeplake::compare::{Judge, MetricRuns, Run, ServerOf, SweepRuns, judge};
+    use sweeplake::metric::Better;
+    let scratch = Scratch::new();
+    let shifts = [1.0, 1.02, 0.97, 1.01, 0.99, 1.12];
+    for (day, shift) in shifts.into_iter().enumerate() {
+        sweep(&scratch, &format!("lake/s{day}"), 3, shift, &json!({}));
+    }
+    let flags = ["--metrics", "p99_e2el_ms", "--filter-by", "max_num_seqs >= 8", "--format", "json"];
+    let ran = scratch.ok(&[&["compare", "--lake", "lake", "--base", "s?", "s5"][..], &flags].concat());
+    let found: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let noise = [0.0, 0.004, -0.003, 0.001, -0.004, 0.002];
+    let runs = |shift: f64| {
+        let cells = [8usize, 16, 32, 64].into_iter().enumerate().map(|(cell, seqs)| {
+            let value = |run: usize| 1000.0 / seqs as f64 * shift * (1.0 + noise[(run + seqs / 8) % noise.len()]);
+            (cell, (0..3).map(|run| Run { value: value(run), round: 0, order: run as u32 }).collect())
+        });
+        SweepRuns { cells: cells.collect() }
+    };
+    let metric = MetricRuns {
+        better: Some(Better::Lower),
+        cells: (0..4).collect(),
+        base: shifts[..5].iter().map(|shift| runs(*shift)).collect(),
+        candidate: vec![runs(shifts[5])],
+        ..MetricRuns::default()
+    };
+    let servers: ServerOf = (0..4).map(|cell| (cell, cell)).collect();
+    let expected = &judge(&[metric], &servers, &Judge::default())[0];
+    let overall = overall(&found[0], "p99_e2el_ms");
+    let close = |key: &str, expected: f64| {
+        let found = overall[key].as_f64().unwrap();
+        assert!((found - expected).abs() < 1e-9, "{key}: {found} is not {expected}");
+    };
+    close("change", expected.overall.ratio);
+    close("change_low", expected.overall.interval.unwrap().0);
+    close("change_high", expected.overall.interval.unwrap().1);
+    assert_eq!(overall["verdict"], expected.overall.verdict.as_str());
+}
+
+#[test]
 fn what_is_not_alike_is_refused_or_listed() {
     let scratch = Scratch::new();
     sweep(&scratch, "base", 3, 1.0, &json!({"tensor_parallel_size": 1}));
@@ -288,6 +351,17 @@ fn a_sweep_is_named_by_its_age_its_name_or_a_tag() {
     assert_eq!(sides("one", "results/two"), expected);
     scratch.ok(&["tag", "latest~1", "good"]);
     assert_eq!(sides("good", "latest"), expected);
+    // A sweep that failed is not the latest, unless any will do.
+    let failed = ["serve", "--serve-cmd", &sim, "--bench-cmd", "false", "-e", "three"];
+    assert_eq!(scratch.run(&failed).code, Some(1));
+    assert_eq!(sides("latest~1", "latest"), expected);
+    scratch.ok(&["tag", "latest", "newest"]);
+    scratch.ok(&["tag", "latest-any", "any"]);
+    let tags = scratch.read("results/tags.json");
+    assert!(tags.contains("\"newest\": \"two\"") && tags.contains("\"any\": \"three\""), "{tags}");
+    let today = chrono::Local::now().format("@%Y-%m-%d").to_string();
+    assert_eq!(sides("one", &today), expected);
+    assert_eq!(scratch.run(&["compare", "@2020-01-01", "latest"]).code, Some(2));
     let ran = scratch.run(&["compare", "latest~2", "latest"]);
     assert!(ran.code == Some(2) && ran.stderr.contains("holds only 2 sweep(s)"), "{}", ran.stderr);
     assert_eq!(scratch.run(&["tag", "one", "latest~3"]).code, Some(2));

@@ -5,7 +5,7 @@
 //! of its cells share, what the cells of one server share besides, and what is a cell's own. The mean squares of the three
 //! add up to the variance of a cell of one sweep, with degrees of freedom after Satterthwaite (1946).
 
-use crate::stats::moderate;
+use crate::stats::{moderate, t_quantile};
 use std::collections::BTreeMap;
 
 /// A unit of replication: the level of each cell, as a logarithm.
@@ -32,13 +32,38 @@ impl MeanSquare {
     }
 }
 
-/// The sum of independent variances.
+/// The sum of independent variances. Its degrees of freedom are Satterthwaite's; where a part has so few that it is easily
+/// estimated far too small, they are at most those with which a 95 % interval is as wide as that of each part with its own
+/// quantile.
 pub fn total(parts: &[MeanSquare]) -> MeanSquare {
     let parts = || parts.iter().filter(|part| part.value > 0.0);
     let value: f64 = parts().map(|part| part.value).sum();
     let weighed: f64 = parts().map(|part| part.value.powi(2) / part.degrees_of_freedom).sum();
-    let degrees_of_freedom = if weighed > 0.0 { value * value / weighed } else { f64::INFINITY };
+    let satterthwaite = if weighed > 0.0 { value * value / weighed } else { f64::INFINITY };
+    let degrees_of_freedom = match parts().any(|part| part.degrees_of_freedom < FEW_DEGREES) {
+        true => satterthwaite.min(degrees_of(
+            parts().map(|part| part.value * quantile(part.degrees_of_freedom).powi(2)).sum::<f64>() / value,
+        )),
+        false => satterthwaite,
+    };
     MeanSquare { value, degrees_of_freedom }
+}
+
+/// With fewer degrees of freedom a variance may be anything.
+const FEW_DEGREES: f64 = 3.0;
+
+fn quantile(degrees_of_freedom: f64) -> f64 {
+    t_quantile(0.975, degrees_of_freedom)
+}
+
+/// The degrees of freedom whose 97.5 % quantile has this square.
+fn degrees_of(square: f64) -> f64 {
+    let (mut low, mut high) = (0.5f64, 1e4f64);
+    for _ in 0..40 {
+        let middle = (low * high).sqrt();
+        if quantile(middle).powi(2) > square { low = middle } else { high = middle }
+    }
+    low
 }
 
 /// The scatter of equal units.

@@ -79,13 +79,17 @@ pub fn rests_on(comparison: &Comparison) -> Vec<String> {
     lines
 }
 
+/// Less than what anything differs by.
+const LEAST_DOUBT: f64 = 0.001;
+
 /// How noisy sweeps would have to be for the largest change to be none.
 fn doubt(comparison: &Comparison) -> Option<String> {
     let of_metric = comparison.metrics.iter().zip(&comparison.judged).filter_map(|(metric, judged)| {
         let Reason::NoiseUnknown { doubt } = judged.overall.reason else { return None };
         Some((metric, judged.overall.ratio, doubt))
     });
-    let (metric, ratio, doubt) = of_metric.max_by(|left, right| left.2.total_cmp(&right.2))?;
+    let largest = of_metric.max_by(|left, right| left.2.total_cmp(&right.2));
+    let (metric, ratio, doubt) = largest.filter(|(_, _, doubt)| *doubt >= LEAST_DOUBT)?;
     Some(format!(
         "{metric} {} would be no change if equal sweeps differed by {} (standard deviation) or more",
         signed_percent(ratio),
@@ -185,12 +189,7 @@ pub fn frontier(comparison: &Comparison) -> Option<String> {
 
 /// What would decide what could not be told, and what that costs.
 pub fn next(comparison: &Comparison) -> Vec<String> {
-    if let Design::Pairs(_) = comparison.design {
-        let is_open = comparison.judged.iter().any(|judged| judged.overall.verdict == Verdict::Unclear);
-        let advice = "to decide: add --resume and a larger --pairs or --max-pairs to the same command";
-        return if is_open { vec![advice.into()] } else { Vec::new() };
-    }
-    if !comparison.is_noise_known() {
+    if comparison.design == Design::Sweeps && !comparison.is_noise_known() {
         return vec![
             "to decide: `sweeplake ab` measures base and candidate in turn; or run the base again on other days and give \
              --base 'NAME*'; or, if you know how much equal sweeps differ, --assume-sweep-sd 2%"
@@ -203,10 +202,23 @@ pub fn next(comparison: &Comparison) -> Vec<String> {
             || gates.clone().any(|gate| gate.passage == Passage::Unclear)
     };
     let needed = comparison.metrics.iter().zip(&comparison.needed).enumerate().filter(|(metric, _)| is_open(*metric));
-    needed.filter_map(|(_, (metric, needed))| Some(needed_text(metric, (*needed)?))).collect()
+    let text = |metric: &String, needed: Needed| match comparison.design {
+        Design::Sweeps => sweeps_needed(metric, needed),
+        Design::Pairs(measured) => pairs_needed(metric, needed, measured),
+    };
+    needed.filter_map(|(_, (metric, needed))| Some(text(metric, (*needed)?))).collect()
 }
 
-fn needed_text(metric: &str, needed: Needed) -> String {
+fn pairs_needed(metric: &str, needed: Needed, measured: usize) -> String {
+    let time = needed.seconds.map(|seconds| format!(" (about {} in all)", duration(seconds))).unwrap_or_default();
+    let pairs = needed.sweeps.max(measured + 1);
+    format!(
+        "{metric}: about {pairs} pairs{time} would decide on a change of {}: add --resume and a larger --pairs or --max-pairs",
+        percent(needed.change)
+    )
+}
+
+fn sweeps_needed(metric: &str, needed: Needed) -> String {
     let time = needed.seconds.map(|seconds| format!(", about {} a side", duration(seconds))).unwrap_or_default();
     format!(
         "{metric}: {} a side would show {} in one combination in four of five cases{time}",
