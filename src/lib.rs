@@ -2,6 +2,8 @@
 //!
 //! ARCHITECTURE.md says what each module owns and which way they may depend on each other.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod cli;
 pub mod compare;
 pub mod exec;

@@ -1,6 +1,7 @@
 //! `sweeplake bench`: the load generator, with the flags of `vllm bench serve`.
 
 use super::{Ended, Failure, block_on};
+use crate::cli::say::{out, say};
 use crate::load::{Backend, Config, LoadError, RandomLengths, result_json, run, summary_lines};
 use crate::store::write_bytes_atomically;
 use clap::ValueEnum;
@@ -127,7 +128,7 @@ pub fn exec(arguments: Arguments) -> Ended {
     bar.finish_and_clear();
 
     let result = result_json(&config, &measured, date);
-    println!("{}", summary_lines(&result).join("\n"));
+    out!("{}", summary_lines(&result).join("\n"));
     if arguments.save_result {
         let name = arguments.result_filename.unwrap_or_else(|| default_name(&config, &measured.model, date));
         std::fs::create_dir_all(&arguments.result_dir)
@@ -141,7 +142,7 @@ pub fn exec(arguments: Arguments) -> Ended {
             Err(Failure::work(format!("every request failed; the first: {first}")))
         }
         Some(first) => {
-            eprintln!("warning: some requests failed; the first: {first}");
+            say!("warning: some requests failed; the first: {first}");
             Ok(())
         }
         None => Ok(()),

@@ -1,6 +1,7 @@
 //! `sweeplake compact`: many small files become few large ones.
 
 use super::{Ended, Failure};
+use crate::cli::say::{out, say};
 use crate::store::{compact_lake, compact_sweep, damage_of, find_sweeps};
 use std::path::PathBuf;
 
@@ -20,18 +21,18 @@ pub fn exec(arguments: Arguments) -> Ended {
     for path in &arguments.paths {
         let found = find_sweeps(std::slice::from_ref(path)).map_err(Failure::input)?;
         let mut compacted = 0;
-        found.left_out().iter().for_each(|left_out| eprintln!("{left_out}"));
+        found.left_out().iter().for_each(|left_out| say!("{left_out}"));
         let is_lake = found.all().iter().any(|sweep| sweep.folder != *path);
         for sweep in found.all() {
             match damage_of(sweep).map_or_else(|| compact_sweep(sweep), Err) {
                 Ok(done) => compacted += usize::from(done),
                 // One sweep of many takes no other down.
-                Err(error) if is_lake => eprintln!("left out: {error}"),
+                Err(error) if is_lake => say!("left out: {error}"),
                 Err(error) => return Err(Failure::work(error)),
             }
         }
         let lake = if is_lake { compact_lake(path).map_err(Failure::work)? } else { None };
-        println!("{}: {}", path.display(), told(compacted, is_lake.then_some(lake)));
+        out!("{}: {}", path.display(), told(compacted, is_lake.then_some(lake)));
     }
     Ok(())
 }

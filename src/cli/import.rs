@@ -2,6 +2,7 @@
 
 use super::lake::Keeping;
 use super::{Ended, Failure};
+use crate::cli::say::{out, say};
 use crate::formats::{Document, NotRead, read_file};
 use crate::import::{Request, Summary, Told, import, result_files_at};
 use std::path::{Path, PathBuf};
@@ -55,21 +56,21 @@ pub fn exec(arguments: Arguments) -> Ended {
     };
     let summary = import(&request).map_err(Failure::input)?;
     for (sweep, runs) in &summary.sweeps {
-        println!("{}: {}", arguments.output_dir.join(sweep).display(), counted(*runs, "run"));
+        out!("{}: {}", arguments.output_dir.join(sweep).display(), counted(*runs, "run"));
     }
     for (path, reason) in &summary.not_read {
-        eprintln!("not read: {}: {reason}", path.display());
+        say!("not read: {}: {reason}", path.display());
     }
     for (path, note) in &summary.notes {
-        eprintln!("note: {}: {note}", path.display());
+        say!("note: {}: {note}", path.display());
     }
     for (unknown, files) in &summary.kept_apart {
-        eprintln!(
+        say!(
             "note: {} not say: {unknown}. Runs of such files are kept apart; --set, --set-from-path or --repeats-of can say more",
             if *files == 1 { "1 file does".into() } else { format!("{files} files do") }
         );
     }
-    eprintln!("{}", told_of(&summary));
+    say!("{}", told_of(&summary));
     match summary.runs + summary.known {
         0 => Err(Failure::input("there were no runs to import")),
         _ => Ok(()),
@@ -97,11 +98,11 @@ fn counted(count: usize, what: &str) -> String {
 fn explain(path: &Path) {
     let contents = read_file(path);
     for document in &contents.documents {
-        println!("{}: {}", path.display(), reasons(document));
+        out!("{}: {}", path.display(), reasons(document));
     }
     match contents.not_read {
-        Some(NotRead::Companion) => println!("{}: belongs to a result, and is not read by itself", path.display()),
-        Some(NotRead::Because(reason)) => println!("{}: not read: it {reason}", path.display()),
+        Some(NotRead::Companion) => out!("{}: belongs to a result, and is not read by itself", path.display()),
+        Some(NotRead::Because(reason)) => out!("{}: not read: it {reason}", path.display()),
         None => {}
     }
 }

@@ -1,6 +1,7 @@
 //! Lakes as commands open them.
 
 use super::{Failure, query_failure};
+use crate::cli::say::say;
 use crate::query::{Lake, OpenOptions, Strictness};
 use crate::record::{self, Demands};
 use crate::store::is_remote;
@@ -85,5 +86,5 @@ fn share(text: &str) -> Result<f64, String> {
 
 /// Says what there is to say about the tables that were asked.
 pub fn tell(lake: &Lake) {
-    lake.take_warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
+    lake.take_warnings().iter().for_each(|warning| say!("warning: {warning}"));
 }

@@ -12,6 +12,7 @@ mod plot_pareto;
 mod query;
 mod report;
 mod run;
+mod say;
 mod shell;
 mod show;
 mod sim;
@@ -20,6 +21,7 @@ mod table;
 mod tag;
 mod trend;
 
+use crate::cli::say::say;
 use crate::query::QueryError;
 use clap::{Parser, Subcommand};
 use nix::sys::signal::{SigHandler, Signal};
@@ -162,13 +164,14 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         }
     };
     let (message, code) = match ended {
+        Ok(()) if say::is_result_lost() => (Some("the result could not be written to stdout".to_owned()), 1),
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Input(message)) => (Some(message), 2),
         Err(Failure::Work(message)) => (Some(message), 1),
         Err(Failure::Interrupted) => (None, 130),
     };
     if let Some(message) = message.filter(|message| !message.is_empty()) {
-        eprintln!("error: {message}");
+        say!("error: {message}");
     }
     ExitCode::from(code)
 }

@@ -2,6 +2,7 @@
 
 use super::lake::Opening;
 use super::{Ended, Failure, block_on, query_failure};
+use crate::cli::say::{out, say};
 use crate::plot::{CurveRequest, DrawnCurves, Figure, PlotError, Scale, Size, to_png, to_svg};
 use crate::store::{figure_name, write_bytes_atomically};
 use rayon::prelude::*;
@@ -96,12 +97,12 @@ pub fn exec(arguments: Arguments) -> Ended {
     for ((path, drawn), ended) in named.iter().zip(&ended) {
         match ended {
             Ok(()) => {
-                println!("{}", path.display());
+                out!("{}", path.display());
                 if drawn.left_out > 0 {
-                    eprintln!("warning: {}: {} run(s) have no place on the axes", path.display(), drawn.left_out);
+                    say!("warning: {}: {} run(s) have no place on the axes", path.display(), drawn.left_out);
                 }
             }
-            Err(Failure::Input(reason) | Failure::Work(reason)) => eprintln!("error: {}: {reason}", path.display()),
+            Err(Failure::Input(reason) | Failure::Work(reason)) => say!("error: {}: {reason}", path.display()),
             Err(Failure::Interrupted) => {}
         }
     }
@@ -141,14 +142,14 @@ impl Picture {
 fn print(path: &Path, drawn: &DrawnCurves) {
     let figure = &drawn.figure;
     let group = drawn.group.iter().map(|(var, value)| format!("{var}={value}")).collect::<Vec<_>>().join(", ");
-    println!("{}", path.display());
+    out!("{}", path.display());
     if !group.is_empty() {
-        println!("  group: {group}");
+        out!("  group: {group}");
     }
-    println!("  grid: {} row(s) x {} column(s)", figure.row_titles.len(), figure.col_titles.len());
+    out!("  grid: {} row(s) x {} column(s)", figure.row_titles.len(), figure.col_titles.len());
     let series = figure.panels.iter().flatten().map(|panel| panel.series.len()).sum::<usize>();
-    println!("  curves: {series}, points: {}", figure.num_points());
-    figure.caption.iter().for_each(|line| println!("  {line}"));
+    out!("  curves: {series}, points: {}", figure.num_points());
+    figure.caption.iter().for_each(|line| out!("  {line}"));
 }
 
 fn request_of(arguments: &Arguments) -> Result<CurveRequest, Failure> {

@@ -4,6 +4,7 @@ use super::lake::Opening;
 use super::plot::{Picture, names, plot_failure};
 use super::table::Output;
 use super::{Ended, block_on};
+use crate::cli::say::{out, say};
 use crate::plot::{Objective, ParetoRequest};
 use crate::store::PARETO_FIGURE;
 use std::path::PathBuf;
@@ -52,15 +53,15 @@ pub fn exec(arguments: Arguments) -> Ended {
         arguments.opening.with(&arguments.sweeps, |lake| block_on(request.draw(lake))?.map_err(plot_failure))?;
     let path = arguments.sweeps[0].join(PARETO_FIGURE);
     if arguments.dry_run {
-        println!("{}", path.display());
-        println!("  {} configuration(s), {} on the frontier", frontier.configurations, frontier.table.num_rows());
-        frontier.figure.caption.iter().for_each(|line| println!("  {line}"));
+        out!("{}", path.display());
+        out!("  {} configuration(s), {} on the frontier", frontier.configurations, frontier.table.num_rows());
+        frontier.figure.caption.iter().for_each(|line| out!("  {line}"));
         return Ok(());
     }
     arguments.picture.write(&path, &frontier.figure)?;
-    eprintln!("{}", path.display());
+    say!("{}", path.display());
     if frontier.skipped > 0 {
-        eprintln!("warning: {} run(s) without both values left out", frontier.skipped);
+        say!("warning: {} run(s) without both values left out", frontier.skipped);
     }
     arguments.output.write(&frontier.table)
 }

@@ -3,6 +3,7 @@
 use super::lake::{Opening, tell};
 use super::table::Output;
 use super::{Ended, Failure, block_on, query_failure, shell};
+use crate::cli::say::{out, say};
 use crate::query::{Grouping, Lake, NamedQuery};
 use bytesize::ByteSize;
 use std::path::{Path, PathBuf};
@@ -60,7 +61,7 @@ pub fn exec(arguments: Arguments) -> Ended {
     tell(&lake);
     let Some(sql) = sql else { return shell::run(lake, arguments.output) };
     if arguments.show_sql {
-        eprintln!("{sql}");
+        say!("{sql}");
     }
     let ended = block_on(async {
         let rows = lake.rows(&sql).await.map_err(query_failure)?;
@@ -77,7 +78,7 @@ fn list() {
             None => format!(" --param {}=…", parameter.name),
         });
         let parameters = parameters.collect::<String>();
-        println!("{}{parameters}\n    {}", query.name, query.description);
+        out!("{}{parameters}\n    {}", query.name, query.description);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::lake::Opening;
 use super::{Ended, Failure, block_on, compare, plot, query_failure};
+use crate::cli::say::{out, say};
 use crate::compare::Comparison;
 use crate::query::Lake;
 use crate::report::{ReportError, Theme, Told, render, render_index};
@@ -74,7 +75,7 @@ pub fn exec(arguments: Arguments) -> Ended {
             path
         }
     };
-    println!("{}", path.display());
+    out!("{}", path.display());
     if arguments.open {
         open::that(&path).map_err(|error| Failure::work(format!("--open: {}: {error}", path.display())))?;
     }
@@ -92,7 +93,7 @@ fn comparisons(sweeps: &[PathBuf]) -> Vec<Comparison> {
     match compare::of_sweeps(sweeps) {
         Ok(comparisons) => comparisons,
         Err(Failure::Input(reason) | Failure::Work(reason)) => {
-            eprintln!("warning: without a comparison: {reason}");
+            say!("warning: without a comparison: {reason}");
             Vec::new()
         }
         Err(Failure::Interrupted) => Vec::new(),

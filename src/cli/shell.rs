@@ -2,6 +2,7 @@
 
 use super::table::{self, Output, OutputFormat};
 use super::{Ended, Failure, query_failure};
+use crate::cli::say::{out, say};
 use crate::query::{Answer, Lake, TABLES, quoted, spelled};
 use nix::sys::signal::{SigHandler, Signal, signal};
 use rustyline::completion::{Completer, Pair};
@@ -78,14 +79,14 @@ impl Shell {
             // There is none yet when the shell is used for the first time.
             let _ = editor.load_history(path);
         }
-        println!("{} sweeps. SQL ends with a semicolon; \\? for help.", self.lake.sweeps().len());
+        out!("{} sweeps. SQL ends with a semicolon; \\? for help.", self.lake.sweeps().len());
         loop {
             match editor.readline(PROMPT) {
                 Ok(text) => match self.step(&text) {
                     Ok(Step::Done) => {}
                     Ok(Step::Quit) => break,
-                    Err(Failure::Interrupted) => eprintln!("stopped"),
-                    Err(Failure::Input(message) | Failure::Work(message)) => eprintln!("error: {message}"),
+                    Err(Failure::Interrupted) => say!("stopped"),
+                    Err(Failure::Input(message) | Failure::Work(message)) => say!("error: {message}"),
                 },
                 // What was being typed is thrown away, as in other shells.
                 Err(ReadlineError::Interrupted) => {}
@@ -96,7 +97,7 @@ impl Shell {
         if let Some(path) = &history {
             let saved = path.parent().map_or(Ok(()), std::fs::create_dir_all).map(|()| editor.save_history(path));
             if !matches!(saved, Ok(Ok(()))) {
-                eprintln!("warning: {}: the history can't be kept", path.display());
+                say!("warning: {}: the history can't be kept", path.display());
             }
         }
         Ok(())
@@ -136,14 +137,14 @@ impl Shell {
         let on_or_off = |on: bool| if on { "on" } else { "off" };
         match (name, argument.trim()) {
             ("q", _) => return Ok(Step::Quit),
-            ("?" | "h" | "help", _) => println!("{HELP}"),
+            ("?" | "h" | "help", _) => out!("{HELP}"),
             ("x", _) => {
                 self.is_expanded = !self.is_expanded;
-                eprintln!("rows as columns: {}", on_or_off(self.is_expanded));
+                say!("rows as columns: {}", on_or_off(self.is_expanded));
             }
             ("timing", _) => {
                 self.tells_time = !self.tells_time;
-                eprintln!("timing: {}", on_or_off(self.tells_time));
+                say!("timing: {}", on_or_off(self.tells_time));
             }
             ("o", "") => self.output = None,
             ("o", path) => self.output = Some(path.into()),
@@ -165,13 +166,13 @@ impl Shell {
                 _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
             }
         })?;
-        self.lake.take_warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
+        self.lake.take_warnings().iter().for_each(|warning| say!("warning: {warning}"));
         let took = started.elapsed();
         if let Some(answer) = asked {
             self.show(&answer)?;
         }
         if self.tells_time {
-            eprintln!("time: {:.1} ms", took.as_secs_f64() * 1000.0);
+            say!("time: {:.1} ms", took.as_secs_f64() * 1000.0);
         }
         Ok(())
     }
@@ -206,7 +207,7 @@ fn page(text: &str) -> Ended {
     let is_small = text.lines().count() < 40 && text.lines().all(|line| line.chars().count() <= width);
     let pager = std::env::var("PAGER").unwrap_or_else(|_| "less".into());
     if is_small || pager.is_empty() {
-        println!("{text}");
+        out!("{text}");
         return Ok(());
     }
     let mut command = std::process::Command::new("sh");
@@ -215,7 +216,7 @@ fn page(text: &str) -> Ended {
         command.env("LESS", "-SRFX");
     }
     let Ok(mut child) = command.spawn() else {
-        println!("{text}");
+        out!("{text}");
         return Ok(());
     };
     if let Some(mut input) = child.stdin.take() {

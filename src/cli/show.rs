@@ -3,6 +3,7 @@
 use super::lake::Opening;
 use super::table::{Output, plain_table};
 use super::{Ended, Failure, block_on, query_failure};
+use crate::cli::say::{out, say};
 use crate::query::{Answer, Lake, shipped};
 use crate::table::usual;
 use std::io::IsTerminal;
@@ -31,7 +32,7 @@ pub fn exec(arguments: Arguments) -> Ended {
         let summary = if is_one { summary.without(SWEEP) } else { summary };
         output.write(&if is_for_reading { telling(summary)? } else { summary })?;
         // A table for programs has its cautions in their column.
-        remarks(lake)?.iter().for_each(|remark| eprintln!("{remark}"));
+        remarks(lake)?.iter().for_each(|remark| say!("{remark}"));
         Ok(())
     })
 }
@@ -113,10 +114,10 @@ fn print_facts(facts: &Answer) -> Result<(), Failure> {
         for (name, value) in columns.iter().zip(&row) {
             let text = value.to_text();
             if !text.is_empty() {
-                println!("{name:18} {text}");
+                out!("{name:18} {text}");
             }
         }
-        println!();
+        out!();
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use super::plot::{Picture, plot_failure};
 use super::run::serve_sla::{read_slas, variable};
 use super::table::Output;
 use super::{Ended, Failure, block_on, positive_number, query_failure};
+use crate::cli::say::say;
 use crate::id::column_name;
 use crate::metric::adjusted;
 use crate::params::ParamSet;
@@ -58,7 +59,7 @@ pub fn exec(arguments: Arguments) -> Ended {
         let sql = shipped::SLAS.fill(&[]);
         let answer = block_on(Answer::of_rows(&rows).sql("sla", &sql))?.map_err(query_failure)?;
         arguments.output.write(&answer)?;
-        super::show::remarks(lake)?.iter().for_each(|remark| eprintln!("{remark}"));
+        super::show::remarks(lake)?.iter().for_each(|remark| say!("{remark}"));
         Ok(())
     })
 }
@@ -70,7 +71,7 @@ pub fn draw(folder: &Path) -> Result<(), Failure> {
     charts.par_iter().try_for_each(|chart| {
         Picture::default().write(&folder.join(SLA_FIGURES).join(figure_name("SLA", &chart.group)), &chart.figure)
     })?;
-    eprintln!("charts: {}", folder.join(SLA_FIGURES).display());
+    say!("charts: {}", folder.join(SLA_FIGURES).display());
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! `sweeplake tag`: names for sweeps that others are compared with.
 
 use super::{Ended, Failure};
+use crate::cli::say::out;
 use crate::store::{lake_of, resolve, tag};
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,6 @@ pub fn exec(arguments: Arguments) -> Ended {
         None => lake_of(&sweep).map_err(Failure::input)?,
     };
     tag(&lake, &sweep, &arguments.name).map_err(Failure::input)?;
-    println!("{} is {}", lake.join(&arguments.name).display(), sweep.display());
+    out!("{} is {}", lake.join(&arguments.name).display(), sweep.display());
     Ok(())
 }

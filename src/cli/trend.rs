@@ -2,6 +2,7 @@
 
 use super::plot::Picture;
 use super::{Failure, block_on, query_failure};
+use crate::cli::say::say;
 use crate::compare::{Followable, Followed, Judge, Trends};
 use crate::query::{Answer, Lake};
 use crate::record::{Cell, Row};
@@ -34,7 +35,7 @@ impl Trend {
 
     fn draw(&self, trends: &Trends, path: &Path) -> Result<(), Failure> {
         Picture::default().write(path, &trend_chart(trends, &self.metric, &mut Colors::default()))?;
-        eprintln!("{}", path.display());
+        say!("{}", path.display());
         Ok(())
     }
 }

@@ -37,7 +37,7 @@ pub fn at_start(faults: &Faults, max_num_seqs: usize) -> Result<(), SimError> {
             .arg0("stubborn-worker")
             .spawn();
         if let Err(error) = worker {
-            eprintln!("WARNING: no worker: {error}");
+            super::log(format_args!("WARNING: no worker: {error}"));
         }
     }
     Ok(())

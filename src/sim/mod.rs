@@ -15,6 +15,7 @@ pub use cost::CostModel;
 pub use faults::Faults;
 pub use scheduler::Limits;
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -65,11 +66,11 @@ pub async fn serve(config: Config) -> Result<(), SimError> {
     tokio::time::sleep(config.startup).await;
     let engines = (0..config.data_parallel_size).map(|index| engine::Engine::start(&config, index as u64)).collect();
     let address: Option<SocketAddr> = listener.local_addr().ok();
-    eprintln!(
+    log(format_args!(
         "INFO: simulated server for {} at {}",
         config.model,
         address.map(|address| address.to_string()).unwrap_or_default()
-    );
+    ));
     axum::serve(NoDelay(listener), api::router(config, engines)).await.map_err(SimError::Serve)
 }
 
@@ -98,4 +99,9 @@ impl axum::serve::Listener for NoDelay {
     fn local_addr(&self) -> std::io::Result<Self::Addr> {
         self.0.local_addr()
     }
+}
+
+/// A line of the server's log. A log that can't be written stops no server.
+fn log(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

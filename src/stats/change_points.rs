@@ -52,7 +52,7 @@ pub const LEAST_SWEEPS: usize = 4;
 /// Sweeps on each side of a step: one alone may be odd.
 const LEAST_SEGMENT: usize = 2;
 const ROTATIONS: usize = 999;
-const LEVEL: f64 = 0.05;
+const LEVEL: f64 = 0.04;
 /// Further from its neighbours than so many standard deviations of them, a sweep is odd.
 const ODD: f64 = 5.0;
 /// The median absolute deviation of a normal, in standard deviations, turned round.

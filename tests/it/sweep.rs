@@ -301,3 +301,26 @@ fn the_library_runs_a_plan_of_its_own() {
         String::from_utf8_lossy(&output.stderr)
     );
 }
+
+#[test]
+fn a_sweep_does_not_depend_on_who_reads_what_it_prints() {
+    let scratch = Scratch::new();
+    let (sim, bench) = (scratch.sim(""), scratch.bench(""));
+    let command = |name: &str| {
+        let arguments = ["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "--num-runs", "2", "-e", name];
+        scratch.command(&arguments)
+    };
+    // A reader that goes, and a disk that is full.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert!(command("closed").stderr(writer).status().unwrap().success());
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    assert!(command("full").stderr(full).status().unwrap().success());
+    for name in ["closed", "full"] {
+        assert!(scratch.read(&format!("results/{name}/sweep.json")).contains("\"state\": \"completed\""), "{name}");
+    }
+    // A result that could not be written is no success.
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let ran = scratch.command(&["tag", "latest", "kept"]).stdout(full).status().unwrap();
+    assert_eq!(ran.code(), Some(1));
+}

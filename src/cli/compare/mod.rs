@@ -6,6 +6,7 @@ pub use text::text;
 
 use crate::cli::lake::{Opening, tell};
 use crate::cli::plot::Picture;
+use crate::cli::say::say;
 use crate::cli::table::{Output, OutputFormat};
 use crate::cli::trend::Trend;
 use crate::cli::{Ended, Failure, block_on, query_failure};
@@ -344,13 +345,13 @@ fn write_pages(comparisons: &[Comparison], arguments: &Arguments) -> Result<(), 
     if let Some(path) = &arguments.html {
         let html = render_comparison("Comparison of sweeps", comparisons, Local::now()).map_err(Failure::work)?;
         write_bytes_atomically(path, html.as_bytes()).map_err(Failure::input)?;
-        eprintln!("{}", path.display());
+        say!("{}", path.display());
     }
     if let Some(path) = &arguments.fig {
         let figure = comparisons.last().and_then(frontiers);
         let figure = figure.ok_or_else(|| Failure::input("--fig: no run tells its users and its throughput"))?;
         Picture::default().write(path, &figure)?;
-        eprintln!("{}", path.display());
+        say!("{}", path.display());
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::job::Job;
 use super::serve;
+use crate::cli::say::out;
 use crate::cli::table::plain_table;
 use crate::cli::{Ended, Failure, block_on, query_failure, report};
 use crate::params::Command;
@@ -67,20 +68,20 @@ pub fn exec(arguments: Arguments) -> Ended {
     let lake = Lake::open(std::slice::from_ref(&folder)).map_err(query_failure)?;
     let answer = block_on(shipped::BEST.ask(&lake, &[("sla", SLA_MS)]))?.map_err(query_failure)?;
     let table = plain_table(&answer.without("sweep").without("model_id")).map_err(query_failure)?;
-    println!("\nHighest throughput with every P99 end-to-end latency within {SLA_MS} ms:\n{table}");
-    println!("\nThe report: {}", path.display());
+    out!("\nHighest throughput with every P99 end-to-end latency within {SLA_MS} ms:\n{table}");
+    out!("\nThe report: {}", path.display());
     let quoted = words(&[&program]);
     let lake = words(&[&arguments.output_dir.to_string_lossy()]);
     let sweep = words(&[&folder.to_string_lossy()]);
-    println!("\nTry next:");
-    println!(
+    out!("\nTry next:");
+    out!(
         "  {quoted} query {lake} \"SELECT max_num_seqs, max_concurrency, output_throughput_mean FROM combinations ORDER BY 1, 2\""
     );
-    println!(
+    out!(
         "  {quoted} plot {sweep} --var-x max_concurrency --var-y p99_e2el_ms --curve-by max_num_seqs,tensor_parallel_size --scale-x log2"
     );
-    println!("  {quoted} plot_pareto {sweep} --label-by max_concurrency,max_num_seqs");
-    println!("  edit {} and {}, then:\n  {again}", serve_params.display(), bench_params.display());
+    out!("  {quoted} plot_pareto {sweep} --label-by max_concurrency,max_num_seqs");
+    out!("  edit {} and {}, then:\n  {again}", serve_params.display(), bench_params.display());
     Ok(())
 }
 

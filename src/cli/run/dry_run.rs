@@ -1,6 +1,7 @@
 //! The dry run: every command that would be run, quoted for a shell. It asks the same agenda as the sweep itself.
 
 use super::sweep::{Runner, Sweep};
+use crate::cli::say::out;
 use crate::cli::{Ended, Failure};
 use crate::params::Command;
 use crate::plan::Start;
@@ -35,7 +36,7 @@ impl Sweep {
         let runs = course.runs_of_each().map(|_| format!("{} run(s)", printed.runs));
         let servers = matches!(self.runner, Runner::Servers { .. }).then(|| format!("{} server(s)", printed.servers));
         printed.lines.push(format!("# {}", servers.into_iter().chain(runs).collect::<Vec<_>>().join(", ")));
-        println!("{}", printed.lines.join("\n"));
+        out!("{}", printed.lines.join("\n"));
         Ok(())
     }
 

@@ -13,6 +13,7 @@ mod sweep;
 
 use super::Failure;
 use super::lake::Keeping;
+use crate::cli::say::say;
 use crate::exec::{Interrupt, Interrupter};
 use crate::params::{Command, ParamSet, read_params_file};
 use crate::redact::Redactor;
@@ -101,7 +102,7 @@ fn interrupt_on_signals() -> Result<Interrupt, Failure> {
             futures::future::select_all(waits).await;
             if is_first {
                 interrupter.interrupt();
-                eprintln!("stopping; once more to stop at once");
+                say!("stopping; once more to stop at once");
             } else {
                 std::process::exit(130);
             }

@@ -1,5 +1,6 @@
 //! Progress of a sweep: a bar with the time left on a terminal, plain lines elsewhere.
 
+use crate::cli::say::say;
 use crate::record::RunRecord;
 use crate::sweep::{Event, Observer};
 use crate::words::{describe, describe_set};
@@ -44,7 +45,7 @@ impl Progress {
     fn line(&self, text: String) {
         match &self.bar {
             Some(bar) => bar.println(text),
-            None => eprintln!("{text}"),
+            None => say!("{text}"),
         }
     }
 

@@ -3,6 +3,7 @@
 use super::job::Job;
 use super::sweep::{Runner, Sweep};
 use super::{Common, check_programs, parse_command, redactor_of, sets_of};
+use crate::cli::say::say;
 use crate::cli::{Ended, Failure};
 use crate::id::column_name;
 use crate::params::{Address, Command, ParamSet};
@@ -126,7 +127,7 @@ fn keep_known(sets: &mut [ParamSet], flag: &str, known: &[String], is_strict: bo
                 return Err(Failure::input(format!("{flag}: --startup-cmd knows no `{key}`{hint}")));
             }
             if told.insert(key.clone()) {
-                eprintln!("warning: {flag}: --startup-cmd knows no `{key}`, left out{hint}");
+                say!("warning: {flag}: --startup-cmd knows no `{key}`, left out{hint}");
             }
             set.params.shift_remove(&key);
         }

@@ -4,6 +4,7 @@ use super::job::{AbJob, Job, advice};
 use super::progress::{Progress, Starts};
 use super::{Common, interrupt_on_signals};
 use crate::cli::compare;
+use crate::cli::say::say;
 use crate::cli::show::{failures_table, sla_table, startup_table, summary_table};
 use crate::cli::{Failure, block_on};
 use crate::compare::Comparison;
@@ -61,7 +62,7 @@ impl Sweep {
     }
 
     pub fn warn(&self) {
-        self.plan.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        self.plan.warnings.iter().for_each(|warning| say!("warning: {warning}"));
     }
 
     /// The folder that it would get.
@@ -148,16 +149,16 @@ impl Sweep {
             return Ok(());
         }
         match self.job {
-            Job::Tune(_) => eprintln!("{}", sla_table(folder)?),
-            Job::Startup => eprintln!("{}", startup_table(folder)?),
-            Job::Serve | Job::Explore(_) => eprintln!("{}", summary_table(folder)?),
-            Job::Ab(ref job) => eprintln!("{}", compare::text(&self.pairs(job, folder)?, Extent::Telling, false)),
+            Job::Tune(_) => say!("{}", sla_table(folder)?),
+            Job::Startup => say!("{}", startup_table(folder)?),
+            Job::Serve | Job::Explore(_) => say!("{}", summary_table(folder)?),
+            Job::Ab(ref job) => say!("{}", compare::text(&self.pairs(job, folder)?, Extent::Telling, false)),
         }
         if ended.failed > 0 {
-            eprintln!("failed runs:\n{}", failures_table(folder)?);
+            say!("failed runs:\n{}", failures_table(folder)?);
         }
         if ended.degraded > 0 {
-            eprintln!(
+            say!(
                 "{} run(s) are degraded: fewer requests succeeded than --min-success asks; they are never recommended",
                 ended.degraded
             );
@@ -165,9 +166,9 @@ impl Sweep {
         if is_search {
             crate::cli::sla::draw(folder)?;
         }
-        eprintln!("sweep: {}", folder.display());
+        say!("sweep: {}", folder.display());
         let quoted = quoted_path(folder);
-        eprintln!("next:  sweeplake report {quoted}\n       sweeplake query {quoted} \"SELECT * FROM combinations\"");
+        say!("next:  sweeplake report {quoted}\n       sweeplake query {quoted} \"SELECT * FROM combinations\"");
         Ok(())
     }
 }
@@ -179,7 +180,7 @@ fn close(folder: &Path, ended: sweep::Ended) -> Result<PathBuf, Failure> {
         SweepState::Completed => Ok(folder.to_owned()),
         SweepState::Interrupted => {
             let kept = ended.runs + ended.skipped;
-            eprintln!("interrupted: {kept} run(s) are kept in {}; {again}", folder.display());
+            say!("interrupted: {kept} run(s) are kept in {}; {again}", folder.display());
             Err(Failure::Interrupted)
         }
         SweepState::Failed | SweepState::Running => {

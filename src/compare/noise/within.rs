@@ -125,7 +125,7 @@ fn points(cells: &BTreeMap<usize, Vec<(f64, f64)>>, levels: &Unit) -> Vec<Point>
     points
 }
 
-/// How much a run resembles the one before: the correlation of neighbours, one standard error up, with what the levels took
+/// How much a run resembles the one before: the correlation of neighbours, one and a half standard errors up, with what the levels took
 /// out of it put back.
 fn alike(points: &[Point], cells: &BTreeMap<usize, Vec<(f64, f64)>>, variance: f64) -> f64 {
     if variance <= 0.0 || points.len() < 3 {
@@ -137,7 +137,7 @@ fn alike(points: &[Point], cells: &BTreeMap<usize, Vec<(f64, f64)>>, variance: f
         pair[0].residual * pair[1].residual / variance + taken_out
     });
     let correlation = mean(products);
-    (correlation + 1.0 / ((points.len() - 1) as f64).sqrt()).clamp(0.0, MOST_ALIKE)
+    (correlation + 1.5 / ((points.len() - 1) as f64).sqrt()).clamp(0.0, MOST_ALIKE)
 }
 
 /// The variance of a run of a cell, and its degrees of freedom; that its runs resemble each other hides some of it.
