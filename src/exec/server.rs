@@ -8,11 +8,14 @@ use super::{Interrupt, Stop, run_to_end};
 use crate::params::{Address, Command};
 use crate::record::{ErrorKind, Failure, engine_of};
 use hyper::Method;
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 const FIRST_POLL: Duration = Duration::from_millis(100);
 const SLOWEST_POLL: Duration = Duration::from_millis(500);
+/// How long the first probe waits for an answer; each that waits in vain lets the next wait twice as long.
 const PROBE_LIMIT: Duration = Duration::from_secs(2);
+const LONGEST_PROBE: Duration = Duration::from_secs(60);
 const RESET_LIMIT: Duration = Duration::from_secs(60);
 const STOP_GRACE: Duration = Duration::from_secs(10);
 const PORT_LIMIT: Duration = Duration::from_secs(10);
@@ -122,10 +125,19 @@ impl Server {
 
     async fn wait_until_ready(&mut self, limit: Duration, interrupt: &mut Interrupt) -> Result<(), Stop> {
         let address = self.address.clone();
+        let last = Cell::new(None);
         let became_ready = async {
-            let mut pause = FIRST_POLL;
-            while !matches!(send(&address, Method::GET, "/health", PROBE_LIMIT).await, Ok(answer) if answer.status == 200)
-            {
+            let (mut pause, mut probe_limit) = (FIRST_POLL, PROBE_LIMIT);
+            loop {
+                let began = Instant::now();
+                match send(&address, Method::GET, "/health", probe_limit).await {
+                    Ok(answer) if answer.status == 200 => return,
+                    Ok(answer) => last.set(Some(format!("HTTP status {}", answer.status))),
+                    Err(reason) => last.set(Some(reason)),
+                }
+                if began.elapsed() >= probe_limit {
+                    probe_limit = (2 * probe_limit).min(LONGEST_PROBE);
+                }
                 tokio::time::sleep(pause).await;
                 pause = pause.mul_f64(1.25).min(SLOWEST_POLL);
             }
@@ -135,7 +147,8 @@ impl Server {
             () = interrupt.asked() => Err(Stop::Interrupted),
             failure = self.ended("while it was starting") => Err(failure.into()),
             ready = tokio::time::timeout(limit, became_ready) => ready.map_err(|_| {
-                let message = format!("the server was not ready after {} s", limit.as_secs());
+                let seen = last.take().unwrap_or_else(|| "no answer yet".into());
+                let message = format!("the server was not ready after {} s; the last GET /health: {seen}", limit.as_secs());
                 Failure::new(ErrorKind::ServerNotReady, message).with_log(None, self.group.log_tail()).into()
             }),
         }
