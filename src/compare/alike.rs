@@ -46,6 +46,11 @@ pub fn differences(base: &SweepRead, candidate: &SweepRead) -> Vec<Difference> {
         (was != is).then(|| Difference { fact: fact.into(), base: was.into(), candidate: is.into(), kind })
     };
     let unlike = UNLIKE.iter().filter_map(|fact| of(fact, DifferenceKind::Unlike));
+    // Prompts that vary inside a sweep are part of its combinations.
+    let is_single =
+        |fact: &&str| [base, candidate].iter().all(|side| side.fact(fact).is_some_and(|text| !text.contains(',')));
+    let prompts = Some("num_prompts").filter(is_single).and_then(|fact| of(fact, DifferenceKind::Unlike));
+    let unlike = unlike.chain(prompts);
     let context = FACTS.iter().filter_map(|fact| of(fact, DifferenceKind::Context));
     load_differences(base, candidate).into_iter().chain(unlike).chain(context).collect()
 }

@@ -53,6 +53,10 @@ pub enum CompareError {
     Unlike { base: String, candidate: String, first: Difference },
     #[error("{base} and {candidate} have no combination in common")]
     NothingInCommon { base: String, candidate: String, only_base: Vec<String>, only_candidate: Vec<String> },
+    #[error("{sweep} is base and candidate at once: a sweep is no other than itself")]
+    Itself { sweep: String },
+    #[error("every run of {candidate} failed; there is nothing to compare")]
+    AllFailed { candidate: String },
     #[error("no sweep to compare")]
     NoSweep,
 }
@@ -245,7 +249,7 @@ impl Comparison {
 
     /// What all that is said comes to.
     pub fn word(&self) -> Word {
-        if self.answers_less() {
+        if self.answers_less() || !self.lost.is_empty() {
             return Word::Worse;
         }
         let changes = self.judged.iter().flat_map(|metric| &metric.changes).map(|change| change.verdict);
@@ -266,21 +270,19 @@ impl Comparison {
         self.judged.iter().any(|metric| metric.sweep_sd.is_some())
     }
 
-    /// Cells of which the candidate answers too few requests: before any latency this is what changed.
+    /// Cells of which the candidate answers fewer requests than the base: before any latency this is what changed.
     pub fn broken(&self) -> Vec<usize> {
         let is_broken = |cell: &usize| {
-            let candidate = self.candidate.success[*cell];
-            candidate.degraded_runs > 0 && candidate.rate().is_some()
+            let (base, candidate) = (self.base.success[*cell], self.candidate.success[*cell]);
+            candidate.degraded_runs > 0
+                && candidate.rate().zip(base.rate()).is_none_or(|(candidate, base)| candidate < base)
         };
         (0..self.labels.len()).filter(is_broken).collect()
     }
 
     /// Whether the candidate answers fewer requests than the base somewhere.
     pub fn answers_less(&self) -> bool {
-        self.base.success.iter().zip(&self.candidate.success).any(|(base, candidate)| {
-            candidate.degraded_runs > 0
-                && candidate.rate().zip(base.rate()).is_none_or(|(candidate, base)| candidate < base)
-        })
+        !self.broken().is_empty()
     }
 
     pub(super) fn judge_gates(&mut self, gates: &[Gate]) {

@@ -18,6 +18,8 @@ pub enum Why {
     /// The interval is wider than the limit.
     TooWide,
     NoiseUnknown,
+    /// Values of which no ratio can be made.
+    NoRatio,
     NoValue,
 }
 
@@ -72,20 +74,19 @@ impl Gate {
                     false => (Passage::Unclear, Why::TooWide),
                 }
             }
+            (Reason::NoRatio, ..) if change.verdict == Verdict::Same => (Passage::Passes, Why::Change),
+            (Reason::NoRatio, ..) => (Passage::Unclear, Why::NoRatio),
             (Reason::NoValue, ..) => (Passage::Unclear, Why::NoValue),
             _ => (Passage::Unclear, Why::NoiseUnknown),
         }
     }
 
-    /// What came from or went to 0, infinity or nothing at all has no ratio, and a direction.
+    /// What collapsed has no ratio, and a direction.
     fn judge_collapse(&self, change: &Change) -> (Passage, Why) {
         let grew = change.candidate > change.base || change.candidate.is_nan();
-        match change.verdict {
-            Verdict::Same => (Passage::Passes, Why::Change),
-            Verdict::Unclear => (Passage::Unclear, Why::Change),
-            Verdict::Worse => (Passage::Fails, Why::Change),
-            _ if grew == self.is_growth => (Passage::Fails, Why::Change),
-            _ => (Passage::Passes, Why::Change),
+        match change.verdict == Verdict::Worse || grew == self.is_growth {
+            true => (Passage::Fails, Why::Change),
+            false => (Passage::Passes, Why::Change),
         }
     }
 }
@@ -141,7 +142,8 @@ mod tests {
         assert_eq!(says(Reason::NoValue, Verdict::Unclear, f64::NAN), (Passage::Unclear, Why::NoValue));
         assert_eq!(says(Reason::BeyondNoise, Verdict::Worse, 1.5), (Passage::Fails, Why::Change));
         assert_eq!(says(Reason::Collapsed, Verdict::Worse, f64::INFINITY), (Passage::Fails, Why::Change));
-        assert_eq!(says(Reason::Collapsed, Verdict::Better, 0.0), (Passage::Passes, Why::Change));
+        assert_eq!(says(Reason::NoRatio, Verdict::Unclear, 2.0), (Passage::Unclear, Why::NoRatio));
+        assert_eq!(says(Reason::NoRatio, Verdict::Same, 0.0), (Passage::Passes, Why::Change));
     }
 
     #[test]

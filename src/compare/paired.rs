@@ -30,6 +30,8 @@ crate::query::typed_row! {
 struct Read {
     success: BTreeMap<usize, Success>,
     failed: BTreeMap<usize, usize>,
+    /// Pairs in which it has a run that did not fail.
+    pairs: std::collections::BTreeSet<i64>,
     starts: std::collections::BTreeSet<i64>,
     days: std::collections::BTreeSet<String>,
 }
@@ -82,13 +84,15 @@ impl Comparison {
         if cells.is_empty() {
             return Err(CompareError::NoSweep);
         }
-        let count = metrics.iter().flat_map(|metric| metric.pairs.keys()).max().map_or(0, |last| *last as usize + 1);
-        let lost = |cell: &usize| sides[1].failed.contains_key(cell) && !sides[1].success.contains_key(cell);
+        let whole = sides[0].pairs.intersection(&sides[1].pairs).count();
+        // One that fails now and then fails more often than before.
+        let failures = |side: usize, cell: &usize| sides[side].failed.get(cell).copied().unwrap_or(0);
+        let lost = |cell: &usize| failures(1, cell) > failures(0, cell);
         let label =
             |cell: usize| Some(params_text(&cells[cell])).filter(|text| !text.is_empty()).unwrap_or("all".into());
         let all = 0..cells.len();
         let mut comparison = Self {
-            design: Design::Pairs(count),
+            design: Design::Pairs(whole),
             judged: judge_pairs(&metrics, cells.len(), &request.judge),
             better: metrics.iter().map(|metric| metric.better).collect(),
             metrics: names.clone(),
@@ -108,8 +112,9 @@ impl Comparison {
             candidate: sides[1].side(SIDES[1], cells.len()),
             sql,
         };
+        comparison.candidate.unfinished = unfinished(lake).await?;
         comparison.judge_gates(&request.gates);
-        let seconds = seconds_of(lake).await?.map(|seconds| seconds / count.max(1) as f64);
+        let seconds = seconds_of(lake).await?.map(|seconds| seconds / whole.max(1) as f64);
         comparison.needed = (0..names.len()).map(|metric| comparison.pairs_needed(metric, seconds)).collect();
         Ok(comparison)
     }
@@ -124,6 +129,14 @@ impl Comparison {
     }
 }
 
+/// Why the sweep is not whole: what was cut off may have been cut off for a reason.
+async fn unfinished(lake: &Lake) -> Result<Vec<String>, CompareError> {
+    let states = lake.sql("SELECT sweep, state FROM sweeps").await?;
+    let states = states.column("sweep")?.into_iter().zip(states.column("state")?);
+    let told = states.map(|(sweep, state)| (sweep.to_text(), state.to_text()));
+    Ok(told.filter(|(_, state)| state == "interrupted").map(|(sweep, _)| format!("{sweep} was interrupted")).collect())
+}
+
 /// How long the sweep took.
 async fn seconds_of(lake: &Lake) -> Result<Option<f64>, CompareError> {
     let sql = "SELECT date_part('epoch', finished_at) - date_part('epoch', started_at) AS seconds FROM sweeps";
@@ -136,7 +149,10 @@ impl Read {
         self.days.extend(row.day.clone());
         match row.status == "failed" {
             true => *self.failed.entry(cell).or_default() += 1,
-            false => self.success.entry(cell).or_default().add(row.completed, row.failed_requests, &row.status),
+            false => {
+                self.pairs.extend(row.round);
+                self.success.entry(cell).or_default().add(row.completed, row.failed_requests, &row.status);
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use super::gate::{Gate, Passage};
 use super::noise::{Run, SweepRuns, Unit, spread, unit};
 use crate::metric::Better;
 use crate::stats::{mean, sequential, stddev};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What was measured of one metric: of each pair the base and the candidate.
 #[derive(Clone, Debug, Default)]
@@ -76,6 +76,9 @@ fn judge_metric(metric: &PairedRuns, cells: usize, alpha: f64, judge: &Judge) ->
         verdict: collapsed.map_or(verdict, |change| change.verdict),
         reason: match collapsed {
             Some(change) => change.reason,
+            None if means.is_empty() && changes.iter().any(|change| change.reason == Reason::NoRatio) => {
+                Reason::NoRatio
+            }
             None if means.is_empty() => Reason::NoValue,
             None => Reason::Noise,
         },
@@ -100,15 +103,17 @@ fn differences(units: &[[Unit; 2]], cell: usize) -> Differences {
     }
 }
 
-/// The mean difference over the cells of each pair; only over those that all pairs have.
+/// The mean difference over the cells of each whole pair: of those that have both sides of every cell that most have.
 fn means(units: &[[Unit; 2]]) -> Vec<f64> {
-    let has = |cell: &usize| units.iter().flatten().all(|unit| unit.contains_key(cell));
-    let cells: Vec<usize> = units.first().map(|pair| pair[0].keys().copied().filter(has).collect()).unwrap_or_default();
+    let has = |pair: &[Unit; 2], cell: &usize| pair.iter().all(|unit| unit.contains_key(cell));
+    let all: BTreeSet<usize> = units.iter().flatten().flat_map(|unit| unit.keys().copied()).collect();
+    let most = |cell: &usize| 2 * units.iter().filter(|pair| has(pair, cell)).count() >= units.len();
+    let cells: Vec<usize> = all.into_iter().filter(most).collect();
     if cells.is_empty() {
         return Vec::new();
     }
     let of = |pair: &[Unit; 2]| mean(&cells.iter().map(|cell| pair[1][cell] - pair[0][cell]).collect::<Vec<_>>());
-    units.iter().map(of).collect()
+    units.iter().filter(|pair| cells.iter().all(|cell| has(pair, cell))).map(of).collect()
 }
 
 /// What can be said of differences at a level of error: the verdict, the interval at that of the judge, the e-value's logarithm.
@@ -156,8 +161,8 @@ fn change(metric: &PairedRuns, cell: usize, own: &Differences, alpha: f64, judge
         verdict,
         reason: if own.differences.is_empty() { Reason::NoValue } else { Reason::Noise },
     };
-    if let Some((verdict, was, is)) = collapse(&base, &candidate, metric.better) {
-        change = Change { verdict, base: was, candidate: is, reason: Reason::Collapsed, interval: None, ..change };
+    if let Some((verdict, reason, was, is)) = collapse(&base, &candidate, metric.better) {
+        change = Change { verdict, base: was, candidate: is, reason, interval: None, ..change };
     }
     change
 }
@@ -205,6 +210,21 @@ mod tests {
         };
         let said = (0..300).filter(|_| decide(0.0, 0.03, 25, &mut random).1.iter().any(is_said)).count();
         assert!(said <= 15, "{said} of 300");
+    }
+
+    #[test]
+    fn a_pair_that_was_cut_short_takes_nothing_from_the_others() {
+        let mut metric = PairedRuns { better: Some(Better::Lower), ..PairedRuns::default() };
+        for pair in 0..8 {
+            for (side, cell) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                let noise = 1.0 + 0.001 * f64::from((pair * 7 + side as u32 * 3 + cell as u32) % 5);
+                metric.add(pair, side, cell, if side == 1 { 110.0 } else { 100.0 } * noise);
+            }
+        }
+        metric.add(8, 0, 0, 100.0);
+        let judged = &judge_pairs(&[metric], 2, &JUDGE)[0];
+        assert_eq!(judged.overall.verdict, Verdict::Worse, "{:?}", judged.overall);
+        assert!(judged.changes.iter().all(|change| change.verdict == Verdict::Worse));
     }
 
     #[test]

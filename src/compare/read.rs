@@ -28,14 +28,22 @@ impl Read {
         let mut cells = Cells::default();
         let base = request.reading.read(sources.base, &mut cells).await?;
         let candidate = request.reading.read(sources.candidate, &mut cells).await?;
-        let (Some(first), Some(other)) = (base.first(), candidate.first()) else { return Err(CompareError::NoSweep) };
+        let Some(other) = candidate.first().filter(|_| !base.is_empty()) else { return Err(CompareError::NoSweep) };
         if request.likeness == Likeness::Required {
-            let unlike = differences(first, other).into_iter().find(|one| one.kind == DifferenceKind::Unlike);
-            if let Some(first) = unlike {
-                return Err(CompareError::Unlike { base: names(&base), candidate: names(&candidate), first });
+            for sweep in &base {
+                let unlike = differences(sweep, other).into_iter().find(|one| one.kind == DifferenceKind::Unlike);
+                if let Some(first) = unlike {
+                    return Err(CompareError::Unlike { base: sweep.name.clone(), candidate: names(&candidate), first });
+                }
             }
         }
+        if base.iter().any(|sweep| sweep.fact("folder").is_some() && sweep.fact("folder") == other.fact("folder")) {
+            return Err(CompareError::Itself { sweep: other.name.clone() });
+        }
         let (has, wants) = (cells_of(&base), cells_of(&candidate));
+        if wants.is_empty() && !other.failed.is_empty() {
+            return Err(CompareError::AllFailed { candidate: names(&candidate) });
+        }
         let matched: Vec<usize> = (&has & &wants).into_iter().collect();
         if matched.is_empty() {
             let labels = |side: &BTreeSet<usize>| side.iter().map(|cell| cells.labels[*cell].clone()).collect();
@@ -161,7 +169,9 @@ impl Read {
         let starts = sweeps.iter().map(|sweep| Some(sweep.starts).filter(|starts| *starts > 0)).sum();
         let days: BTreeSet<&String> = sweeps.iter().flat_map(|sweep| &sweep.days).collect();
         let unfinished = sweeps.iter().filter_map(|sweep| {
-            let state = sweep.fact("state").filter(|state| *state != "completed")?;
+            let state = sweep.fact("state").filter(|state| *state != "completed");
+            // A folder of vLLM's has no state, and failed runs all the same.
+            let state = state.or_else(|| (!sweep.failed.is_empty()).then_some("failed"))?;
             Some(format!("{} {}", sweep.name, ended_as(state)))
         });
         let apart = lake.pooled_apart().await?.into_iter().map(|apart| apart.to_string());

@@ -13,6 +13,7 @@ use crate::record::{
 };
 use crate::redact::Redactor;
 use arrow::array::RecordBatch;
+use chrono::{DateTime, Utc};
 use rayon::prelude::*;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -153,6 +154,15 @@ fn record_of(result: Map<String, Value>, place: &Place<'_>, index: usize) -> Run
         source: None,
     };
     record.redacted(place.redactor).judged(&Demands::default())
+}
+
+/// When the first run of a folder of vLLM's began, as its results tell.
+pub fn foreign_start(folder: &Path) -> Option<DateTime<Utc>> {
+    let dates = result_files(folder).into_iter().filter_map(|path| {
+        let results = read_results(&path, Detail::Runs).ok()?;
+        results.iter().filter_map(|result| result.get("date").and_then(Value::as_str).and_then(local_date)).min()
+    });
+    dates.min()
 }
 
 /// What `vllm bench sweep` starts, as far as its folders tell.

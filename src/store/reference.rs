@@ -1,5 +1,6 @@
 //! Sweeps by the names that people give them: a path, a name in the lake, a tag, `latest`, `latest~2`, `@2026-11-01`, `last-month`.
 
+use super::foreign::foreign_start;
 use super::{StoreError, SweepState, find_sweeps, write_bytes_atomically};
 use chrono::{DateTime, Days, Local, Months, NaiveDate, Utc};
 use std::collections::BTreeMap;
@@ -137,10 +138,14 @@ impl Wanted {
 fn by_time(lake: &Path, which: Which) -> Result<Vec<(DateTime<Utc>, PathBuf)>, StoreError> {
     let mut sweeps = Vec::new();
     for sweep in find_sweeps(&[lake.to_owned()])?.all() {
-        if let Some(manifest) = sweep.manifest()?
+        let began = match sweep.manifest()? {
+            Some(manifest) => Some(manifest.started_at),
+            None => foreign_start(&sweep.folder),
+        };
+        if let Some(began) = began
             && (which == Which::Any || sweep.state()? == SweepState::Completed)
         {
-            sweeps.push((manifest.started_at, sweep.folder.clone()));
+            sweeps.push((began, sweep.folder.clone()));
         }
     }
     sweeps.sort_by_key(|(started_at, _)| std::cmp::Reverse(*started_at));
@@ -158,7 +163,8 @@ pub fn resolve_all(reference: &str, lake: &Path) -> Result<Vec<PathBuf>, StoreEr
     let found = find_sweeps(&[lake.to_owned()])?;
     let mut sweeps: Vec<(Option<DateTime<Utc>>, PathBuf)> = Vec::new();
     for sweep in found.all().iter().filter(|sweep| matches(reference, &sweep.name) || tagged.contains(&sweep.folder)) {
-        sweeps.push((sweep.manifest()?.map(|manifest| manifest.started_at), sweep.folder.clone()));
+        let began = sweep.manifest()?.map(|manifest| manifest.started_at).or_else(|| foreign_start(&sweep.folder));
+        sweeps.push((began, sweep.folder.clone()));
     }
     sweeps.sort();
     match sweeps.is_empty() {
@@ -171,10 +177,10 @@ pub fn resolve_all(reference: &str, lake: &Path) -> Result<Vec<PathBuf>, StoreEr
     }
 }
 
-/// The complete sweeps of a lake before a sweep, the newest so many of them, the oldest first.
-pub fn before(sweep: &Path, lake: &Path, count: usize) -> Result<Vec<PathBuf>, StoreError> {
+/// The complete sweeps of a lake that began before a sweep, the oldest first.
+pub fn before(sweep: &Path, lake: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let started_at = super::Manifest::read(sweep)?.started_at;
-    let earlier = by_time(lake, Which::Complete)?.into_iter().filter(|(time, _)| *time < started_at).take(count);
+    let earlier = by_time(lake, Which::Complete)?.into_iter().filter(|(time, _)| *time < started_at);
     let mut earlier: Vec<PathBuf> = earlier.map(|(_, folder)| folder).collect();
     earlier.reverse();
     Ok(earlier)

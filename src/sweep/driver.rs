@@ -40,7 +40,8 @@ pub async fn run<E: Executor>(
     let heal = |record: &RunRecord| writer.make_whole(record);
     let ledger = Ledger::read(plan, writer.at(), options.demands, &options.redactor, heal)?;
     let skipped = ledger.count();
-    let (servers, runs) = missing(plan, &ledger, course);
+    let is_decided = skipped > 0 && course.is_decided(&ledger);
+    let (servers, runs) = if is_decided { (0, Some(0)) } else { missing(plan, &ledger, course) };
     observer.event(Event::SweepStarted { folder: writer.folder(), servers, runs, skipped });
     let ended = Ended { state: SweepState::Completed, runs: 0, failed: 0, degraded: 0, skipped };
     let mut driver = Driver {
@@ -161,6 +162,9 @@ impl Clock {
 impl<E: Executor> Driver<'_, E> {
     async fn work(&mut self) -> Result<(), Halt> {
         let mut round = 0;
+        if self.ledger.count() > 0 && self.course.is_decided(&self.ledger) {
+            return Ok(());
+        }
         for start in self.plan.starts() {
             if start.round > round && self.course.is_decided(&self.ledger) {
                 break;

@@ -182,6 +182,52 @@ fn a_collapse_is_worse_however_it_looks() {
 }
 
 #[test]
+fn a_comparison_fits_the_terminal_whatever_is_compared() {
+    let scratch = Scratch::new();
+    let long =
+        json!({"kv_cache_dtype_and_a_name_that_does_not_end": "fp8_e4m3fn_and_a_value_that_does_not_end_either"});
+    sweep(&scratch, "base", 3, 1.0, &long);
+    sweep(&scratch, "candidate", 3, 1.1, &long);
+    let metrics =
+        "p99_e2el_ms,median_ttft_ms,output_throughput,median_tpot_ms,tokens_per_user,completed,tokens_per_gpu";
+    for flags in [&["--metrics", metrics][..], &[]] {
+        let text = scratch.ok(&[&["compare", "base", "candidate"][..], &SURE, flags].concat()).stdout;
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_comparison_is_refused_and_what_failed_is_worse() {
+    let scratch = Scratch::new();
+    let alike = json!({});
+    for (name, more) in [("lake/a", &alike), ("lake/b", &json!({"model_id": "other"})), ("lake/c", &alike)] {
+        sweep(&scratch, name, 3, 1.0, more);
+    }
+    let run = |arguments: &[&str]| scratch.run(&[&["compare", "--lake", "lake"][..], arguments].concat());
+    let ran = run(&["a", "lake/a"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("base and candidate at once"), "{}", ran.stderr);
+    // By time, folders of vLLM's too.
+    let ran = run(&["latest", "lake/a"]);
+    assert_ne!(ran.code, None);
+    assert!(!ran.stderr.contains("holds only"), "{}", ran.stderr);
+    // A sweep of which a run failed is not whole, whoever made it.
+    let failed = json!({"completed": 0, "failed": 12});
+    sweep(&scratch, "lake/d", 3, 1.0, &alike);
+    let path = scratch.path("lake/d").join(combination(8, &alike)).join("summary.json");
+    let mut runs: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    runs[0].as_object_mut().unwrap().extend(failed.as_object().unwrap().clone());
+    std::fs::write(&path, Value::from(runs.clone()).to_string()).unwrap();
+    let gate = ["c", "d", "--assume-sweep-sd", "0.5%", "--fail-on", "p99_e2el_ms>20%"];
+    let ran = run(&gate);
+    assert!(ran.code == Some(1) && ran.stderr.contains("has failed runs"), "{}", ran.stderr);
+    // All of a combination: that is worse than any latency.
+    runs.iter_mut().for_each(|run| run.as_object_mut().unwrap().extend(failed.as_object().unwrap().clone()));
+    std::fs::write(&path, Value::from(runs).to_string()).unwrap();
+    let ran = run(&gate);
+    assert!(ran.code == Some(1) && ran.stdout.contains("worse: 1 combination failed"), "{}{}", ran.stdout, ran.stderr);
+}
+
+#[test]
 fn nobody_knows_which_way_is_better_unless_it_is_said() {
     let scratch = Scratch::new();
     sweep(&scratch, "base", 3, 1.0, &json!({"acceptance_score": 100.5}));

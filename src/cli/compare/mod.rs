@@ -14,11 +14,14 @@ use crate::compare::{
     CompareError, CompareRequest, Comparison, DEFAULT_METRICS, Gate, Judge, Likeness, Passage, Reading, Sources,
 };
 use crate::metric::Better;
-use crate::query::{Answer, Format, Lake};
+use crate::query::{Answer, Format, Lake, kind_of_sweep};
 use crate::record::Row;
-use crate::report::comparison::{Extent, frontiers, gate_line, next, render_comparison, rows, shortened, to_json};
+use crate::report::comparison::{
+    Extent, frontiers, gate_line, next_of_gate, render_comparison, rows, shortened, to_json,
+};
 use crate::store::{
-    SweepKind, SweepState, before, is_remote, lake_of, resolve, resolve_all, write_atomically, write_bytes_atomically,
+    Manifest, SweepKind, SweepState, before, is_remote, lake_of, resolve, resolve_all, write_atomically,
+    write_bytes_atomically,
 };
 use chrono::Local;
 use serde_json::Value;
@@ -41,7 +44,7 @@ pub struct Arguments {
     /// The lake in which names, tags and `latest` are looked up.
     #[arg(long, default_value = "results", value_name = "DIR")]
     lake: PathBuf,
-    /// The lake whose equal sweeps tell how much such differ; default: the folder that the base lies in.
+    /// The lake whose equal sweeps tell how much such differ; default: the folders that base and candidate lie in.
     #[arg(long, value_name = "DIR")]
     history: Option<PathBuf>,
     /// How much equal sweeps differ (standard deviation of a sweep's level), if you know it: 2%.
@@ -127,9 +130,13 @@ impl Judging {
             for gate in &comparison.gates {
                 let is_open = gate.passage == Passage::Unclear;
                 if gate.passage == Passage::Fails || (is_open && self.unclear == Unclear::Fail) {
-                    let advice = if is_open { next(comparison) } else { Vec::new() };
-                    let advice = advice.first().map(|advice| format!(" ({advice})")).unwrap_or_default();
-                    lines.push(format!("--fail-on {}{advice}", gate_line(comparison, gate)));
+                    let advice = if is_open { next_of_gate(comparison, gate) } else { None };
+                    let advice = advice.map(|advice| format!(" ({advice})")).unwrap_or_default();
+                    let of = match comparisons.len() {
+                        1 => String::new(),
+                        _ => format!("{}: ", comparison.candidate.sweeps.join(", ")),
+                    };
+                    lines.push(format!("{of}--fail-on {}{advice}", gate_line(comparison, gate)));
                 }
             }
         }
@@ -167,9 +174,9 @@ pub fn of_sweeps(sweeps: &[PathBuf]) -> Result<Vec<Comparison>, Failure> {
         return if is_ab(&lake)? { Ok(vec![of_pairs(&lake, &request)?]) } else { Ok(Vec::new()) };
     }
     let base = opened(&opening, std::slice::from_ref(base))?;
-    let history = history_lake(None, &base, &opening)?;
     let pairs = candidates.iter().map(|candidate| {
         let candidate = opened(&opening, std::slice::from_ref(candidate))?;
+        let history = history_lake(None, &base, &candidate, &opening)?;
         compare(Sources { base: &base, candidate: &candidate, history: history.as_ref() }, &request)
     });
     pairs.collect()
@@ -206,10 +213,11 @@ impl Arguments {
         let sweeps: Vec<PathBuf> = self.sweeps.iter().map(one).collect::<Result<_, _>>()?;
         if let Some(count) = self.base_last {
             let pair = |candidate: PathBuf| {
-                let base = before(&candidate, &self.lake, count as usize).map_err(Failure::input)?;
+                let base = before(&candidate, &self.lake).map_err(Failure::input)?;
+                let base = last_alike(base, &candidate, count as usize)?;
                 match base.is_empty() {
                     true => Err(Failure::input(format!(
-                        "--base-last: {} holds no complete sweep before {}",
+                        "--base-last: {} holds no complete sweep of the same load before {}",
                         self.lake.display(),
                         candidate.display()
                     ))),
@@ -252,7 +260,7 @@ fn compared(arguments: &Arguments) -> Result<Vec<Comparison>, Failure> {
             let count = candidate.sweeps().len();
             return Err(Failure::input(format!("a side holds {count} sweeps; name one of them")));
         };
-        let history = history_lake(arguments.history.as_deref(), &base, &arguments.opening)?;
+        let history = history_lake(arguments.history.as_deref(), &base, &candidate, &arguments.opening)?;
         let sources = Sources { base: &base, candidate: &candidate, history: history.as_ref() };
         comparisons.push(compare(sources, &request)?);
     }
@@ -268,6 +276,23 @@ fn is_ab(lake: &Lake) -> Result<bool, Failure> {
 /// What the pairs of a sweep of `ab` say.
 pub fn of_pairs(lake: &Lake, request: &CompareRequest) -> Result<Comparison, Failure> {
     block_on(Comparison::of_pairs(lake, request))?.map_err(Failure::input)
+}
+
+/// The last of earlier sweeps that measured the same thing as a candidate.
+fn last_alike(earlier: Vec<PathBuf>, candidate: &Path, count: usize) -> Result<Vec<PathBuf>, Failure> {
+    let load = |folder: &Path| -> Result<(SweepKind, crate::query::SweepKind), Failure> {
+        let manifest = Manifest::read(folder).map_err(Failure::input)?;
+        let fact = |name: &str| match name {
+            "bench_cmd" => Some(manifest.bench_cmd.clone()),
+            _ => None,
+        };
+        Ok((manifest.kind, kind_of_sweep(fact)))
+    };
+    let own = load(candidate)?;
+    let mut alike: Vec<PathBuf> =
+        earlier.into_iter().filter(|folder| load(folder).is_ok_and(|other| other == own)).collect();
+    alike.drain(..alike.len().saturating_sub(count));
+    Ok(alike)
 }
 
 /// Opens the sweeps of a side, which must have ended.
@@ -286,15 +311,22 @@ fn opened(opening: &Opening, sweeps: &[PathBuf]) -> Result<Lake, Failure> {
     Ok(lake)
 }
 
-/// The lake that tells how much equal sweeps differ: the one that is given, else that of the base.
-fn history_lake(given: Option<&Path>, base: &Lake, opening: &Opening) -> Result<Option<Lake>, Failure> {
+/// The lake that tells how much equal sweeps differ: the one that is given, else those of base and candidate.
+fn history_lake(
+    given: Option<&Path>,
+    base: &Lake,
+    candidate: &Lake,
+    opening: &Opening,
+) -> Result<Option<Lake>, Failure> {
     if let Some(lake) = given {
         return opening.open(&[lake.to_owned()], None).map(Some);
     }
-    let own = base.sweeps().first().map(|sweep| sweep.folder.clone()).filter(|folder| !is_remote(folder));
-    let lake = own.and_then(|folder| lake_of(&folder).ok());
+    let folders = [base, candidate].map(|side| side.sweeps().first().map(|sweep| sweep.folder.clone()));
+    let local = folders.into_iter().flatten().filter(|folder| !is_remote(folder));
+    let mut lakes: Vec<PathBuf> = local.filter_map(|folder| lake_of(&folder).ok()).collect();
+    lakes.dedup();
     // The folder around a sweep need not be a lake.
-    Ok(lake.and_then(|lake| opening.open(&[lake], None).ok()))
+    Ok(if lakes.is_empty() { None } else { opening.open(&lakes, None).ok() })
 }
 
 fn compare(sources: Sources<'_>, request: &CompareRequest) -> Result<Comparison, Failure> {
@@ -306,7 +338,8 @@ fn compare(sources: Sources<'_>, request: &CompareRequest) -> Result<Comparison,
             shortened(only_base),
             shortened(only_candidate)
         )),
-        CompareError::NoSweep => Failure::input(error),
+        CompareError::AllFailed { .. } => Failure::work(error),
+        CompareError::NoSweep | CompareError::Itself { .. } => Failure::input(error),
     })
 }
 

@@ -13,7 +13,8 @@ pub fn text(comparison: &Comparison, extent: Extent, has_color: bool) -> String 
     lines.extend(indented(rests_on(comparison)));
     lines.extend(indented(gates(comparison).into_iter().map(|gate| format!("gate {gate}")).collect()));
     lines.extend(indented(notes(comparison)));
-    for table in [overall(comparison), pivot(comparison, extent)] {
+    let by_combination = pieces(pivot(comparison, extent));
+    for table in std::iter::once(overall(comparison)).chain(by_combination) {
         lines.push(format!("\n{}:", table.heading));
         let mut drawn = drawn(&table, has_color);
         drawn.load_preset(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
@@ -25,6 +26,43 @@ pub fn text(comparison: &Comparison, extent: Extent, has_color: bool) -> String 
 
 /// No line is longer.
 const WIDTH: usize = 100;
+
+/// What fits beside the names of combinations in one table: the others follow in tables of their own.
+fn pieces(view: TableView) -> Vec<TableView> {
+    // The borders and blanks of a column.
+    const AROUND: usize = 3;
+    let width = |column: usize| {
+        let cells = view.rows.iter().map(|row| row[column].chars().count());
+        cells.chain([view.columns[column].chars().count()]).max().unwrap_or(0) + AROUND
+    };
+    let room = WIDTH - LONGEST_NAME - AROUND - 1;
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut used = room + 1;
+    for column in 1..view.columns.len() {
+        let own = width(column);
+        match groups.last_mut().filter(|_| used + own <= room) {
+            Some(group) => group.push(column),
+            None => {
+                groups.push(vec![column]);
+                used = 0;
+            }
+        }
+        used += own;
+    }
+    let part = |columns: Vec<usize>| {
+        let of =
+            |row: &Vec<String>| std::iter::once(0).chain(columns.iter().copied()).map(|at| row[at].clone()).collect();
+        TableView {
+            heading: view.heading.clone(),
+            columns: of(&view.columns),
+            rows: view.rows.iter().map(of).collect(),
+        }
+    };
+    groups.into_iter().map(part).collect()
+}
+
+/// Longer words in names of combinations are broken.
+const LONGEST_NAME: usize = 26;
 
 /// A text in lines of at most [`WIDTH`], all but the first a little further in. A number and its % stay together.
 fn wrapped(text: &str, indent: &str) -> Vec<String> {
@@ -44,7 +82,7 @@ fn wrapped(text: &str, indent: &str) -> Vec<String> {
 
 /// The comparison for a pull request: the verdict first, details folded.
 pub fn markdown(comparison: &Comparison) -> String {
-    let table = |view: TableView| drawn(&view, false).load_preset(presets::ASCII_MARKDOWN).to_string();
+    let table = |view: TableView| drawn(&escaped(view), false).load_preset(presets::ASCII_MARKDOWN).to_string();
     let listed = |texts: Vec<String>| texts.into_iter().map(|text| format!("- {text}")).collect::<Vec<_>>();
     let mut lines = vec![format!("### {}\n", verdict(comparison))];
     lines.extend(listed(gates(comparison)));
@@ -61,6 +99,13 @@ pub fn markdown(comparison: &Comparison) -> String {
     lines.join("\n")
 }
 
+/// A table whose texts mean nothing in Markdown.
+fn escaped(view: TableView) -> TableView {
+    let escape = |text: String| text.replace('|', "\\|").replace('<', "&lt;").replace('`', "\\`");
+    let rows = view.rows.into_iter().map(|row| row.into_iter().map(escape).collect());
+    TableView { rows: rows.collect(), ..view }
+}
+
 /// A table for a terminal, or for markdown. Only the names of combinations may be broken into lines, and only between words.
 fn drawn(view: &TableView, has_color: bool) -> Table {
     let mut table = Table::new();
@@ -69,12 +114,12 @@ fn drawn(view: &TableView, has_color: bool) -> Table {
         table.add_row(row.iter().map(|text| match text.split(' ').next() {
             Some("worse") if has_color => comfy_table::Cell::new(text).fg(Color::Red),
             Some("better") if has_color => comfy_table::Cell::new(text).fg(Color::Green),
-            _ => comfy_table::Cell::new(text.replace('|', "\\|")),
+            _ => comfy_table::Cell::new(text),
         }));
     }
     for (index, name) in view.columns.iter().enumerate() {
         let words = view.rows.iter().flat_map(|row| row[index].split(' ')).map(|word| word.chars().count());
-        let longest = words.max().unwrap_or(0) as u16 + 2;
+        let longest = words.max().unwrap_or(0).min(LONGEST_NAME) as u16 + 2;
         let Some(column) = table.column_mut(index) else { continue };
         column.set_constraint(match name.as_str() {
             "combination" => ColumnConstraint::LowerBoundary(Width::Fixed(longest)),

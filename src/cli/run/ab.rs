@@ -36,7 +36,7 @@ pub struct Arguments {
     #[arg(long, value_name = "COMMAND")]
     after_bench_cmd: Option<String>,
     /// Measure so many pairs. Default: --until decided.
-    #[arg(long, value_name = "N", conflicts_with = "until", value_parser = clap::value_parser!(u32).range(2..))]
+    #[arg(long, value_name = "N", conflicts_with_all = ["until", "max_pairs"], value_parser = clap::value_parser!(u32).range(2..))]
     pairs: Option<u32>,
     /// Stop as soon as every metric is told over all loads, or shown to be the same. Looking after each pair does not raise the
     /// error rate.

@@ -145,7 +145,7 @@ impl Sweep {
 
     fn tell_results(&self, folder: &Path, ended: sweep::Ended) -> Result<(), Failure> {
         let is_search = matches!(self.job, Job::Tune(_));
-        if ended.runs == 0 && !is_search {
+        if ended.runs == 0 && !is_search && !matches!(self.job, Job::Ab(_)) {
             return Ok(());
         }
         match self.job {

@@ -92,6 +92,10 @@ impl Drafted {
         }
     }
 
+    fn least_runs(&self) -> usize {
+        self.cells.iter().map(|cell| cell.runs[0].min(cell.runs[1])).min().unwrap_or(0)
+    }
+
     fn overall(&self, changes: &[Change], q_value: Option<f64>, metric: &MetricRuns, judge: &Judge) -> Overall {
         let difference = self.overall_difference.unwrap_or(f64::NAN);
         let cells = self.cells.iter().filter(|cell| cell.difference().is_some()).count();
@@ -111,15 +115,28 @@ impl Drafted {
             return Overall { verdict: change.verdict, reason: change.reason, ..plain };
         }
         match (self.overall, q_value) {
-            (Some(tested), Some(q)) => Overall { verdict: tested.verdict(q, metric.better, judge), ..plain },
-            _ if self.overall_difference.is_none() => Overall { reason: Reason::NoValue, ..plain },
+            (Some(tested), Some(q)) => {
+                let (verdict, reason) = tested.told(q, self.least_runs(), metric.better, judge);
+                Overall { verdict, reason, ..plain }
+            }
+            _ if self.overall_difference.is_none() => of_values_without_ratio(changes, plain),
             _ => {
-                let runs = self.cells.iter().map(|cell| cell.runs[0].min(cell.runs[1])).min().unwrap_or(0);
                 let sweeps = [metric.base.len(), metric.candidate.len()];
-                let (verdict, reason) = without_noise(difference, runs, sweeps, metric.better);
+                let (verdict, reason) = without_noise(difference, self.least_runs(), sweeps, metric.better);
                 Overall { verdict, reason, ..plain }
             }
         }
+    }
+}
+
+/// Over cells of which none has a ratio: the same where all are, else it can't be told.
+fn of_values_without_ratio(changes: &[Change], plain: Overall) -> Overall {
+    let is_same = !changes.is_empty() && changes.iter().all(|change| change.verdict == Verdict::Same);
+    let has_values = changes.iter().any(|change| change.reason == Reason::NoRatio);
+    Overall {
+        verdict: if is_same { Verdict::Same } else { Verdict::Unclear },
+        reason: if has_values { Reason::NoRatio } else { Reason::NoValue },
+        ..plain
     }
 }
 
@@ -153,16 +170,19 @@ impl Draft {
             reason: Reason::NoValue,
         };
         match (&self.found, q_value) {
-            (Found::Tested(tested), Some(q)) => Change {
-                interval: Some(tested.interval()),
-                p_value: Some(tested.p_value()),
-                q_value: Some(q),
-                detectable: Some(tested.detectable()),
-                sweep_sd: Some((tested.error.value / per_sweep(self.sweeps)).sqrt()),
-                verdict: tested.verdict(q, better, judge),
-                reason: Reason::Noise,
-                ..plain
-            },
+            (Found::Tested(tested), Some(q)) => {
+                let (verdict, reason) = tested.told(q, self.runs[0].min(self.runs[1]), better, judge);
+                Change {
+                    interval: Some(tested.interval()),
+                    p_value: Some(tested.p_value()),
+                    q_value: Some(q),
+                    detectable: Some(tested.detectable()),
+                    sweep_sd: Some((tested.error.value / per_sweep(self.sweeps)).sqrt()),
+                    verdict,
+                    reason,
+                    ..plain
+                }
+            }
             (Found::Difference(difference), _) => {
                 let (verdict, reason) = without_noise(*difference, self.runs[0].min(self.runs[1]), self.sweeps, better);
                 Change { verdict, reason, ..plain }
@@ -173,11 +193,16 @@ impl Draft {
     }
 }
 
+/// Whether no plausible noise explains a difference.
+pub fn is_beyond_noise(difference: f64, runs: usize) -> bool {
+    let plausible = if runs >= SEVERAL { BEYOND_NOISE } else { BEYOND_NOISE_OF_FEW };
+    difference.abs() > plausible.ln()
+}
+
 /// What can be said where nobody knows how much equal sweeps differ.
 fn without_noise(difference: f64, runs: usize, sweeps: [usize; 2], better: Option<Better>) -> (Verdict, Reason) {
     let per_sweep = per_sweep(sweeps).sqrt();
-    let plausible = if runs >= SEVERAL { BEYOND_NOISE } else { BEYOND_NOISE_OF_FEW };
-    match difference.abs() > plausible.ln() {
+    match is_beyond_noise(difference, runs) {
         true => (Verdict::of_direction(difference, better), Reason::BeyondNoise),
         false => {
             let doubt = difference.abs() / (t_quantile(0.5 + CONFIDENCE / 2.0, f64::INFINITY) * per_sweep);
@@ -202,9 +227,9 @@ fn draft(cell: usize, metric: &MetricRuns, levels: [&[Unit]; 2], noise: &Noise, 
         sweeps,
         found: Found::Settled(Verdict::Unclear, Reason::NoValue),
     };
-    if let Some((verdict, was, is)) = collapse(&runs[0], &runs[1], metric.better) {
+    if let Some((verdict, reason, was, is)) = collapse(&runs[0], &runs[1], metric.better) {
         (draft.base, draft.candidate) = (was, is);
-        draft.found = Found::Settled(verdict, Reason::Collapsed);
+        draft.found = Found::Settled(verdict, reason);
     } else if sweeps[0] > 0 && sweeps[1] > 0 {
         let difference = mean(&own[1]) - mean(&own[0]);
         draft.found = Found::Difference(difference);

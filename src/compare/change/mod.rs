@@ -16,7 +16,7 @@ pub use collapse::collapse;
 use super::noise::{MeanSquare, ServerOf, SideOf, SweepRuns};
 use crate::metric::Better;
 use crate::stats::{hierarchical_false_discovery, t_p_value, t_quantile};
-use drafted::Drafted;
+use drafted::{Drafted, is_beyond_noise};
 
 /// How to judge.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,8 +73,10 @@ pub enum Reason {
     NoiseUnknown { doubt: f64 },
     /// That is not known either, but no plausible one explains the change.
     BeyondNoise,
-    /// The candidate, or the base, has values that no logarithm has: 0, infinite, not a number.
+    /// What always had a value is now 0, infinite or no number; or what was always 0 no longer is.
     Collapsed,
+    /// Values that no logarithm has: 0, negative, infinite.
+    NoRatio,
     /// A side has no value.
     NoValue,
 }
@@ -149,6 +151,8 @@ pub const POWER: f64 = 0.8;
 /// (even at a standard deviation of 20 % one of 100 pairs differs by less); a single run may be an odd one besides.
 const BEYOND_NOISE: f64 = 2.5;
 const BEYOND_NOISE_OF_FEW: f64 = 3.0;
+/// And further off than so many standard errors, where one is known.
+const FAR: f64 = 4.0;
 /// Runs of which an odd one does not move the level far.
 pub(super) const SEVERAL: usize = 3;
 
@@ -211,6 +215,17 @@ impl Tested {
         let quantiles = 0.5 + CONFIDENCE / 2.0;
         let t = |probability| t_quantile(probability, self.error.degrees_of_freedom);
         ((t(quantiles) + t(POWER)) * self.error.value.sqrt()).exp_m1()
+    }
+
+    /// The verdict, and what it rests on: a change beyond any plausible noise is real, however little is known of that, unless what
+    /// is known says otherwise.
+    fn told(&self, q_value: f64, runs: usize, better: Option<Better>, judge: &Judge) -> (Verdict, Reason) {
+        let verdict = self.verdict(q_value, better, judge);
+        let is_far = is_beyond_noise(self.difference, runs) && self.difference.abs() > FAR * self.error.value.sqrt();
+        match verdict == Verdict::Unclear && is_far {
+            true => (Verdict::of_direction(self.difference, better), Reason::BeyondNoise),
+            false => (verdict, Reason::Noise),
+        }
     }
 
     /// A change is real when it is significant and large enough to matter, and none when its 90 % interval lies within the

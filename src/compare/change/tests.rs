@@ -76,15 +76,43 @@ fn of_one_sweep_a_side_nothing_is_said_but_what_no_noise_explains() {
 }
 
 #[test]
-fn what_has_no_ratio_has_a_direction() {
-    let verdict = |base: &[f64], candidate: &[f64], better| single(base, candidate, Some(better)).verdict;
-    assert_eq!(verdict(&[1000.0, 990.0], &[0.0, 0.0], Better::Higher), Verdict::Worse);
-    assert_eq!(verdict(&[500.0, 510.0], &[f64::INFINITY, 500.0], Better::Lower), Verdict::Worse);
-    assert_eq!(verdict(&[500.0, 510.0], &[f64::NAN; 2], Better::Lower), Verdict::Worse);
-    assert_eq!(verdict(&[0.0; 2], &[50.0; 2], Better::Lower), Verdict::Worse);
-    assert_eq!(verdict(&[0.0; 2], &[0.0; 2], Better::Lower), Verdict::Same);
-    assert_eq!(verdict(&[0.0, 5.0], &[2.0, 3.0], Better::Lower), Verdict::Unclear);
+fn what_collapses_is_worse_and_counts_of_a_few_are_not_told() {
+    let verdict = |base: &[f64], candidate: &[f64], better| {
+        let change = single(base, candidate, Some(better));
+        (change.verdict, change.reason)
+    };
+    let worse = (Verdict::Worse, Reason::Collapsed);
+    assert_eq!(verdict(&[1000.0, 990.0], &[0.0, 0.0], Better::Higher), worse);
+    assert_eq!(verdict(&[500.0, 510.0], &[f64::INFINITY, 500.0], Better::Lower), worse);
+    assert_eq!(verdict(&[500.0, 510.0], &[f64::NAN; 2], Better::Lower), worse);
+    assert_eq!(verdict(&[0.0; 2], &[50.0; 2], Better::Lower), worse);
+    assert_eq!(verdict(&[0.0; 2], &[0.0; 2], Better::Lower), (Verdict::Same, Reason::NoRatio));
+    for (base, candidate) in
+        [([0.0, 5.0], [2.0, 3.0]), ([0.0, 0.0], [1.0, 2.0]), ([2.0, 1.0], [0.0, 0.0]), ([-3.0, -4.0], [-5.0, -9.0])]
+    {
+        assert_eq!(
+            verdict(&base, &candidate, Better::Lower),
+            (Verdict::Unclear, Reason::NoRatio),
+            "{base:?} {candidate:?}"
+        );
+    }
     assert_eq!(single(&[100.0], &[400.0], None).verdict, Verdict::Changed);
+}
+
+#[test]
+fn a_few_equal_sweeps_do_not_make_a_huge_change_doubtful() {
+    let base = vec![sweep(&[&[100.0, 101.0, 99.0]]), sweep(&[&[130.0, 131.0, 129.0]])];
+    let judged = judge(
+        &[metric(Some(Better::Lower), base, vec![sweep(&[&[1000.0, 1010.0, 990.0]])])],
+        &ServerOf::new(),
+        &Judge::default(),
+    );
+    assert_eq!((judged[0].changes[0].verdict, judged[0].changes[0].reason), (Verdict::Worse, Reason::BeyondNoise));
+    // Where equal sweeps differ by as much, it is none.
+    let wild = [20.0, 300.0, 60.0, 900.0].map(|level| sweep(&[&[level]])).to_vec();
+    let judged =
+        judge(&[metric(Some(Better::Lower), wild, vec![sweep(&[&[1000.0]])])], &ServerOf::new(), &Judge::default());
+    assert_eq!(judged[0].changes[0].verdict, Verdict::Unclear);
 }
 
 #[test]

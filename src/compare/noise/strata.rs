@@ -7,6 +7,7 @@
 
 use crate::stats::{moderate, t_quantile};
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// A unit of replication: the level of each cell, as a logarithm.
 pub type Unit = BTreeMap<usize, f64>;
@@ -56,15 +57,24 @@ fn quantile(degrees_of_freedom: f64) -> f64 {
     t_quantile(0.975, degrees_of_freedom)
 }
 
-/// The degrees of freedom whose 97.5 % quantile has this square.
+/// The degrees of freedom whose 97.5 % quantile has this square: between two of a table, for the quantile is a search itself.
 fn degrees_of(square: f64) -> f64 {
-    let (mut low, mut high) = (0.5f64, 1e4f64);
-    for _ in 0..40 {
-        let middle = (low * high).sqrt();
-        if quantile(middle).powi(2) > square { low = middle } else { high = middle }
-    }
-    low
+    static TABLE: LazyLock<Vec<(f64, f64)>> = LazyLock::new(|| {
+        let degrees =
+            (0..=STEPS).map(|step| LEAST_DEGREES * (MOST_DEGREES / LEAST_DEGREES).powf(step as f64 / STEPS as f64));
+        degrees.map(|degrees| (degrees, quantile(degrees).powi(2))).collect()
+    });
+    let above = TABLE.partition_point(|(_, other)| *other > square);
+    let (Some(before), Some(behind)) = (TABLE.get(above.wrapping_sub(1)), TABLE.get(above)) else {
+        return if above == 0 { LEAST_DEGREES } else { MOST_DEGREES };
+    };
+    let part = (before.1 / square).ln() / (before.1 / behind.1).ln();
+    before.0 * (behind.0 / before.0).powf(part)
 }
+
+const LEAST_DEGREES: f64 = 0.5;
+const MOST_DEGREES: f64 = 1e4;
+const STEPS: usize = 200;
 
 /// The scatter of equal units.
 #[derive(Clone, Debug)]
@@ -85,11 +95,15 @@ pub struct Strata {
 /// So many times its own degrees of freedom are lent to a variance at most.
 const MOST_LENT: f64 = 1.0;
 
+/// In a sweep that drifts its servers lie on a line: so many of them count for one.
+const SERVERS_ALIKE: f64 = 3.0;
+
 /// Squares and degrees of freedom, summed over groups.
 #[derive(Default)]
 struct Sums {
     common: (f64, f64),
     server: (f64, f64),
+    server_free: f64,
     cells: BTreeMap<usize, (f64, f64)>,
     servers: Vec<f64>,
     cells_of_server: Vec<f64>,
@@ -158,6 +172,7 @@ impl Sums {
         }
         let free = count - 1.0;
         self.common.1 += free;
+        self.server_free += free * ((servers.len() - 1) as f64 / SERVERS_ALIKE).max(servers.len().min(2) as f64 - 1.0);
         self.server.1 += free * (servers.len() - 1) as f64;
         self.servers.push(servers.len() as f64);
         self.cells_of_server.push(cells.len() as f64 / servers.len() as f64);
@@ -192,7 +207,7 @@ impl Sums {
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
         Strata {
             common: of(self.common),
-            server: of(self.server),
+            server: MeanSquare { degrees_of_freedom: self.server_free, ..of(self.server) },
             servers: mean(&self.servers),
             usual: MeanSquare::of(sum(|own| own.0), sum(|own| own.1)),
             cells: self.cells.keys().copied().zip(moderated).collect(),

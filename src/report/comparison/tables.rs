@@ -75,7 +75,8 @@ fn no_interval(reason: Reason) -> String {
         Reason::Noise => "".into(),
         Reason::NoiseUnknown { .. } => "noise not known".into(),
         Reason::BeyondNoise => "beyond any noise".into(),
-        Reason::Collapsed => "no ratio".into(),
+        Reason::Collapsed => "collapsed".into(),
+        Reason::NoRatio => "no ratio".into(),
         Reason::NoValue => "no value".into(),
     }
 }
@@ -146,8 +147,8 @@ pub fn pivot(comparison: &Comparison, extent: Extent) -> TableView {
 
 fn change_in_short(change: &Change) -> String {
     match change.reason {
-        Reason::Collapsed => format!("{} → {}", short(change.base), short(change.candidate)),
-        Reason::NoValue => String::new(),
+        Reason::Collapsed | Reason::NoRatio => format!("{} → {}", short(change.base), short(change.candidate)),
+        Reason::NoValue => "(no value)".into(),
         _ => signed_percent(change.ratio),
     }
 }
@@ -194,6 +195,7 @@ fn reason_word(reason: Reason) -> &'static str {
         Reason::NoiseUnknown { .. } => "noise_unknown",
         Reason::BeyondNoise => "beyond_noise",
         Reason::Collapsed => "collapsed",
+        Reason::NoRatio => "no_ratio",
         Reason::NoValue => "no_value",
     }
 }

@@ -1,14 +1,17 @@
 //! A comparison in words: the verdict first, what it rests on, what else differs, and what to do next.
 
 use crate::compare::{
-    Change, Comparison, DRIFT_P, Design, Difference, DifferenceKind, GateReason, GateResult, Needed, OddRunTold,
-    Passage, Reason, Side, SideOf, Verdict, Why, Word,
+    Change, Comparison, DRIFT_P, Design, Difference, DifferenceKind, GateReason, GateResult, JudgedMetric, Needed,
+    OddRunTold, Passage, Reason, Side, SideOf, Verdict, Why, Word,
 };
 
 /// One line for all: what a reader wants to know first.
 pub fn verdict(comparison: &Comparison) -> String {
     let (candidate, base) = (names(&comparison.candidate), names(&comparison.base));
     let what = match comparison.word() {
+        _ if !comparison.lost.is_empty() => {
+            format!("worse: {} failed in the candidate", counted(comparison.lost.len(), "combination"))
+        }
         _ if comparison.answers_less() => "worse: fewer requests succeed".to_owned(),
         Word::Same => format!("the same, within {}", percent(comparison.judge.threshold)),
         Word::Unclear => format!("unclear: {}", why_unclear(comparison)),
@@ -17,11 +20,24 @@ pub fn verdict(comparison: &Comparison) -> String {
     format!("{candidate} against {base}: {what}")
 }
 
-fn why_unclear(comparison: &Comparison) -> &'static str {
-    match comparison.is_noise_known() {
-        _ if matches!(comparison.design, Design::Pairs(_)) => "these pairs can't tell",
-        true => "no change is larger than what equal sweeps differ by",
-        false => "one sweep a side can't tell the day from the change",
+fn why_unclear(comparison: &Comparison) -> String {
+    let missing = comparison.metrics.iter().zip(&comparison.judged);
+    let missing: Vec<&str> = missing
+        .filter(|(_, judged)| judged.overall.reason == Reason::NoValue)
+        .map(|(metric, _)| metric.as_str())
+        .collect();
+    let is_unknown = |reason: Reason| matches!(reason, Reason::NoiseUnknown { .. });
+    match comparison.design {
+        _ if !missing.is_empty() => format!("no combination has {} on both sides", missing.join(", ")),
+        Design::Pairs(0) => "no pair is whole".into(),
+        Design::Pairs(_) => "these pairs can't tell".into(),
+        Design::Sweeps if comparison.judged.iter().any(|judged| is_unknown(judged.overall.reason)) => {
+            "one sweep a side can't tell the day from the change".into()
+        }
+        Design::Sweeps if comparison.is_noise_known() => {
+            "no change can be told from what equal sweeps differ by".into()
+        }
+        Design::Sweeps => "values of 0 have no ratio".into(),
     }
 }
 
@@ -30,8 +46,7 @@ fn changed(comparison: &Comparison) -> String {
     let is_real = |verdict: Verdict| matches!(verdict, Verdict::Worse | Verdict::Better | Verdict::Changed);
     let overall =
         comparison.metrics.iter().zip(&comparison.judged).filter(|(_, judged)| is_real(judged.overall.verdict));
-    let overall: Vec<String> =
-        overall.map(|(metric, judged)| format!("{metric} {}", signed_percent(judged.overall.ratio))).collect();
+    let overall: Vec<String> = overall.map(|(metric, judged)| overall_text(metric, judged)).collect();
     if !overall.is_empty() {
         return overall.join(", ");
     }
@@ -43,6 +58,16 @@ fn changed(comparison: &Comparison) -> String {
     format!("{} of {} changes", texts.collect::<Vec<_>>().join(", "), all.clone().count())
 }
 
+/// A change over all combinations; of what collapsed somewhere, where.
+fn overall_text(metric: &str, judged: &JudgedMetric) -> String {
+    if judged.overall.reason != Reason::Collapsed {
+        return format!("{metric} {}", signed_percent(judged.overall.ratio));
+    }
+    let collapsed: Vec<&Change> = judged.changes.iter().filter(|change| change.reason == Reason::Collapsed).collect();
+    let first = collapsed.first().map(|change| change_text(change)).unwrap_or_default();
+    format!("{metric} {first} in {}", counted(collapsed.len(), "combination"))
+}
+
 /// What the verdict rests on.
 pub fn rests_on(comparison: &Comparison) -> Vec<String> {
     if let Design::Pairs(pairs) = comparison.design {
@@ -51,13 +76,13 @@ pub fn rests_on(comparison: &Comparison) -> Vec<String> {
             .iter()
             .zip(&comparison.judged)
             .filter_map(|(metric, judged)| Some(format!("{metric} {}", percent(judged.sweep_sd?.0))));
-        return vec![
-            format!(
-                "{} of server starts, base and candidate in turn; intervals and verdicts hold after every pair",
-                counted(pairs, "pair")
-            ),
-            format!("starts of one server differ by (standard deviation): {}", sd.collect::<Vec<_>>().join(", ")),
-        ];
+        let sd: Vec<String> = sd.collect();
+        let spread = format!("starts of one server differ by (standard deviation): {}", sd.join(", "));
+        let pairs_of = vec![format!(
+            "{} of server starts, base and candidate in turn; intervals and verdicts hold after every pair",
+            counted(pairs, "whole pair")
+        )];
+        return pairs_of.into_iter().chain((!sd.is_empty()).then_some(spread)).collect();
     }
     let side = |name: &str, side: &Side| {
         let starts = side.starts.map(|starts| format!(", {}", counted(starts, "server start"))).unwrap_or_default();
@@ -72,6 +97,9 @@ pub fn rests_on(comparison: &Comparison) -> Vec<String> {
         (_, Some(sd)) => format!("equal sweeps are assumed to differ by {} (standard deviation)", percent(sd)),
         (Some(sweeps), None) => {
             format!("equal sweeps differ by (standard deviation, from {sweeps} sweeps): {}", texts.join(", "))
+        }
+        (None, None) if comparison.base.sweeps.len() > 1 => {
+            "no metric has a ratio by which equal sweeps could differ".into()
         }
         (None, None) => "how much equal sweeps differ is not known".into(),
     });
@@ -189,7 +217,12 @@ pub fn frontier(comparison: &Comparison) -> Option<String> {
 
 /// What would decide what could not be told, and what that costs.
 pub fn next(comparison: &Comparison) -> Vec<String> {
-    if comparison.design == Design::Sweeps && !comparison.is_noise_known() {
+    let is_gate_open = comparison.gates.iter().any(|gate| gate.passage == Passage::Unclear);
+    if comparison.labels.is_empty() || !(is_gate_open || comparison.word() == Word::Unclear) {
+        return Vec::new();
+    }
+    let is_unknown = |judged: &JudgedMetric| matches!(judged.overall.reason, Reason::NoiseUnknown { .. });
+    if comparison.design == Design::Sweeps && comparison.judged.iter().any(is_unknown) {
         return vec![
             "to decide: `sweeplake ab` measures base and candidate in turn; or run the base again on other days and give \
              --base 'NAME*'; or, if you know how much equal sweeps differ, --assume-sweep-sd 2%"
@@ -209,7 +242,27 @@ pub fn next(comparison: &Comparison) -> Vec<String> {
     needed.filter_map(|(_, (metric, needed))| Some(text(metric, (*needed)?))).collect()
 }
 
+/// What would let a gate that can't tell decide.
+pub fn next_of_gate(comparison: &Comparison, gate: &GateResult) -> Option<String> {
+    let is_whole = |reason: &GateReason| matches!(reason, GateReason::Change { .. });
+    if !gate.reasons.iter().all(is_whole) {
+        return Some("run what is missing: add --resume to the command of the candidate".into());
+    }
+    let all = next(comparison);
+    let own = all.iter().find(|line| line.starts_with(&format!("{}:", gate.gate.metric)));
+    own.or_else(|| all.first().filter(|line| line.starts_with("to decide"))).cloned()
+}
+
+/// Beyond this nobody measures.
+const MOST_NEEDED: usize = 1000;
+
 fn pairs_needed(metric: &str, needed: Needed, measured: usize) -> String {
+    if needed.sweeps > MOST_NEEDED {
+        return format!(
+            "{metric}: more than {MOST_NEEDED} pairs would be needed to decide on {}",
+            percent(needed.change)
+        );
+    }
     let time = needed.seconds.map(|seconds| format!(" (about {} in all)", duration(seconds))).unwrap_or_default();
     let pairs = needed.sweeps.max(measured + 1);
     format!(
@@ -219,9 +272,15 @@ fn pairs_needed(metric: &str, needed: Needed, measured: usize) -> String {
 }
 
 fn sweeps_needed(metric: &str, needed: Needed) -> String {
+    if needed.sweeps > MOST_NEEDED {
+        return format!(
+            "{metric}: more than {MOST_NEEDED} sweeps a side would be needed to show {}",
+            percent(needed.change)
+        );
+    }
     let time = needed.seconds.map(|seconds| format!(", about {} a side", duration(seconds))).unwrap_or_default();
     format!(
-        "{metric}: {} a side would show {} in one combination in four of five cases{time}",
+        "{metric}: with {} of base and candidate each, a change of {} in one combination would be seen in four of five cases{time}",
         counted(needed.sweeps, "sweep"),
         percent(needed.change)
     )
@@ -282,10 +341,13 @@ pub fn gate_reason(comparison: &Comparison, gate: &GateResult, reason: &GateReas
                 Why::Change if gate.passage == Passage::Unclear => ", not told from noise",
                 Why::Change => "",
                 Why::TooWide => ", an interval wider than the limit",
+                Why::NoiseUnknown if matches!(comparison.design, Design::Pairs(_)) => ", too few pairs",
                 Why::NoiseUnknown => ", one sweep a side can't tell the day from the change",
-                Why::NoValue => "no value",
+                Why::NoRatio => ", values without a ratio",
+                Why::NoValue => ", no value",
             };
-            format!("{} {change}{why}", comparison.labels[*cell])
+            let change = if change.is_empty() { change } else { format!(" {change}") };
+            format!("{}{change}{why}", comparison.labels[*cell])
         }
         GateReason::Missing(labels) => format!("the candidate lacks {}", shortened(labels)),
         GateReason::Failed(labels) => format!("failed in the candidate: {}", shortened(labels)),
@@ -298,7 +360,7 @@ pub fn gate_reason(comparison: &Comparison, gate: &GateResult, reason: &GateReas
 pub fn change_text(change: &Change) -> String {
     match (change.reason, change.interval) {
         (Reason::NoValue, _) => String::new(),
-        (Reason::Collapsed, _) => format!("{} → {}", short(change.base), short(change.candidate)),
+        (Reason::Collapsed | Reason::NoRatio, _) => format!("{} → {}", short(change.base), short(change.candidate)),
         (_, Some(interval)) => format!("{} ({})", signed_percent(change.ratio), interval_text(interval)),
         (_, None) => signed_percent(change.ratio),
     }
