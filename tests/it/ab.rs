@@ -63,6 +63,21 @@ fn pairs_are_resumed_and_a_changed_server_is_refused() {
 }
 
 #[test]
+fn what_can_not_be_compared_is_told_before_anything_is_measured() {
+    let scratch = Scratch::new();
+    for (flags, message) in [
+        (&["--metrics", "nosuch"][..], "knows no metric \"nosuch\""),
+        (&["--fail-on", "nosuch>5%"], "knows no metric \"nosuch\""),
+        (&["--direction", "acceptance_scor:max"], "--direction acceptance_scor: it is not among --metrics"),
+        (&["--pairs", "3", "--max-pairs", "2"], "cannot be used with"),
+    ] {
+        let ran = ab(&scratch, [4, 8], flags);
+        assert!(ran.code == Some(2) && ran.stderr.contains(message), "{flags:?}: {}", ran.stderr);
+    }
+    assert!(!scratch.exists("results"));
+}
+
+#[test]
 fn rounds_visit_every_server_before_the_next_begins() {
     let scratch = Scratch::new();
     scratch.write("serve.json", r#"[{"max_num_seqs": 4}, {"max_num_seqs": 8}]"#);

@@ -13,7 +13,7 @@ use crate::cli::{Ended, Failure, block_on, query_failure};
 use crate::compare::{
     CompareError, CompareRequest, Comparison, DEFAULT_METRICS, Gate, Judge, Likeness, Passage, Reading, Sources,
 };
-use crate::metric::Better;
+use crate::metric::{Better, Metric};
 use crate::query::{Answer, Format, Lake, kind_of_sweep};
 use crate::record::Row;
 use crate::report::comparison::{
@@ -120,6 +120,31 @@ impl Judging {
             judge: Judge { threshold: self.threshold, ..Judge::default() },
             gates: self.fail_on.clone(),
             likeness: Likeness::Required,
+        }
+    }
+
+    /// A direction of what is not compared is a slip of the pen.
+    pub fn check(&self) -> Result<(), Failure> {
+        let compared = with_gated(&self.metrics, &self.fail_on);
+        match self.direction.iter().find(|(metric, _)| !compared.contains(metric)) {
+            Some((metric, _)) => Err(Failure::input(format!("--direction {metric}: it is not among --metrics"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Metrics that nobody knows, before anything is measured of them.
+    pub fn check_known(&self) -> Result<(), Failure> {
+        self.check()?;
+        let compared = with_gated(&self.metrics, &self.fail_on);
+        let is_known = |metric: &String| {
+            Metric::of(metric).is_some() || self.direction.iter().any(|(directed, _)| directed == metric)
+        };
+        match compared.iter().find(|metric| !is_known(metric)) {
+            Some(metric) => Err(Failure::input(format!(
+                "--metrics: sweeplake knows no metric {metric:?}; if the benchmark reports one, say which way is better: \
+                 --direction {metric}:max"
+            ))),
+            None => Ok(()),
         }
     }
 
@@ -248,6 +273,7 @@ impl Arguments {
 }
 
 fn compared(arguments: &Arguments) -> Result<Vec<Comparison>, Failure> {
+    arguments.judging.check()?;
     let request = arguments.request();
     if let Some(lake) = arguments.pairs()? {
         return Ok(vec![of_pairs(&lake, &request)?]);

@@ -84,6 +84,7 @@ pub fn exec(arguments: Arguments) -> Ended {
 }
 
 fn prepare(arguments: Arguments) -> Result<Sweep, Failure> {
+    arguments.judging.check_known()?;
     let servers = [
         parse_command("--base-serve-cmd", &arguments.base_serve_cmd)?,
         parse_command("--candidate-serve-cmd", &arguments.candidate_serve_cmd)?,

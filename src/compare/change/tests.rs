@@ -135,3 +135,29 @@ fn the_sweeps_that_are_needed_are_about_those_of_statsmodels() {
         assert!(found.abs_diff(expected) <= 1, "sd {sd}, change {change}: {found} is not {expected}");
     }
 }
+
+#[test]
+fn starts_that_differ_show_in_rounds() {
+    // Runs of one start agree to a thousandth, starts differ by three hundredths.
+    let side = |starts: [f64; 4], level: f64| {
+        let mut sweep = SweepRuns::default();
+        for cell in 0..2 {
+            let runs = starts.iter().enumerate().flat_map(|(round, start)| {
+                (0..3u32).map(move |repeat| Run {
+                    value: level * start * (1.0 + 0.001 * f64::from(repeat)),
+                    round: round as u32,
+                    order: round as u32 * 6 + repeat * 2 + cell as u32,
+                })
+            });
+            sweep.cells.insert(cell, runs.collect());
+        }
+        sweep
+    };
+    let told = Judge { assumed_sweep_sd: Some(0.0), ..Judge::default() };
+    let verdict = |level: f64| {
+        let (base, candidate) = (side([0.97, 1.02, 1.0, 1.03], 100.0), side([1.01, 0.98, 1.03, 0.99], level));
+        let servers: ServerOf = [(0, 0), (1, 0)].into();
+        judge(&[metric(Some(Better::Lower), vec![base], vec![candidate])], &servers, &told)[0].overall.verdict
+    };
+    assert_eq!((verdict(102.5), verdict(115.0)), (Verdict::Unclear, Verdict::Worse));
+}

@@ -10,7 +10,7 @@ pub use strata::{MeanSquare, ServerOf, Strata, Unit, total};
 pub use within::Within;
 
 use crate::stats::{robust, variance_prior};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One run of a metric.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,6 +25,19 @@ pub struct Run {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SweepRuns {
     pub cells: BTreeMap<usize, Vec<Run>>,
+}
+
+impl SweepRuns {
+    /// The rounds over all servers that it was measured in.
+    pub fn rounds(&self) -> BTreeSet<u32> {
+        self.cells.values().flatten().map(|run| run.round).collect()
+    }
+
+    fn of_round(&self, round: u32) -> Self {
+        let own = |runs: &Vec<Run>| runs.iter().filter(|run| run.round == round).copied().collect::<Vec<Run>>();
+        let cells = self.cells.iter().map(|(cell, runs)| (*cell, own(runs))).filter(|(_, runs)| !runs.is_empty());
+        Self { cells: cells.collect() }
+    }
 }
 
 /// What is known of the sweeps that are compared, and of others.
@@ -76,7 +89,12 @@ impl Noise {
     pub fn of(known: &Known<'_>) -> Self {
         let spread = spread_of(known);
         if let Some(sd) = known.assumed {
-            let within = |side: &[SweepRuns]| side.iter().map(|sweep| Within::of(sweep, spread)).collect();
+            let rounds = between_rounds(known, spread);
+            let of = |sweep: &SweepRuns| match &rounds {
+                Some(rounds) => Some(Within::of_rounds(sweep, rounds, spread)),
+                None => Within::of(sweep, spread),
+            };
+            let within = |side: &[SweepRuns]| side.iter().map(of).collect();
             let sides: (Option<Vec<Within>>, Option<Vec<Within>>) = (within(known.base), within(known.candidate));
             return match sides {
                 (Some(base), Some(candidate)) => Self::Assumed { sd, base, candidate },
@@ -159,6 +177,17 @@ impl Noise {
             Self::Unknown => None,
         }
     }
+}
+
+/// How much the rounds of a sweep differ, where all sweeps have several.
+fn between_rounds(known: &Known<'_>, spread: f64) -> Option<Strata> {
+    let sweeps: Vec<&SweepRuns> = known.base.iter().chain(known.candidate).collect();
+    let groups: Vec<Vec<Unit>> = sweeps
+        .iter()
+        .map(|sweep| sweep.rounds().into_iter().map(|round| unit(&sweep.of_round(round), spread)).collect())
+        .collect();
+    let has_several = groups.iter().all(|rounds| rounds.len() > 1);
+    has_several.then(|| Strata::of(groups.iter().map(Vec::as_slice), known.server_of)).flatten()
 }
 
 /// The levels of a side's sweeps, free of drift where the noise is measured inside them.

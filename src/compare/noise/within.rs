@@ -4,8 +4,8 @@
 //! straight drift over the order of runs is taken out of the levels, its error is kept in theirs, and the resemblance of
 //! neighbours (a first-order autoregression) widens them.
 
-use super::strata::{MeanSquare, Unit, total};
-use super::{SweepRuns, logs};
+use super::strata::{MeanSquare, Strata, Unit, total};
+use super::{SweepRuns, logs, unit};
 use crate::stats::moderate;
 use crate::stats::robust;
 use std::collections::BTreeMap;
@@ -64,6 +64,15 @@ impl Within {
             alike,
             (slope, MeanSquare { value: slope_variance, degrees_of_freedom: free }),
         ))
+    }
+
+    /// From rounds over all servers: what differs from start to start is in their scatter.
+    pub fn of_rounds(runs: &SweepRuns, rounds: &Strata, spread: f64) -> Self {
+        let count = 1.0 / runs.rounds().len().max(1) as f64;
+        let part = |variance: MeanSquare| MeanSquare { value: variance.value * count, ..variance };
+        let levels = unit(runs, spread);
+        let variances = levels.keys().map(|cell| (*cell, part(rounds.of_cell(*cell)))).collect();
+        Self { variances, mean: part(rounds.of_mean()), levels }
     }
 
     fn assemble(
