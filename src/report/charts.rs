@@ -10,7 +10,7 @@ use crate::plot::{
 use crate::query::{Lake, Varied, curve_variables, literal, load_variable, shipped};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use chrono::NaiveDateTime;
+use chrono::{NaiveDate, NaiveDateTime};
 use rayon::prelude::*;
 
 /// Of a chart that stands beside another, and of one that stands alone.
@@ -291,12 +291,12 @@ pub fn trend_chart(trends: &Trends, metric: &str, colors: &mut Colors) -> Figure
     trend_figure(&series.collect::<Vec<_>>(), &label(metric), &sweeps.collect::<Vec<_>>())
 }
 
-/// A time as SQL writes it.
+/// A time as SQL writes it, or a day.
 fn time_of(text: &str) -> Option<NaiveDateTime> {
     let text = text.trim_end_matches('Z');
-    ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"]
-        .iter()
-        .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
+    let time = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"];
+    let time = time.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
+    time.or_else(|| text.parse::<NaiveDate>().ok()?.and_hms_opt(0, 0, 0))
 }
 
 /// What the chart shows, for who can't see it.
