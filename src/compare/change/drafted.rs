@@ -230,6 +230,8 @@ fn draft(cell: usize, metric: &MetricRuns, levels: [&[Unit]; 2], noise: &Noise, 
     if let Some((verdict, reason, was, is)) = collapse(&runs[0], &runs[1], metric.better) {
         (draft.base, draft.candidate) = (was, is);
         draft.found = Found::Settled(verdict, reason);
+    } else if is_gone(cell, metric) && metric.better.is_some() {
+        draft.found = Found::Settled(Verdict::Worse, Reason::Collapsed);
     } else if sweeps[0] > 0 && sweeps[1] > 0 {
         let difference = mean(&own[1]) - mean(&own[0]);
         draft.found = Found::Difference(difference);
@@ -248,6 +250,14 @@ fn mean_rests(cells: impl Iterator<Item = Option<Rests>>) -> Rests {
     let all: Vec<Rests> = cells.flatten().collect();
     let inverse = all.iter().map(|rests| 1.0 / rests.runs).sum::<f64>() / all.len().max(1) as f64;
     Rests { sweeps: all.iter().map(|rests| rests.sweeps).min().unwrap_or(1), runs: 1.0 / inverse }
+}
+
+/// Whether the candidate has no number where the base has one, and has the metric elsewhere: what it measured there is none.
+fn is_gone(cell: usize, metric: &MetricRuns) -> bool {
+    let has = |side: &[SweepRuns], cell: usize| !runs_of(side, cell).is_empty();
+    has(&metric.base, cell)
+        && !has(&metric.candidate, cell)
+        && metric.cells.iter().any(|other| has(&metric.candidate, *other))
 }
 
 fn runs_of(side: &[SweepRuns], cell: usize) -> Vec<f64> {

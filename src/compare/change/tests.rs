@@ -161,3 +161,17 @@ fn starts_that_differ_show_in_rounds() {
     };
     assert_eq!((verdict(102.5), verdict(115.0)), (Verdict::Unclear, Verdict::Worse));
 }
+
+#[test]
+fn a_number_that_is_gone_where_others_are_has_collapsed() {
+    let base = vec![sweep(&[&[100.0, 101.0], &[50.0, 51.0]])];
+    let mut candidate = sweep(&[&[100.0, 101.0], &[50.0, 51.0]]);
+    candidate.cells.remove(&1);
+    let judged =
+        judge(&[metric(Some(Better::Lower), base.clone(), vec![candidate])], &ServerOf::new(), &Judge::default());
+    assert_eq!((judged[0].changes[1].verdict, judged[0].changes[1].reason), (Verdict::Worse, Reason::Collapsed));
+    // A metric that the candidate's benchmark does not report at all tells nothing.
+    let judged =
+        judge(&[metric(Some(Better::Lower), base, vec![SweepRuns::default()])], &ServerOf::new(), &Judge::default());
+    assert!(judged[0].changes.iter().all(|change| change.reason == Reason::NoValue));
+}
