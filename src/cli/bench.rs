@@ -221,7 +221,8 @@ fn metadata_of(pairs: &[(String, String)]) -> Map<String, Value> {
 
 fn positive_rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(rate) if rate > 0.0 => Ok(rate),
+        Ok(rate) if rate == f64::INFINITY || super::SENSIBLE.contains(&rate) => Ok(rate),
+        Ok(rate) if rate > 0.0 => Err(super::out_of_range()),
         _ => Err("expected a number of requests per second greater than 0, or inf".into()),
     }
 }

@@ -27,6 +27,7 @@ use clap::{Parser, Subcommand};
 use nix::sys::signal::{SigHandler, Signal};
 use std::ffi::OsString;
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::process::ExitCode;
 
 /// Parameter sweeps of LLM servers: run, store, query, show and compare.
@@ -181,12 +182,20 @@ fn query_failure(error: QueryError) -> Failure {
     if error.is_input() { Failure::input(error) } else { Failure::work(error) }
 }
 
+/// What can be a number of seconds, a rate or a factor: everything else overflows somewhere.
+const SENSIBLE: RangeInclusive<f64> = 1e-9..=1e9;
+
 /// A number greater than zero, for a flag.
 fn positive_number(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
+        Ok(number) if SENSIBLE.contains(&number) => Ok(number),
+        Ok(number) if number > 0.0 => Err(out_of_range()),
         _ => Err("expected a number greater than 0".into()),
     }
+}
+
+fn out_of_range() -> String {
+    format!("expected a number from {:e} to {:e}", SENSIBLE.start(), SENSIBLE.end())
 }
 
 /// Runs an asynchronous command on this thread's runtime.

@@ -145,7 +145,8 @@ fn config_of(arguments: Arguments) -> Config {
 
 fn not_negative(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(number) if number >= 0.0 && number.is_finite() => Ok(number),
+        Ok(number) if number == 0.0 || super::SENSIBLE.contains(&number) => Ok(number),
+        Ok(number) if number > 0.0 => Err(super::out_of_range()),
         _ => Err("expected a number of at least 0".into()),
     }
 }

@@ -137,3 +137,30 @@ fn nothing_is_written_into_a_folder_that_is_called_like_a_store() {
     }
     assert!(scratch.files().iter().all(|file| !file.contains("s3:")), "{:?}", scratch.files());
 }
+
+#[test]
+fn numbers_that_would_overflow_are_refused() {
+    let scratch = Scratch::new();
+    let (sim, bench) = (scratch.sim(""), scratch.bench(""));
+    for text in ["1e300", "1e-19", "inf", "NaN", "-1"] {
+        let serve = ["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "--bench-timeout", text];
+        for arguments in [
+            &serve[..],
+            &["sim", "m", "--startup-seconds", text],
+            &["sim", "m", "--speed", text],
+            &["bench", "--request-rate", text, "--model", "m", "--port", "1"],
+        ] {
+            if arguments[0] == "bench" && text == "inf" {
+                continue;
+            }
+            // A value that begins with a dash is one all the same.
+            let joined: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
+            let at = joined.iter().position(|word| word == text).unwrap();
+            let mut words = joined.clone();
+            words[at - 1] = format!("{}={text}", joined[at - 1]);
+            words.remove(at);
+            let ran = scratch.run(&words.iter().map(String::as_str).collect::<Vec<_>>());
+            assert!(ran.code == Some(2) && ran.stderr.contains("expected a number"), "{words:?}: {}", ran.stderr);
+        }
+    }
+}
