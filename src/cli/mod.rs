@@ -17,6 +17,7 @@ mod shell;
 mod show;
 mod sim;
 mod sla;
+mod sla_params;
 mod table;
 mod tag;
 mod trend;

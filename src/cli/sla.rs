@@ -2,7 +2,7 @@
 
 use super::lake::Opening;
 use super::plot::{Picture, plot_failure};
-use super::run::serve_sla::{read_slas, variable};
+use super::sla_params::{read_slas, variable};
 use super::table::Output;
 use super::{Ended, Failure, block_on, positive_number, query_failure};
 use crate::cli::say::say;

@@ -1,144 +1,16 @@
 //! One candidate against its base: everything that can be said, as values.
 
+use super::Judge;
 use super::alike::{Difference, differences};
-use super::change::{JudgedMetric, Overall, Verdict, judge, sweeps_needed};
+use super::change::{JudgedMetric, Verdict, judge, sweeps_needed};
 use super::drift::Drift;
-use super::frontier::{Configuration, Moves};
-use super::gate::{Gate, Passage, Why};
+use super::gate::{Gate, Passage};
+use super::parts::{Design, FrontierChange, GateReason, GateResult, Needed, OddRunTold, Side};
 use super::pooled::{Pooled, pooled, requests_of};
 use super::read::{Read, cells_of, drift_of};
-use super::reading::{Reading, RunTold, Success};
-use super::{Judge, OddRun};
+use super::request::{CompareError, CompareRequest, Sources};
 use crate::metric::Better;
-use crate::query::{Lake, QueryError};
-use std::collections::{BTreeMap, BTreeSet};
-
-/// What to compare, and how to judge it.
-#[derive(Clone, Debug, Default)]
-pub struct CompareRequest {
-    pub reading: Reading,
-    /// Which way is better, of metrics of which it is not known or meant otherwise.
-    pub directions: BTreeMap<String, Better>,
-    pub judge: Judge,
-    pub gates: Vec<Gate>,
-    pub likeness: Likeness,
-}
-
-/// Whether what is compared must be of one load, model and number of GPUs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Likeness {
-    #[default]
-    Required,
-    /// Whatever it is.
-    Any,
-}
-
-/// The metrics that are compared unless others are asked for.
-pub const DEFAULT_METRICS: [&str; 4] = ["output_throughput", "median_ttft_ms", "median_tpot_ms", "p99_e2el_ms"];
-
-/// Where the sweeps come from.
-#[derive(Clone, Copy)]
-pub struct Sources<'a> {
-    pub base: &'a Lake,
-    pub candidate: &'a Lake,
-    /// The lake whose equal sweeps tell how much such differ.
-    pub history: Option<&'a Lake>,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum CompareError {
-    #[error(transparent)]
-    Query(#[from] QueryError),
-    #[error("{base} and {candidate} are not alike: {} is {} in the one and {} in the other", first.fact, first.base, first.candidate)]
-    Unlike { base: String, candidate: String, first: Difference },
-    #[error("{base} and {candidate} have no combination in common")]
-    NothingInCommon { base: String, candidate: String, only_base: Vec<String>, only_candidate: Vec<String> },
-    #[error("{sweep} is base and candidate at once: a sweep is no other than itself")]
-    Itself { sweep: String },
-    #[error("every run of {candidate} failed; there is nothing to compare")]
-    AllFailed { candidate: String },
-    #[error("no sweep to compare")]
-    NoSweep,
-}
-
-/// One side of a comparison.
-#[derive(Clone, Debug)]
-pub struct Side {
-    /// The names of its sweeps.
-    pub sweeps: Vec<String>,
-    /// Starts of servers that its numbers rest on; nothing where that is not known.
-    pub starts: Option<usize>,
-    pub days: usize,
-    /// Why a sweep of it is not whole: it was interrupted, it failed.
-    pub unfinished: Vec<String>,
-    /// Reasons not to trust its numbers as they stand.
-    pub cautions: Vec<String>,
-    pub success: Vec<Success>,
-    /// How long a sweep of it took.
-    pub seconds: Option<f64>,
-}
-
-/// What a gate says, and why.
-#[derive(Clone, Debug)]
-pub struct GateResult {
-    pub gate: Gate,
-    pub passage: Passage,
-    pub reasons: Vec<GateReason>,
-}
-
-/// Why a gate does not pass.
-#[derive(Clone, Debug, PartialEq)]
-pub enum GateReason {
-    /// The change of a cell, by its index.
-    Change { cell: usize, why: Why },
-    /// The candidate lacks combinations of the base.
-    Missing(Vec<String>),
-    /// Combinations that failed in the candidate.
-    Failed(Vec<String>),
-    /// Fewer of a cell's requests succeed.
-    Requests { cell: usize },
-    /// A sweep of the candidate did not end well.
-    Unfinished(String),
-}
-
-/// What became of the frontier of tokens per user and tokens per GPU, over the combinations that both sides have.
-#[derive(Clone, Debug)]
-pub struct FrontierChange {
-    /// The dominated area of each side, from the origin.
-    pub base_hypervolume: f64,
-    pub candidate_hypervolume: f64,
-    pub change: Overall,
-    pub moves: Moves,
-    pub base: Vec<Configuration>,
-    pub candidate: Vec<Configuration>,
-}
-
-/// An odd run, with what is known of it.
-#[derive(Clone, Debug)]
-pub struct OddRunTold {
-    pub metric: usize,
-    pub run: OddRun,
-    pub sweep: String,
-    pub label: String,
-    pub told: Option<RunTold>,
-}
-
-/// How many sweeps of each side, or pairs, would show a change, and how long they would take.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Needed {
-    pub change: f64,
-    pub sweeps: usize,
-    pub seconds: Option<f64>,
-}
-
-/// How base and candidate were measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Design {
-    /// In sweeps of their own.
-    Sweeps,
-    /// In turn, in so many pairs.
-    Pairs(usize),
-}
+use std::collections::BTreeSet;
 
 /// One candidate against its base.
 #[derive(Clone, Debug)]

@@ -1,8 +1,10 @@
 //! A sweep of `ab` as a comparison: what its pairs say.
 
-use super::comparison::{CompareError, CompareRequest, Comparison, Design, Needed, Side};
+use super::comparison::Comparison;
 use super::pairs::{PairedRuns, judge_pairs};
+use super::parts::{Design, Needed, Side};
 use super::reading::{Success, value_of};
+use super::request::{CompareError, CompareRequest};
 use crate::metric::Metric;
 use crate::query::{Filter, Lake};
 use crate::stats::sequential;

@@ -3,12 +3,13 @@
 use super::Judge;
 use super::alike::{DifferenceKind, differences};
 use super::change::{JudgedMetric, MetricRuns, OddRun, judge};
-use super::comparison::{CompareError, CompareRequest, FrontierChange, Likeness, OddRunTold, Side, Sources};
 use super::drift::{Drift, drift};
 use super::frontier::{Configuration, hypervolume, moves};
 use super::history::{History, names_of_equal};
 use super::noise::{Run, SideOf, SweepRuns};
+use super::parts::{FrontierChange, OddRunTold, Side};
 use super::reading::{Cells, Reading, SECONDS, Success, SweepRead};
+use super::request::{CompareError, CompareRequest, Likeness, Sources};
 use crate::metric::{Better, Metric};
 use crate::query::Lake;
 use crate::stats::mean;

@@ -9,13 +9,15 @@ mod keeper;
 mod log;
 mod process;
 mod server;
+mod to_end;
 
-pub use benchmark::{Benchmark, run_benchmark, run_to_end};
+pub use benchmark::{Benchmark, run_benchmark};
 pub use executor::{BenchJob, Executor, ProcessOptions, Processes, Ready, ServerJob, Standalone};
 pub use interrupt::{Interrupt, Interrupter};
 pub use keeper::{Keeper, keep};
 pub use process::{Logs, Output, find_program};
 pub use server::{Reset, ResetUnknown, Server, ServerSpec};
+pub use to_end::run_to_end;
 
 use crate::record::Failure;
 

@@ -4,7 +4,8 @@
 use super::http::{accepts_connections, send};
 use super::keeper::Keeper;
 use super::process::{Group, Output, describe_exit};
-use super::{Interrupt, Stop, run_to_end};
+use super::to_end::run_to_end;
+use super::{Interrupt, Stop};
 use crate::params::{Address, Command};
 use crate::record::{ErrorKind, Failure, engine_of};
 use hyper::Method;

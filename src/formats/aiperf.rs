@@ -1,10 +1,10 @@
 //! AIPerf: `profile_export_aiperf.json` for a run, `profile_export.jsonl` beside it for its requests.
 
-use super::Sign::{Any, Has, Lacks};
 use super::distribution::{add_latency, seconds_in};
 use super::document::{at, flatten, instant, known_at, list_at, number_at, rounded, text_at};
-use super::recognize::Shape::{List, Number, Object, Text};
 use super::requests::{Request, add_requests, in_order};
+use super::sign::Shape::{List, Number, Object, Text};
+use super::sign::Sign::{Any, Has, Lacks};
 use super::{Format, Run, known};
 use crate::record::{local_time, parse_results, time_in_zone_of};
 use chrono::{DateTime, Utc};

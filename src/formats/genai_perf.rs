@@ -1,10 +1,10 @@
 //! GenAI-Perf: `profile_export_genai_perf.json` for a run, `profile_export.json` beside it for its requests.
 
-use super::Sign::{Any, Has, Lacks};
 use super::distribution::add_latency;
 use super::document::{flatten, instant, known_at, list_at, number_at, rounded, text_at};
-use super::recognize::Shape::{List, Number, Object, Text};
 use super::requests::{Request, add_requests};
+use super::sign::Shape::{List, Number, Object, Text};
+use super::sign::Sign::{Any, Has, Lacks};
 use super::{Format, Run, known};
 use crate::record::parse_results;
 use crate::stats::{mean, percentile, population_std};

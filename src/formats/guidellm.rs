@@ -1,9 +1,9 @@
 //! guidellm: `benchmarks.json`, each of whose benchmarks is a run.
 
-use super::Sign::{Any, Has};
 use super::document::{at, flatten, instant, known_at, list_at, number_at, rounded, text_at};
-use super::recognize::Shape::{List, Number, Object, Text};
 use super::requests::{Request, add_requests, in_order};
+use super::sign::Shape::{List, Number, Object, Text};
+use super::sign::Sign::{Any, Has};
 use super::{Format, Run, known};
 use crate::params::value_text;
 use serde_json::{Map, Value};

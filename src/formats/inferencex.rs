@@ -1,8 +1,8 @@
 //! InferenceX (InferenceMAX): rows of its dashboard, one for each run. Its times are in seconds, its throughputs per GPU.
 
-use super::Sign::Any;
 use super::document::{flatten, known_at, list_at, number_at};
-use super::recognize::Shape::{Number, Text};
+use super::sign::Shape::{Number, Text};
+use super::sign::Sign::Any;
 use super::{Format, Run, known};
 use crate::metric::Metric;
 use serde_json::{Map, Value};

@@ -12,11 +12,13 @@ mod of_run;
 mod recognize;
 mod requests;
 mod sglang;
+mod sign;
 mod vllm;
 
 pub use file::{Contents, Document, NotRead, is_result_file, read_file};
 pub use of_run::{Measured, measured};
-pub use recognize::{FORMATS, Fit, Sign, fits, recognize};
+pub use recognize::{FORMATS, Fit, fits, recognize};
+pub use sign::Sign;
 
 use crate::params::ParamSet;
 use crate::record::Origin;

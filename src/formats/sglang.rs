@@ -1,8 +1,8 @@
 //! SGLang's `bench_serving`: JSON lines, one object for each run.
 
-use super::Sign::Has;
 use super::document::{flatten, known_at, list_at};
-use super::recognize::Shape::{Number, Text};
+use super::sign::Shape::{Number, Text};
+use super::sign::Sign::Has;
 use super::{Format, Run, known};
 use crate::metric::Metric;
 use serde_json::{Map, Value};

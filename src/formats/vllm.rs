@@ -1,7 +1,7 @@
 //! `vllm bench serve`: one flat object; also those of its sweeps, whose parameters stand behind `run_number`.
 
-use super::Sign::{Any, Has, Lacks};
-use super::recognize::Shape::{Number, Text};
+use super::sign::Shape::{Number, Text};
+use super::sign::Sign::{Any, Has, Lacks};
 use super::{Format, Run, known};
 use crate::metric::Metric;
 use crate::params::value_text;

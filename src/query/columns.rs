@@ -1,7 +1,7 @@
 //! `columns`: what each column of each table is, with its kind, unit and meaning. `DESCRIBE` asks it.
 
 use super::TABLES;
-use super::filter::literal;
+use super::spelling::literal;
 use crate::store::{is_mixed, kind_of};
 use crate::table::{Kind, Table, meaning_of, unit_of};
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
@@ -15,6 +15,9 @@ use datafusion::sql::sqlparser::ast::{DescribeAlias, Statement as SqlStatement};
 use std::sync::Arc;
 
 pub const COLUMNS: &str = "columns";
+
+/// The column of short names, which is computed when it is asked for.
+pub const LABEL: &str = "label";
 
 const NAMES: [&str; 6] = ["table_name", "column_name", "data_type", "kind", "unit", "meaning"];
 

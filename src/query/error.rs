@@ -1,6 +1,7 @@
 //! What goes wrong with a query, in words that say what to do.
 
-use super::{TABLES, spelled};
+use super::TABLES;
+use super::spelling::spelled;
 use crate::store::StoreError;
 use crate::words::nearest_name;
 use datafusion::common::SchemaError;

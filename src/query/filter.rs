@@ -1,6 +1,7 @@
 //! `--filter-by`: vLLM's conditions separated by commas, or any boolean expression of SQL.
 
 use super::QueryError;
+use super::spelling::{literal, quoted};
 use crate::id::column_name;
 use crate::table::is_reserved;
 use crate::words::nearest_name;
@@ -93,23 +94,6 @@ impl Filter {
             false => self.conditions.iter().map(|condition| format!("({condition})")).collect::<Vec<_>>().join(" AND "),
         }
     }
-}
-
-/// A name as SQL takes it.
-pub fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// A name as one would type it: in quotes only where SQL asks for them.
-pub fn spelled(name: &str) -> String {
-    let is_plain = name.starts_with(|letter: char| letter.is_ascii_lowercase() || letter == '_')
-        && name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_');
-    if is_plain { name.to_owned() } else { quoted(name) }
-}
-
-/// A text as SQL takes it.
-pub fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// `key OP value`, as vLLM has it.

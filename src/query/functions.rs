@@ -1,6 +1,5 @@
 //! Functions that SQL lacks.
 
-use super::mixed::{AS_NUMBER, AS_SETTING};
 use crate::id::column_name;
 use crate::params::value_text;
 use crate::stats;
@@ -39,6 +38,9 @@ pub fn spelled() -> Arc<ScalarUDF> {
     FUNCTION.clone()
 }
 
+/// The functions by which the two sides of a mixed column are told apart.
+pub const AS_NUMBER: &str = "as_number";
+pub const AS_SETTING: &str = "as_setting";
 const SPELLED: &str = "spelled";
 
 /// One of the functions between numbers and how they are spelled.

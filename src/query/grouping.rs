@@ -1,6 +1,7 @@
 //! Questions without SQL: which runs, grouped by what, and which numbers of each group.
 
-use super::filter::{Columns, Filter, Kind, quoted, split_outside};
+use super::filter::{Columns, Filter, Kind, split_outside};
+use super::spelling::quoted;
 use super::{Lake, QueryError};
 
 /// A question as flags ask it.

@@ -1,6 +1,7 @@
 //! `label`: a combination in short, by the parameters that vary in its sweep. What another sweep has does not change it.
 
 use super::answer::Rows;
+use super::columns::LABEL;
 use super::lazy::Added;
 use crate::id::column_name;
 use crate::params::ParamSet;
@@ -17,8 +18,6 @@ use datafusion::prelude::{DataFrame, ident};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-pub const LABEL: &str = "label";
 
 /// What a label is made from.
 const MADE_FROM: [&str; 6] = ["sweep", "combination", "serve_name", "bench_name", "serve_params", "bench_params"];

@@ -349,7 +349,7 @@ fn in_memory(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Arc<dyn Tabl
 
 /// The columns that a table always has, but for those that are computed when they are asked for.
 fn declared(table: Table) -> Vec<Field> {
-    let stored = table.columns().iter().filter(|column| column.name != super::labels::LABEL);
+    let stored = table.columns().iter().filter(|column| column.name != super::columns::LABEL);
     stored.map(|column| field(table, column)).collect()
 }
 

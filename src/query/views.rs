@@ -1,8 +1,8 @@
 //! `combinations`: the runs of a combination summarised. Written as SQL over `runs`, whose columns and their kinds are known only
 //! when it is opened.
 
-use super::filter::quoted;
 use super::lazy::Added;
+use super::spelling::quoted;
 use super::{QueryError, tables};
 use crate::store::{Found, Table as Stored, is_metric, is_mixed, kind_of};
 use crate::table::{Kind, STATISTICS, Table};

@@ -3,6 +3,7 @@
 mod cell;
 mod environment;
 mod failure;
+mod field;
 mod gpus;
 mod origin;
 mod result;
@@ -13,12 +14,13 @@ mod soundness;
 pub use cell::{Cell, Row, spelled_number};
 pub use environment::{Environment, Gpu, engine_of, total_memory};
 pub use failure::{ErrorKind, Failure};
+pub use field::{Field, REQUEST_ARRAYS, RunRow, TPOTS};
 pub use gpus::{gpu_count_of, is_one_gpu_by_default};
 pub use origin::{Origin, local_date, local_time, params_of, time_in_zone_of};
 pub use result::{
     BadResult, LeanResult, parse_result, parse_results, read_result, results_before_error, without_request_numbers,
 };
-pub use row::{Field, REQUEST_ARRAYS, RunRow, TPOTS, USERS, without_requests};
+pub use row::{USERS, without_requests};
 pub use soundness::{Lookup, Success, absurdities, shortfall, success, too_few_sent};
 
 use crate::plan::Combination;

@@ -1,7 +1,7 @@
 //! What a benchmark's result says, as columns: each value with its kind, known metrics as numbers, what follows from others filled in.
 
 use super::cell::Cell;
-use super::row::{Field, REQUEST_ARRAYS, TPOTS};
+use super::field::{Field, REQUEST_ARRAYS, TPOTS};
 use super::soundness::{self, Lookup, Percentiles};
 use crate::id::{column_name, is_same_key};
 use crate::metric::{ADJUSTED_LATENCIES, ADJUSTED_PERCENTILES, Metric, median_alias};

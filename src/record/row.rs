@@ -1,45 +1,13 @@
 //! A run as a row of table `runs`, and its requests as rows of table `requests`.
 
+use super::field::{Field, REQUEST_ARRAYS, RunRow, TPOTS};
 use super::result_fields::{Extent, result_fields};
 use super::{Cell, Machine, Outcome, Row, RunRecord, Status};
 use crate::id::column_name;
 use crate::params::ParamSet;
-use crate::table::{Kind, Table, parameter_column};
+use crate::table::{Kind, parameter_column};
 use serde_json::{Map, Value};
-use std::borrow::Cow;
 use std::collections::HashSet;
-
-/// One value of a run, with what it is.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Field {
-    pub name: Cow<'static, str>,
-    pub kind: Kind,
-    pub cell: Cell,
-}
-
-/// A run's values by column.
-pub type RunRow = Vec<Field>;
-
-/// Keys of a result that hold one value for each request; they go to table `requests`.
-pub const REQUEST_ARRAYS: [&str; 9] = [
-    "input_lens",
-    "output_lens",
-    "ttfts",
-    "itls",
-    "latencies",
-    "queue_times",
-    "start_times",
-    "generated_texts",
-    "errors",
-];
-
-impl Field {
-    /// A column that every run has.
-    fn own(name: &'static str, cell: impl Into<Cell>) -> Self {
-        let kind = Table::Runs.column(name).map_or(Kind::Context, |column| column.kind);
-        Self { name: name.into(), kind, cell: cell.into() }
-    }
-}
 
 impl RunRecord {
     /// The row of this run in table `runs`.
@@ -160,9 +128,6 @@ fn gpu_uuids(machine: Option<&Machine>) -> Cell {
 
 /// Where `caution` stands in a row.
 const CAUTION: usize = 5;
-
-/// A tool that tells the time per output token of each request tells it here, in seconds; vLLM does not.
-pub const TPOTS: &str = "tpots";
 
 /// The parameters of both sides; where both set one, the load's is shown, as in vLLM's records.
 fn parameter_fields(serve: &ParamSet, bench: &ParamSet) -> Vec<Field> {

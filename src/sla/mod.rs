@@ -2,6 +2,7 @@
 
 mod criteria;
 mod curve;
+mod level;
 mod posterior;
 mod search;
 

@@ -5,7 +5,7 @@
 //! shapes (a discrete Bayesian posterior). Far from the boundary only the side counts, so the shapes need to hold only
 //! where the margin is within a few standard deviations of zero.
 
-use super::search::Level;
+use super::level::Level;
 
 /// Places of the boundary that are weighed against each other.
 const PLACES: usize = 200;

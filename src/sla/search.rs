@@ -2,6 +2,7 @@
 //! measure next, or the answer.
 
 use super::curve::{Curve, Scales};
+use super::level::Level;
 use super::posterior::Posterior;
 
 /// The values that the variable may have, and how close the answer must be.
@@ -66,32 +67,6 @@ pub enum Status {
     PassesEverywhere,
     /// Even the least value does not.
     FailsEverywhere,
-}
-
-/// All runs at one value.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Level {
-    pub value: f64,
-    /// Mean of the runs' margins.
-    pub margin: f64,
-    pub runs: usize,
-    /// Sum of the squared deviations from that mean.
-    squares: f64,
-}
-
-impl Level {
-    pub fn place(&self) -> f64 {
-        self.value.ln()
-    }
-
-    fn passes(&self) -> bool {
-        self.margin <= 0.0
-    }
-
-    /// Whether its mean is so many standard errors from zero; `std` is that of one run.
-    fn is_clear(&self, std_errors: f64, std: f64) -> bool {
-        self.margin.abs() * (self.runs as f64).sqrt() >= std_errors * std
-    }
 }
 
 /// A bracket this wide (in logarithms) is narrow enough to ask how noisy its ends are.

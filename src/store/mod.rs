@@ -1,133 +1,24 @@
-//! The only code that knows paths and file formats: a sweep's folder is written, found, read and compacted here.
+//! The only code that knows paths and file formats, in three rooms: files, a sweep's folder, a lake. Each may look into those before
+//! it, and none into those behind.
 
-mod atomic;
-mod columns;
-mod compact;
-mod discover;
-mod facts;
-mod folder_params;
-mod foreign;
-mod imported;
+mod error;
+mod file;
 mod lake;
-mod layout;
-mod loose;
-mod manifest;
-mod parquet;
-mod reference;
-mod remote;
-mod schema;
-mod summary;
-mod sweep_folder;
-mod table;
-mod version_1;
-mod writer;
+mod sweep;
 
-pub use atomic::{write_atomically, write_bytes_atomically};
-pub use columns::{list_of, map_type, rows_to_batch, runs_to_batch};
-pub use compact::compact_sweep;
-pub use discover::{Found, LeftOut, Source, Sources, Sweep, find_sweeps};
-pub use folder_params::{FoundParams, params_of_run};
-pub use foreign::{result_files, vllm_serve};
-pub use imported::{ImportedSweep, add_runs, files_below, imported_run_ids, lock_for_import};
-pub use lake::{compact_lake, damage_of, renamed};
-pub use layout::{PARETO_FIGURE, REPORT, SLA_FIGURES, figure_name};
-pub use loose::{LooseRows, OpenedRows};
-pub use manifest::{FORMAT_VERSION, Manifest, StoredCombination, SweepKind, SweepState};
-pub use parquet::{
-    check_version, is_version_1, parquet_schema, read_batches, read_parquet, version_of, without_metadata,
-    write_batches, write_parquet,
+pub use error::StoreError;
+pub use file::{
+    FORMAT_VERSION, LooseRows, OpenedRows, check_version, converted, field_of, fit_all, is_metric, is_mixed,
+    is_version_1, kind_of, list_of, map_type, parquet_schema, read_batches, read_parquet, read_runs, result_name,
+    rows_to_batch, runs_to_batch, source_of, spelled, unite, unite_schemas, version_of, without_metadata,
+    write_atomically, write_batches, write_bytes_atomically, write_parquet,
 };
-pub use reference::{before, lake_of, resolve, resolve_all, tag};
-pub use remote::{is_remote, open_store};
-pub use schema::{
-    converted, field_of, fit_all, is_metric, is_mixed, kind_of, result_name, source_of, spelled, unite, unite_schemas,
+pub use lake::{
+    Found, ImportedSweep, LeftOut, Source, Sources, Sweep, add_runs, before, compact_lake, compact_sweep, damage_of,
+    files_below, find_sweeps, imported_run_ids, is_remote, lake_of, lock_for_import, open_store, renamed, resolve,
+    resolve_all, tag,
 };
-pub use sweep_folder::{FinishedRun, SweepFolder, Terms};
-pub use table::Table;
-pub use version_1::read_runs;
-pub use writer::SweepWriter;
-
-use std::path::{Path, PathBuf};
-
-/// What can be wrong with a lake or a sweep's folder.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    #[error("{}: {source}", path.display())]
-    Io { path: PathBuf, source: std::io::Error },
-    #[error("{}: can't be written: {source}", path.display())]
-    Unwritable { path: PathBuf, source: std::io::Error },
-    #[error("-e/--experiment-name: {name:?} is no folder name")]
-    BadName { name: String },
-    #[error("{}: exists already; add --resume to go on with it, or choose another -e/--experiment-name", path.display())]
-    Exists { path: PathBuf },
-    #[error("{}: exists already and is no sweep; choose another -e/--experiment-name", path.display())]
-    Occupied { path: PathBuf },
-    #[error("--resume: {}: there is no such sweep", path.display())]
-    NothingToResume { path: PathBuf },
-    #[error("--resume needs -e/--experiment-name NAME: which sweep of {} should go on?", lake.display())]
-    ResumeWhich { lake: PathBuf },
-    #[error("{}: another sweeplake is writing this sweep", path.display())]
-    Locked { path: PathBuf },
-    #[error(
-        "--resume: {}: was made with another {flag}; runs of both must not mix. It was:\n  {was}\nNow it is:\n  {now}\nUse the same command, or another -e/--experiment-name",
-        path.display()
-    )]
-    Changed { path: PathBuf, flag: &'static str, was: String, now: String },
-    #[error(
-        "{}: line {line}, column {column}: {reason}; put the file right, or the sweep's folder somewhere else",
-        path.display()
-    )]
-    BadManifest { path: PathBuf, line: usize, column: usize, reason: String },
-    #[error(
-        "{}: is of format version {found}, this sweeplake reads up to {FORMAT_VERSION}; use a newer sweeplake",
-        path.display()
-    )]
-    NewerFormat { path: PathBuf, found: u32 },
-    #[error("{}: no such file or folder", path.display())]
-    Missing { path: PathBuf },
-    #[error("{}: no sweeps here: expected folders with a sweep.json, or run=K.json files as `vllm bench sweep` writes them", path.display())]
-    NoSweeps { path: PathBuf },
-    #[error("{reference}: no such sweep: it is neither a path, nor a sweep of {}{}", lake.display(), tags_text(tags))]
-    NoSuchSweep { reference: String, lake: PathBuf, tags: Vec<String> },
-    #[error("{reference}: {} holds only {count} sweep(s)", lake.display())]
-    TooOld { reference: String, lake: PathBuf, count: usize },
-    #[error("{name:?} can't be a tag: `latest`, `/` and `~` mean something else")]
-    BadTag { name: String },
-    #[error("{tag}: the sweep that this tag names is gone: {} is not there; tag another one, or take the line out of {}", folder.display(), tags.display())]
-    TagOfNothing { tag: String, folder: PathBuf, tags: PathBuf },
-    #[error("{}: is no sweep of {}; --lake names the lake that it lies in", sweep.display(), lake.display())]
-    NotInLake { sweep: PathBuf, lake: PathBuf },
-    #[error("{}: lies in the lake, where it is read in place; import it into another one (-o)", path.display())]
-    InLake { path: PathBuf },
-    #[error("{url}: {reason}")]
-    NoStore { url: String, reason: String },
-    #[error(
-        "{}: is no whole Parquet file ({reason}); without it what it holds is read from the files of single runs, if they are there",
-        path.display()
-    )]
-    BadParquet { path: PathBuf, reason: String },
-    #[error("{}: {reason}", path.display())]
-    BadData { path: PathBuf, reason: String },
-}
-
-fn tags_text(tags: &[String]) -> String {
-    if tags.is_empty() { String::new() } else { format!(", nor one of its tags ({})", tags.join(", ")) }
-}
-
-impl StoreError {
-    pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
-        |source| Self::Io { path: path.into(), source }
-    }
-
-    /// Of a file that can't be read.
-    pub(crate) fn parquet<E: std::fmt::Display>(path: &Path) -> impl FnOnce(E) -> Self + '_ {
-        |error| Self::BadParquet {
-            path: path.into(),
-            reason: error.to_string().trim_start_matches("Parquet error: ").into(),
-        }
-    }
-
-    pub(crate) fn data<E: std::fmt::Display>(path: &Path) -> impl FnOnce(E) -> Self + '_ {
-        |error| Self::BadData { path: path.into(), reason: error.to_string() }
-    }
-}
+pub use sweep::{
+    FinishedRun, FoundParams, Manifest, PARETO_FIGURE, REPORT, SLA_FIGURES, StoredCombination, SweepFolder, SweepKind,
+    SweepState, SweepWriter, Table, Terms, figure_name, params_of_run, result_files, vllm_serve,
+};

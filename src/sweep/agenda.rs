@@ -1,14 +1,11 @@
 //! What is left to do on a start of a server, run by run. A sweep and its dry run ask the same agenda.
 
-use super::course::{Course, CourseError, Made, Next, count_of};
-use crate::plan::{BenchPlan, Combination, Level, Plan, ServerPlan, Start};
-use crate::record::{Demands, RunRecord, gpu_count_of};
-use crate::redact::Redactor;
-use crate::store::{StoreError, SweepFolder, Terms};
+use super::course::{Course, CourseError, Next};
+use super::ledger::{Ledger, count_of};
+use crate::plan::{BenchPlan, Level, Plan, Start};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::IteratorRandom;
-use std::collections::HashMap;
 
 /// In which order the combinations of a server get their runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,59 +16,6 @@ pub enum Order {
     Interleaved,
     /// As interleaved, each pass in an order drawn by this seed.
     Random(u64),
-}
-
-/// The runs that are there, by combination.
-#[derive(Debug, Default)]
-pub struct Ledger {
-    made: HashMap<String, Vec<Made>>,
-}
-
-impl Ledger {
-    /// The finished runs of a plan's combinations and of their levels; `heal` completes those that were left undone.
-    pub fn read<H>(
-        plan: &Plan,
-        folder: &SweepFolder,
-        demands: Demands,
-        redactor: &Redactor,
-        mut heal: H,
-    ) -> Result<Self, StoreError>
-    where
-        H: FnMut(&RunRecord) -> Result<(), StoreError>,
-    {
-        let mut ledger = Self::default();
-        for (server, bench) in plan.servers.iter().flat_map(|server| server.benches.iter().map(move |b| (server, b))) {
-            let levels = folder.levels_of(&bench.combination).into_iter().map(Some);
-            let mut made = Vec::new();
-            for level in std::iter::once(None).chain(levels) {
-                let at = bench.at_level(level.as_ref()).combination;
-                let terms = Terms { gpu_count: gpu_count(server, &at), demands, redactor: redactor.clone() };
-                for run in folder.finished_runs(&at, &terms) {
-                    if !run.is_whole {
-                        heal(&run.record)?;
-                    }
-                    made.push(Made::of(&run.record, level.clone()));
-                }
-            }
-            // In the order in which they were measured.
-            made.sort_by(|left, right| left.date.cmp(&right.date));
-            ledger.made.insert(bench.combination.id.to_string(), made);
-        }
-        Ok(ledger)
-    }
-
-    /// The runs of a combination.
-    pub fn of(&self, bench: &BenchPlan) -> &[Made] {
-        self.made.get(bench.combination.id.as_str()).map_or(&[], Vec::as_slice)
-    }
-
-    pub fn add(&mut self, bench: &BenchPlan, made: Made) {
-        self.made.entry(bench.combination.id.to_string()).or_default().push(made);
-    }
-
-    pub fn count(&self) -> usize {
-        self.made.values().map(Vec::len).sum()
-    }
 }
 
 /// One run to be made.
@@ -170,10 +114,6 @@ pub fn missing(plan: &Plan, ledger: &Ledger, course: &dyn Course) -> (usize, Opt
         runs += missing;
     }
     (starts, Some(runs))
-}
-
-pub fn gpu_count(server: &ServerPlan, combination: &Combination) -> Option<f64> {
-    gpu_count_of(Some(&server.command), &combination.serve.params)
 }
 
 /// A seed for those who gave none.

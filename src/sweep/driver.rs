@@ -1,9 +1,10 @@
 //! The driver: works off what is left of a plan on one executor, and hands each record to the store at once.
 
-use super::agenda::{Agenda, Job, Ledger, Order, Step, gpu_count, missing};
+use super::agenda::{Agenda, Job, Order, Step, missing};
 use super::commands::BenchKind;
-use super::course::{Course, CourseError, Made};
+use super::course::{Course, CourseError};
 use super::event::{Event, Observer};
+use super::ledger::{Ledger, Made, gpu_count};
 use super::{Ended, SweepError};
 use crate::exec::{BenchJob, Executor, ServerJob, Stop};
 use crate::formats::Measured;

@@ -1,6 +1,6 @@
 //! What runs at several values of a variable say about an SLA, as rows of tables.
 
-use super::course::Made;
+use super::ledger::Made;
 use crate::metric::{adjusted, label};
 use crate::plan::{Combination, Level};
 use crate::record::{self, Cell, Row};

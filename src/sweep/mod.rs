@@ -6,17 +6,19 @@ mod course;
 mod driver;
 mod event;
 mod finding;
+mod ledger;
 #[cfg(test)]
 mod scripted;
 mod tuner;
 mod workload;
 
-pub use agenda::{Agenda, Job, Ledger, Order, Step, any_seed};
+pub use agenda::{Agenda, Job, Order, Step, any_seed};
 pub use commands::{BenchKind, ProgramNotFound, check_program, known_flags};
-pub use course::{Course, CourseError, Made, Next, Pairs, Repeats, too_few_succeeded};
+pub use course::{Course, CourseError, Next, Pairs, Repeats};
 pub use driver::{Options, run};
 pub use event::{Event, Observer};
 pub use finding::{Finding, Runs, Variable};
+pub use ledger::{Ledger, Made, too_few_succeeded};
 pub use tuner::{Tuner, TunerOptions};
 pub use workload::{Spacing, Workload};
 

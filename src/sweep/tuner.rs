@@ -1,7 +1,8 @@
 //! The SLA auto-tuner: for each combination and SLA the greatest load that meets it.
 
-use super::course::{Course, CourseError, Made, Next};
+use super::course::{Course, CourseError, Next};
 use super::finding::{Finding, Runs, Variable, with_unlimited};
+use super::ledger::Made;
 use crate::plan::BenchPlan;
 use crate::record::Row;
 use crate::sla::{Answer, Domain, Sla, Status, Step, next_step, rounded};

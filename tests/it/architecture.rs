@@ -17,7 +17,7 @@ fn allowed() -> BTreeMap<String, BTreeSet<String>> {
     .collect()
 }
 
-fn source_files(folder: &Path) -> Vec<PathBuf> {
+pub fn source_files(folder: &Path) -> Vec<PathBuf> {
     let entries = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().map(Result::unwrap);
     entries
         .filter(|entry| entry.path().extension().is_some_and(|kind| kind == "rs"))
@@ -31,7 +31,7 @@ fn module_of(path: &Path) -> String {
 }
 
 /// Source without its tests and comments: what counts as the program.
-fn program(path: &Path) -> String {
+pub fn program(path: &Path) -> String {
     let text = std::fs::read_to_string(path).unwrap();
     let text = text.split("#[cfg(test)]\nmod tests").next().unwrap().to_owned();
     text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")

@@ -15,6 +15,7 @@ mod plot;
 mod query;
 mod report;
 mod resume;
+mod rooms;
 mod scratch;
 mod secrets;
 mod server;

@@ -1,6 +1,6 @@
 //! What a sweep does with each combination, and what its flags say of it.
 
-use super::serve_sla::SLA_NAME;
+use crate::cli::sla_params::SLA_NAME;
 use crate::compare::{CompareRequest, PairedRuns, is_decided};
 use crate::metric::{Better, Metric, percentile_of};
 use crate::plan::BenchPlan;

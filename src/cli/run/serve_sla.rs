@@ -2,15 +2,10 @@
 
 use super::job::Job;
 use super::serve;
+use crate::cli::sla_params::{read_slas, variable};
 use crate::cli::{Ended, Failure, positive_number};
-use crate::params::{ParamSet, ParamsError, read_params_file};
-use crate::sla::{Constraint, Sla};
 use crate::sweep::{TunerOptions, Variable};
-use serde_json::Value;
-use std::path::{Path, PathBuf};
-
-/// The key of an SLA that names it instead of constraining a metric.
-pub const SLA_NAME: &str = "_sla_name";
+use std::path::PathBuf;
 
 /// The flags of `serve`, and those of the search.
 #[derive(clap::Args)]
@@ -58,46 +53,4 @@ pub fn exec(arguments: Arguments) -> Ended {
         num_runs: 1,
     };
     serve::prepare(arguments.serve, Job::Tune(options))?.exec()
-}
-
-/// A variable that can be turned, by its name in either spelling.
-pub fn variable(text: &str) -> Result<Variable, String> {
-    let variables = [Variable::RequestRate, Variable::MaxConcurrency];
-    let found = variables.into_iter().find(|variable| variable.key() == text.replace('-', "_"));
-    found.ok_or_else(|| "expected request_rate or max_concurrency".into())
-}
-
-/// Reads and checks a file of SLAs.
-pub fn read_slas(path: &Path) -> Result<Vec<Sla>, Failure> {
-    let sets = read_params_file(path).map_err(|error| match error {
-        ParamsError::Empty { path } => Failure::input(format!("{}: holds no SLA", path.display())),
-        other => Failure::input(other),
-    })?;
-    let slas = sets.into_iter().enumerate().map(|(index, set)| {
-        sla_of(set).map_err(|reason| Failure::input(format!("{}: SLA {}: {reason}", path.display(), index + 1)))
-    });
-    let slas: Vec<Sla> = slas.collect::<Result<_, _>>()?;
-    for (index, sla) in slas.iter().enumerate() {
-        let is_same = |other: &&Sla| other.to_string() == sla.to_string() || other.file_text() == sla.file_text();
-        if slas[..index].iter().any(|other| is_same(&other)) {
-            return Err(Failure::input(format!("{}: SLA {} is given twice: {sla}", path.display(), index + 1)));
-        }
-    }
-    Ok(slas)
-}
-
-fn sla_of(set: ParamSet) -> Result<Sla, String> {
-    let mut name = set.name;
-    let mut constraints = Vec::new();
-    for (key, value) in set.params {
-        match value {
-            Value::String(text) if key == SLA_NAME => name = Some(text),
-            Value::String(text) => constraints.push(Constraint::parse(&key, &text)?),
-            other => return Err(format!("`{key}` must be a text like \"<=500\", found {other}")),
-        }
-    }
-    if constraints.is_empty() {
-        return Err("has no constraint".into());
-    }
-    Ok(Sla { name, constraints })
 }

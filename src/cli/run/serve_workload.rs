@@ -2,8 +2,8 @@
 
 use super::job::Job;
 use super::serve;
-use super::serve_sla::variable;
 use crate::cli::Ended;
+use crate::cli::sla_params::variable;
 use crate::sweep::{Spacing, Variable, Workload};
 
 /// The flags of `vllm bench sweep serve_workload`.

@@ -1,7 +1,7 @@
 //! Before a statement is planned: what takes numbers is given the numbers of mixed columns. The planner would refuse texts there.
 
-use super::super::filter::quoted;
-use super::{AS_NUMBER, AS_SETTING};
+use crate::query::functions::{AS_NUMBER, AS_SETTING};
+use crate::query::quoted;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query,

@@ -1,6 +1,6 @@
 //! In a plan, where types are known: comparisons of mixed columns with numbers compare numbers, and their order is that of numbers.
 
-use super::super::functions::{as_number, spelled};
+use crate::query::functions::{as_number, spelled};
 use crate::table::is_reserved;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::config::ConfigOptions;

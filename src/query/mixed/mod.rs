@@ -9,7 +9,3 @@ mod comparisons;
 
 pub use arguments::{number_of, rewrite};
 pub use comparisons::{MixedComparisons, may_be_mixed};
-
-/// The functions by which the two sides of a mixed column are told apart.
-pub const AS_NUMBER: &str = "as_number";
-pub const AS_SETTING: &str = "as_setting";

@@ -1,10 +1,10 @@
 //! Files of few rows: of one run, or of a small sweep. Thousands of them look alike: what they share is parsed once, and of each
 //! file only the columns that are asked for.
 
-use super::StoreError;
 use super::parquet::{check_version, version_of, without_metadata};
 use super::schema::{fit, source_of};
 use super::version_1::read_runs;
+use crate::store::StoreError;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Schema, SchemaRef};

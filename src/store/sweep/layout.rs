@@ -1,6 +1,6 @@
 //! Names of folders and files, as vLLM gives them.
 
-use super::manifest::SweepKind;
+use super::kind::SweepKind;
 use crate::params::ParamSet;
 use crate::plan::{Combination, Level};
 use serde_json::Value;

@@ -1,8 +1,9 @@
 //! `summary.json` of a combination and `summary.csv` of a sweep, as vLLM writes them.
 
 use super::layout::{SUMMARY, SUMMARY_CSV, run_number_of};
-use super::{StoreError, write_atomically, write_bytes_atomically};
 use crate::record::{REQUEST_ARRAYS, read_result};
+use crate::store::StoreError;
+use crate::store::file::{write_atomically, write_bytes_atomically};
 use serde_json::{Map, Value};
 use std::io::Write;
 use std::path::{Path, PathBuf};

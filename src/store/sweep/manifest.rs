@@ -3,19 +3,18 @@
 //! Format versions:
 //! - 1: the first.
 
+use super::kind::{SweepKind, SweepState};
 use super::layout::MANIFEST;
-use super::{StoreError, write_bytes_atomically};
 use crate::params::Command;
 use crate::plan::Level;
 use crate::record::Environment;
 use crate::redact::Redactor;
+use crate::store::StoreError;
+use crate::store::file::{FORMAT_VERSION, write_bytes_atomically};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::Path;
-
-/// The newest format that this program reads and the one that it writes.
-pub const FORMAT_VERSION: u32 = 2;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -80,53 +79,6 @@ pub struct LevelOf {
     pub combination: String,
     #[serde(flatten)]
     pub level: Level,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SweepKind {
-    Serve,
-    ServeSla,
-    ServeWorkload,
-    Startup,
-    /// Base and candidate in turn.
-    Ab,
-    /// Runs of other tools.
-    Import,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SweepState {
-    Running,
-    Completed,
-    /// Ended with failed runs, or stopped at one.
-    Failed,
-    Interrupted,
-}
-
-impl SweepKind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Serve => "serve",
-            Self::ServeSla => "serve_sla",
-            Self::ServeWorkload => "serve_workload",
-            Self::Startup => "startup",
-            Self::Ab => "ab",
-            Self::Import => "import",
-        }
-    }
-}
-
-impl SweepState {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Interrupted => "interrupted",
-        }
-    }
 }
 
 impl Manifest {
@@ -200,7 +152,11 @@ impl Manifest {
         // The version first: a newer manifest may look different in every other way.
         let version: Version = serde_json::from_str(text).map_err(bad)?;
         if version.format_version > FORMAT_VERSION {
-            return Err(StoreError::NewerFormat { path: path.to_owned(), found: version.format_version });
+            return Err(StoreError::NewerFormat {
+                path: path.to_owned(),
+                found: version.format_version,
+                newest: FORMAT_VERSION,
+            });
         }
         serde_json::from_str(text).map_err(bad)
     }

@@ -5,9 +5,8 @@
 //! a resume writes the manifest before its first run, and at the end the tables, by rename, before the manifest.
 
 use super::layout::{REQUESTS, RUNS, run_number_of};
-use super::manifest::{FORMAT_VERSION, Manifest, SweepState};
-use super::writer::lock;
-use super::{LooseRows, StoreError, Sweep, parquet_schema, read_batches, unite_schemas, write_batches};
+use crate::store::StoreError;
+use crate::store::file::{LooseRows, parquet_schema, read_batches, unite_schemas, write_batches};
 use arrow::array::AsArray;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -18,30 +17,6 @@ use walkdir::WalkDir;
 pub struct Counted {
     pub runs: usize,
     pub failed: usize,
-}
-
-/// Compacts a sweep that nobody writes and that has only loose files. Whether there was something to do.
-pub fn compact_sweep(sweep: &Sweep) -> Result<bool, StoreError> {
-    if sweep.is_covered() || !sweep.is_own() || sweep.is_compacted() {
-        return Ok(false);
-    }
-    let _lock = match lock(&sweep.folder) {
-        Ok(lock) => lock,
-        Err(StoreError::Locked { .. }) => return Ok(false),
-        Err(error) => return Err(error),
-    };
-    let counted = compact(&sweep.folder)?;
-    if counted.runs == 0 {
-        return Ok(false);
-    }
-    let mut manifest = Manifest::read(&sweep.folder)?;
-    if manifest.state == SweepState::Running {
-        manifest.state = SweepState::Interrupted;
-    }
-    manifest.format_version = FORMAT_VERSION;
-    (manifest.runs, manifest.failed) = (counted.runs, counted.failed);
-    manifest.write(&sweep.folder)?;
-    Ok(true)
 }
 
 /// Writes `requests.parquet` and `runs.parquet` from the loose files.

@@ -1,23 +1,26 @@
 //! The one writer of a sweep's folder.
 
-use super::atomic::remove_if_there;
 use super::compact::compact;
+use super::folder::{StoredRow, SweepFolder, named_result};
+use super::kind::SweepState;
 use super::layout;
-use super::manifest::{Manifest, SweepState};
+use super::lock::lock;
+use super::manifest::Manifest;
 use super::summary::{write_summary, write_summary_csv};
-use super::sweep_folder::{StoredRow, SweepFolder, named_result};
-use super::{
-    StoreError, read_parquet, rows_to_batch, runs_to_batch, unite, unite_schemas, write_bytes_atomically, write_parquet,
-};
 use crate::plan::{Combination, Level};
 use crate::record::{Environment, Outcome, Row, RunRecord, complete_result};
+use crate::store::StoreError;
+use crate::store::file::{
+    read_parquet, remove_if_there, rows_to_batch, runs_to_batch, unite, unite_schemas, write_bytes_atomically,
+    write_parquet,
+};
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::error::ArrowError;
 use chrono::{DateTime, Utc};
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Holds a sweep's folder, and keeps others from writing to it.
@@ -342,18 +345,6 @@ fn without_hashes(command: &str) -> String {
     let mut parts = command.split("***");
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |text, part| text + "***" + part.trim_start_matches(|letter: char| letter.is_ascii_hexdigit()))
-}
-
-/// Keeps other writers from a sweep's folder.
-pub fn lock(folder: &Path) -> Result<Flock<File>, StoreError> {
-    let path = folder.join(layout::LOCK);
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|source| StoreError::Unwritable { path: path.clone(), source })?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| StoreError::Locked { path: folder.into() })
 }
 
 fn write_json(path: &Path, value: &Value) -> Result<(), StoreError> {

@@ -1,14 +1,15 @@
 //! Sweeps of runs that other tools measured: no folders of combinations, only the tables.
 
-use super::compact::Counted;
-use super::layout::{LOCK, MANIFEST, REQUESTS, RUNS};
-use super::manifest::{FORMAT_VERSION, Manifest, StoredCombination, SweepKind, SweepState};
-use super::writer::lock;
-use super::{
-    StoreError, Table, find_sweeps, is_version_1, read_batches, read_parquet, read_runs, rows_to_batch, runs_to_batch,
-    unite_schemas, write_batches,
-};
+use super::discover::find_sweeps;
 use crate::record::{Environment, RunRecord};
+use crate::store::StoreError;
+use crate::store::file::{
+    FORMAT_VERSION, is_version_1, read_batches, read_parquet, read_runs, rows_to_batch, runs_to_batch, unite_schemas,
+    write_batches,
+};
+use crate::store::sweep::{
+    Counted, LOCK, MANIFEST, Manifest, REQUESTS, RUNS, StoredCombination, SweepKind, SweepState, Table, lock,
+};
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;

@@ -1,7 +1,7 @@
 //! The tables that a sweep's folder holds, and where their rows lie.
 
 use super::layout;
-use super::loose::is_small;
+use crate::store::file::is_small;
 use arrow::array::RecordBatch;
 use std::path::PathBuf;
 use url::Url;

@@ -1,8 +1,8 @@
 //! Parquet files: written atomically, with the format version in their metadata.
 
-use super::manifest::FORMAT_VERSION;
+use super::atomic::write_atomically;
 use super::schema::fit;
-use super::{StoreError, write_atomically};
+use crate::store::StoreError;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
@@ -15,6 +15,12 @@ use parquet::schema::types::ColumnPath;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+
+/// The newest format that this program reads and the one that it writes.
+///
+/// - 1: parameters and metrics stand side by side.
+/// - 2: each column says what kind it is of.
+pub const FORMAT_VERSION: u32 = 2;
 
 const VERSION_KEY: &str = "sweeplake.format_version";
 
@@ -120,7 +126,7 @@ pub fn is_version_1(path: &Path) -> Result<bool, StoreError> {
 /// Refuses a file of a newer format.
 pub fn check_version(schema: &Schema, path: &Path) -> Result<(), StoreError> {
     match version_of(schema).filter(|found| *found > FORMAT_VERSION) {
-        Some(found) => Err(StoreError::NewerFormat { path: path.into(), found }),
+        Some(found) => Err(StoreError::NewerFormat { path: path.into(), found, newest: FORMAT_VERSION }),
         None => Ok(()),
     }
 }

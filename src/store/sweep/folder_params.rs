@@ -225,7 +225,7 @@ mod tests {
             let bench: Map<String, Value> = bench.into_iter().map(|(key, value)| (key, value.into())).collect();
             let set = |params: &Map<String, Value>| ParamSet { name: None, params: params.clone() };
             let combination = crate::plan::Combination::new(set(&serve), set(&bench));
-            let folder = super::super::layout::combination_folder(super::super::SweepKind::Serve, &combination);
+            let folder = crate::store::sweep::layout::combination_folder(crate::store::SweepKind::Serve, &combination);
             let mut record = json!({"duration": 5, "run_number": 0}).as_object().unwrap().clone();
             record.extend(serve.clone());
             record.extend(bench.clone());

@@ -1,13 +1,13 @@
 //! Runs of format version 1, in which parameters and metrics stood side by side with nothing to tell them apart: what each value
 //! is, is found out once, here, and from here on they are rows like all others.
 
-use super::StoreError;
 use super::columns::runs_to_batch;
 use super::parquet::read_batches;
 use crate::id::{CombinationId, column_name};
 use crate::params::ParamSet;
 use crate::plan::Combination;
 use crate::record::{Cell, Demands, ErrorKind, Failure, Origin, Outcome, RunRecord, RunRow, gpu_count_of, own_result};
+use crate::store::StoreError;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
 use chrono::DateTime;

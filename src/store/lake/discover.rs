@@ -1,13 +1,13 @@
 //! Finding sweeps: ours by their manifest, vLLM's by their run files.
 
-use super::compact::LooseFiles;
-use super::foreign::{Detail, read_rows};
-use super::lake::{COMPACTED, Catalogue, Entry, Fingerprint, LATEST, renamed};
-use super::layout::{LOCK, MANIFEST, SUMMARY, run_number_of};
-use super::manifest::{Manifest, SweepState};
-use super::remote::{Remote, mirrored};
-use super::table::{Stored, Table};
-use super::{StoreError, rows_to_batch};
+use super::catalogue::{Catalogue, Entry, Opened, open_place, renamed};
+use super::places::{COMPACTED, Fingerprint, LATEST};
+use super::remote::Remote;
+use crate::store::StoreError;
+use crate::store::file::rows_to_batch;
+use crate::store::sweep::{
+    Detail, LOCK, LooseFiles, MANIFEST, Manifest, SUMMARY, Stored, SweepState, Table, read_rows, run_number_of,
+};
 use arrow::array::RecordBatch;
 use nix::fcntl::{Flock, FlockArg};
 use rayon::prelude::*;
@@ -312,11 +312,10 @@ pub fn find_sweeps(paths: &[PathBuf]) -> Result<Found, StoreError> {
     let mut places = BTreeMap::new();
     let mut named = Vec::new();
     for path in paths {
-        let (folder, remote) = mirrored(path)?;
+        let Opened { folder, remote, catalogue } = open_place(path)?;
         if !folder.exists() {
             return Err(StoreError::Missing { path: path.clone() });
         }
-        let catalogue = Catalogue::of(&folder, remote.as_ref())?;
         let walk =
             Walk { top: &folder, remote: remote.as_ref(), catalogue: catalogue.as_ref(), index: catalogues.len() };
         let found = walk.places();

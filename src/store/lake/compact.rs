@@ -5,170 +5,22 @@
 //! out of it and read from its own folder. Each compaction is a new folder, which becomes `latest` by one rename; the one
 //! before stays until the next, for readers that have just opened it.
 
+use super::catalogue::{Catalogue, MANIFEST_MODIFIED, MANIFEST_SIZE, OWN_NAME, PATH, only, renamed};
 use super::discover::{Sweep, find_sweeps};
-use super::loose::is_small;
-use super::parquet::without_metadata;
-use super::remote::Remote;
-use super::table::Table;
-use super::{
-    LooseRows, StoreError, is_version_1, read_batches, read_parquet, read_runs, rows_to_batch, unite_schemas,
-    write_batches, write_parquet,
-};
+use super::places::{COMPACTED, Fingerprint, LATEST, SWEEPS};
 use crate::record::Cell;
-use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
-use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Int64Type, SchemaRef};
+use crate::store::StoreError;
+use crate::store::file::{
+    LooseRows, is_small, is_version_1, parquet_schema, read_batches, read_runs, remove_if_there, rows_to_batch, unite,
+    unite_schemas, without_metadata, write_batches, write_parquet,
+};
+use crate::store::sweep::Table;
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use nix::fcntl::{Flock, FlockArg};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use url::Url;
-
-/// Where a lake keeps its compacted tables.
-pub const COMPACTED: &str = "compacted";
-pub const LATEST: &str = "latest";
-pub const SWEEPS: &str = "sweeps.parquet";
-
-/// Columns of `sweeps.parquet` by which a sweep is known again; the others are those of table `sweeps`.
-const PATH: &str = "catalogue.path";
-const OWN_NAME: &str = "catalogue.own_name";
-const MANIFEST_SIZE: &str = "catalogue.manifest_size";
-const MANIFEST_MODIFIED: &str = "catalogue.manifest_modified_ns";
-
-/// The compacted tables of a lake.
-#[derive(Clone, Debug)]
-pub struct Catalogue {
-    lake: PathBuf,
-    folder: PathBuf,
-    remote: Option<Arc<Remote>>,
-    sweeps: RecordBatch,
-    entries: HashMap<PathBuf, Entry>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// The name under which its rows stand.
-    pub name: String,
-    /// The name that the sweep itself has.
-    pub own_name: String,
-    pub fingerprint: Fingerprint,
-}
-
-/// How a manifest looks from outside: it is written anew whenever something of its sweep changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fingerprint {
-    pub size: i64,
-    pub modified_ns: i64,
-}
-
-impl Fingerprint {
-    pub fn of(manifest: &Path) -> Option<Self> {
-        let metadata = fs::metadata(manifest).ok()?;
-        let modified_ns = metadata.mtime() * 1_000_000_000 + metadata.mtime_nsec();
-        Some(Self { size: metadata.size() as i64, modified_ns })
-    }
-}
-
-impl Catalogue {
-    /// What the lake has, if it was compacted.
-    pub fn of(lake: &Path, remote: Option<&Arc<Remote>>) -> Result<Option<Self>, StoreError> {
-        let latest = lake.join(COMPACTED).join(LATEST);
-        // By its real name: `latest` may become another one while this one is read.
-        let folder = if remote.is_some() { latest } else { latest.canonicalize().unwrap_or(latest) };
-        let path = folder.join(SWEEPS);
-        // What version 1 compacted is read from the sweeps' own folders, until it is compacted anew.
-        if !path.is_file() || is_version_1(&path)? {
-            return Ok(None);
-        }
-        let sweeps = read_parquet(&path)?;
-        let missing = |column: &str| StoreError::BadData {
-            path: path.clone(),
-            reason: format!("has no column `{column}`; `sweeplake compact` makes it anew"),
-        };
-        let texts = |name: &'static str| {
-            sweeps.column_by_name(name).and_then(|column| column.as_string_opt::<i32>()).ok_or_else(|| missing(name))
-        };
-        let numbers = |name: &'static str| {
-            let column = sweeps.column_by_name(name).and_then(|column| column.as_primitive_opt::<Int64Type>());
-            column.ok_or_else(|| missing(name))
-        };
-        let (paths, names, own_names) = (texts(PATH)?, texts("sweep")?, texts(OWN_NAME)?);
-        let (sizes, times) = (numbers(MANIFEST_SIZE)?, numbers(MANIFEST_MODIFIED)?);
-        let entries = (0..sweeps.num_rows()).map(|row| {
-            let entry = Entry {
-                name: names.value(row).to_owned(),
-                own_name: own_names.value(row).to_owned(),
-                fingerprint: Fingerprint { size: sizes.value(row), modified_ns: times.value(row) },
-            };
-            (PathBuf::from(paths.value(row)), entry)
-        });
-        let entries = entries.collect();
-        Ok(Some(Self { lake: lake.to_owned(), folder, remote: remote.cloned(), sweeps, entries }))
-    }
-
-    pub fn entry(&self, path_in_lake: &Path) -> Option<&Entry> {
-        self.entries.get(path_in_lake)
-    }
-
-    /// The sweeps that it has and that the given ones are not.
-    pub fn without(&self, covered: &HashSet<&str>) -> Vec<String> {
-        let names = self.entries.values().map(|entry| &entry.name);
-        let mut without: Vec<String> = names.filter(|name| !covered.contains(name.as_str())).cloned().collect();
-        without.sort();
-        without
-    }
-
-    /// The file of a table, if any sweep had rows for it.
-    pub fn file(&self, table: Table) -> Option<Url> {
-        let path = self.folder.join(table.file_name());
-        match &self.remote {
-            Some(remote) => remote.url_of(&path),
-            None => path.is_file().then(|| Url::from_file_path(&path).ok())?,
-        }
-    }
-
-    fn place_of(&self, path_in_lake: &str) -> String {
-        let path = self.lake.join(path_in_lake);
-        self.remote.as_ref().map_or_else(|| path.display().to_string(), |remote| remote.place_of(&path).to_string())
-    }
-
-    /// The rows of table `sweeps` of the given ones.
-    pub fn rows_of(&self, covered: &HashSet<&str>) -> Result<RecordBatch, StoreError> {
-        let rows = only(&self.sweeps, covered, &self.folder)?;
-        let paths = rows.column_by_name(PATH).and_then(|column| column.as_string_opt::<i32>());
-        // Where the sweeps lie now, should the lake have moved since.
-        let folders: StringArray = paths.into_iter().flatten().map(|path| Some(self.place_of(path?))).collect();
-        let rows = with_column(&rows, "folder", Arc::new(folders));
-        let is_fact = |name: &str| ![PATH, OWN_NAME, MANIFEST_SIZE, MANIFEST_MODIFIED].contains(&name);
-        let facts = (0..rows.num_columns()).filter(|index| is_fact(rows.schema().field(*index).name()));
-        rows.project(&facts.collect::<Vec<_>>()).map_err(StoreError::data(&self.folder))
-    }
-}
-
-/// The rows of the given sweeps.
-fn only(batch: &RecordBatch, sweeps: &HashSet<&str>, origin: &Path) -> Result<RecordBatch, StoreError> {
-    let names = batch.column_by_name("sweep").and_then(|column| column.as_string_opt::<i32>());
-    let mask: BooleanArray = match names {
-        Some(names) => names.iter().map(|name| Some(name.is_some_and(|name| sweeps.contains(name)))).collect(),
-        None => vec![false; batch.num_rows()].into(),
-    };
-    filter_record_batch(batch, &mask).map_err(StoreError::data(origin))
-}
-
-/// The batch under another name of its sweep.
-pub fn renamed(batch: &RecordBatch, name: &str) -> RecordBatch {
-    with_column(batch, "sweep", Arc::new(StringArray::from(vec![name; batch.num_rows()])))
-}
-
-/// The batch with one of its texts in place of another.
-fn with_column(batch: &RecordBatch, name: &str, values: ArrayRef) -> RecordBatch {
-    let schema = batch.schema();
-    let columns = schema.fields().iter().zip(batch.columns());
-    let columns = columns.map(|(field, column)| if field.name() == name { values.clone() } else { column.clone() });
-    RecordBatch::try_new(schema.clone(), columns.collect()).expect("one text column takes the place of another")
-}
 
 /// Writes the tables of all ended sweeps below a folder into a few files. Returns how many sweeps those hold, or `None` if
 /// they held them already.
@@ -210,7 +62,7 @@ pub fn compact_lake(lake: &Path) -> Result<Option<usize>, StoreError> {
         of_catalogue.into_iter().chain([rows_to_batch(&rows.collect::<Result<Vec<_>, StoreError>>()?)]).collect();
     let batches: Vec<RecordBatch> = batches.into_iter().filter(|batch| batch.num_rows() > 0).collect();
     let schema = unite_schemas(batches.iter().map(|batch| batch.schema_ref().as_ref()));
-    write_parquet(&work.path().join(SWEEPS), &super::unite(&schema, &batches, &home)?)?;
+    write_parquet(&work.path().join(SWEEPS), &unite(&schema, &batches, &home)?)?;
     publish(work, &home)?;
     Ok(Some(covered.len() + new.len()))
 }
@@ -218,7 +70,7 @@ pub fn compact_lake(lake: &Path) -> Result<Option<usize>, StoreError> {
 /// Why a sweep's tables can't be read, if one can't: it is left out of what is made of all.
 pub fn damage_of(sweep: &Sweep) -> Option<StoreError> {
     let tables = Table::ALL.into_iter().map(|table| sweep.folder.join(table.file_name()));
-    tables.filter(|path| path.is_file()).find_map(|path| super::parquet_schema(&path).err())
+    tables.filter(|path| path.is_file()).find_map(|path| parquet_schema(&path).err())
 }
 
 /// One table of all sweeps: those that a catalogue has from its file, the others from their own.
@@ -272,7 +124,7 @@ type Batches<'a> = Box<dyn Iterator<Item = Result<RecordBatch, StoreError>> + 'a
 impl Part<'_> {
     fn schema(&self) -> Result<SchemaRef, StoreError> {
         match self {
-            Self::Covered(path) | Self::Own(_, path) => super::parquet_schema(path).map(|(schema, _)| schema),
+            Self::Covered(path) | Self::Own(_, path) => parquet_schema(path).map(|(schema, _)| schema),
             Self::Small(rows) => Ok(unite_schemas(rows.schemas())),
             Self::Old(batches) => Ok(unite_schemas(batches.iter().map(|batch| batch.schema_ref().as_ref()))),
         }
@@ -313,7 +165,7 @@ fn publish(work: tempfile::TempDir, home: &Path) -> Result<(), StoreError> {
     fs::set_permissions(work.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).map_err(fail)?;
     fs::rename(work.keep(), home.join(&next)).map_err(fail)?;
     let link = home.join(".latest");
-    super::atomic::remove_if_there(&link)?;
+    remove_if_there(&link)?;
     std::os::unix::fs::symlink(&next, &link).map_err(fail)?;
     fs::rename(&link, home.join(LATEST)).map_err(fail)?;
     File::open(home).and_then(|folder| folder.sync_all()).map_err(fail)?;

@@ -2,13 +2,14 @@
 
 use super::layout::{self, combination_folder, level_folder};
 use super::manifest::{LevelOf, Manifest, StoredCombination};
-use super::{StoreError, read_parquet};
 use crate::formats::measured;
 use crate::id::run_id;
 use crate::params::ParamSet;
 use crate::plan::{Combination, Level};
 use crate::record::{Demands, Outcome, Place, RunRecord, Status, local_date, own_result, read_result};
 use crate::redact::Redactor;
+use crate::store::StoreError;
+use crate::store::file::read_parquet;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use serde_json::{Map, Value};

@@ -1,7 +1,9 @@
 //! Sweeps by the names that people give them: a path, a name in the lake, a tag, `latest`, `latest~2`, `@2026-11-01`, `last-month`.
 
-use super::foreign::foreign_start;
-use super::{StoreError, SweepState, find_sweeps, write_bytes_atomically};
+use super::discover::find_sweeps;
+use crate::store::StoreError;
+use crate::store::file::write_bytes_atomically;
+use crate::store::sweep::{Manifest, SweepState, foreign_start};
 use chrono::{DateTime, Days, Local, Months, NaiveDate, Utc};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -179,7 +181,7 @@ pub fn resolve_all(reference: &str, lake: &Path) -> Result<Vec<PathBuf>, StoreEr
 
 /// The complete sweeps of a lake that began before a sweep, the oldest first.
 pub fn before(sweep: &Path, lake: &Path) -> Result<Vec<PathBuf>, StoreError> {
-    let started_at = super::Manifest::read(sweep)?.started_at;
+    let started_at = Manifest::read(sweep)?.started_at;
     let earlier = by_time(lake, Which::Complete)?.into_iter().filter(|(time, _)| *time < started_at);
     let mut earlier: Vec<PathBuf> = earlier.map(|(_, folder)| folder).collect();
     earlier.reverse();

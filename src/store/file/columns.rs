@@ -1,13 +1,13 @@
 //! Rows become columns.
 
-use super::schema::{common_type, field_of, is_metric, result_name};
+use super::schema::{batch, common_type, field_of, is_metric, result_name};
 use crate::record::{Cell, Row, RunRow};
 use crate::table::{Kind, Type, is_reserved, metric_type};
 use arrow::array::{
-    Array, ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, MapBuilder, RecordBatch,
-    RecordBatchOptions, StringBuilder, TimestampMicrosecondBuilder, new_null_array,
+    Array, ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, MapBuilder, RecordBatch, StringBuilder,
+    TimestampMicrosecondBuilder, new_null_array,
 };
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use std::collections::{HashMap, HashSet};
 use std::mem::discriminant;
 use std::sync::Arc;
@@ -123,13 +123,6 @@ impl<'a> Places<'a> {
         }
         index
     }
-}
-
-/// A batch of arrays that were made for its schema.
-pub fn batch(schema: SchemaRef, arrays: Vec<ArrayRef>, num_rows: usize) -> RecordBatch {
-    let options = RecordBatchOptions::new().with_row_count(Some(num_rows));
-    RecordBatch::try_new_with_options(schema, arrays, &options)
-        .expect("columns were built for this schema and number of rows")
 }
 
 fn type_of(cell: &Cell) -> Option<DataType> {
@@ -266,8 +259,8 @@ mod tests {
             schema.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>(),
             ["power", "result.power"]
         );
-        assert_eq!(super::super::schema::kind_of(schema.field(0)), Some(Kind::ServeParameter));
-        assert_eq!(super::super::schema::kind_of(schema.field(1)), Some(Kind::Metric));
+        assert_eq!(crate::store::file::schema::kind_of(schema.field(0)), Some(Kind::ServeParameter));
+        assert_eq!(crate::store::file::schema::kind_of(schema.field(1)), Some(Kind::Metric));
         assert!(batch.column(0).is_null(1) && batch.column(1).is_null(0));
     }
 

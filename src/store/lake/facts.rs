@@ -1,7 +1,8 @@
 //! What a sweep says of itself, as a row.
 
-use super::{StoreError, Sweep};
+use super::discover::Sweep;
 use crate::record::{Cell, Gpu, Row};
+use crate::store::StoreError;
 
 impl Sweep {
     /// Its row of table `sweeps`.

@@ -1,7 +1,5 @@
 //! Folders that `vllm bench sweep` made: read in place and in parallel, nothing written into them.
 
-use super::StoreError;
-use super::columns::{rows_to_batch, runs_to_batch};
 use super::folder_params::params_of_run;
 use super::layout::{MANIFEST, SUMMARY, run_number_of};
 use crate::id::text_hash;
@@ -12,6 +10,8 @@ use crate::record::{
     without_request_numbers,
 };
 use crate::redact::Redactor;
+use crate::store::StoreError;
+use crate::store::file::{rows_to_batch, runs_to_batch};
 use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 use rayon::prelude::*;

@@ -4,11 +4,10 @@
 //! parameter that has numbers in one file and texts in another is a mixed column: texts, in which a number stands as people
 //! write it. A name that is measured in one file and set in another is two columns: `NAME` and `result.NAME`.
 
-use super::StoreError;
-use super::columns::batch;
 use crate::record::spelled_number;
+use crate::store::StoreError;
 use crate::table::{Kind, Table, is_reserved, unit_of};
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringArray, new_null_array};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Field, Float64Type, Schema, SchemaRef};
 use arrow::error::ArrowError;
@@ -172,6 +171,13 @@ pub fn common_type(left: &DataType, right: &DataType) -> (DataType, bool) {
         (left, right) if left.is_numeric() && right.is_numeric() => (DataType::Float64, false),
         _ => (DataType::Utf8, true),
     }
+}
+
+/// A batch of arrays that were made for its schema.
+pub fn batch(schema: SchemaRef, arrays: Vec<ArrayRef>, num_rows: usize) -> RecordBatch {
+    let options = RecordBatchOptions::new().with_row_count(Some(num_rows));
+    RecordBatch::try_new_with_options(schema, arrays, &options)
+        .expect("columns were built for this schema and number of rows")
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Files that exist completely or not at all.
 
-use super::StoreError;
+use crate::store::StoreError;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;

@@ -1,15 +1,15 @@
 //! Lakes in an object store: `s3://`, `gs://`, `az://`. What is small (manifests, results of single runs) is copied to a
 //! temporary folder that looks like the lake; the large tables stay where they are and are read in ranges.
 
-use super::lake::{COMPACTED, Catalogue, Fingerprint, LATEST, SWEEPS};
-use super::layout::{MANIFEST, RUNS, SUMMARY, run_number_of};
-use super::{StoreError, write_bytes_atomically};
+use super::places::{COMPACTED, Fingerprint, LATEST, SWEEPS};
+use crate::store::StoreError;
+use crate::store::file::write_bytes_atomically;
+use crate::store::sweep::{MANIFEST, RUNS, SUMMARY, run_number_of};
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path as Key;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, parse_url_opts};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use url::Url;
 
 /// Requests to the store at one time.
@@ -40,8 +40,8 @@ pub fn open_store(url: &Url) -> Result<(Box<dyn ObjectStore>, Key), StoreError> 
 }
 
 impl Remote {
-    /// Lists the place and copies what is small.
-    pub fn open(text: &str) -> Result<Arc<Self>, StoreError> {
+    /// Lists the place and copies its catalogue, if it has one.
+    pub fn list(text: &str) -> Result<Self, StoreError> {
         let bad = |reason: String| StoreError::NoStore { url: text.to_owned(), reason };
         let url = Url::parse(&format!("{}/", text.trim_end_matches('/'))).map_err(|error| bad(error.to_string()))?;
         let folder = tempfile::tempdir().map_err(|error| bad(error.to_string()))?;
@@ -55,20 +55,24 @@ impl Remote {
                 Some((parts.join("/"), object))
             };
             let objects: BTreeMap<String, ObjectMeta> = listed.into_iter().filter_map(inside).collect();
-            let remote = Arc::new(Self { url: url.clone(), objects, folder });
-            let fetch = |name: String| {
-                let (store, remote) = (&store, &remote);
-                async move { remote.copy(store.as_ref(), &name).await }
-            };
-            let catalogue_name = format!("{COMPACTED}/{LATEST}/{SWEEPS}");
-            if remote.objects.contains_key(&catalogue_name) {
-                fetch(catalogue_name).await?;
+            let remote = Self { url: url.clone(), objects, folder };
+            let catalogue = format!("{COMPACTED}/{LATEST}/{SWEEPS}");
+            if remote.objects.contains_key(&catalogue) {
+                remote.copy(store.as_ref(), &catalogue).await?;
             }
-            let catalogue = Catalogue::of(remote.folder(), Some(&remote))?;
-            let small: Vec<String> = remote.small(catalogue.as_ref())?;
-            stream::iter(small.into_iter().map(fetch)).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
             Ok(remote)
         })
+    }
+
+    /// Copies what is small and not known already: `known` tells how the manifest of a folder looked.
+    pub fn copy_small(&self, known: impl Fn(&Path) -> Option<Fingerprint>) -> Result<(), StoreError> {
+        let (store, _) = open_store(&self.url)?;
+        let copies = self.small(known)?.into_iter().map(|name| {
+            let store = &store;
+            async move { self.copy(store.as_ref(), &name).await }
+        });
+        let copies: Vec<_> = copies.collect();
+        blocking(async { stream::iter(copies).buffer_unordered(AT_ONCE).try_collect::<()>().await })
     }
 
     pub fn folder(&self) -> &Path {
@@ -148,16 +152,15 @@ impl Remote {
         write_bytes_atomically(path, bytes)
     }
 
-    /// The objects to copy. A sweep that the catalogue has gets an empty manifest: it is seen, and not read.
-    fn small(&self, catalogue: Option<&Catalogue>) -> Result<Vec<String>, StoreError> {
+    /// The objects to copy. A sweep that is known gets an empty manifest: it is seen, and not read.
+    fn small(&self, known: impl Fn(&Path) -> Option<Fingerprint>) -> Result<Vec<String>, StoreError> {
         let mut small = Vec::new();
         let compacted = format!("{COMPACTED}/");
         for name in self.objects.keys().filter(|name| !name.starts_with(&compacted)) {
             let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
             let path = self.folder().join(name);
-            let entry = catalogue.and_then(|catalogue| catalogue.entry(Path::new(folder)));
-            let is_covered = file == MANIFEST && entry.is_some_and(|entry| self.is_as(&path, entry.fingerprint));
-            if is_covered {
+            let is_known = || known(Path::new(folder)).is_some_and(|fingerprint| self.is_as(&path, fingerprint));
+            if file == MANIFEST && is_known() {
                 self.put(&path, b"")?;
             } else if self.is_wanted(folder, file) {
                 small.push(name.clone());
@@ -202,15 +205,4 @@ fn blocking<T: Send>(future: impl Future<Output = T> + Send) -> T {
         });
         waiting.join().expect("waiting for the store does not panic")
     })
-}
-
-/// A path as the folder that stands for it, and the place that this is.
-pub fn mirrored(path: &Path) -> Result<(PathBuf, Option<Arc<Remote>>), StoreError> {
-    match path.to_str().filter(|_| is_remote(path)) {
-        Some(url) => {
-            let remote = Remote::open(url)?;
-            Ok((remote.folder().to_owned(), Some(remote)))
-        }
-        None => Ok((path.to_owned(), None)),
-    }
 }

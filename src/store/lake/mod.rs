@@ -1,0 +1,19 @@
+//! A lake: sweeps found, named and compacted, here or in an object store, and runs brought into it.
+
+mod catalogue;
+mod compact;
+mod compact_sweep;
+mod discover;
+mod facts;
+mod imported;
+mod places;
+mod reference;
+mod remote;
+
+pub use catalogue::renamed;
+pub use compact::{compact_lake, damage_of};
+pub use compact_sweep::compact_sweep;
+pub use discover::{Found, LeftOut, Source, Sources, Sweep, find_sweeps};
+pub use imported::{ImportedSweep, add_runs, files_below, imported_run_ids, lock_for_import};
+pub use reference::{before, lake_of, resolve, resolve_all, tag};
+pub use remote::{is_remote, open_store};

@@ -1,0 +1,19 @@
+//! One writer of a sweep's folder at a time.
+
+use super::layout;
+use crate::store::StoreError;
+use nix::fcntl::{Flock, FlockArg};
+use std::fs::{File, OpenOptions};
+use std::path::Path;
+
+/// Keeps other writers from a sweep's folder.
+pub fn lock(folder: &Path) -> Result<Flock<File>, StoreError> {
+    let path = folder.join(layout::LOCK);
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|source| StoreError::Unwritable { path: path.clone(), source })?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| StoreError::Locked { path: folder.into() })
+}

@@ -1,0 +1,138 @@
+//! The runs that were made of a plan, as courses and agendas see them.
+
+use crate::plan::{BenchPlan, Combination, Level, Plan, ServerPlan};
+use crate::record::{Cell, Demands, Field, RunRecord, Status, gpu_count_of, shortfall};
+use crate::redact::Redactor;
+use crate::store::{StoreError, SweepFolder, Terms};
+use crate::table::Kind;
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+
+/// A run of a combination, maybe at a level that the course chose.
+#[derive(Clone, Debug)]
+pub struct Made {
+    pub level: Option<Level>,
+    pub number: i64,
+    /// The round that it was made in; 0 where that is not known.
+    pub round: u32,
+    pub status: Status,
+    /// The metrics of a run that did not fail, by their columns.
+    pub metrics: Option<Map<String, Value>>,
+    /// When the benchmark says that it began: runs are told apart in time by it.
+    pub date: String,
+    /// Why the run meets no SLA, whatever its numbers say.
+    pub obstacle: Option<String>,
+    /// Requests in flight at most, where that was limited.
+    pub max_concurrency: Option<f64>,
+}
+
+impl Made {
+    /// Courses look at what the run's row says: known metrics as numbers, failed requests counted.
+    pub fn of(record: &RunRecord, level: Option<Level>) -> Self {
+        let result = record.result();
+        let date = result.and_then(|result| result.get("date")).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let is_metric = |field: &Field| field.kind == Kind::Metric && field.cell != Cell::Null;
+        let row = record.to_row();
+        let number = |name: &str| row.iter().find(|field| field.name == name).and_then(|field| field.cell.as_f64());
+        let max_concurrency = number("max_concurrency");
+        let status = record.status();
+        let success_rate = number("success_rate").filter(|_| status == Status::Degraded);
+        let shortfall = result
+            .and_then(|result| shortfall(&|key: &str| result.get(key).or_else(|| record.combination.bench.get(key))));
+        let metrics = row.into_iter().filter(is_metric);
+        let metrics = metrics.map(|field| (field.name.into_owned(), field.cell.to_json())).collect();
+        Self {
+            level,
+            number: record.run_number,
+            round: record.place.map_or(0, |place| place.round),
+            status,
+            metrics: (status != Status::Failed).then_some(metrics),
+            date,
+            obstacle: success_rate.map(too_few_succeeded).or(shortfall),
+            max_concurrency,
+        }
+    }
+}
+
+impl Made {
+    /// A run that a dry run takes for made.
+    pub fn planned(level: Option<Level>, number: i64, round: u32) -> Self {
+        Self {
+            level,
+            number,
+            round,
+            status: Status::Completed,
+            metrics: None,
+            date: String::new(),
+            obstacle: None,
+            max_concurrency: None,
+        }
+    }
+}
+
+/// Why a degraded run meets no SLA.
+pub fn too_few_succeeded(success_rate: f64) -> String {
+    format!("only {:.1} % of the requests succeeded", success_rate * 100.0)
+}
+
+/// The runs that are there, by combination.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    made: HashMap<String, Vec<Made>>,
+}
+
+impl Ledger {
+    /// The finished runs of a plan's combinations and of their levels; `heal` completes those that were left undone.
+    pub fn read<H>(
+        plan: &Plan,
+        folder: &SweepFolder,
+        demands: Demands,
+        redactor: &Redactor,
+        mut heal: H,
+    ) -> Result<Self, StoreError>
+    where
+        H: FnMut(&RunRecord) -> Result<(), StoreError>,
+    {
+        let mut ledger = Self::default();
+        for (server, bench) in plan.servers.iter().flat_map(|server| server.benches.iter().map(move |b| (server, b))) {
+            let levels = folder.levels_of(&bench.combination).into_iter().map(Some);
+            let mut made = Vec::new();
+            for level in std::iter::once(None).chain(levels) {
+                let at = bench.at_level(level.as_ref()).combination;
+                let terms = Terms { gpu_count: gpu_count(server, &at), demands, redactor: redactor.clone() };
+                for run in folder.finished_runs(&at, &terms) {
+                    if !run.is_whole {
+                        heal(&run.record)?;
+                    }
+                    made.push(Made::of(&run.record, level.clone()));
+                }
+            }
+            // In the order in which they were measured.
+            made.sort_by(|left, right| left.date.cmp(&right.date));
+            ledger.made.insert(bench.combination.id.to_string(), made);
+        }
+        Ok(ledger)
+    }
+
+    /// The runs of a combination.
+    pub fn of(&self, bench: &BenchPlan) -> &[Made] {
+        self.made.get(bench.combination.id.as_str()).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn add(&mut self, bench: &BenchPlan, made: Made) {
+        self.made.entry(bench.combination.id.to_string()).or_default().push(made);
+    }
+
+    pub fn count(&self) -> usize {
+        self.made.values().map(Vec::len).sum()
+    }
+}
+
+/// How many of the runs were made in a round.
+pub fn count_of(made: &[Made], round: u32) -> usize {
+    made.iter().filter(|made| made.round == round).count()
+}
+
+pub fn gpu_count(server: &ServerPlan, combination: &Combination) -> Option<f64> {
+    gpu_count_of(Some(&server.command), &combination.serve.params)
+}
