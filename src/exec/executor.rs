@@ -44,8 +44,8 @@ pub trait Executor {
     /// Brings the server back to a clean state. Where that fails, the next benchmark does.
     async fn clean(&mut self);
 
-    /// Stops the server; returns why it was not clean at its end.
-    async fn stop(&mut self) -> Option<Failure>;
+    /// Stops the server; returns what is to be said of its end.
+    async fn stop(&mut self) -> Vec<String>;
 
     /// Whether the user asked to stop.
     fn is_interrupted(&self) -> bool;
@@ -126,16 +126,22 @@ impl Executor for Processes {
         }
     }
 
-    async fn stop(&mut self) -> Option<Failure> {
-        let server = self.server.take()?;
-        let unclean = server.unclean().cloned();
+    async fn stop(&mut self) -> Vec<String> {
+        let Some(server) = self.server.take() else { return left_over(&self.keeper) };
+        let unclean = server.unclean().map(|failure| failure.message.clone());
         server.stop().await;
-        unclean
+        unclean.into_iter().chain(left_over(&self.keeper)).collect()
     }
 
     fn is_interrupted(&self) -> bool {
         self.interrupt.is_set()
     }
+}
+
+/// What is to be said of those that could not be ended.
+fn left_over(keeper: &Keeper) -> Vec<String> {
+    let left = keeper.take_left();
+    left.iter().map(|member| format!("{member} could not be ended and is still running")).collect()
 }
 
 /// Benchmarks that start what they measure themselves.
@@ -170,8 +176,8 @@ impl Executor for Standalone {
 
     async fn clean(&mut self) {}
 
-    async fn stop(&mut self) -> Option<Failure> {
-        None
+    async fn stop(&mut self) -> Vec<String> {
+        left_over(&self.keeper)
     }
 
     fn is_interrupted(&self) -> bool {

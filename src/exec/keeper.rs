@@ -1,21 +1,27 @@
 //! A process that outlives a killed sweep for just long enough to end what the sweep started.
 //!
-//! A server and its workers form a process group. When sweeplake ends in order it stops the group itself. When
-//! it is killed, nobody would: so a second process holds the other end of a pipe, is told of each group, and at
-//! the end of the pipe terminates those that are left.
+//! When sweeplake ends in order it ends its programs itself. When it is killed, nobody would: so a second process holds the other end
+//! of a pipe, is told of each program, and at the end of the pipe ends those that are left. It has a name and a session of its own,
+//! so that what kills the sweep does not kill it, too.
 
+use super::family::{Family, Mark, Member, Strays, VARIABLE, descendants_of};
 use nix::sys::signal::{SigHandler, Signal, killpg, signal};
-use nix::unistd::Pid;
-use std::collections::BTreeSet;
+use nix::unistd::{Pid, setsid};
+use std::collections::{BTreeMap, HashSet};
 use std::io::{BufRead, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-/// How long a group may take to end after SIGTERM when the sweep was killed.
+/// How long a program may take to end after SIGTERM when the sweep was killed.
 const GRACE: Duration = Duration::from_secs(3);
+/// How often the keeper looks who is whose child: of what leaves the sweep without its mark this is all that tells.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What the keeper is called among the processes.
+pub const NAME: &str = "slkeeper";
 
 /// The sweep's end of the pipe.
 #[derive(Clone)]
@@ -24,66 +30,123 @@ pub struct Keeper(Arc<Inner>);
 struct Inner {
     child: Mutex<Child>,
     pipe: Mutex<Option<ChildStdin>>,
+    /// The programs that run.
+    running: Mutex<HashSet<i32>>,
+    /// Who could not be ended.
+    left: Mutex<Vec<Member>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Keeper {
     /// Starts the keeper: `program` is sweeplake itself, which runs [`keep`] when called as `sweeplake keeper`.
     pub fn start(program: &Path) -> std::io::Result<Self> {
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        command
+            .arg0(NAME)
             .arg("keeper")
+            .env(VARIABLE, Mark::new()?.value())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()?;
+            .stderr(Stdio::null());
+        // SAFETY: setsid is async-signal-safe and touches nothing but the new process.
+        unsafe {
+            command.pre_exec(|| setsid().map(drop).map_err(Into::into));
+        }
+        let mut child = command.spawn()?;
         let pipe = child.stdin.take();
-        Ok(Self(Arc::new(Inner { child: Mutex::new(child), pipe: Mutex::new(pipe) })))
+        Ok(Self(Arc::new(Inner {
+            child: Mutex::new(child),
+            pipe: Mutex::new(pipe),
+            running: Mutex::default(),
+            left: Mutex::default(),
+        })))
     }
 
-    pub(super) fn watch(&self, group: Pid) {
-        self.tell('+', group);
+    pub(super) fn watch(&self, family: &Family, leader: Pid) {
+        locked(&self.0.running).insert(leader.as_raw());
+        self.tell(&format!("+{leader} {}", family.mark()));
     }
 
-    pub(super) fn forget(&self, group: Pid) {
-        self.tell('-', group);
+    pub(super) fn forget(&self, leader: Pid, left: Vec<Member>) {
+        locked(&self.0.running).remove(&leader.as_raw());
+        locked(&self.0.left).extend(left);
+        self.tell(&format!("-{leader}"));
     }
 
-    fn tell(&self, verb: char, group: Pid) {
-        if let Some(pipe) = self.0.pipe.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).as_mut() {
-            // A keeper that died can't be told anything; the sweep itself still stops its groups.
-            let _ = writeln!(pipe, "{verb}{group}");
+    /// Who may belong to a program that ends.
+    pub(super) fn strays(&self, leader: Pid) -> Strays {
+        let is_alone = locked(&self.0.running).iter().all(|other| *other == leader.as_raw());
+        if is_alone { Strays::OfOwner } else { Strays::None }
+    }
+
+    /// Who could not be ended since this was asked.
+    pub fn take_left(&self) -> Vec<Member> {
+        std::mem::take(&mut locked(&self.0.left))
+    }
+
+    fn tell(&self, line: &str) {
+        if let Some(pipe) = locked(&self.0.pipe).as_mut() {
+            // A keeper that died can't be told anything; the sweep itself still ends its programs.
+            let _ = writeln!(pipe, "{line}");
         }
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.pipe.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-        let _ = self.child.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).wait();
+        locked(&self.pipe).take();
+        let _ = locked(&self.child).wait();
     }
 }
 
-/// The keeper's whole life: read groups until the pipe ends, then end those that are left.
+/// The keeper's whole life: read of programs until the pipe ends, then end those that are left.
 pub fn keep(pipe: impl BufRead) {
     for ignored in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         // SAFETY: ignoring a signal installs no handler that could run.
         let _ = unsafe { signal(ignored, SigHandler::SigIgn) };
     }
-    let mut groups = BTreeSet::new();
+    let _ = nix::sys::prctl::set_name(c"slkeeper");
+    let known = Arc::new(Mutex::new(HashSet::new()));
+    look_on(nix::unistd::getppid(), known.clone());
+    let mut families: BTreeMap<i32, Mark> = BTreeMap::new();
     for line in pipe.lines().map_while(Result::ok) {
-        match (line.chars().next(), line.get(1..).and_then(|text| text.parse().ok())) {
-            (Some('+'), Some(group)) => groups.insert(group),
-            (Some('-'), Some(group)) => groups.remove(&group),
-            _ => false,
-        };
+        if let Some((leader, mark)) = line.strip_prefix('+').and_then(|line| line.split_once(' ')) {
+            if let (Ok(leader), Ok(mark)) = (leader.parse(), mark.parse()) {
+                families.insert(leader, mark);
+            }
+        } else if let Some(leader) = line.strip_prefix('-').and_then(|leader| leader.parse().ok()) {
+            families.remove(&leader);
+        }
     }
-    let send = |signal| groups.iter().filter(|group| killpg(Pid::from_raw(**group), signal).is_ok()).count();
-    let step = Duration::from_millis(50);
-    let mut waited = Duration::ZERO;
+    end_all(&families, &Strays::Known(locked(&known).clone()));
+}
+
+/// Keeps looking at the descendants of a process, as long as it lives.
+fn look_on(owner: Pid, known: Arc<Mutex<HashSet<Member>>>) {
+    let this = std::process::id() as i32;
+    std::thread::spawn(move || {
+        while nix::unistd::getppid() == owner {
+            let mut found = descendants_of(owner.as_raw());
+            found.retain(|member| member.pid != this);
+            *locked(&known) = found;
+            std::thread::sleep(LOOK);
+        }
+    });
+}
+
+fn end_all(families: &BTreeMap<i32, Mark>, strays: &Strays) {
+    let send = |signal| families.keys().filter(|group| killpg(Pid::from_raw(**group), signal).is_ok()).count();
+    let deadline = Instant::now() + GRACE;
     send(Signal::SIGTERM.into());
-    while send(None) > 0 && waited < GRACE {
-        std::thread::sleep(step);
-        waited += step;
+    while send(None) > 0 && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(50));
     }
     send(Signal::SIGKILL.into());
+    // Whoever was seen below the sweep belongs to it, whichever program started it.
+    for (leader, mark) in families {
+        Family::of(*mark, Some(*leader)).end(strays, GRACE);
+    }
 }

@@ -3,6 +3,7 @@
 
 mod benchmark;
 mod executor;
+mod family;
 mod http;
 mod interrupt;
 mod keeper;
@@ -13,6 +14,7 @@ mod to_end;
 
 pub use benchmark::{Benchmark, run_benchmark};
 pub use executor::{BenchJob, Executor, ProcessOptions, Processes, Ready, ServerJob, Standalone};
+pub use family::Member;
 pub use interrupt::{Interrupt, Interrupter};
 pub use keeper::{Keeper, keep};
 pub use process::{Logs, Output, find_program};
@@ -20,6 +22,11 @@ pub use server::{Reset, ResetUnknown, Server, ServerSpec};
 pub use to_end::run_to_end;
 
 use crate::record::Failure;
+
+/// Ends what sweeps left that were killed together with their keepers; returns what that was.
+pub fn end_leftovers() -> Vec<Member> {
+    family::end_leftovers(|name| name == keeper::NAME)
+}
 
 /// Why something that was started did not end well.
 #[derive(Debug)]

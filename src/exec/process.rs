@@ -1,5 +1,6 @@
 //! A program in a process group of its own: started, watched, and ended with everything it started.
 
+use super::family::{Cradle, Family, VARIABLE};
 use super::keeper::Keeper;
 use super::log;
 use crate::params::Command;
@@ -18,6 +19,8 @@ use tokio::task::JoinHandle;
 
 /// How long after SIGKILL the kernel may take to remove a group.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
+/// How long what left the group may take to end after SIGTERM.
+const ESCAPED_GRACE: Duration = Duration::from_secs(3);
 const COPY_LIMIT: Duration = Duration::from_millis(500);
 const POLL: Duration = Duration::from_millis(10);
 
@@ -42,9 +45,10 @@ pub enum Logs {
     Raw,
 }
 
-/// A running program and all its descendants that stayed in its group.
+/// A running program and all its descendants.
 pub struct Group {
     child: Child,
+    family: Family,
     /// Writes what the program says to its log; ends when nobody can say anything any more.
     copier: Option<JoinHandle<()>>,
     id: Pid,
@@ -68,30 +72,47 @@ impl Group {
             }
             false => (None, file.try_clone()?.into(), file.try_clone()?.into()),
         };
+        let cradle = Cradle::new()?;
         let mut process = tokio::process::Command::new(command.program());
         process
             .args(&command.words[1..])
+            .env(VARIABLE, cradle.mark.value())
             .envs(env.iter().copied())
             .envs(command.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(stdout)
             .stderr(stderr)
             .process_group(0);
-        // SAFETY: prctl is async-signal-safe and touches nothing but the new process.
+        let door = cradle.door();
+        // SAFETY: prctl and write are async-signal-safe and touch nothing but the new process.
         unsafe {
-            process.pre_exec(|| nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(Into::into));
+            process.pre_exec(move || {
+                // Where the control group takes nobody, the other ways to find a family are left.
+                let _ = door.as_ref().map(|mut door| door.write(b"0"));
+                nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(Into::into)
+            });
         }
-        let child = process.spawn()?;
+        let child = process.spawn().inspect_err(|_| cradle.give_up())?;
         // It holds the pipe's other end, which must be the program's alone.
         drop(process);
         let id = child.id().ok_or_else(|| std::io::Error::other("a program that was just started has no id"))?;
         let id = Pid::from_raw(id as i32);
-        keeper.watch(id);
+        let family = cradle.born(id.as_raw());
+        keeper.watch(&family, id);
         let copier = pipe.map(|pipe| {
             let output = output.clone();
             tokio::task::spawn_blocking(move || copy(pipe, file, &output))
         });
-        Ok(Self { child, copier, id, keeper: keeper.clone(), log: output.log.clone(), log_start, is_ended: false })
+        Ok(Self {
+            child,
+            family,
+            copier,
+            id,
+            keeper: keeper.clone(),
+            log: output.log.clone(),
+            log_start,
+            is_ended: false,
+        })
     }
 
     /// Waits for the program itself; descendants may still run.
@@ -110,7 +131,8 @@ impl Group {
         log::tail(&self.log, self.log_start)
     }
 
-    /// SIGTERM to the group, the grace, then SIGKILL; returns when no process of the group is left.
+    /// SIGTERM to the group, the grace, then SIGKILL; then the same for whoever left the group. Returns when nobody is left, or
+    /// nothing more can be done.
     pub async fn stop(mut self, grace: Duration) {
         let _ = killpg(self.id, Signal::SIGTERM);
         let ended = tokio::time::timeout(grace, self.child.wait()).await.is_ok();
@@ -119,7 +141,9 @@ impl Group {
             let _ = self.child.wait().await;
             self.wait_until_gone(KILL_LIMIT).await;
         }
-        self.keeper.forget(self.id);
+        let (family, strays) = (self.family.clone(), self.keeper.strays(self.id));
+        let left = tokio::task::spawn_blocking(move || family.end(&strays, ESCAPED_GRACE)).await;
+        self.keeper.forget(self.id, left.unwrap_or_default());
         self.is_ended = true;
     }
 
@@ -139,7 +163,8 @@ impl Drop for Group {
     fn drop(&mut self) {
         if !self.is_ended {
             let _ = killpg(self.id, Signal::SIGKILL);
-            self.keeper.forget(self.id);
+            let left = self.family.end(&self.keeper.strays(self.id), Duration::ZERO);
+            self.keeper.forget(self.id, left);
         }
     }
 }

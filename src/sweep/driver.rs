@@ -286,8 +286,8 @@ impl<E: Executor> Driver<'_, E> {
             return;
         }
         self.observer.event(Event::ServerStopping);
-        if let Some(failure) = self.executor.stop().await {
-            self.observer.event(Event::Warning { message: &failure.message });
+        for message in self.executor.stop().await {
+            self.observer.event(Event::Warning { message: &message });
         }
     }
 

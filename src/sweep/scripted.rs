@@ -74,9 +74,9 @@ impl Executor for Scripted {
         self.done.push("clean".into());
     }
 
-    async fn stop(&mut self) -> Option<Failure> {
+    async fn stop(&mut self) -> Vec<String> {
         self.done.push("stop".into());
-        None
+        Vec::new()
     }
 
     fn is_interrupted(&self) -> bool {

@@ -10,6 +10,7 @@ mod documents;
 mod foreign_results;
 mod import;
 mod import_versions;
+mod nothing_left;
 mod one_truth;
 mod plot;
 mod query;

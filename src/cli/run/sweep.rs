@@ -8,7 +8,7 @@ use crate::cli::say::say;
 use crate::cli::show::{failures_table, sla_table, startup_table, summary_table};
 use crate::cli::{Failure, block_on};
 use crate::compare::Comparison;
-use crate::exec::{Logs, ProcessOptions, Processes, Reset, Standalone};
+use crate::exec::{Logs, ProcessOptions, Processes, Reset, Standalone, end_leftovers};
 use crate::params::Command;
 use crate::plan::Plan;
 use crate::query::Lake;
@@ -76,6 +76,10 @@ impl Sweep {
 
     /// Runs the sweep and returns its folder.
     pub fn run(&self) -> Result<PathBuf, Failure> {
+        let left: Vec<String> = end_leftovers().iter().map(ToString::to_string).collect();
+        if !left.is_empty() {
+            say!("ended what an earlier sweep that was killed had left running: {}", left.join(", "));
+        }
         let mut writer = self.open_writer()?;
         let mut progress = Progress::new(self.runner.starts());
         let ended = block_on(self.drive(&mut writer, &mut progress))??;

@@ -1,0 +1,188 @@
+//! A program and everything that it started, also what left its process group: told by its mark in the environment, by its control
+//! group, and by who is whose child.
+
+mod cgroup;
+mod leftovers;
+mod mark;
+
+pub use leftovers::end_leftovers;
+pub use mark::{Mark, VARIABLE};
+
+use cgroup::Cgroup;
+use mark::marks_of;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+use procfs::process::{Process, Stat, all_processes};
+use std::collections::HashSet;
+use std::fmt;
+use std::fs::File;
+use std::time::{Duration, Instant};
+
+/// How long after SIGKILL the kernel may take to remove a process.
+const KILL_LIMIT: Duration = Duration::from_secs(10);
+const FIRST_POLL: Duration = Duration::from_millis(5);
+const SLOWEST_POLL: Duration = Duration::from_millis(100);
+
+/// A process, told from others that had its number.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Member {
+    pub pid: i32,
+    started: u64,
+    name: String,
+}
+
+impl fmt::Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (PID {})", self.name, self.pid)
+    }
+}
+
+impl Member {
+    fn of(stat: &Stat) -> Self {
+        Self { pid: stat.pid, started: stat.starttime, name: stat.comm.clone() }
+    }
+}
+
+/// Who belongs to a family besides its marked members and their descendants.
+#[derive(Clone, Debug)]
+pub enum Strays {
+    /// Nobody: other programs of the owner run.
+    None,
+    /// Processes of other sessions that became children of the owner: what a program starts without its environment and lets go.
+    /// Only where no other program of the owner runs, since nothing tells whose they are.
+    OfOwner,
+    /// These, if they are still there.
+    Known(HashSet<Member>),
+}
+
+/// A program that was started, and what it started.
+#[derive(Clone, Debug)]
+pub struct Family {
+    mark: Mark,
+    /// The process that was started, and its process group.
+    leader: Option<i32>,
+    cgroup: Option<Cgroup>,
+}
+
+/// What a program needs to become the first of a family.
+pub struct Cradle {
+    pub mark: Mark,
+    cgroup: Option<Cgroup>,
+}
+
+impl Cradle {
+    pub fn new() -> std::io::Result<Self> {
+        let mark = Mark::new()?;
+        Ok(Self { mark, cgroup: Cgroup::make(&mark) })
+    }
+
+    /// The file into which the new process writes `0`.
+    pub fn door(&self) -> Option<File> {
+        self.cgroup.as_ref().and_then(|cgroup| cgroup.door().ok())
+    }
+
+    pub fn born(self, leader: i32) -> Family {
+        Family { mark: self.mark, leader: Some(leader), cgroup: self.cgroup }
+    }
+
+    /// Nothing was started.
+    pub fn give_up(&self) {
+        self.cgroup.iter().for_each(Cgroup::remove);
+    }
+}
+
+impl Family {
+    /// The family of a program that another process started.
+    pub fn of(mark: Mark, leader: Option<i32>) -> Self {
+        Self { mark, leader, cgroup: Cgroup::of(&mark) }
+    }
+
+    pub fn mark(&self) -> Mark {
+        self.mark
+    }
+
+    /// Who is alive of it. Those of our children that have ended are reaped.
+    pub fn members(&self, strays: &Strays) -> Vec<Member> {
+        let this = std::process::id() as i32;
+        let owner = self.mark.owner;
+        let own_session = Process::myself().and_then(|own| own.stat()).map(|stat| stat.session).unwrap_or(0);
+        let mut others: Vec<Stat> = Vec::new();
+        let mut found: Vec<Stat> = Vec::new();
+        let in_cgroup: HashSet<i32> = self.cgroup.iter().flat_map(Cgroup::members).collect();
+        for process in all_processes().into_iter().flatten().flatten() {
+            // What was there before the owner is not of its making.
+            let stat = process.stat().ok().filter(|stat| stat.starttime >= owner.started && stat.pid != this);
+            let Some(stat) = stat else { continue };
+            if stat.state == 'Z' {
+                if stat.ppid == this && Some(stat.pid) != self.leader {
+                    let _ = waitpid(Pid::from_raw(stat.pid), Some(WaitPidFlag::WNOHANG));
+                }
+                continue;
+            }
+            let is_led = self.leader.is_some_and(|leader| stat.pid == leader || stat.pgrp == leader);
+            let is_member = is_led || in_cgroup.contains(&stat.pid);
+            let marks = if is_member { Vec::new() } else { marks_of(&process) };
+            let is_stray = match strays {
+                Strays::None => false,
+                Strays::OfOwner => marks.is_empty() && stat.ppid == owner.pid && stat.session != own_session,
+                Strays::Known(known) => known.contains(&Member::of(&stat)),
+            };
+            if is_member || is_stray || marks.contains(&self.mark) { found.push(stat) } else { others.push(stat) }
+        }
+        let mut at = 0;
+        while let Some(parent) = found.get(at).map(|stat| stat.pid) {
+            let (children, rest) = others.into_iter().partition(|stat| stat.ppid == parent);
+            found.extend::<Vec<Stat>>(children);
+            others = rest;
+            at += 1;
+        }
+        found.iter().map(Member::of).collect()
+    }
+
+    /// Ends who is left: SIGTERM, the grace, SIGKILL. Returns who is still there.
+    pub fn end(&self, strays: &Strays, grace: Duration) -> Vec<Member> {
+        let started = Instant::now();
+        let mut asked: HashSet<Member> = HashSet::new();
+        let mut pause = FIRST_POLL;
+        loop {
+            let left = self.members(strays);
+            if left.is_empty() || started.elapsed() > grace + KILL_LIMIT {
+                self.cgroup.iter().for_each(Cgroup::remove);
+                return left;
+            }
+            let is_over = started.elapsed() >= grace;
+            if is_over {
+                self.cgroup.iter().for_each(Cgroup::kill);
+            }
+            for member in &left {
+                if is_over || asked.insert(member.clone()) {
+                    let signal = if is_over { Signal::SIGKILL } else { Signal::SIGTERM };
+                    let _ = kill(Pid::from_raw(member.pid), signal);
+                }
+            }
+            std::thread::sleep(pause);
+            pause = pause.mul_f64(1.5).min(SLOWEST_POLL);
+        }
+    }
+}
+
+/// All descendants of a process.
+pub fn descendants_of(pid: i32) -> HashSet<Member> {
+    let mut found = HashSet::new();
+    let mut open = vec![pid];
+    while let Some(parent) = open.pop() {
+        let tasks = Process::new(parent).and_then(|process| process.tasks());
+        for task in tasks.into_iter().flatten().flatten() {
+            for child in task.children().unwrap_or_default() {
+                let stat = Process::new(child as i32).and_then(|process| process.stat());
+                if let Ok(stat) = stat
+                    && found.insert(Member::of(&stat))
+                {
+                    open.push(stat.pid);
+                }
+            }
+        }
+    }
+    found
+}
