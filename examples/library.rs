@@ -57,6 +57,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         bench: BenchKind::Load { percentiles: Vec::new() },
         order: Order::Interleaved,
         continue_on_error: false,
+        retries: 0,
         demands: Demands::default(),
         redactor: redactor.clone(),
     };

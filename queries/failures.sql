@@ -14,7 +14,7 @@ WITH of_requests AS (
 )
 SELECT sweep, label, run_number, status, error_kind, failed_requests AS requests, error, exit_code, log_tail
 FROM runs
-WHERE status = 'failed'
+WHERE status IN ('failed', 'retried')
 UNION ALL
 SELECT
     runs.sweep,
@@ -28,5 +28,5 @@ SELECT
     NULL AS log_tail
 FROM runs
 LEFT JOIN of_requests ON of_requests.run_id = runs.run_id AND of_requests.sweep = runs.sweep
-WHERE runs.failed_requests > 0 AND runs.status <> 'failed'
+WHERE runs.failed_requests > 0 AND runs.status IN ('completed', 'degraded')
 ORDER BY sweep, label, run_number, requests DESC, error_kind

@@ -19,7 +19,7 @@ LEFT JOIN (
         sweep,
         min(started_at) AS started_at,
         count(DISTINCT combination) AS combinations,
-        count(*) AS runs,
+        count(*) FILTER (WHERE status <> 'retried') AS runs,
         count(*) FILTER (WHERE status = 'failed') AS failed_runs,
         count(*) FILTER (WHERE status = 'degraded') AS degraded_runs,
         max(output_throughput) FILTER (WHERE status = 'completed') AS best_throughput,

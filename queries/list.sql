@@ -18,7 +18,7 @@ LEFT JOIN (
         sweep,
         min(started_at) AS started_at,
         count(DISTINCT combination) AS combinations,
-        count(*) AS runs,
+        count(*) FILTER (WHERE status <> 'retried') AS runs,
         count(*) FILTER (WHERE status = 'failed') AS failed,
         count(*) FILTER (WHERE status = 'degraded') AS degraded
     FROM runs

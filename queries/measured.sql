@@ -3,7 +3,7 @@
 SELECT
     sweep,
     string_agg(DISTINCT model_id, ', ') AS models,
-    count(*) AS runs,
+    count(*) FILTER (WHERE status <> 'retried') AS runs,
     count(*) FILTER (WHERE status = 'failed') AS failed,
     count(*) FILTER (WHERE status = 'degraded') AS degraded,
     count(DISTINCT combination) AS combinations

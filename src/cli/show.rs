@@ -97,9 +97,12 @@ pub fn sla_table(sweep: &Path) -> Result<String, Failure> {
     table(sweep, &shipped::SLAS.fill(&[]))
 }
 
-/// The table of failed runs of a sweep, as text.
+/// The failed runs of a sweep by cause, as text.
 pub fn failures_table(sweep: &Path) -> Result<String, Failure> {
-    table(sweep, &format!("SELECT label, run_number, error_kind, error FROM ({})", shipped::FAILED_RUNS.fill(&[])))
+    let of = "CASE count(DISTINCT label) WHEN 1 THEN min(label) ELSE count(DISTINCT label) || ' combinations' END";
+    let failed = shipped::FAILED_RUNS.fill(&[]);
+    let grouped = "GROUP BY error_kind, error ORDER BY count(*) DESC, error_kind, error";
+    table(sweep, &format!("SELECT error_kind, count(*) AS runs, {of} AS of, error FROM ({failed}) {grouped}"))
 }
 
 fn table(sweep: &Path, sql: &str) -> Result<String, Failure> {

@@ -52,7 +52,7 @@ impl Comparison {
         let sql = format!(
             "SELECT serve_name AS side, coalesce(bench_name, bench_params) AS key, round, server_start, status, completed, \
              failed_requests, CAST(CAST(started_at AS DATE) AS VARCHAR) AS day{values} FROM runs \
-             WHERE serve_name IN ('{}', '{}') AND {} ORDER BY started_at, run_number",
+             WHERE serve_name IN ('{}', '{}') AND status <> 'retried' AND {} ORDER BY started_at, run_number",
             SIDES[0],
             SIDES[1],
             filter.to_sql()

@@ -105,7 +105,7 @@ pub async fn requests_of(lake: &Lake, reading: &Reading, cells: &Cells) -> Resul
     for groups in ["wanted.key", "wanted.key, run_id"] {
         let run_id = if groups.contains("run_id") { "run_id" } else { "CAST(NULL AS VARCHAR) AS run_id" };
         let sql = format!(
-            "WITH wanted AS (SELECT run_id, {key} AS key FROM runs WHERE status <> 'failed' AND {filter}) \
+            "WITH wanted AS (SELECT run_id, {key} AS key FROM runs WHERE status IN ('completed', 'degraded') AND {filter}) \
              SELECT wanted.key, {run_id}, count(*) AS requests{percentiles} \
              FROM requests JOIN wanted USING (run_id) WHERE ok IS NOT FALSE GROUP BY {groups} ORDER BY {groups}"
         );

@@ -153,7 +153,7 @@ impl Reading {
         });
         let metrics = metrics.collect::<Result<Vec<_>, QueryError>>()?.concat();
         Ok(format!(
-            "SELECT sweep, {key} AS key, {RUN_COLUMNS}{metrics} FROM runs WHERE {} AND {} ORDER BY sweep, started_at, run_number",
+            "SELECT sweep, {key} AS key, {RUN_COLUMNS}{metrics} FROM runs WHERE status <> 'retried' AND {} AND {} ORDER BY sweep, started_at, run_number",
             filter.to_sql(),
             self.of_names()
         ))

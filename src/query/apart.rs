@@ -32,7 +32,7 @@ typed_row! {
 impl Lake {
     /// Reasons not to trust numbers as they stand, those of most runs first.
     pub async fn cautions(&self) -> Result<Vec<Cautioned>, QueryError> {
-        let sql = "SELECT caution, count(*) AS runs FROM (SELECT unnest(caution) AS caution FROM runs WHERE status <> 'failed') \
+        let sql = "SELECT caution, count(*) AS runs FROM (SELECT unnest(caution) AS caution FROM runs WHERE status IN ('completed', 'degraded')) \
                    GROUP BY caution ORDER BY runs DESC, caution";
         self.sql(sql).await?.typed("cautions")
     }

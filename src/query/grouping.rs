@@ -41,8 +41,11 @@ impl Grouping {
         // A parameter may have the name of the count.
         let count = if groups.iter().any(|group| group == "\"n\"") { "count(*)" } else { "count(*) AS n" };
         let selected = [groups.clone(), vec![count.into()], metrics].concat();
-        let mut sql =
-            format!("SELECT {}\nFROM runs\nWHERE status <> 'failed' AND {}", selected.join(", "), filter.to_sql());
+        let mut sql = format!(
+            "SELECT {}\nFROM runs\nWHERE status IN ('completed', 'degraded') AND {}",
+            selected.join(", "),
+            filter.to_sql()
+        );
         if !groups.is_empty() {
             let groups = groups.join(", ");
             sql += &format!("\nGROUP BY {groups}\nORDER BY {groups}");
@@ -90,7 +93,7 @@ mod tests {
         assert_eq!(
             question.sql_for(&columns).unwrap(),
             "SELECT \"max_num_seqs\", count(*) AS n, max(\"p99_e2el_ms\") AS \"max(p99_e2el_ms)\", avg(\"p99_e2el_ms\") AS \
-             \"mean(p99_e2el_ms)\", count(\"model_id\") AS \"count(model_id)\"\nFROM runs\nWHERE status <> 'failed' AND \
+             \"mean(p99_e2el_ms)\", count(\"model_id\") AS \"count(model_id)\"\nFROM runs\nWHERE status IN ('completed', 'degraded') AND \
              (\"max_num_seqs\" <= 64)\nGROUP BY \"max_num_seqs\"\nORDER BY \"max_num_seqs\""
         );
         let wrong = |metrics: &str| {

@@ -17,11 +17,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Columns of `runs` that say something about one run only.
-const OF_ONE_RUN: [&str; 15] = [
+const OF_ONE_RUN: [&str; 16] = [
     "sweep",
     "combination",
     "run_id",
     "run_number",
+    "attempt",
     "status",
     "caution",
     "error_kind",
@@ -41,7 +42,7 @@ const OF_FAILED_RUNS: [&str; 4] = ["completed", "failed", "failed_requests", "su
 /// Columns that the summary has besides those of runs, and what makes them.
 const OWN: [(&str, &str); 7] = [
     ("status", STATUS),
-    ("n", "count(*) FILTER (WHERE status <> 'failed')"),
+    ("n", "count(*) FILTER (WHERE status IN ('completed', 'degraded'))"),
     ("degraded_runs", "count(*) FILTER (WHERE status = 'degraded')"),
     ("failed_runs", "count(*) FILTER (WHERE status = 'failed')"),
     ("started_at", "min(started_at)"),
@@ -49,7 +50,7 @@ const OWN: [(&str, &str); 7] = [
     ("bench", "first_value(coalesce(bench_name, bench_params) ORDER BY run_number)"),
 ];
 
-const STATUS: &str = "CASE WHEN count(*) FILTER (WHERE status <> 'failed') = 0 THEN 'failed' \
+const STATUS: &str = "CASE WHEN count(*) FILTER (WHERE status IN ('completed', 'degraded')) = 0 THEN 'failed' \
                       WHEN count(*) FILTER (WHERE status = 'degraded') > 0 THEN 'degraded' ELSE 'completed' END";
 
 /// Percentiles over all requests of a combination, its repeats taken together. They need table `requests`, which is opened only
@@ -214,7 +215,7 @@ fn has_statistics(field: &Field) -> bool {
 fn statistics(name: &str) -> impl Iterator<Item = (&'static str, String)> {
     // A failed run counted its requests, and measured nothing.
     let column = match OF_FAILED_RUNS.contains(&name) {
-        true => format!("(CASE WHEN status <> 'failed' THEN {} END)", quoted(name)),
+        true => format!("(CASE WHEN status IN ('completed', 'degraded') THEN {} END)", quoted(name)),
         false => quoted(name),
     };
     STATISTICS.into_iter().map(move |(statistic, _)| {

@@ -64,6 +64,8 @@ pub struct Place {
     pub server_start: u32,
     /// Which run of that start.
     pub run_order: u32,
+    /// Which attempt at the run, from 1.
+    pub attempt: u32,
 }
 
 /// The machine that a run was made on.
@@ -92,10 +94,12 @@ pub enum Status {
     /// It has numbers, of a server that did not answer all.
     Degraded,
     Failed,
+    /// It failed, and was tried again: the last attempt counts.
+    Retried,
 }
 
 impl Status {
-    pub const ALL: [Self; 3] = [Self::Completed, Self::Degraded, Self::Failed];
+    pub const ALL: [Self; 4] = [Self::Completed, Self::Degraded, Self::Failed, Self::Retried];
 
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
@@ -106,6 +110,7 @@ impl Status {
             Self::Completed => "completed",
             Self::Degraded => "degraded",
             Self::Failed => "failed",
+            Self::Retried => "retried",
         }
     }
 }

@@ -31,6 +31,7 @@ impl RunRecord {
             Field::own("round", self.place.map(|place| i64::from(place.round))),
             Field::own("server_start", self.place.map(|place| i64::from(place.server_start))),
             Field::own("run_order", self.place.map(|place| i64::from(place.run_order))),
+            Field::own("attempt", self.place.map(|place| i64::from(place.attempt))),
             Field::own("host", self.machine.as_ref().map(|machine| machine.host.as_str())),
             Field::own("gpu_uuids", gpu_uuids(self.machine.as_ref())),
             Field::own("serve_name", serve.name.as_deref()),

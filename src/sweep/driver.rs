@@ -23,6 +23,8 @@ pub struct Options {
     pub bench: BenchKind,
     pub order: Order,
     pub continue_on_error: bool,
+    /// How often a failed run is tried again.
+    pub retries: u32,
     /// What a run must be to count.
     pub demands: Demands,
     /// Takes secrets out of all that is kept.
@@ -44,7 +46,8 @@ pub async fn run<E: Executor>(
     let is_decided = skipped > 0 && course.is_decided(&ledger);
     let (servers, runs) = if is_decided { (0, Some(0)) } else { missing(plan, &ledger, course) };
     observer.event(Event::SweepStarted { folder: writer.folder(), servers, runs, skipped });
-    let ended = Ended { state: SweepState::Completed, runs: 0, failed: 0, degraded: 0, skipped };
+    let ended =
+        Ended { state: SweepState::Completed, planned: runs, runs: 0, failed: 0, degraded: 0, retried: 0, skipped };
     let mut driver = Driver {
         plan,
         course,
@@ -207,11 +210,44 @@ impl<E: Executor> Driver<'_, E> {
 
     /// Makes one run, whatever comes of it.
     async fn make(&mut self, job: &Job<'_>, start: Start) -> Result<(), Halt> {
-        if self.executor.is_interrupted() {
-            return Err(Halt::Interrupted);
-        }
         if let Some(level) = &job.level {
             self.writer.add_level(&job.of.combination, level, &job.bench.combination)?;
+        }
+        for is_last in (0..=self.options.retries).map(|attempt| attempt == self.options.retries) {
+            // What would not start for an earlier run was tried often enough.
+            let is_hopeless = self.hopeless.contains_key(&start.server);
+            let record = self.attempt(job, start).await?;
+            let is_final = is_last || is_hopeless || record.failure().is_none();
+            if is_final {
+                self.count(&record);
+            } else {
+                self.ended.retried += 1;
+                self.observer.event(Event::RunRetried { record: &record });
+            }
+            let Some(failure) = record.failure() else { return Ok(()) };
+            if failure.kind.needs_new_server() {
+                self.stop_server().await;
+            }
+            if is_final {
+                break;
+            }
+            self.hopeless.remove(&start.server);
+        }
+        if self.options.continue_on_error { Ok(()) } else { Err(Halt::AtFailure) }
+    }
+
+    /// Counts a run that was made, and tells of it.
+    fn count(&mut self, record: &RunRecord) {
+        self.ended.runs += 1;
+        self.ended.failed += usize::from(record.status() == Status::Failed);
+        self.ended.degraded += usize::from(record.status() == Status::Degraded);
+        self.observer.event(Event::RunEnded { record });
+    }
+
+    /// One attempt at a run, stored whatever came of it.
+    async fn attempt(&mut self, job: &Job<'_>, start: Start) -> Result<RunRecord, Halt> {
+        if self.executor.is_interrupted() {
+            return Err(Halt::Interrupted);
         }
         let mut clock = Clock::start();
         let result = match self.run_one(job, start, &mut clock).await {
@@ -221,11 +257,7 @@ impl<E: Executor> Driver<'_, E> {
         };
         let record = self.record_of(job, start, clock, result);
         self.keep(job, &record)?;
-        let Some(failure) = record.failure() else { return Ok(()) };
-        if failure.kind.needs_new_server() {
-            self.stop_server().await;
-        }
-        if self.options.continue_on_error { Ok(()) } else { Err(Halt::AtFailure) }
+        Ok(record)
     }
 
     /// One run on a server that is ready and clean, whatever that takes.
@@ -309,6 +341,7 @@ impl<E: Executor> Driver<'_, E> {
 
     fn record_of(&mut self, job: &Job<'_>, start: Start, clock: Clock, ended: Result<Measured, Failure>) -> RunRecord {
         let combination = job.bench.combination.clone();
+        let attempt = self.writer.at().next_attempt(&combination, job.number);
         let (outcome, source) = match ended {
             Ok(measured) => (Outcome::Completed(measured.result), measured.source),
             Err(failure) => (failure.into(), None),
@@ -316,7 +349,7 @@ impl<E: Executor> Driver<'_, E> {
         let up = self.server.as_mut().or_else(|| self.hopeless.get_mut(&start.server).map(|(_, up)| up));
         let place = up.map(|up| {
             up.runs += 1;
-            let place = Place { round: job.round, server_start: up.number, run_order: up.runs - 1 };
+            let place = Place { round: job.round, server_start: up.number, run_order: up.runs - 1, attempt };
             (place, up.startup_time)
         });
         let sweep = self.writer.name();
@@ -339,15 +372,11 @@ impl<E: Executor> Driver<'_, E> {
         record.redacted(&self.options.redactor).judged(&self.options.demands)
     }
 
-    /// Stores a record and tells of it.
+    /// Stores a record.
     fn keep(&mut self, job: &Job<'_>, record: &RunRecord) -> Result<(), StoreError> {
         self.writer.save(record)?;
         self.fresh.insert(record.combination.id.to_string());
         self.ledger.add(job.of, Made::of(record, job.level.clone()));
-        self.ended.runs += 1;
-        self.ended.failed += usize::from(record.status() == Status::Failed);
-        self.ended.degraded += usize::from(record.status() == Status::Degraded);
-        self.observer.event(Event::RunEnded { record });
         Ok(())
     }
 }

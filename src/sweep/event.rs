@@ -31,6 +31,10 @@ pub enum Event<'a> {
     RunEnded {
         record: &'a RunRecord,
     },
+    /// A run failed and is tried again.
+    RunRetried {
+        record: &'a RunRecord,
+    },
     ServerStopping,
     Warning {
         message: &'a str,

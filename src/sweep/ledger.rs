@@ -120,7 +120,10 @@ impl Ledger {
     }
 
     pub fn add(&mut self, bench: &BenchPlan, made: Made) {
-        self.made.entry(bench.combination.id.to_string()).or_default().push(made);
+        let all = self.made.entry(bench.combination.id.to_string()).or_default();
+        // Another attempt takes the place of the one before.
+        all.retain(|other| other.level != made.level || other.number != made.number);
+        all.push(made);
     }
 
     pub fn count(&self) -> usize {

@@ -28,11 +28,15 @@ use crate::store::{StoreError, SweepState};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
     pub state: SweepState,
+    /// Runs that were to be made, where that was known beforehand.
+    pub planned: Option<usize>,
     /// Runs made now, failed ones included.
     pub runs: usize,
     pub failed: usize,
     /// Runs in which too many requests failed.
     pub degraded: usize,
+    /// Attempts that failed and were made again.
+    pub retried: usize,
     /// Runs that were there already.
     pub skipped: usize,
 }

@@ -117,6 +117,7 @@ impl Case {
             bench: BenchKind::Startup,
             order,
             continue_on_error: true,
+            retries: 0,
             demands: Demands::default(),
             redactor,
         };
@@ -169,7 +170,9 @@ fn loads_are_interleaved_and_servers_are_visited_in_rounds() {
     let mut found: Vec<Place> = runs.filter_map(|run| run.record.place).collect();
     found.sort_by_key(|place| (place.server_start, place.run_order));
     let expected: Vec<Place> = (0..4)
-        .flat_map(|start| (0..4).map(move |run_order| Place { round: start / 2, server_start: start, run_order }))
+        .flat_map(|start| {
+            (0..4).map(move |run_order| Place { round: start / 2, server_start: start, run_order, attempt: 1 })
+        })
         .collect();
     assert_eq!(found, expected);
 }
@@ -264,4 +267,40 @@ fn a_course_that_is_decided_ends_the_sweep_between_two_rounds() {
     let starts: Vec<&str> = steps(&executor).into_iter().filter(|step| step.starts_with("start")).collect();
     assert_eq!(starts, ["start a=1", "start a=2", "start a=2", "start a=1"]);
     assert!(case.lake.path().join("s/summary.csv").is_file());
+}
+
+#[test]
+fn a_failed_run_is_tried_again_and_each_attempt_is_a_row() {
+    let mut case = Case::new(1, Rounds::InTurn(1), Order::Interleaved);
+    case.options.retries = 2;
+    // The start, then the run; the first load fails twice, the second load for good.
+    let fails = |job| (job, Trouble::Fails(ErrorKind::BenchmarkFailed));
+    let mut executor = Scripted::with(&[fails(1), fails(2), fails(4), fails(5), fails(6)]);
+    let ended = case.repeats(&mut executor, false);
+    let expected = ["start a=1", "bench b=1", "bench b=1", "bench b=1", "bench b=2", "bench b=2", "bench b=2", "stop"];
+    assert_eq!(steps(&executor)[..8], expected);
+    assert_eq!((ended.state, ended.runs, ended.failed, ended.retried), (SweepState::Failed, 4, 1, 4));
+    let batch = crate::store::read_parquet(&case.lake.path().join("s/runs.parquet")).unwrap();
+    let statuses = format!("{:?}", batch.column_by_name("status").unwrap());
+    let count = |status: &str| statuses.matches(&format!("\"{status}\"")).count();
+    assert_eq!((batch.num_rows(), count("completed"), count("failed"), count("retried")), (8, 3, 1, 4));
+    // A resume makes the run that failed, and keeps what came before it.
+    let mut again = Scripted::default();
+    let ended = case.repeats(&mut again, true);
+    assert_eq!(
+        (ended.state, ended.runs, steps(&again)),
+        (SweepState::Completed, 1, vec!["start a=1", "bench b=2", "stop"])
+    );
+    assert_eq!(crate::store::read_parquet(&case.lake.path().join("s/runs.parquet")).unwrap().num_rows(), 9);
+}
+
+#[test]
+fn a_server_that_does_not_start_is_tried_as_often_as_a_run_and_then_given_up() {
+    let mut case = Case::new(2, Rounds::InTurn(1), Order::Interleaved);
+    case.options.retries = 1;
+    let exits = |job| (job, Trouble::Fails(ErrorKind::ServerExited));
+    let mut executor = Scripted::with(&[exits(0), exits(1)]);
+    let ended = case.repeats(&mut executor, false);
+    assert_eq!(steps(&executor)[..3], ["start a=1", "start a=1", "start a=2"]);
+    assert_eq!((ended.runs, ended.failed, ended.retried), (8, 4, 1));
 }

@@ -53,13 +53,18 @@ pub static SWEEPS: [Column; 22] = [
     column("folder", Text, Context, "where it lies"),
 ];
 
-pub static RUNS: [Column; 101] = [
+pub static RUNS: [Column; 102] = [
     SWEEP,
     COMBINATION,
     RUN_ID,
     RUN_NUMBER,
     LABEL,
-    column("status", Text, Context, "completed; degraded: fewer requests succeeded than --min-success asks; failed"),
+    column(
+        "status",
+        Text,
+        Context,
+        "completed; degraded: too few requests succeeded; failed; retried: failed, and made again",
+    ),
     column("caution", Texts, Context, "reasons not to trust the run's numbers as they stand"),
     column("error_kind", Text, Context, "what failed, of a failed run"),
     column("error", Text, Context, "why it failed"),
@@ -74,6 +79,7 @@ pub static RUNS: [Column; 101] = [
     column("round", Integer, Context, "which round over all servers the run belongs to, from 0; NULL: not known"),
     column("server_start", Integer, Context, "which start of a server it ran on, counted over its sweep, from 0"),
     column("run_order", Integer, Context, "which run of that server start it is, from 0"),
+    column("attempt", Integer, Context, "which attempt at the run it is, from 1; earlier ones are `retried`"),
     column("host", Text, Context, "name of the machine"),
     column("gpu_uuids", Texts, Context, "the machine's GPUs, by their UUIDs"),
     column("serve_name", Text, Context, "`_benchmark_name` of the server's parameters"),

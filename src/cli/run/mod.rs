@@ -36,6 +36,9 @@ pub struct Common {
     /// Go on after a failed run; the exit code still tells.
     #[arg(long)]
     pub continue_on_error: bool,
+    /// Try a failed run so many times again. Every attempt is kept, the last one counts.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub retries: u32,
     #[command(flatten)]
     pub keeping: Keeping,
     /// Keep the output of the commands as they write it. Without it, secrets are taken out of the log files.

@@ -121,6 +121,11 @@ impl Observer for Progress {
                 self.now(format!("{} · run {run_number}", describe(&combination.serve, &combination.bench)));
             }
             Event::RunEnded { record } => self.run_ended(record),
+            Event::RunRetried { record } => {
+                let what = describe(&record.combination.serve, &record.combination.bench);
+                let why = record.failure().map(|failure| format!("{} ({failure})", failure.kind.as_str()));
+                self.line(format!("{what} · run {}: {}; trying again", record.run_number, why.unwrap_or_default()));
+            }
             Event::Warning { message } => self.line(format!("warning: {message}")),
             Event::ServerStopping => self.now("stopping server".into()),
         }

@@ -95,6 +95,7 @@ impl Sweep {
             bench: self.job.bench(),
             order: self.job.order(self.order),
             continue_on_error: self.common.continue_on_error,
+            retries: self.common.retries,
             demands: self.common.keeping.demands(),
             redactor: self.redactor.clone(),
         };
@@ -152,14 +153,18 @@ impl Sweep {
         if ended.runs == 0 && !is_search && !matches!(self.job, Job::Ab(_)) {
             return Ok(());
         }
+        // Of runs that all failed there is nothing to show but why.
+        let has_numbers = ended.failed < ended.runs + ended.skipped;
         match self.job {
+            _ if !has_numbers => {}
             Job::Tune(_) => say!("{}", sla_table(folder)?),
             Job::Startup => say!("{}", startup_table(folder)?),
             Job::Serve | Job::Explore(_) => say!("{}", summary_table(folder)?),
             Job::Ab(ref job) => say!("{}", compare::text(&self.pairs(job, folder)?, Extent::Telling, false)),
         }
-        if ended.failed > 0 {
-            say!("failed runs:\n{}", failures_table(folder)?);
+        // A single failure was told when it happened.
+        if ended.failed > 1 {
+            say!("failed runs, by cause:\n{}", failures_table(folder)?);
         }
         if ended.degraded > 0 {
             say!(
@@ -188,7 +193,12 @@ fn close(folder: &Path, ended: sweep::Ended) -> Result<PathBuf, Failure> {
             Err(Failure::Interrupted)
         }
         SweepState::Failed | SweepState::Running => {
-            Err(Failure::work(format!("{} of {} run(s) failed; {again}", ended.failed, ended.runs)))
+            let planned = ended.planned.unwrap_or(ended.runs).max(ended.runs);
+            let left = match planned - ended.runs {
+                0 => String::new(),
+                left => format!(", {left} were not started (--continue-on-error goes on after a failure)"),
+            };
+            Err(Failure::work(format!("{} of {planned} run(s) failed{left}; {again}", ended.failed)))
         }
     }
 }

@@ -16,5 +16,6 @@ pub use parquet::{
 };
 pub use schema::{
     converted, field_of, fit_all, is_metric, is_mixed, kind_of, result_name, source_of, spelled, unite, unite_schemas,
+    with_column, with_text,
 };
 pub use version_1::read_runs;

@@ -180,6 +180,19 @@ pub fn batch(schema: SchemaRef, arrays: Vec<ArrayRef>, num_rows: usize) -> Recor
         .expect("columns were built for this schema and number of rows")
 }
 
+/// The batch with one of its texts in place of another.
+pub fn with_column(batch: &RecordBatch, name: &str, values: ArrayRef) -> RecordBatch {
+    let schema = batch.schema();
+    let columns = schema.fields().iter().zip(batch.columns());
+    let columns = columns.map(|(field, column)| if field.name() == name { values.clone() } else { column.clone() });
+    RecordBatch::try_new(schema.clone(), columns.collect()).expect("one text column takes the place of another")
+}
+
+/// The batch with one text in all rows of a column.
+pub fn with_text(batch: &RecordBatch, name: &str, text: &str) -> RecordBatch {
+    with_column(batch, name, Arc::new(StringArray::from(vec![text; batch.num_rows()])))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,9 +3,9 @@
 use super::places::{COMPACTED, Fingerprint, LATEST, SWEEPS};
 use super::remote::{Remote, is_remote};
 use crate::store::StoreError;
-use crate::store::file::{is_version_1, read_parquet};
+use crate::store::file::{is_version_1, read_parquet, with_column, with_text};
 use crate::store::sweep::Table;
-use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
+use arrow::array::{AsArray, BooleanArray, RecordBatch, StringArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::Int64Type;
 use std::collections::{HashMap, HashSet};
@@ -146,13 +146,5 @@ pub fn only(batch: &RecordBatch, sweeps: &HashSet<&str>, origin: &Path) -> Resul
 
 /// The batch under another name of its sweep.
 pub fn renamed(batch: &RecordBatch, name: &str) -> RecordBatch {
-    with_column(batch, "sweep", Arc::new(StringArray::from(vec![name; batch.num_rows()])))
-}
-
-/// The batch with one of its texts in place of another.
-fn with_column(batch: &RecordBatch, name: &str, values: ArrayRef) -> RecordBatch {
-    let schema = batch.schema();
-    let columns = schema.fields().iter().zip(batch.columns());
-    let columns = columns.map(|(field, column)| if field.name() == name { values.clone() } else { column.clone() });
-    RecordBatch::try_new(schema.clone(), columns.collect()).expect("one text column takes the place of another")
+    with_text(batch, "sweep", name)
 }

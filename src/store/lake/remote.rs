@@ -4,7 +4,7 @@
 use super::places::{COMPACTED, Fingerprint, LATEST, SWEEPS};
 use crate::store::StoreError;
 use crate::store::file::write_bytes_atomically;
-use crate::store::sweep::{MANIFEST, RUNS, SUMMARY, run_number_of};
+use crate::store::sweep::{MANIFEST, RUNS, SUMMARY, is_row, run_number_of};
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path as Key;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, parse_url_opts};
@@ -172,7 +172,7 @@ impl Remote {
     fn is_wanted(&self, folder: &str, file: &str) -> bool {
         let sweep = ancestors(folder).find(|folder| self.has(folder, MANIFEST));
         match sweep {
-            Some(sweep) => file == MANIFEST || (run_number_of(file, ".parquet").is_some() && !self.has(sweep, RUNS)),
+            Some(sweep) => file == MANIFEST || (is_row(file) && !self.has(sweep, RUNS)),
             None => file == SUMMARY || run_number_of(file, ".json").is_some(),
         }
     }

@@ -4,7 +4,8 @@
 //! every run; else the loose files do, which are never taken away. So no file that a reader has found goes before it is read:
 //! a resume writes the manifest before its first run, and at the end the tables, by rename, before the manifest.
 
-use super::layout::{REQUESTS, RUNS, run_number_of};
+use super::layout::{REQUESTS, RUNS, is_row, run_number_of};
+use crate::record::Status;
 use crate::store::StoreError;
 use crate::store::file::{LooseRows, parquet_schema, read_batches, unite_schemas, write_batches};
 use arrow::array::AsArray;
@@ -32,8 +33,11 @@ pub fn compact(folder: &Path) -> Result<Counted, StoreError> {
     let schema = unite_schemas(rows.schemas().chain(old.iter().map(|batch| batch.schema_ref().as_ref())));
     let batches = rows.read(&schema)?.into_iter().chain(old).map(|runs| {
         let status = runs.column_by_name("status").and_then(|column| column.as_string_opt::<i32>());
-        counted.runs += runs.num_rows();
-        counted.failed += status.map_or(0, |all| all.iter().filter(|status| *status == Some("failed")).count());
+        let count = |wanted: Status| {
+            status.map_or(0, |all| all.iter().filter(|status| *status == Some(wanted.as_str())).count())
+        };
+        counted.runs += runs.num_rows() - count(Status::Retried);
+        counted.failed += count(Status::Failed);
         Ok(runs)
     });
     write_batches(&folder.join(RUNS), &schema, batches)?;
@@ -69,7 +73,7 @@ impl LooseFiles {
         let entries = WalkDir::new(folder).sort_by_file_name().into_iter().filter_map(Result::ok);
         for entry in entries {
             let Some(name) = entry.file_name().to_str() else { continue };
-            if run_number_of(name, ".parquet").is_some() {
+            if is_row(name) {
                 files.runs.push(entry.into_path());
             } else if run_number_of(name, ".requests.parquet").is_some() {
                 files.requests.push(entry.into_path());

@@ -122,6 +122,15 @@ impl SweepFolder {
         self.combination_folder(combination).join(layout::BENCH_LOG)
     }
 
+    /// Which attempt at a run the next one is, from 1.
+    pub fn next_attempt(&self, combination: &Combination, run_number: i64) -> u32 {
+        let folder = self.combination_folder(combination);
+        let is_taken = |attempt: &u32| layout::attempt_parquet(&folder, run_number, *attempt).is_file();
+        let aside = (1..).take_while(is_taken).count() as u32;
+        let is_failed = StoredRow::read(&folder, run_number).is_some_and(|row| !row.is_finished());
+        aside + u32::from(is_failed) + 1
+    }
+
     /// The levels at which a combination was measured.
     pub fn levels_of(&self, combination: &Combination) -> Vec<Level> {
         let levels = self.manifest.combinations.iter().filter_map(|stored| stored.level_of.as_ref());
@@ -190,6 +199,10 @@ impl StoredRow {
     pub(super) fn is_finished(&self) -> bool {
         self.is_finished
     }
+
+    pub(super) fn attempt(&self) -> u32 {
+        self.place.map_or(1, |place| place.attempt)
+    }
 }
 
 fn place_of(batch: &RecordBatch) -> Option<Place> {
@@ -197,7 +210,13 @@ fn place_of(batch: &RecordBatch) -> Option<Place> {
         let column = batch.column_by_name(name)?.as_primitive_opt::<Int64Type>()?;
         (column.len() == 1 && column.is_valid(0)).then(|| column.value(0))?.try_into().ok()
     };
-    Some(Place { round: number("round")?, server_start: number("server_start")?, run_order: number("run_order")? })
+    let attempt = number("attempt").unwrap_or(1);
+    Some(Place {
+        round: number("round")?,
+        server_start: number("server_start")?,
+        run_order: number("run_order")?,
+        attempt,
+    })
 }
 
 /// The numbers of the result files in a folder, in ascending order, those that wait for their name too.

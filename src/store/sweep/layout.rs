@@ -88,6 +88,19 @@ pub fn requests_parquet(folder: &Path, run_number: i64) -> PathBuf {
     folder.join(format!("run={run_number}.requests.parquet"))
 }
 
+/// Where the row of a failed attempt lies once the run was tried again.
+pub fn attempt_parquet(folder: &Path, run_number: i64, attempt: u32) -> PathBuf {
+    folder.join(format!("run={run_number}.attempt={attempt}.parquet"))
+}
+
+/// Whether a file holds the row of a run or of an attempt at one.
+pub fn is_row(name: &str) -> bool {
+    let attempt = || name.rsplit_once(".attempt=").and_then(|(run, rest)| Some((run, rest.strip_suffix(".parquet")?)));
+    let is_attempt =
+        || attempt().is_some_and(|(run, attempt)| attempt.parse::<u32>().is_ok() && run_number_of(run, "").is_some());
+    run_number_of(name, ".parquet").is_some() || is_attempt()
+}
+
 /// The run number of a file named `run=K<suffix>`.
 pub fn run_number_of(name: &str, suffix: &str) -> Option<i64> {
     name.strip_prefix("run=")?.strip_suffix(suffix)?.parse().ok()
@@ -188,5 +201,10 @@ mod tests {
         assert_eq!(run_number_of("run=12.json", ".json"), Some(12));
         assert_eq!(run_number_of("run=1.failure.json", ".json"), None);
         assert_eq!(run_number_of("run=1.requests.parquet", ".parquet"), None);
+        assert_eq!(run_number_of("run=1.attempt=2.parquet", ".parquet"), None);
+        assert!(is_row("run=1.parquet") && is_row("run=1.attempt=2.parquet"));
+        for other in ["run=1.requests.parquet", "run=x.attempt=2.parquet", "run=1.attempt=.parquet", "run=1.json"] {
+            assert!(!is_row(other), "{other}");
+        }
     }
 }

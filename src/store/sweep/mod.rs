@@ -18,7 +18,7 @@ pub use folder_params::{FoundParams, params_of_run};
 pub use foreign::{Detail, foreign_start, read_rows, result_files, vllm_serve};
 pub use kind::{SweepKind, SweepState};
 pub use layout::{
-    LOCK, MANIFEST, PARETO_FIGURE, REPORT, REQUESTS, RUNS, SLA_FIGURES, SUMMARY, figure_name, run_number_of,
+    LOCK, MANIFEST, PARETO_FIGURE, REPORT, REQUESTS, RUNS, SLA_FIGURES, SUMMARY, figure_name, is_row, run_number_of,
 };
 pub use lock::lock;
 pub use manifest::{Manifest, StoredCombination};

@@ -8,11 +8,11 @@ use super::lock::lock;
 use super::manifest::Manifest;
 use super::summary::{write_summary, write_summary_csv};
 use crate::plan::{Combination, Level};
-use crate::record::{Environment, Outcome, Row, RunRecord, complete_result};
+use crate::record::{Environment, Outcome, Row, RunRecord, Status, complete_result};
 use crate::store::StoreError;
 use crate::store::file::{
-    read_parquet, remove_if_there, rows_to_batch, runs_to_batch, unite, unite_schemas, write_bytes_atomically,
-    write_parquet,
+    read_parquet, remove_if_there, rows_to_batch, runs_to_batch, unite, unite_schemas, with_text,
+    write_bytes_atomically, write_parquet,
 };
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::error::ArrowError;
@@ -195,6 +195,7 @@ impl SweepWriter {
         let failure_path = layout::run_failure(&folder, record.run_number);
         let json_path = layout::run_json(&folder, record.run_number);
         self.is_settled = false;
+        set_aside(&folder, record.run_number)?;
         self.save_tables(record)?;
         match &record.outcome {
             Outcome::Completed(_) => {
@@ -248,6 +249,17 @@ impl SweepWriter {
         }
         write_parquet(&layout::run_parquet(&folder, record.run_number), &runs_to_batch(&[record.to_row()]))
     }
+}
+
+/// Keeps the row of a failed attempt beside that of the next one. Its file is renamed before it is written anew: killed in between,
+/// the run failed, and no row is there twice.
+fn set_aside(folder: &Path, run_number: i64) -> Result<(), StoreError> {
+    let path = layout::run_parquet(folder, run_number);
+    let Some(row) = StoredRow::read(folder, run_number).filter(|row| !row.is_finished()) else { return Ok(()) };
+    let aside = layout::attempt_parquet(folder, run_number, row.attempt());
+    std::fs::rename(&path, &aside).map_err(StoreError::io(&aside))?;
+    let batch = read_parquet(&aside)?;
+    write_parquet(&aside, &with_text(&batch, "status", Status::Retried.as_str()))
 }
 
 /// Combination and SLA of each row of a table of answers.
