@@ -3,6 +3,7 @@
 use crate::id::{column_name, text_hash};
 use crate::params::{ParamSet, value_text};
 use serde_json::Value;
+use std::borrow::Cow;
 use strsim::jaro_winkler;
 
 /// A short text for a combination: its names, or its parameters.
@@ -16,7 +17,7 @@ pub fn describe(serve: &ParamSet, bench: &ParamSet) -> String {
 /// A parameter set's name, or its parameters as `key=value`.
 pub fn describe_set(set: &ParamSet) -> String {
     if let Some(name) = &set.name {
-        return name.clone();
+        return printable_line(name).into_owned();
     }
     set.params.iter().map(|(key, value)| pair(key, value)).collect::<Vec<_>>().join(" ")
 }
@@ -29,18 +30,40 @@ pub fn pair(key: &str, value: &Value) -> String {
 /// The longest value that is told whole.
 const LONGEST_VALUE: usize = 80;
 
-/// A value to be read by people: a long one cut, with what tells it from others; nothing in it that moves the cursor or turns
-/// the direction of writing.
+/// Whether a letter moves the cursor, turns the direction of writing, or can't be drawn.
+fn is_disturbing(letter: char) -> bool {
+    let turns = ['\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}'];
+    let is_no_letter = matches!(letter, '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}');
+    letter.is_control() || is_no_letter || turns.contains(&letter)
+}
+
+/// A text that a terminal shows and does not obey: whatever else it holds is written as `\u{1b}`. Lines and tabs stay.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let is_plain = |letter: char| letter == '\n' || letter == '\t' || !is_disturbing(letter);
+    escaped_unless(text, is_plain)
+}
+
+/// A text on one line that can be shown anywhere.
+pub fn printable_line(text: &str) -> Cow<'_, str> {
+    escaped_unless(text, |letter| !is_disturbing(letter))
+}
+
+fn escaped_unless(text: &str, is_plain: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if text.chars().all(&is_plain) {
+        return text.into();
+    }
+    let mut escaped = String::new();
+    for letter in text.chars() {
+        if is_plain(letter) { escaped.push(letter) } else { escaped.extend(letter.escape_default()) }
+    }
+    escaped.into()
+}
+
+/// A value to be read by people: a long one cut, with what tells it from others.
 pub fn short_value(text: &str) -> String {
-    let is_disturbing = |letter: char| {
-        letter.is_control()
-            || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let shown = |text: &str| -> String {
-        text.chars().map(|letter| if is_disturbing(letter) { '\u{fffd}' } else { letter }).collect()
-    };
+    let shown = printable_line;
     match text.char_indices().nth(LONGEST_VALUE) {
-        None => shown(text),
+        None => shown(text).into_owned(),
         Some(_) => {
             let start: String = text.chars().take(LONGEST_VALUE / 2).collect();
             format!("{}…#{}", shown(&start), &text_hash(text)[..6])

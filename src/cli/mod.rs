@@ -199,8 +199,12 @@ fn out_of_range() -> String {
     format!("expected a number from {:e} to {:e}", SENSIBLE.start(), SENSIBLE.end())
 }
 
+/// What a thread has for the expressions of a query, which call themselves for each operator.
+const STACK: usize = 16 << 20;
+
 /// Runs an asynchronous command on this thread's runtime.
 fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::work)?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.thread_stack_size(STACK).enable_all().build().map_err(Failure::work)?;
     Ok(runtime.block_on(future))
 }

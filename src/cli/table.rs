@@ -1,10 +1,10 @@
 //! Answers as text: a table for a terminal, markdown, and the formats that other programs read.
 
-use super::{Failure, query_failure};
+use super::{Failure, query_failure, say};
 use crate::query::{Answer, Format, QueryError, Rows, Value};
 use crate::stats::with_interval;
 use crate::table::is_interval_of;
-use crate::words::params_text;
+use crate::words::{params_text, printable, printable_line};
 use clap::ValueEnum;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use std::fs::File;
@@ -36,7 +36,7 @@ impl Output {
     pub fn write(&self, answer: &Answer) -> Result<(), Failure> {
         match &self.output {
             Some(path) => write_answer(answer, self.kind(), &mut create(path)?),
-            None => write_answer(answer, self.kind(), &mut std::io::stdout()),
+            None => write_answer(answer, self.kind(), &mut *say::stdout()),
         }
     }
 
@@ -57,7 +57,7 @@ impl Output {
         };
         match &self.output {
             Some(path) => rows.write(format, &mut create(path)?).await,
-            None => rows.write(format, &mut BufWriter::new(std::io::stdout())).await,
+            None => rows.write(format, &mut say::stdout()).await,
         }
         .map_err(query_failure)
     }
@@ -131,8 +131,18 @@ pub fn records(answer: &Answer) -> Result<String, QueryError> {
     Ok(records.collect::<Vec<_>>().join("\n"))
 }
 
+/// The width of the terminal; some don't tell theirs.
 pub fn terminal_width() -> Option<u16> {
-    Table::new().width()
+    Table::new().width().filter(|width| *width > 0)
+}
+
+/// A table that fits the terminal, and is as wide as it needs elsewhere.
+pub fn new_table() -> Table {
+    let mut table = Table::new();
+    if table.width() == Some(0) {
+        table.set_width(80);
+    }
+    table
 }
 
 fn markdown(answer: &Answer) -> Result<String, QueryError> {
@@ -149,8 +159,8 @@ fn filled(answer: &Answer, text: impl Fn(&Value) -> String) -> Result<Table, Que
     let is_interval =
         |index: usize| index > 0 && columns.get(index).is_some_and(|name| is_interval_of(name, &columns[index - 1]));
     let shown: Vec<usize> = (0..columns.len()).filter(|index| !is_interval(*index)).collect();
-    let mut table = Table::new();
-    table.set_header(shown.iter().map(|index| &columns[*index]));
+    let mut table = new_table();
+    table.set_header(shown.iter().map(|index| printable_line(&columns[*index])));
     for row in &rows {
         table.add_row(shown.iter().map(|index| match (&row[*index], row.get(index + 1)) {
             (Value::Float(mean), Some(Value::Float(half))) if is_interval(index + 1) => with_interval(*mean, *half),
@@ -171,7 +181,7 @@ fn text_of(value: &Value) -> String {
     match value {
         Value::Float(number) => short_number(*number),
         Value::Text(text) if text.starts_with('{') => params_text(text),
-        other => other.to_text(),
+        other => printable(&other.to_text()).into_owned(),
     }
 }
 

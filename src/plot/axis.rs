@@ -94,7 +94,8 @@ impl Axis {
     /// An axis around the values, with some air. On a linear axis zero is kept where it is near.
     pub fn around(label: impl Into<String>, scale: Scale, values: impl Iterator<Item = f64> + Clone) -> Self {
         let has_infinity = values.clone().any(|value| value == f64::INFINITY);
-        let usable = values.filter(|value| value.is_finite() && scale.takes(*value));
+        let usable =
+            values.filter(|value| value.is_finite() && scale.takes(*value)).map(|value| drawable(scale, value));
         let (low, high) =
             usable.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
         let (low, high) = if low > high { (1.0, 10.0) } else { (low, high) };
@@ -126,7 +127,7 @@ impl Axis {
             return None;
         }
         let (low, high) = (self.scale.forward(self.min), self.scale.forward(self.max));
-        let place = (self.scale.forward(value) - low) / (high - low);
+        let place = (self.scale.forward(drawable(self.scale, value)) - low) / (high - low);
         Some(if self.has_infinity { place * FINITE_END } else { place })
     }
 
@@ -137,33 +138,27 @@ impl Axis {
     }
 }
 
+/// The nearest value that arithmetic on an axis bears: beyond, sums overflow and quotients are lost.
+fn drawable(scale: Scale, value: f64) -> f64 {
+    const LARGEST: f64 = 1e250;
+    match scale {
+        Scale::Log | Scale::Log2 => value.clamp(1.0 / LARGEST, LARGEST),
+        _ if value.abs() < 1.0 / LARGEST => 0.0,
+        _ => value.clamp(-LARGEST, LARGEST),
+    }
+}
+
 fn padded(scale: Scale, low: f64, high: f64) -> (f64, f64) {
     let (from, to) = (scale.forward(low), scale.forward(high));
     let span = to - from;
     // A single value sits in the middle of its own magnitude.
-    let air = match scale {
-        Scale::Log => {
-            if span > 0.0 {
-                span * 0.06
-            } else {
-                0.3
-            }
-        }
-        Scale::Log2 => {
-            if span > 0.0 {
-                span * 0.06
-            } else {
-                1.0
-            }
-        }
-        _ => {
-            if span > 0.0 {
-                span * 0.06
-            } else {
-                (from.abs() * 0.2).max(0.5)
-            }
-        }
+    let alone = match scale {
+        Scale::Log => 0.3,
+        Scale::Log2 => 1.0,
+        Scale::Symlog => 0.5,
+        Scale::Linear | Scale::Sqrt => (from.abs() * 0.2).max(0.5),
     };
+    let air = if span > 0.0 { span * 0.06 } else { alone };
     let near_zero = low >= 0.0 && scale.forward(low) - air < scale.forward(0.0) + span * 0.25;
     let from = match scale {
         Scale::Linear | Scale::Sqrt if near_zero => 0.0,
@@ -283,8 +278,13 @@ pub fn number_label(value: f64, step: f64) -> String {
 }
 
 fn scientific(value: f64) -> String {
-    let power = value.abs().log10().floor() as i32;
-    let factor = value / 10f64.powi(power);
+    let text = format!("{value:e}");
+    let Some((factor, power)) = text
+        .split_once('e')
+        .and_then(|(factor, power)| Some((factor.parse::<f64>().ok()?, power.parse::<i32>().ok()?)))
+    else {
+        return text;
+    };
     let digits = "⁰¹²³⁴⁵⁶⁷⁸⁹".chars().collect::<Vec<_>>();
     let exponent: String =
         power.to_string().chars().map(|digit| digit.to_digit(10).map_or('⁻', |digit| digits[digit as usize])).collect();
@@ -312,6 +312,27 @@ fn grouped(digits: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn an_axis_around_any_numbers_can_be_drawn(
+            values in proptest::collection::vec(proptest::prelude::any::<f64>(), 0..6),
+            scale in proptest::sample::select(vec![Scale::Linear, Scale::Log, Scale::Log2, Scale::Symlog, Scale::Sqrt]),
+        ) {
+            let extremes = [f64::MAX, f64::MIN, f64::MIN_POSITIVE, 5e-324, 0.0, f64::INFINITY, f64::NAN];
+            for extra in extremes {
+                let all = values.iter().copied().chain([extra]);
+                let axis = Axis::around("x", scale, all.clone());
+                proptest::prop_assert!(axis.min.is_finite() && axis.max.is_finite() && axis.min < axis.max, "{axis:?}");
+                let ticks = axis.all_ticks();
+                proptest::prop_assert!((1..60).contains(&ticks.len()) && axis.minor.len() < 5000, "{axis:?}");
+                proptest::prop_assert!(ticks.iter().all(|tick| tick.text.len() < 40), "{ticks:?}");
+                for place in all.filter_map(|value| axis.place(value)) {
+                    proptest::prop_assert!((-0.001..=1.001).contains(&place), "{place} on {axis:?}");
+                }
+            }
+        }
+    }
 
     fn texts(scale: Scale, values: &[f64]) -> Vec<String> {
         Axis::around("x", scale, values.iter().copied()).all_ticks().into_iter().map(|tick| tick.text).collect()

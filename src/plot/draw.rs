@@ -8,6 +8,7 @@ use super::axis::Axis;
 use super::chart::{Estimate, Figure, Join, LegendEntry, Panel, Point, Series, Shows, Spread, Style};
 use super::labels::{LabelBox, Wanted, place_labels};
 use super::theme::{Color, DIMMED, Dash, FINE_GRID, FONT, FRAME, GRID, INK, Marker, QUIET_INK};
+use crate::words::printable_line;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -625,7 +626,7 @@ impl Pen<'_, '_> {
         let font = FontDesc::new(FontFamily::Name(FONT), kind.units(self.scale), style).transform(transform);
         let ink = rgb(color);
         let style = TextStyle::from(font).color(&ink).pos(pos);
-        self.area.draw_text(text, &style, whole(at)).map_err(drawing)
+        self.area.draw_text(&printable_line(text), &style, whole(at)).map_err(drawing)
     }
 }
 

@@ -37,6 +37,8 @@ pub enum QueryError {
     OutOfMemory(DataFusionError),
     #[error("queries change nothing: {statement} is not possible on a lake")]
     ReadOnly { statement: String },
+    #[error("more than {most} operators follow one another; put values into IN (…), or ask in parts")]
+    TooDeep { most: usize },
     #[error("the query can't be planned: {}", short(.0))]
     Unplanned(DataFusionError),
     #[error("the query failed: {}", short(.0))]

@@ -5,6 +5,7 @@ mod answer;
 mod apart;
 mod calls;
 mod columns;
+mod depth;
 mod error;
 mod filter;
 mod functions;
@@ -189,6 +190,7 @@ impl Lake {
 
     /// Makes a plan that only reads, with the tables that it names; all of them where it asks about tables.
     async fn plan(&self, sql: &str) -> Result<LogicalPlan, QueryError> {
+        depth::refuse_deep(sql)?;
         let state = self.context.state();
         let dialect = state.config().options().sql_parser.dialect;
         let mut statement = state.sql_to_statement(sql, &dialect).map_err(QueryError::Syntax)?;

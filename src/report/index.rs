@@ -2,7 +2,7 @@
 
 use super::ReportError;
 use super::charts::{self, Chart};
-use super::page::Theme;
+use super::page::{self, Theme};
 use super::table::{cell, head};
 use super::view::Told;
 use crate::query::{Lake, Value, shipped};
@@ -64,7 +64,7 @@ pub async fn render_index(
         sweeps: sweeps.collect(),
         place: place.display().to_string(),
     };
-    Ok(page.render()?)
+    Ok(page::written(&page)?)
 }
 
 /// Times as text are sorted as they stand; milliseconds that are always zero say nothing.

@@ -18,7 +18,6 @@ pub use charts::{Colors, trend_chart};
 
 use crate::plot::PlotError;
 use crate::query::{Lake, QueryError};
-use askama::Template;
 use chrono::{DateTime, Local};
 use view::Page;
 
@@ -38,5 +37,5 @@ pub enum ReportError {
 
 /// Writes the report of a lake as HTML.
 pub async fn render(lake: &Lake, told: &Told, now: DateTime<Local>) -> Result<String, ReportError> {
-    Ok(Page::of(lake, told, now).await?.render()?)
+    Ok(page::written(&Page::of(lake, told, now).await?)?)
 }

@@ -525,3 +525,42 @@ fn rows_that_tie_in_a_cast_are_ordered_by_what_stands_behind_it() {
     assert!(labels.len() > 2);
     assert_eq!(labels, sorted);
 }
+
+#[test]
+fn a_query_as_deep_as_can_be_is_answered_and_a_deeper_one_refused() {
+    let scratch = Scratch::new();
+    let lake = data("format-1/finished");
+    let ask = |sql: String| {
+        scratch.write("deep.sql", &sql);
+        scratch.run(&["query", lake.to_str().unwrap(), "--file", "deep.sql"])
+    };
+    let chain = |term: &str, by: &str, count: usize| vec![term; count].join(by);
+    let queries = [
+        ("SELECT ", "1", "+", ""),
+        ("SELECT count(*) FROM runs WHERE ", "run_number = 7", " OR ", ""),
+        ("SELECT count(*) FROM runs WHERE ", "coalesce(run_number, 1, 2) = 7", " OR ", ""),
+        ("", "SELECT 1, 2, 3", " UNION ALL ", ""),
+        ("SELECT 'a'", "", "||'a'", ""),
+        ("SELECT ", "((1))", "-", ""),
+        ("SELECT 1", "", "::int", ""),
+        ("SELECT ", "", "- ", "1"),
+        ("SELECT ", "", "NOT ", "true"),
+        ("SELECT ", "", "(", "1"),
+        ("SELECT ", "", "abs(", "1"),
+        ("SELECT ", "", "CASE WHEN ", "1"),
+    ];
+    for (start, term, by, end) in queries {
+        for count in [400, 20_000] {
+            let ran = ask(format!("{start}{}{end}", chain(term, by, count)));
+            let told =
+                format!("{start}{term}{by} {count} times: {:?} {}", ran.code, &ran.stderr[..ran.stderr.len().min(300)]);
+            assert!(matches!(ran.code, Some(0 | 2)), "{told}");
+            assert!(count < 1000 || ran.code == Some(2), "{told}");
+        }
+    }
+    let ran = ask(format!("SELECT {}", chain("1", "+", 20_000)));
+    assert!(ran.stderr.contains("more than 1000 operators follow one another"), "{}", ran.stderr);
+    // A list is not deep.
+    let values = (0..20_000).map(|value| value.to_string()).collect::<Vec<_>>().join(",");
+    assert_eq!(ask(format!("SELECT count(*) AS n FROM runs WHERE run_number IN ({values})")).code, Some(0));
+}

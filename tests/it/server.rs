@@ -65,7 +65,8 @@ fn without_continue_on_error_the_first_failure_ends_the_sweep() {
     let (sim, bench) = (scratch.sim("--fault-crash-after 9"), scratch.bench(""));
     let ran = scratch.serve(&sim, &bench, &["-e", "x"]);
     assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("1 of 2 run(s) failed; add --resume -e x"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("1 of 3 run(s) failed, 1 were not started"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("add --resume -e x"), "{}", ran.stderr);
     assert_eq!(scratch.json("results/x/sweep.json")["state"], "failed");
 }
 

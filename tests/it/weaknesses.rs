@@ -125,7 +125,11 @@ fn w04_a_crash_at_start_is_told_with_its_log_and_can_be_resumed() {
     scratch.write("model", "");
     let ran = scratch.run(&[&arguments[..], &["--resume"]].concat());
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert_eq!(scratch.query("results", "SELECT status FROM runs"), [json!({"status": "completed"})]);
+    // The start that failed stays in sight as an earlier attempt of the run.
+    assert_eq!(
+        scratch.query("results", "SELECT status, attempt FROM runs ORDER BY attempt"),
+        [json!({"status": "retried", "attempt": 1}), json!({"status": "completed", "attempt": 2})]
+    );
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! A comparison as text for a terminal, and as Markdown.
 
+use crate::cli::table::new_table;
 use crate::compare::Comparison;
 use crate::report::comparison::{
     Extent, TableView, by_combination, gates, next, notes, overall, pivot, remarks, rests_on, verdict,
 };
+use crate::words::printable_line;
 use comfy_table::{CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, Width, presets};
 
 /// The comparison for a terminal, which fits 100 columns.
@@ -68,7 +70,7 @@ const LONGEST_NAME: usize = 26;
 fn wrapped(text: &str, indent: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut line = indent.to_owned();
-    for word in text.replace(" %", "\u{a0}%").split(' ') {
+    for word in printable_line(text).replace(" %", "\u{a0}%").split(' ') {
         if line.chars().count() + word.chars().count() >= WIDTH && line.trim() != "" {
             lines.push(line.trim_end().to_owned());
             line = format!("{indent}  ");
@@ -108,13 +110,14 @@ fn escaped(view: TableView) -> TableView {
 
 /// A table for a terminal, or for markdown. Only the names of combinations may be broken into lines, and only between words.
 fn drawn(view: &TableView, has_color: bool) -> Table {
-    let mut table = Table::new();
-    table.set_header(&view.columns);
+    let cell = |text: &str| comfy_table::Cell::new(printable_line(text));
+    let mut table = new_table();
+    table.set_header(view.columns.iter().map(|name| printable_line(name)));
     for row in &view.rows {
         table.add_row(row.iter().map(|text| match text.split(' ').next() {
-            Some("worse") if has_color => comfy_table::Cell::new(text).fg(Color::Red),
-            Some("better") if has_color => comfy_table::Cell::new(text).fg(Color::Green),
-            _ => comfy_table::Cell::new(text),
+            Some("worse") if has_color => cell(text).fg(Color::Red),
+            Some("better") if has_color => cell(text).fg(Color::Green),
+            _ => cell(text),
         }));
     }
     for (index, name) in view.columns.iter().enumerate() {

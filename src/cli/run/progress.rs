@@ -3,7 +3,7 @@
 use crate::cli::say::say;
 use crate::record::RunRecord;
 use crate::sweep::{Event, Observer};
-use crate::words::{describe, describe_set};
+use crate::words::{describe, describe_set, printable};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -44,7 +44,7 @@ impl Progress {
     /// A line that stays.
     fn line(&self, text: String) {
         match &self.bar {
-            Some(bar) => bar.println(text),
+            Some(bar) => bar.println(printable(&text)),
             None => say!("{text}"),
         }
     }
@@ -52,7 +52,7 @@ impl Progress {
     /// What is under way now; only on a terminal.
     fn now(&self, text: String) {
         if let Some(bar) = &self.bar {
-            bar.set_message(text);
+            bar.set_message(printable(&text).into_owned());
         }
     }
 

@@ -8,8 +8,8 @@ pub use figures::{forest, frontiers};
 pub use tables::{Extent, TableView, by_combination, overall, pivot, rows, to_json};
 pub use words::{gate_line, gates, next, next_of_gate, notes, remarks, rests_on, shortened, verdict};
 
-use super::ReportError;
 use super::charts::{Chart, chart_of};
+use super::{ReportError, page};
 use crate::compare::{Comparison, Passage};
 use askama::Template;
 use chrono::{DateTime, Local};
@@ -100,5 +100,5 @@ pub fn render_comparison(title: &str, comparisons: &[Comparison], now: DateTime<
         version: env!("CARGO_PKG_VERSION"),
         comparisons: shown(comparisons)?,
     };
-    Ok(page.render()?)
+    Ok(page::written(&page)?)
 }
