@@ -7,6 +7,7 @@
 pub mod cli;
 pub mod compare;
 pub mod exec;
+pub mod files;
 pub mod formats;
 pub mod id;
 pub mod import;

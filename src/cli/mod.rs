@@ -30,6 +30,7 @@ use std::ffi::OsString;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Parameter sweeps of LLM servers: run, store, query, show and compare.
 #[derive(Parser)]
@@ -206,5 +207,8 @@ const STACK: usize = 16 << 20;
 fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.thread_stack_size(STACK).enable_all().build().map_err(Failure::work)?;
-    Ok(runtime.block_on(future))
+    let value = runtime.block_on(future);
+    // A read that hangs has been given up, and its thread with it.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(value)
 }

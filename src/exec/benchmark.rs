@@ -1,13 +1,15 @@
-//! One run of a benchmark command against a running server.
+//! One run of a benchmark command, and what it left.
 
+use super::counters::{Counters, since};
 use super::keeper::Keeper;
 use super::process::Output;
 use super::server::Server;
-use super::to_end::run_to_end;
+use super::to_end::{Lived, Task, run_to_end};
 use super::{Interrupt, Stop};
-use crate::formats::{Measured, measured};
-use crate::params::Command;
-use crate::record::{ErrorKind, Failure, read_result};
+use crate::formats::Measured;
+use crate::params::{Address, Command};
+use crate::record::{ErrorKind, Failure, Observed};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,22 +21,102 @@ pub struct Benchmark<'a> {
     pub limit: Option<Duration>,
 }
 
-/// Runs the benchmark to its end and reads its result. A server that ends meanwhile ends the benchmark too.
-pub async fn run_benchmark(
-    benchmark: Benchmark<'_>,
-    server: &mut Server,
-    keeper: &Keeper,
-    interrupt: &mut Interrupt,
-) -> Result<Measured, Stop> {
-    let Benchmark { command, output, result_path, limit } = benchmark;
-    tokio::select! {
-        biased;
-        failure = server.ended("while it was measured") => return Err(failure.into()),
-        ended = run_to_end(command, "the benchmark", ErrorKind::BenchmarkFailed, &output, limit, keeper, interrupt) => ended?,
+/// What a benchmark left, and what was seen meanwhile.
+#[derive(Clone, Debug)]
+pub struct Benched {
+    pub measured: Measured,
+    pub observed: Observed,
+}
+
+/// What a benchmark measures.
+pub enum Against<'a> {
+    /// A server of ours; one that ends meanwhile ends the benchmark too.
+    Server(&'a mut Server),
+    /// What it starts itself.
+    Nothing,
+}
+
+/// Reads a result that is there.
+pub type Reader = fn(&Path) -> Result<Measured, String>;
+
+impl Benchmark<'_> {
+    /// Runs the benchmark to its end and reads its result.
+    pub async fn run(
+        self,
+        against: Against<'_>,
+        read: Reader,
+        keeper: &Keeper,
+        interrupt: &mut Interrupt,
+    ) -> Result<Benched, Stop> {
+        let mut task = Task {
+            command: self.command,
+            name: "the benchmark",
+            kind: ErrorKind::BenchmarkFailed,
+            output: &self.output,
+            limit: self.limit,
+            measured: None,
+        };
+        let (lived, mut observed) = match against {
+            Against::Nothing => (run_to_end(task, keeper, interrupt).await?, Observed::default()),
+            Against::Server(server) => {
+                task.measured = Some(("the server", server.pid()));
+                let address = server.address().clone();
+                let before = Counters::of(&address).await;
+                let lived = tokio::select! {
+                    biased;
+                    failure = server.ended("while it was measured") => return Err(failure.into()),
+                    ended = run_to_end(task, keeper, interrupt) => ended?,
+                };
+                (lived, observed_since(before, &address).await)
+            }
+        };
+        let measured = self.read(read, &lived, interrupt).await?;
+        if let Some(spoiled) = lived.pauses.spoil() {
+            return Err(Failure::new(ErrorKind::Stopped, spoiled).into());
+        }
+        observed.client_cores = lived.cores;
+        observed.machine_cores = std::thread::available_parallelism().ok().map(NonZeroUsize::get);
+        observed.disturbances.extend(lived.pauses.caution());
+        Ok(Benched { measured, observed })
     }
-    let left = read_result(result_path).map_err(|error| format!("the benchmark left no result: {error}"));
-    let told = left.and_then(|document| {
-        measured(document, result_path).map_err(|reason| format!("the benchmark's result {reason}"))
-    });
-    told.map_err(|message| Failure::new(ErrorKind::BadResult, message).into())
+
+    /// Reads the result, for as long as the benchmark itself may take; a file system that hangs would hold a sweep up for ever.
+    async fn read(&self, read: Reader, lived: &Lived, interrupt: &mut Interrupt) -> Result<Measured, Stop> {
+        let path = self.result_path.to_owned();
+        let reading = tokio::task::spawn_blocking(move || read(&path));
+        let limit = self.limit.map(|limit| lived.time_left.unwrap_or_default().max(limit.min(READING)));
+        let out_of_time = async {
+            match limit {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = interrupt.asked() => Err(Stop::Interrupted),
+            ended = reading => {
+                let measured = ended.unwrap_or_else(|error| Err(error.to_string()));
+                measured.map_err(|message| Failure::new(ErrorKind::BadResult, message).into())
+            }
+            () = out_of_time => {
+                let path = self.result_path.display();
+                let message = format!("the benchmark's result could not be read in time: {path} gave no answer");
+                Err(Failure::new(ErrorKind::TimedOut, message).into())
+            }
+        }
+    }
+}
+
+/// What a result may take to be read, where the benchmark used its time up.
+const READING: Duration = Duration::from_secs(30);
+
+async fn observed_since(before: Counters, address: &Address) -> Observed {
+    let after = Counters::of(address).await;
+    Observed {
+        requests_before: before.in_flight(),
+        server_requests: since(after.finished, before.finished),
+        preemptions: since(after.preemptions, before.preemptions),
+        prefix_cache_hit_rate: after.hit_rate_since(&before),
+        ..Observed::default()
+    }
 }

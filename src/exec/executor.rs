@@ -1,7 +1,7 @@
 //! What a sweep does to servers and benchmarks, as a trait: a sweep can be driven without either.
 
-use super::{Benchmark, Interrupt, Keeper, Logs, Output, Reset, Server, ServerSpec, Stop, run_benchmark, run_to_end};
-use crate::formats::Measured;
+use super::{Against, Benched, Benchmark, Interrupt, Keeper, Logs, Output, Reset, Server, ServerSpec, Stop};
+use crate::formats::{Measured, measured};
 use crate::params::{Address, Command};
 use crate::record::{ErrorKind, Failure, read_result};
 use crate::redact::Redactor;
@@ -39,7 +39,7 @@ pub trait Executor {
     async fn start(&mut self, job: ServerJob<'_>) -> Result<Ready, Stop>;
 
     /// Runs a benchmark on a clean server. It fails where the server is gone, or could not be cleaned after the run before.
-    async fn bench(&mut self, job: BenchJob<'_>) -> Result<Measured, Stop>;
+    async fn bench(&mut self, job: BenchJob<'_>) -> Result<Benched, Stop>;
 
     /// Brings the server back to a clean state. Where that fails, the next benchmark does.
     async fn clean(&mut self);
@@ -62,6 +62,15 @@ pub struct ProcessOptions {
 }
 
 impl ProcessOptions {
+    fn benchmark<'a>(&self, job: BenchJob<'a>) -> Benchmark<'a> {
+        Benchmark {
+            command: job.command,
+            output: self.output(job.log),
+            result_path: job.result_path,
+            limit: self.bench_timeout,
+        }
+    }
+
     fn output(&self, log: &Path) -> Output {
         Output { log: log.to_owned(), show: self.show_stdout, redactor: self.redactor.clone(), logs: self.logs }
     }
@@ -75,6 +84,8 @@ pub struct Processes {
     keeper: Keeper,
     interrupt: Interrupt,
     server: Option<Server>,
+    /// Of the first run on the server that is running.
+    first_hit_rate: Option<f64>,
 }
 
 impl Processes {
@@ -87,7 +98,7 @@ impl Processes {
         interrupt: Interrupt,
     ) -> std::io::Result<Self> {
         let keeper = Keeper::start(keeper)?;
-        Ok(Self { options, ready_timeout, reset, keeper, interrupt, server: None })
+        Ok(Self { options, ready_timeout, reset, keeper, interrupt, server: None, first_hit_rate: None })
     }
 }
 
@@ -103,21 +114,23 @@ impl Executor for Processes {
         let server = Server::start(spec, &self.keeper, &mut self.interrupt).await?;
         let ready = Ready { after: Some(server.startup_time), version: server.version.clone() };
         self.server = Some(server);
+        self.first_hit_rate = None;
         Ok(ready)
     }
 
-    async fn bench(&mut self, job: BenchJob<'_>) -> Result<Measured, Stop> {
+    async fn bench(&mut self, job: BenchJob<'_>) -> Result<Benched, Stop> {
         let Some(server) = &mut self.server else {
             return Err(Failure::new(ErrorKind::ServerExited, "no server is running").into());
         };
         server.check().await?;
-        let benchmark = Benchmark {
-            command: job.command,
-            output: self.options.output(job.log),
-            result_path: job.result_path,
-            limit: self.options.bench_timeout,
-        };
-        run_benchmark(benchmark, server, &self.keeper, &mut self.interrupt).await
+        let benchmark = self.options.benchmark(job);
+        let ended = benchmark.run(Against::Server(server), read_any, &self.keeper, &mut self.interrupt).await;
+        ended.map(|mut benched| {
+            let rate = benched.observed.prefix_cache_hit_rate;
+            benched.observed.first_hit_rate = self.first_hit_rate;
+            self.first_hit_rate = self.first_hit_rate.or(rate);
+            benched
+        })
     }
 
     async fn clean(&mut self) {
@@ -136,6 +149,18 @@ impl Executor for Processes {
     fn is_interrupted(&self) -> bool {
         self.interrupt.is_set()
     }
+}
+
+/// A result of any tool.
+fn read_any(path: &Path) -> Result<Measured, String> {
+    let document = read_result(path).map_err(|error| format!("the benchmark left no result: {error}"))?;
+    measured(document, path).map_err(|reason| format!("the benchmark's result {reason}"))
+}
+
+/// A result as it stands.
+fn read_own(path: &Path) -> Result<Measured, String> {
+    let result = read_result(path).map_err(|error| format!("the benchmark left no result: {error}"))?;
+    Ok(Measured { result, source: None })
 }
 
 /// What is to be said of those that could not be ended.
@@ -163,15 +188,9 @@ impl Executor for Standalone {
         Ok(Ready::default())
     }
 
-    async fn bench(&mut self, job: BenchJob<'_>) -> Result<Measured, Stop> {
-        let output = self.options.output(job.log);
-        let kind = ErrorKind::BenchmarkFailed;
-        let (limit, keeper) = (self.options.bench_timeout, &self.keeper);
-        run_to_end(job.command, "the benchmark", kind, &output, limit, keeper, &mut self.interrupt).await?;
-        let result = read_result(job.result_path);
-        let result = result
-            .map_err(|error| Failure::new(ErrorKind::BadResult, format!("the benchmark left no result: {error}")));
-        Ok(Measured { result: result?, source: None })
+    async fn bench(&mut self, job: BenchJob<'_>) -> Result<Benched, Stop> {
+        let benchmark = self.options.benchmark(job);
+        benchmark.run(Against::Nothing, read_own, &self.keeper, &mut self.interrupt).await
     }
 
     async fn clean(&mut self) {}

@@ -2,24 +2,26 @@
 //! stored.
 
 mod benchmark;
+mod counters;
 mod executor;
 mod family;
 mod http;
 mod interrupt;
 mod keeper;
 mod log;
+mod pauses;
 mod process;
 mod server;
 mod to_end;
 
-pub use benchmark::{Benchmark, run_benchmark};
+pub use benchmark::{Against, Benched, Benchmark};
 pub use executor::{BenchJob, Executor, ProcessOptions, Processes, Ready, ServerJob, Standalone};
 pub use family::Member;
 pub use interrupt::{Interrupt, Interrupter};
 pub use keeper::{Keeper, keep};
 pub use process::{Logs, Output, find_program};
 pub use server::{Reset, ResetUnknown, Server, ServerSpec};
-pub use to_end::run_to_end;
+pub use to_end::{Lived, Task, run_to_end};
 
 use crate::record::Failure;
 

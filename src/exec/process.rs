@@ -127,6 +127,16 @@ impl Group {
         status
     }
 
+    /// How the program ended, if it has.
+    pub fn status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// The program itself, which leads the group.
+    pub fn id(&self) -> Pid {
+        self.id
+    }
+
     pub fn log_tail(&self) -> Vec<String> {
         log::tail(&self.log, self.log_start)
     }

@@ -4,11 +4,12 @@
 use super::http::{accepts_connections, send};
 use super::keeper::Keeper;
 use super::process::{Group, Output, describe_exit};
-use super::to_end::run_to_end;
+use super::to_end::{Task, run_to_end};
 use super::{Interrupt, Stop};
 use crate::params::{Address, Command};
 use crate::record::{ErrorKind, Failure, engine_of};
 use hyper::Method;
+use nix::unistd::Pid;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
@@ -175,12 +176,23 @@ impl Server {
             },
             Reset::Command(command) => {
                 let kind = ErrorKind::ResetFailed;
-                run_to_end(command, "--after-bench-cmd", kind, &self.output, None, keeper, interrupt).await
+                let (name, output) = ("--after-bench-cmd", &self.output);
+                let task = Task { command, name, kind, output, limit: None, measured: None };
+                run_to_end(task, keeper, interrupt).await.map(|_| ())
             }
         };
         if let Err(Stop::Failed(failure)) = ended {
             self.unclean = Some(failure);
         }
+    }
+
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> Pid {
+        self.group.id()
     }
 
     /// Fails when the server is gone, or when its caches could not be emptied after the run before.

@@ -1,44 +1,77 @@
 //! A command that is run to its end.
 
 use super::keeper::Keeper;
+use super::pauses::{Pauses, watched};
 use super::process::{Group, Output, describe_exit};
 use super::{Interrupt, Stop};
 use crate::params::Command;
 use crate::record::{ErrorKind, Failure};
-use std::time::Duration;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+use nix::unistd::Pid;
+use std::time::{Duration, Instant};
 
 const STOP_GRACE: Duration = Duration::from_secs(3);
 
-/// Runs a command to its end; `name` and `kind` say what failed if it ends badly.
-pub async fn run_to_end(
-    command: &Command,
-    name: &str,
-    kind: ErrorKind,
-    output: &Output,
-    limit: Option<Duration>,
-    keeper: &Keeper,
-    interrupt: &mut Interrupt,
-) -> Result<(), Stop> {
+/// A command, and what it is called.
+#[derive(Debug)]
+pub struct Task<'a> {
+    pub command: &'a Command,
+    pub name: &'static str,
+    /// What failed if it ends badly.
+    pub kind: ErrorKind,
+    pub output: &'a Output,
+    pub limit: Option<Duration>,
+    /// A program that is measured meanwhile.
+    pub measured: Option<(&'static str, Pid)>,
+}
+
+/// How a command lived that ended well.
+#[derive(Debug)]
+pub struct Lived {
+    /// Cores that it and what it started kept busy.
+    pub cores: Option<f64>,
+    pub pauses: Pauses,
+    /// What is left of its time.
+    pub time_left: Option<Duration>,
+}
+
+/// Runs a command to its end.
+pub async fn run_to_end(task: Task<'_>, keeper: &Keeper, interrupt: &mut Interrupt) -> Result<Lived, Stop> {
+    let Task { command, name, kind, output, limit, measured } = task;
+    let (started, cpu_before) = (Instant::now(), cpu_of_children());
     let mut group = Group::spawn(command, output, &[], keeper)
         .map_err(|error| Failure::new(kind, format!("{name} could not be started: {error}")))?;
-    let ended = tokio::select! {
-        biased;
-        () = interrupt.asked() => Err(Stop::Interrupted),
-        () = out_of_time(limit) => {
-            let message = format!("{name} did not end within {} s", limit.unwrap_or_default().as_secs_f64());
-            Err(Failure::new(ErrorKind::TimedOut, message).with_log(None, group.log_tail()).into())
-        }
-        status = group.exited() => match status {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => {
+    let programs: Vec<_> = measured.into_iter().chain([(name, group.id())]).collect();
+    let waited = async {
+        let status = tokio::select! {
+            biased;
+            () = interrupt.asked() => return Err(Stop::Interrupted),
+            status = group.exited() => Some(status),
+            // Where we were stopped ourselves, it may have ended well long before its time was up.
+            () = out_of_time(limit) => group.status().map(Ok),
+        };
+        match status {
+            Some(Ok(status)) if status.success() => Ok(()),
+            Some(Ok(status)) => {
                 let message = format!("{name} ended with {}", describe_exit(status));
                 Err(Failure::new(kind, message).with_log(status.code(), group.log_tail()).into())
             }
-            Err(error) => Err(Failure::new(kind, format!("{name}: {error}")).into()),
-        },
+            Some(Err(error)) => Err(Failure::new(kind, format!("{name}: {error}")).into()),
+            None => {
+                let message = format!("{name} did not end within {} s", limit.unwrap_or_default().as_secs_f64());
+                Err(Failure::new(ErrorKind::TimedOut, message).with_log(None, group.log_tail()).into())
+            }
+        }
     };
+    let (ended, pauses) = watched(&programs, waited).await;
+    let lived = started.elapsed();
     group.stop(STOP_GRACE).await;
-    ended
+    ended.map(|()| Lived {
+        cores: share(cpu_of_children().saturating_sub(cpu_before), lived),
+        pauses,
+        time_left: limit.map(|limit| limit.saturating_sub(lived)),
+    })
 }
 
 async fn out_of_time(limit: Option<Duration>) {
@@ -46,4 +79,18 @@ async fn out_of_time(limit: Option<Duration>) {
         Some(limit) => tokio::time::sleep(limit).await,
         None => std::future::pending().await,
     }
+}
+
+/// What all children that were waited for took, with theirs.
+fn cpu_of_children() -> Duration {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else { return Duration::ZERO };
+    let microseconds = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    Duration::from_micros(microseconds.unsigned_abs())
+}
+
+/// A process that lived for less than this spent its life on starting.
+const SHORTEST_LIFE: Duration = Duration::from_secs(1);
+
+fn share(cpu: Duration, lived: Duration) -> Option<f64> {
+    (lived >= SHORTEST_LIFE).then(|| cpu.as_secs_f64() / lived.as_secs_f64())
 }

@@ -3,6 +3,7 @@
 use super::document::{at, known_at};
 use super::recognize::{Fit, fits};
 use super::{Format, Run, aiperf, genai_perf};
+use crate::files;
 use crate::record::results_before_error;
 use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value};
@@ -49,6 +50,9 @@ const COMPANIONS: [&str; 8] = [
     aiperf::REQUESTS,
     genai_perf::RAW,
 ];
+
+/// What unpacks to more than this was made to fill a machine's memory.
+const LARGEST_UNPACKED: u64 = 4 << 30;
 
 /// The ends of names of files that may hold results.
 const READ: [&str; 4] = [".json", ".jsonl", ".json.gz", ".jsonl.gz"];
@@ -107,17 +111,20 @@ fn text_of(path: &Path) -> Result<String, String> {
     if let Some(end) = packed(&name) {
         return Err(format!("is compressed ({end}); unpack it, or compress it with gzip"));
     }
-    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    let bytes = files::bytes(path).map_err(|error| error.to_string())?;
     let bytes = match bytes.starts_with(&[0x1f, 0x8b]) {
         true => {
             let mut unpacked = Vec::new();
-            let read = MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut unpacked);
-            read.map_err(|error| format!("can't be unpacked: {error}"))?;
+            let mut decoder = MultiGzDecoder::new(bytes.as_slice()).take(LARGEST_UNPACKED + 1);
+            decoder.read_to_end(&mut unpacked).map_err(|error| format!("can't be unpacked: {error}"))?;
+            if unpacked.len() as u64 > LARGEST_UNPACKED {
+                return Err(format!("is larger than {} GiB when it is unpacked", LARGEST_UNPACKED >> 30));
+            }
             unpacked
         }
         false => bytes,
     };
-    String::from_utf8(bytes).map_err(|error| format!("is no UTF-8 text: {error}"))
+    String::from_utf8(bytes).map(files::without_mark).map_err(|error| files::no_text(&error))
 }
 
 fn read_document(document: &Value, path: &Path) -> Result<Document, String> {

@@ -28,6 +28,8 @@ pub enum ErrorKind {
     BenchmarkFailed,
     /// The benchmark did not end in the time that `--bench-timeout` gave it.
     TimedOut,
+    /// What was measured was stopped meanwhile, or the whole machine slept.
+    Stopped,
     /// The benchmark ended well but left no readable result, or one in which no request succeeded.
     BadResult,
     /// The caches could not be reset, so the next run would not start clean.
@@ -35,13 +37,14 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::ServerExited,
         Self::ServerNotReady,
         Self::OutOfMemory,
         Self::PortTaken,
         Self::BenchmarkFailed,
         Self::TimedOut,
+        Self::Stopped,
         Self::BadResult,
         Self::ResetFailed,
     ];
@@ -58,6 +61,7 @@ impl ErrorKind {
             Self::PortTaken => "port_taken",
             Self::BenchmarkFailed => "benchmark_failed",
             Self::TimedOut => "timed_out",
+            Self::Stopped => "stopped",
             Self::BadResult => "bad_result",
             Self::ResetFailed => "reset_failed",
         }
@@ -65,7 +69,7 @@ impl ErrorKind {
 
     /// Whether the server is gone, stuck or unclean, so that the next run needs a new one.
     pub fn needs_new_server(self) -> bool {
-        !matches!(self, Self::BenchmarkFailed | Self::BadResult)
+        !matches!(self, Self::BenchmarkFailed | Self::BadResult | Self::Stopped)
     }
 }
 

@@ -5,6 +5,7 @@ mod environment;
 mod failure;
 mod field;
 mod gpus;
+mod observed;
 mod origin;
 mod result;
 mod result_fields;
@@ -16,6 +17,7 @@ pub use environment::{Environment, Gpu, engine_of, total_memory};
 pub use failure::{ErrorKind, Failure};
 pub use field::{Field, REQUEST_ARRAYS, RunRow, TPOTS};
 pub use gpus::{gpu_count_of, is_one_gpu_by_default};
+pub use observed::Observed;
 pub use origin::{Origin, local_date, local_time, params_of, time_in_zone_of};
 pub use result::{
     BadResult, LeanResult, parse_result, parse_results, read_result, results_before_error, without_request_numbers,
@@ -49,6 +51,8 @@ pub struct RunRecord {
     pub outcome: Outcome,
     /// Fewer requests succeeded than must.
     pub is_degraded: bool,
+    /// What was seen of the server and the client meanwhile; nothing of a run that no sweep of ours made.
+    pub observed: Option<Observed>,
     /// What is to be said of the run besides what its result tells.
     pub cautions: Vec<String>,
     /// Where it was imported from; nothing for a run that sweeplake made or reads in place.
@@ -259,6 +263,7 @@ mod tests {
             gpu_count: None,
             outcome: Outcome::Completed(result.as_object().unwrap().clone()),
             is_degraded: false,
+            observed: None,
             cautions: Vec::new(),
             source: None,
         };

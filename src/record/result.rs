@@ -12,19 +12,30 @@ use std::path::{Path, PathBuf};
 pub enum BadResult {
     #[error("{}: can't be read: {source}", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
-    #[error("{}: is no JSON (line {line}, column {column}); it may have been cut off while it was written", path.display())]
-    Malformed { path: PathBuf, line: usize, column: usize },
+    #[error("{}: {}", path.display(), why_no_json(.error))]
+    Malformed { path: PathBuf, error: serde_json::Error },
     #[error("{}: expected one JSON object", path.display())]
     NotAnObject { path: PathBuf },
 }
 
 /// Reads a result file of one JSON object.
 pub fn read_result(path: &Path) -> Result<Map<String, Value>, BadResult> {
-    let text = std::fs::read_to_string(path).map_err(|source| BadResult::Unreadable { path: path.into(), source })?;
+    let text = crate::files::text(path).map_err(|source| BadResult::Unreadable { path: path.into(), source })?;
     match parse_result(&text) {
         Ok(Value::Object(result)) => Ok(result),
         Ok(_) => Err(BadResult::NotAnObject { path: path.into() }),
-        Err(error) => Err(BadResult::Malformed { path: path.into(), line: error.line(), column: error.column() }),
+        Err(error) => Err(BadResult::Malformed { path: path.into(), error }),
+    }
+}
+
+/// Why a text is no JSON, and what may have happened to it.
+fn why_no_json(error: &serde_json::Error) -> String {
+    match error.is_eof() {
+        true => format!(
+            "is no JSON: it ends at line {}, before it should; it was cut off while it was written",
+            error.line()
+        ),
+        false => format!("is no JSON: {error}"),
     }
 }
 

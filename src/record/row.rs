@@ -2,7 +2,7 @@
 
 use super::field::{Field, REQUEST_ARRAYS, RunRow, TPOTS};
 use super::result_fields::{Extent, result_fields};
-use super::{Cell, Machine, Outcome, Row, RunRecord, Status};
+use super::{Cell, Machine, Observed, Outcome, Row, RunRecord, Status, success};
 use crate::id::column_name;
 use crate::params::ParamSet;
 use crate::table::{Kind, parameter_column};
@@ -40,12 +40,14 @@ impl RunRecord {
             Field::own("bench_params", json_text(bench)),
             Field::own("gpu_count", self.gpu_count),
         ];
+        row.extend(self.observed_fields());
         let parameters = parameter_fields(serve, bench);
         let set: HashSet<&str> = parameters.iter().map(|field| field.name.as_ref()).collect();
         let extent = if self.status() == Status::Failed { Extent::Counts } else { Extent::All };
         let none = Map::new();
         let found = result_fields(self.result().unwrap_or(&none), &bench.params, &set, extent);
         let mut cautions = self.cautions.clone();
+        cautions.extend(self.observed_cautions());
         cautions.extend(found.cautions);
         row[CAUTION].cell = if cautions.is_empty() { Cell::Null } else { Cell::Texts(cautions) };
         let users = users(&parameters, &found.fields);
@@ -75,6 +77,25 @@ impl RunRecord {
             row.push(Field::own("extra", Cell::Map(extra)));
         }
         row
+    }
+
+    /// What was seen around the run.
+    fn observed_fields(&self) -> [Field; 5] {
+        let seen = |value: fn(&Observed) -> Option<f64>| self.observed.as_ref().and_then(value);
+        [
+            Field::own("client_cores", seen(|seen| seen.client_cores)),
+            Field::own("requests_before", seen(|seen| seen.requests_before)),
+            Field::own("server_requests", seen(|seen| seen.server_requests)),
+            Field::own("preemptions", seen(|seen| seen.preemptions)),
+            Field::own("prefix_cache_hit_rate", seen(|seen| seen.prefix_cache_hit_rate)),
+        ]
+    }
+
+    fn observed_cautions(&self) -> Vec<String> {
+        let Some(observed) = &self.observed else { return Vec::new() };
+        let result = self.result();
+        let counts = success(&|key: &str| result.and_then(|result| result.get(key)));
+        observed.cautions(counts.map(|counts| (counts.completed + counts.failed) as f64))
     }
 
     /// The rows of this run in table `requests`; none where the result carries no value for each request.
@@ -205,6 +226,7 @@ mod tests {
             gpu_count: Some(4.0),
             outcome: Outcome::Completed(result.as_object().unwrap().clone()),
             is_degraded: false,
+            observed: None,
             cautions: Vec::new(),
             source: None,
         }

@@ -80,6 +80,17 @@ impl StoreError {
         }
     }
 
+    /// Of a Parquet file that can't be written: what the disk said, where it was the disk.
+    pub(crate) fn written(path: &Path) -> impl FnOnce(parquet::errors::ParquetError) -> Self + '_ {
+        |error| match error {
+            parquet::errors::ParquetError::External(source) => match source.downcast::<std::io::Error>() {
+                Ok(source) => Self::Unwritable { path: path.into(), source: *source },
+                Err(source) => Self::BadData { path: path.into(), reason: source.to_string() },
+            },
+            error => Self::BadData { path: path.into(), reason: error.to_string() },
+        }
+    }
+
     pub(crate) fn data<E: std::fmt::Display>(path: &Path) -> impl FnOnce(E) -> Self + '_ {
         |error| Self::BadData { path: path.into(), reason: error.to_string() }
     }

@@ -1,11 +1,12 @@
 //! What is left to do on a start of a server, run by run. A sweep and its dry run ask the same agenda.
 
 use super::course::{Course, CourseError, Next};
-use super::ledger::{Ledger, count_of};
+use super::ledger::{Ledger, Made, count_of};
 use crate::plan::{BenchPlan, Level, Plan, Start};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::IteratorRandom;
+use std::collections::{BTreeSet, HashSet, VecDeque};
 
 /// In which order the combinations of a server get their runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +43,11 @@ pub enum Step<'a> {
 pub struct Agenda<'a> {
     round: u32,
     order: Order,
-    open: Vec<&'a BenchPlan>,
+    all: Vec<&'a BenchPlan>,
+    /// Combinations that have all their runs, or are left out.
+    done: HashSet<&'a str>,
     /// The combinations that the present pass has yet to come to.
-    pass: Vec<&'a BenchPlan>,
+    pass: VecDeque<&'a BenchPlan>,
     random: StdRng,
 }
 
@@ -55,22 +58,17 @@ impl<'a> Agenda<'a> {
         Self {
             round: start.round,
             order,
-            open: plan.servers[start.server].benches.iter().collect(),
-            pass: Vec::new(),
+            all: plan.servers[start.server].benches.iter().collect(),
+            done: HashSet::new(),
+            pass: VecDeque::new(),
             random: StdRng::seed_from_u64(seed),
         }
     }
 
     /// The next step, given what was made so far.
     pub fn next(&mut self, ledger: &Ledger, course: &mut dyn Course) -> Result<Option<Step<'a>>, CourseError> {
-        if self.pass.is_empty() {
-            self.pass = self.open.clone();
-        }
-        let index = match self.order {
-            Order::Random(_) => (0..self.pass.len()).choose(&mut self.random).unwrap_or(0),
-            Order::Sequential | Order::Interleaved => 0,
-        };
-        let Some(bench) = self.pass.get(index).copied() else { return Ok(None) };
+        let Some(index) = self.next_index() else { return Ok(None) };
+        let bench = self.pass[index];
         let made = ledger.of(bench);
         match course.next(bench, made, self.round)? {
             Next::Enough => {
@@ -81,8 +79,7 @@ impl<'a> Agenda<'a> {
                 if self.order != Order::Sequential {
                     self.pass.remove(index);
                 }
-                let is_taken = |number: &i64| made.iter().any(|made| made.level == level && made.number == *number);
-                let number = (0..).find(|number| !is_taken(number)).unwrap_or(0);
+                let number = free_number(made, level.as_ref());
                 let job = Job { of: bench, bench: bench.at_level(level.as_ref()), level, number, round: self.round };
                 Ok(Some(Step::Run(Box::new(job))))
             }
@@ -91,15 +88,39 @@ impl<'a> Agenda<'a> {
 
     /// The combinations that have not all their runs yet.
     pub fn open(&self) -> Vec<&'a BenchPlan> {
-        self.open.clone()
+        self.all.iter().copied().filter(|bench| !self.done.contains(bench.combination.id.as_str())).collect()
     }
 
     /// Leaves a combination out from now on.
-    pub fn skip(&mut self, bench: &BenchPlan) {
-        let is_other = |other: &&BenchPlan| other.combination.id != bench.combination.id;
-        self.open.retain(is_other);
-        self.pass.retain(is_other);
+    pub fn skip(&mut self, bench: &'a BenchPlan) {
+        self.done.insert(bench.combination.id.as_str());
     }
+
+    /// The place of the next combination in the present pass, which is begun anew once it is over.
+    fn next_index(&mut self) -> Option<usize> {
+        loop {
+            if self.pass.is_empty() {
+                self.pass = self.open().into();
+            }
+            let index = match self.order {
+                Order::Random(_) => (0..self.pass.len()).choose(&mut self.random)?,
+                Order::Sequential | Order::Interleaved => 0,
+            };
+            let bench = self.pass.get(index)?;
+            if !self.done.contains(bench.combination.id.as_str()) {
+                return Some(index);
+            }
+            self.pass.remove(index);
+        }
+    }
+}
+
+/// The smallest number that no run of a level has.
+fn free_number(made: &[Made], level: Option<&Level>) -> i64 {
+    let taken: BTreeSet<i64> =
+        made.iter().filter(|made| made.level.as_ref() == level).map(|made| made.number).collect();
+    let unbroken = (0..).zip(&taken).take_while(|(number, taken)| number == *taken).count();
+    unbroken as i64
 }
 
 /// The number of runs that are missing of a plan, where the course knows that beforehand, and of the starts that

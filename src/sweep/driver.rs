@@ -6,8 +6,7 @@ use super::course::{Course, CourseError};
 use super::event::{Event, Observer};
 use super::ledger::{Ledger, Made, gpu_count};
 use super::{Ended, SweepError};
-use crate::exec::{BenchJob, Executor, ServerJob, Stop};
-use crate::formats::Measured;
+use crate::exec::{BenchJob, Benched, Executor, ServerJob, Stop};
 use crate::id::run_id;
 use crate::plan::{BenchPlan, Plan, Start};
 use crate::record::{Demands, Failure, Outcome, Place, RunRecord, Status};
@@ -261,7 +260,7 @@ impl<E: Executor> Driver<'_, E> {
     }
 
     /// One run on a server that is ready and clean, whatever that takes.
-    async fn run_one(&mut self, job: &Job<'_>, start: Start, clock: &mut Clock) -> Result<Measured, RunError> {
+    async fn run_one(&mut self, job: &Job<'_>, start: Start, clock: &mut Clock) -> Result<Benched, RunError> {
         if let Some((failure, _)) = self.hopeless.get(&start.server) {
             return Err(RunError::Failed(failure.clone()));
         }
@@ -280,10 +279,10 @@ impl<E: Executor> Driver<'_, E> {
         *clock = Clock::start();
         let result = self.executor.bench(BenchJob { command: &command, result_path: &result_path, log: &log }).await;
         clock.stop();
-        if result.is_ok() {
-            self.executor.clean().await;
-        }
-        Ok(result?)
+        let benched = result?;
+        self.writer.keep_result(combination, job.number)?;
+        self.executor.clean().await;
+        Ok(benched)
     }
 
     async fn start_server(&mut self, start: Start) -> Result<(), RunError> {
@@ -339,12 +338,14 @@ impl<E: Executor> Driver<'_, E> {
         Ok(())
     }
 
-    fn record_of(&mut self, job: &Job<'_>, start: Start, clock: Clock, ended: Result<Measured, Failure>) -> RunRecord {
+    fn record_of(&mut self, job: &Job<'_>, start: Start, clock: Clock, ended: Result<Benched, Failure>) -> RunRecord {
         let combination = job.bench.combination.clone();
         let attempt = self.writer.at().next_attempt(&combination, job.number);
-        let (outcome, source) = match ended {
-            Ok(measured) => (Outcome::Completed(measured.result), measured.source),
-            Err(failure) => (failure.into(), None),
+        let (outcome, source, observed) = match ended {
+            Ok(Benched { measured, observed }) => {
+                (Outcome::Completed(measured.result), measured.source, Some(observed))
+            }
+            Err(failure) => (failure.into(), None, None),
         };
         let up = self.server.as_mut().or_else(|| self.hopeless.get_mut(&start.server).map(|(_, up)| up));
         let place = up.map(|up| {
@@ -366,6 +367,7 @@ impl<E: Executor> Driver<'_, E> {
             combination,
             outcome,
             is_degraded: false,
+            observed,
             cautions: Vec::new(),
             source,
         };

@@ -5,11 +5,11 @@ use super::course::{Course, Pairs, Repeats};
 use super::driver::{Options, run};
 use super::event::{Event, Observer};
 use super::{BenchKind, Ended};
-use crate::exec::{BenchJob, Executor, Ready, ServerJob, Stop};
+use crate::exec::{BenchJob, Benched, Executor, Ready, ServerJob, Stop};
 use crate::formats::Measured;
 use crate::params::{Command, ParamSet};
 use crate::plan::{Plan, PlanRequest, Rounds};
-use crate::record::{Demands, Environment, ErrorKind, Failure, Place};
+use crate::record::{Demands, Environment, ErrorKind, Failure, Observed, Place};
 use crate::redact::Redactor;
 use crate::store::{Manifest, SweepState, SweepWriter, Terms};
 use chrono::{Local, Utc};
@@ -64,10 +64,12 @@ impl Executor for Scripted {
         Ok(Ready { after: Some(Duration::from_secs(1)), version: None })
     }
 
-    async fn bench(&mut self, job: BenchJob<'_>) -> Result<Measured, Stop> {
+    async fn bench(&mut self, job: BenchJob<'_>) -> Result<Benched, Stop> {
         let what = if job.result_path.to_string_lossy().contains("warmup") { "warm" } else { "bench" };
         let result = self.begin(what, job.command)?;
-        Ok(Measured { result: result.as_object().cloned().unwrap_or_default(), source: None })
+        std::fs::write(job.result_path, result.to_string()).unwrap();
+        let result = result.as_object().cloned().unwrap_or_default();
+        Ok(Benched { measured: Measured { result, source: None }, observed: Observed::default() })
     }
 
     async fn clean(&mut self) {

@@ -53,7 +53,7 @@ pub static SWEEPS: [Column; 22] = [
     column("folder", Text, Context, "where it lies"),
 ];
 
-pub static RUNS: [Column; 102] = [
+pub static RUNS: [Column; 107] = [
     SWEEP,
     COMBINATION,
     RUN_ID,
@@ -87,6 +87,14 @@ pub static RUNS: [Column; 102] = [
     SERVE,
     BENCH,
     column("gpu_count", Number, Context, "GPUs of the server; NULL where nobody said so"),
+    Column {
+        unit: Some("cores"),
+        ..column("client_cores", Number, Context, "cores that the benchmark's processes kept busy; NULL below a second")
+    },
+    column("requests_before", Number, Context, "requests in the server when the benchmark was started (`/metrics`)"),
+    column("server_requests", Number, Context, "requests that the server finished meanwhile (`/metrics`)"),
+    Column { kind: Metric, ..column("preemptions", Number, Context, "requests that the server put back (`/metrics`)") },
+    measured("prefix_cache_hit_rate", "share", "prompt tokens that the prefix cache answered (`/metrics`)"),
     column("date", Text, Context, "the benchmark's own time stamp, local time"),
     column("backend", Text, BenchParameter, "the API that the benchmark spoke"),
     column("endpoint_type", Text, Context, "the API that the benchmark spoke, under its older name"),

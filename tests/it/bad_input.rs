@@ -95,7 +95,7 @@ fn folders_that_are_wrong() {
     refused_sweep(&scratch, &["--resume"], &["--resume needs -e/--experiment-name"]);
     scratch.write("file", "");
     refused_sweep(&scratch, &["-o", "file", "-e", "x"], &["file: can't be written"]);
-    std::fs::create_dir_all(scratch.path("results/folder")).unwrap();
+    scratch.write("results/folder/notes.txt", "mine");
     refused_sweep(&scratch, &["-e", "folder"], &["results/folder: exists already and is no sweep"]);
     scratch.write("results/taken/sweep.json", "{\"format_version\": 1}");
     refused_sweep(&scratch, &["-e", "taken"], &["results/taken: exists already; add --resume"]);

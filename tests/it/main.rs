@@ -8,6 +8,7 @@ mod cloud;
 mod compare;
 mod documents;
 mod foreign_results;
+mod held_up;
 mod hostile;
 mod import;
 mod import_versions;

@@ -3,7 +3,7 @@
 use super::job::{AbJob, Job, Until};
 use super::serve::OrderName;
 use super::sweep::{Runner, Sweep};
-use super::{Common, check_programs, parse_command, redactor_of, sets_of};
+use super::{Common, MOST_REPEATS, check_programs, parse_command, redactor_of, sets_of};
 use crate::cli::compare::Judging;
 use crate::cli::{Ended, Failure};
 use crate::compare::SIDES;
@@ -36,17 +36,17 @@ pub struct Arguments {
     #[arg(long, value_name = "COMMAND")]
     after_bench_cmd: Option<String>,
     /// Measure so many pairs. Default: --until decided.
-    #[arg(long, value_name = "N", conflicts_with_all = ["until", "max_pairs"], value_parser = clap::value_parser!(u32).range(2..))]
+    #[arg(long, value_name = "N", conflicts_with_all = ["until", "max_pairs"], value_parser = clap::value_parser!(u32).range(2..=MOST_REPEATS))]
     pairs: Option<u32>,
     /// Stop as soon as every metric is told over all loads, or shown to be the same. Looking after each pair does not raise the
     /// error rate.
     #[arg(long, value_enum)]
     until: Option<UntilName>,
     /// Most pairs with --until decided.
-    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(2..))]
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(2..=MOST_REPEATS))]
     max_pairs: u32,
     /// Runs of each load on each start of a server.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MOST_REPEATS))]
     num_runs: u32,
     /// Seconds to wait for a server to become ready.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]

@@ -21,6 +21,9 @@ use crate::sweep::check_program;
 use std::path::{Path, PathBuf};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// More repeats than this are a slip of the finger.
+const MOST_REPEATS: i64 = 10_000;
+
 /// The flags of all commands that run sweeps.
 #[derive(clap::Args, Clone)]
 pub struct Common {

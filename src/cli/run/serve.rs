@@ -2,7 +2,7 @@
 
 use super::job::Job;
 use super::sweep::{Runner, Sweep};
-use super::{Common, check_programs, parse_command, redactor_of, sets_of};
+use super::{Common, MOST_REPEATS, check_programs, parse_command, redactor_of, sets_of};
 use crate::cli::{Ended, Failure};
 use crate::exec::Reset;
 use crate::params::{Command, ParamSet};
@@ -44,11 +44,11 @@ pub struct Arguments {
     link_vars: String,
     /// Runs of each combination on each start of its server; default: 3 (serve_sla: 1 of each level, and more where noise
     /// asks for them).
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(..=MOST_REPEATS))]
     num_runs: Option<u32>,
     /// Start every server so many times, all of them in turn before the next round (serve only). What differs from start to
     /// start shows only so.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MOST_REPEATS))]
     rounds: u32,
     /// The order of a server's runs: interleaved makes one run of each load, then the next of each (serve only).
     #[arg(long, value_enum, default_value = "interleaved")]

@@ -2,7 +2,7 @@
 
 use super::job::Job;
 use super::sweep::{Runner, Sweep};
-use super::{Common, check_programs, parse_command, redactor_of, sets_of};
+use super::{Common, MOST_REPEATS, check_programs, parse_command, redactor_of, sets_of};
 use crate::cli::say::say;
 use crate::cli::{Ended, Failure};
 use crate::id::column_name;
@@ -33,7 +33,7 @@ pub struct Arguments {
     #[arg(long)]
     strict_params: bool,
     /// Runs of each combination.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MOST_REPEATS))]
     num_runs: u32,
     #[command(flatten)]
     pub common: Common,

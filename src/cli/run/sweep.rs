@@ -123,7 +123,10 @@ impl Sweep {
         };
         ended.map_err(|error| match error {
             SweepError::Course(error) => Failure::work(advice(&error)),
-            SweepError::Store(error) => Failure::work(error),
+            SweepError::Store(error) => Failure::work(format!(
+                "{error}\nfinished runs are kept; put that right and {}",
+                how_to_go_on(writer.name())
+            )),
         })
     }
 
@@ -183,8 +186,8 @@ impl Sweep {
 }
 
 fn close(folder: &Path, ended: sweep::Ended) -> Result<PathBuf, Failure> {
-    let name = quoted_path(folder.file_name().map(Path::new).unwrap_or(folder));
-    let again = format!("add --resume -e {name} to the same command to run what is missing");
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let again = how_to_go_on(&name);
     match ended.state {
         SweepState::Completed => Ok(folder.to_owned()),
         SweepState::Interrupted => {
@@ -201,6 +204,10 @@ fn close(folder: &Path, ended: sweep::Ended) -> Result<PathBuf, Failure> {
             Err(Failure::work(format!("{} of {planned} run(s) failed{left}; {again}", ended.failed)))
         }
     }
+}
+
+fn how_to_go_on(name: &str) -> String {
+    format!("add --resume -e {} to the same command to run what is missing", quoted_path(Path::new(name)))
 }
 
 fn quoted_path(path: &Path) -> String {

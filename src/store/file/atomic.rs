@@ -29,9 +29,10 @@ pub fn write_bytes_atomically(path: &Path, bytes: &[u8]) -> Result<(), StoreErro
     write_atomically(path, |file| file.write_all(bytes).map_err(StoreError::io(path)))
 }
 
-/// Removes a file, which may be gone already.
+/// Removes a file, or whatever else is there, which may be gone already.
 pub fn remove_if_there(path: &Path) -> Result<(), StoreError> {
-    match std::fs::remove_file(path) {
+    let is_folder = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+    match if is_folder { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) } {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StoreError::io(path)(error)),
         _ => Ok(()),
     }

@@ -1,6 +1,7 @@
 //! Files of few rows: of one run, or of a small sweep. Thousands of them look alike: what they share is parsed once, and of each
 //! file only the columns that are asked for.
 
+use super::checksum::check_bytes;
 use super::parquet::{check_version, version_of, without_metadata};
 use super::schema::{fit, source_of};
 use super::version_1::read_runs;
@@ -180,7 +181,7 @@ struct Footer {
 }
 
 fn footer(path: &Path) -> Result<Footer, StoreError> {
-    let bytes = std::fs::read(path).map_err(StoreError::io(path))?;
+    let bytes = crate::files::bytes(path).map_err(StoreError::io(path))?;
     Ok(Footer { file_size: bytes.len(), key: schema_part(&bytes).map(|part| Sha256::digest(part).into()) })
 }
 
@@ -198,7 +199,7 @@ struct Projection {
 
 impl Kind {
     fn of(path: &Path) -> Result<Self, StoreError> {
-        Self::of_bytes(Bytes::from(std::fs::read(path).map_err(StoreError::io(path))?), path)
+        Self::of_bytes(Bytes::from(crate::files::bytes(path).map_err(StoreError::io(path))?), path)
     }
 
     fn of_bytes(bytes: Bytes, path: &Path) -> Result<Self, StoreError> {
@@ -221,7 +222,7 @@ impl Kind {
 }
 
 fn read(path: &Path, kind: &Kind, projection: &Projection, schema: &SchemaRef) -> Result<RecordBatch, StoreError> {
-    let bytes = Bytes::from(std::fs::read(path).map_err(StoreError::io(path))?);
+    let bytes = Bytes::from(crate::files::bytes(path).map_err(StoreError::io(path))?);
     if kind.schema_part.is_some() && schema_part(&bytes) == kind.schema_part.as_deref() {
         return read_as(bytes, path, kind, projection, schema);
     }
@@ -237,6 +238,7 @@ fn read_as(
     projection: &Projection,
     schema: &SchemaRef,
 ) -> Result<RecordBatch, StoreError> {
+    check_bytes(&bytes, path)?;
     let options = ArrowReaderOptions::new()
         .with_parquet_schema(kind.parquet.clone())
         .with_schema(kind.arrow.clone())

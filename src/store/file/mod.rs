@@ -1,6 +1,7 @@
 //! Files: written whole or not at all, Parquet and the schemas of it, and many small files read as one.
 
 mod atomic;
+mod checksum;
 mod columns;
 mod loose;
 mod parquet;

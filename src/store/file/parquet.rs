@@ -1,6 +1,7 @@
 //! Parquet files: written atomically, with the format version in their metadata.
 
 use super::atomic::write_atomically;
+use super::checksum;
 use super::schema::fit;
 use crate::store::StoreError;
 use arrow::array::RecordBatch;
@@ -65,16 +66,19 @@ fn write(
     let schema = Arc::new(Schema::new(typed.collect::<Vec<_>>()));
     write_atomically(path, |file| {
         let properties = properties
-            .set_key_value_metadata(Some(vec![KeyValue::new(VERSION_KEY.into(), FORMAT_VERSION.to_string())]))
+            .set_key_value_metadata(Some(vec![
+                KeyValue::new(VERSION_KEY.into(), FORMAT_VERSION.to_string()),
+                KeyValue::new(checksum::KEY.into(), checksum::UNKNOWN.to_owned()),
+            ]))
             .build();
         let mut writer =
-            ArrowWriter::try_new(file, schema.clone(), Some(properties)).map_err(StoreError::data(path))?;
+            ArrowWriter::try_new(&mut *file, schema.clone(), Some(properties)).map_err(StoreError::written(path))?;
         for batch in batches {
             let batch = fit(&schema, &batch?).map_err(StoreError::data(path))?;
-            writer.write(&batch).map_err(StoreError::data(path))?;
+            writer.write(&batch).map_err(StoreError::written(path))?;
         }
-        writer.close().map_err(StoreError::data(path))?;
-        Ok(())
+        writer.close().map_err(StoreError::written(path))?;
+        checksum::seal(file).map_err(StoreError::io(path))
     })
 }
 
@@ -107,7 +111,8 @@ pub fn read_batches(
 
 /// Opens a file and refuses one of a newer format.
 fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, StoreError> {
-    let file = File::open(path).map_err(StoreError::io(path))?;
+    let file = crate::files::open(path).map_err(StoreError::io(path))?;
+    checksum::check(path)?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(StoreError::parquet(path))?;
     check_version(builder.schema(), path)?;
     Ok(builder)

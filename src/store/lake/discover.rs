@@ -471,7 +471,7 @@ fn is_result(path: &Path) -> bool {
 
 fn begins_with_bracket(path: &Path) -> bool {
     let mut start = [0; 16];
-    let read = File::open(path).and_then(|mut file| file.read(&mut start)).unwrap_or(0);
+    let read = crate::files::open(path).and_then(|mut file| file.read(&mut start)).unwrap_or(0);
     start[..read].trim_ascii_start().starts_with(b"[")
 }
 

@@ -33,7 +33,8 @@ const IMPORT_LOCK: &str = ".import.lock";
 const UNFINISHED: &str = ".import-";
 
 /// Makes a lake, if it is not there, and keeps other imports waiting. What one that was killed left unfinished goes.
-pub fn lock_for_import(lake: &Path) -> Result<Flock<File>, StoreError> {
+pub fn lock_for_import(lake: &Path) -> Result<ImportLock, StoreError> {
+    let is_new = !lake.exists();
     fs::create_dir_all(lake).map_err(StoreError::io(lake))?;
     let path = lake.join(IMPORT_LOCK);
     let unwritable = |source| StoreError::Unwritable { path: path.clone(), source };
@@ -43,7 +44,25 @@ pub fn lock_for_import(lake: &Path) -> Result<Flock<File>, StoreError> {
     for left in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED)) {
         fs::remove_dir_all(left.path()).map_err(StoreError::io(&left.path()))?;
     }
-    Ok(lock)
+    Ok(ImportLock { lake: is_new.then(|| lake.to_owned()), _lock: lock })
+}
+
+/// Keeps other imports waiting. A lake that was made for an import and got nothing goes with it.
+pub struct ImportLock {
+    /// The lake, if it was made for this import.
+    lake: Option<PathBuf>,
+    _lock: Flock<File>,
+}
+
+impl Drop for ImportLock {
+    fn drop(&mut self) {
+        let Some(lake) = &self.lake else { return };
+        let entries = fs::read_dir(lake).map(|entries| entries.filter_map(Result::ok).collect::<Vec<_>>());
+        if entries.is_ok_and(|entries| entries.iter().all(|entry| entry.file_name() == IMPORT_LOCK)) {
+            let _ = fs::remove_file(lake.join(IMPORT_LOCK));
+            let _ = fs::remove_dir(lake);
+        }
+    }
 }
 
 /// The runs that imported sweeps of a lake have.

@@ -76,7 +76,7 @@ pub fn tag(lake: &Path, sweep: &Path, name: &str) -> Result<(), StoreError> {
 
 fn read_tags(lake: &Path) -> Result<BTreeMap<String, String>, StoreError> {
     let path = lake.join(TAGS);
-    match std::fs::read_to_string(&path) {
+    match crate::files::text(&path) {
         Ok(text) => serde_json::from_str(&text).map_err(StoreError::data(&path)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
         Err(error) => Err(StoreError::io(&path)(error)),

@@ -2,7 +2,7 @@
 
 use super::layout::{self, combination_folder, level_folder};
 use super::manifest::{LevelOf, Manifest, StoredCombination};
-use crate::formats::measured;
+use crate::formats::{Measured, measured};
 use crate::id::run_id;
 use crate::params::ParamSet;
 use crate::plan::{Combination, Level};
@@ -144,10 +144,12 @@ impl SweepFolder {
         let finished = run_numbers(&folder).into_iter().filter_map(|number| {
             let row = StoredRow::read(&folder, number);
             let has_row = row.as_ref().is_some_and(StoredRow::is_finished);
-            let is_whole = has_row && !layout::run_partial(&folder, number).exists();
-            let mut result = own_result(finished_result(&folder, number, row.as_ref())?, combination);
-            terms.redactor.clean(&mut result);
-            let record = self.record_of(combination, number, result, row, terms).judged(&terms.demands);
+            let is_whole = has_row && !layout::run_ended(&folder, number).exists();
+            let mut found = finished_result(&folder, number)?;
+            found.result = own_result(found.result, combination);
+            terms.redactor.clean(&mut found.result);
+            let record = self.record_of(combination, number, found, row, terms);
+            let record = record.redacted(&terms.redactor).judged(&terms.demands);
             (record.status() != Status::Failed).then_some(FinishedRun { record, is_whole })
         });
         finished.collect()
@@ -157,10 +159,11 @@ impl SweepFolder {
         &self,
         combination: &Combination,
         run_number: i64,
-        result: Map<String, Value>,
+        found: Measured,
         row: Option<StoredRow>,
         terms: &Terms,
     ) -> RunRecord {
+        let Measured { result, source } = found;
         let started_at = result.get("date").and_then(Value::as_str).and_then(local_date);
         let started_us = started_at.map_or(0, |time| time.timestamp_micros());
         RunRecord {
@@ -176,8 +179,9 @@ impl SweepFolder {
             machine: None,
             outcome: Outcome::Completed(result),
             is_degraded: false,
+            observed: None,
             cautions: Vec::new(),
-            source: None,
+            source,
         }
     }
 }
@@ -224,19 +228,17 @@ fn run_numbers(folder: &Path) -> BTreeSet<i64> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     let number =
-        |name: String| [".json", ".partial.json"].into_iter().find_map(|suffix| layout::run_number_of(&name, suffix));
+        |name: String| [".json", ".ended.json"].into_iter().find_map(|suffix| layout::run_number_of(&name, suffix));
     names.filter_map(number).collect()
 }
 
-/// The result of a run that ended well. If its writer was killed before that had its name, the row says so, and the file that
-/// the benchmark wrote has it.
-fn finished_result(folder: &Path, run_number: i64, row: Option<&StoredRow>) -> Option<Map<String, Value>> {
-    let unnamed = || {
-        let partial = layout::run_partial(folder, run_number);
-        let left = row.is_some_and(StoredRow::is_finished).then(|| read_result(&partial).ok())??;
-        measured(left, &partial).ok().map(|measured| measured.result)
+/// The result of a run that ended well. If that could not be stored, what the benchmark wrote is still there.
+fn finished_result(folder: &Path, run_number: i64) -> Option<Measured> {
+    let ended = || {
+        let path = layout::run_ended(folder, run_number);
+        measured(read_result(&path).ok()?, &path).ok()
     };
-    named_result(folder, run_number).or_else(unnamed)
+    named_result(folder, run_number).map(|result| Measured { result, source: None }).or_else(ended)
 }
 
 /// The result of a run under its name, if it is whole.

@@ -76,6 +76,11 @@ pub fn run_partial(folder: &Path, run_number: i64) -> PathBuf {
     folder.join(format!("run={run_number}.partial.json"))
 }
 
+/// A result that its benchmark has ended with, and that is not stored yet.
+pub fn run_ended(folder: &Path, run_number: i64) -> PathBuf {
+    folder.join(format!("run={run_number}.ended.json"))
+}
+
 pub fn run_failure(folder: &Path, run_number: i64) -> PathBuf {
     folder.join(format!("run={run_number}.failure.json"))
 }

@@ -137,7 +137,7 @@ impl Manifest {
 
     pub fn read(folder: &Path) -> Result<Self, StoreError> {
         let path = folder.join(MANIFEST);
-        let text = std::fs::read_to_string(&path).map_err(StoreError::io(&path))?;
+        let text = crate::files::text(&path).map_err(StoreError::io(&path))?;
         Self::parse(&text, &path)
     }
 

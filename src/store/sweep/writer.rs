@@ -166,7 +166,16 @@ impl SweepWriter {
 
     /// Where the benchmark should write its result of a run; the folder is there afterwards, the file is not.
     pub fn partial_result(&self, combination: &Combination, run_number: i64) -> Result<PathBuf, StoreError> {
-        cleared(self.at.partial_result(combination, run_number))
+        let path = cleared(self.at.partial_result(combination, run_number))?;
+        remove_if_there(&layout::run_ended(&self.at.combination_folder(combination), run_number))?;
+        Ok(path)
+    }
+
+    /// Notes that the benchmark of a run ended well: whatever becomes of us, its result is not measured again.
+    pub fn keep_result(&self, combination: &Combination, run_number: i64) -> Result<(), StoreError> {
+        let from = self.at.partial_result(combination, run_number);
+        let ended = layout::run_ended(&self.at.combination_folder(combination), run_number);
+        std::fs::rename(&from, &ended).map_err(StoreError::io(&from))
     }
 
     /// Where a warm-up should write its result. Asked for a second time, it takes the result away.
@@ -184,11 +193,11 @@ impl SweepWriter {
         if named_result(&folder, number).is_none() {
             write_json(&layout::run_json(&folder, number), &Value::Object(completed_result(record)))?;
         }
-        remove_if_there(&layout::run_partial(&folder, number))
+        remove_if_there(&layout::run_ended(&folder, number))
     }
 
     /// Stores a run the moment it ended: its rows first, so that no reader misses it from then on, then the result as vLLM
-    /// writes it. Until that has its name, the benchmark's own file stays.
+    /// writes it. Until that has its name, what the benchmark wrote stays.
     pub fn save(&mut self, record: &RunRecord) -> Result<(), StoreError> {
         let folder = self.at.combination_folder(&record.combination);
         std::fs::create_dir_all(&folder).map_err(StoreError::io(&folder))?;
@@ -216,7 +225,8 @@ impl SweepWriter {
                 remove_if_there(&json_path)?;
             }
         }
-        remove_if_there(&layout::run_partial(&folder, record.run_number))
+        remove_if_there(&layout::run_partial(&folder, record.run_number))?;
+        remove_if_there(&layout::run_ended(&folder, record.run_number))
     }
 
     /// Writes the combination's summary once its runs are there.
@@ -301,14 +311,21 @@ fn make_named(lake: &Path, name: &str) -> Result<PathBuf, StoreError> {
     check_name(name)?;
     let folder = lake.join(name);
     make_lake(lake)?;
-    std::fs::create_dir(&folder).map_err(|source| match source.kind() {
+    std::fs::create_dir(&folder).or_else(|source| match source.kind() {
         std::io::ErrorKind::AlreadyExists => match folder.join(layout::MANIFEST).is_file() {
-            true => StoreError::Exists { path: folder.clone() },
-            false => StoreError::Occupied { path: folder.clone() },
+            true => Err(StoreError::Exists { path: folder.clone() }),
+            // One that was killed before it wrote anything left no more than its lock.
+            false if holds_only_lock(&folder) => Ok(()),
+            false => Err(StoreError::Occupied { path: folder.clone() }),
         },
-        _ => StoreError::Unwritable { path: folder.clone(), source },
+        _ => Err(StoreError::Unwritable { path: folder.clone(), source }),
     })?;
     Ok(folder)
+}
+
+fn holds_only_lock(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder).map(|entries| entries.filter_map(Result::ok).collect::<Vec<_>>());
+    entries.is_ok_and(|entries| entries.iter().all(|entry| entry.file_name() == layout::LOCK))
 }
 
 fn make_timestamped(lake: &Path, now: DateTime<chrono::Local>) -> Result<PathBuf, StoreError> {

@@ -1,0 +1,83 @@
+//! Whether a program, or we ourselves, were stopped while something was measured.
+
+use nix::sys::time::TimeValLike;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::Pid;
+use std::time::{Duration, Instant};
+
+/// How often is looked.
+const LOOK: Duration = Duration::from_millis(50);
+/// What does not run for less is only slow.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// What was stopped.
+#[derive(Debug, Default)]
+pub struct Pauses {
+    /// The programs by what they are called.
+    pub programs: Vec<&'static str>,
+    /// The longest time for which we did not run ourselves.
+    pub own: Duration,
+    /// How long the machine slept.
+    pub slept: Duration,
+}
+
+impl Pauses {
+    /// Whether times that were measured are not those of the programs.
+    pub fn spoil(&self) -> Option<String> {
+        if let Some(program) = self.programs.first() {
+            return Some(format!(
+                "{program} was stopped (SIGSTOP) while it was measured: its times are not the server's"
+            ));
+        }
+        let slept = (self.slept >= SHORTEST).then_some(self.slept.as_secs());
+        slept.map(|seconds| format!("the machine slept for {seconds} s while it was measured"))
+    }
+
+    /// What may have held the programs up: while we don't run, nobody takes what they write.
+    pub fn caution(&self) -> Option<String> {
+        let own = (self.own >= SHORTEST).then_some(self.own.as_secs_f64());
+        own.map(|seconds| {
+            format!("sweeplake did not run for {seconds:.1} s meanwhile (stopped, or without CPU), and took nothing of what the programs wrote")
+        })
+    }
+}
+
+/// Looks after programs for as long as `work` takes.
+pub async fn watched<T>(programs: &[(&'static str, Pid)], work: impl Future<Output = T>) -> (T, Pauses) {
+    let mut pauses = Pauses::default();
+    let offset = sleep_offset();
+    let mut looked = Instant::now();
+    tokio::pin!(work);
+    let value = loop {
+        let ended = tokio::select! {
+            biased;
+            value = &mut work => Some(value),
+            () = tokio::time::sleep(LOOK) => None,
+        };
+        pauses.own = pauses.own.max(looked.elapsed());
+        looked = Instant::now();
+        for (name, pid) in programs {
+            if was_stopped(*pid) && !pauses.programs.contains(name) {
+                pauses.programs.push(name);
+            }
+        }
+        if let Some(value) = ended {
+            break value;
+        }
+    };
+    pauses.slept = sleep_offset().saturating_sub(offset);
+    (value, pauses)
+}
+
+/// Whether a child was stopped or continued since this was asked the last time.
+fn was_stopped(pid: Pid) -> bool {
+    let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WCONTINUED | WaitPidFlag::WNOHANG;
+    matches!(waitid(Id::Pid(pid), flags), Ok(WaitStatus::Stopped(..) | WaitStatus::Continued(..)))
+}
+
+/// How long the machine slept since it was started.
+fn sleep_offset() -> Duration {
+    let at = |clock| clock_gettime(clock).map_or(0, |time| time.num_nanoseconds());
+    Duration::from_nanos(at(ClockId::CLOCK_BOOTTIME).saturating_sub(at(ClockId::CLOCK_MONOTONIC)).unsigned_abs())
+}

@@ -1,0 +1,93 @@
+//! What was seen around a run, that its result does not tell.
+
+/// What was seen of the server and the client while a run was made; nothing of what is not known.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observed {
+    /// Cores that the benchmark's processes kept busy, over the whole of their lives.
+    pub client_cores: Option<f64>,
+    /// Cores of the machine.
+    pub machine_cores: Option<usize>,
+    /// Requests that were running or waiting when the benchmark was started.
+    pub requests_before: Option<f64>,
+    /// Requests that the server finished while the benchmark ran.
+    pub server_requests: Option<f64>,
+    pub preemptions: Option<f64>,
+    /// Prompt tokens that the prefix cache answered, of all that it was asked for.
+    pub prefix_cache_hit_rate: Option<f64>,
+    /// The same of the first run on that start of the server, where that was another one.
+    pub first_hit_rate: Option<f64>,
+    /// What disturbed the run, in words.
+    pub disturbances: Vec<String>,
+}
+
+/// A server's own requests (probes, warm-ups, a test request) and an aborted one are no traffic of others.
+const OWN_ADDITIONS: f64 = 5.0;
+const SHARE_OF_OTHERS: f64 = 0.02;
+/// Hits beyond those of the first run come from prompts that were seen before.
+const WARM: f64 = 0.1;
+/// A thread that is busy for this share of its life has no time to wait for answers.
+const BUSY: f64 = 0.9;
+
+impl Observed {
+    /// Reasons not to trust the numbers; `sent` are the requests that the benchmark says it sent.
+    pub fn cautions(&self, sent: Option<f64>) -> Vec<String> {
+        let mut cautions = self.disturbances.clone();
+        if let Some(count) = self.requests_before.filter(|count| *count > 0.0) {
+            cautions.push(format!("the server had {count} requests of others when the run began"));
+        }
+        if let Some((finished, sent)) = self.server_requests.zip(sent)
+            && finished - sent > OWN_ADDITIONS.max(SHARE_OF_OTHERS * sent)
+        {
+            cautions.push(format!("the server finished {finished} requests while the run sent {sent}: others used it"));
+        }
+        if let (Some(rate), Some(first)) = (self.prefix_cache_hit_rate, self.first_hit_rate)
+            && rate > first + WARM
+        {
+            cautions.push(format!(
+                "the prefix cache may have been warm: it answered {:.0} % of the prompt tokens, and {:.0} % in the first run of this \
+                 server start",
+                rate * 100.0,
+                first * 100.0
+            ));
+        }
+        if let Some(busy) = self.client_cores.filter(|busy| is_at_its_limit(*busy, self.machine_cores)) {
+            cautions.push(format!("the client may have been the limit: it kept {busy:.1} cores busy"));
+        }
+        cautions
+    }
+}
+
+/// Whether a program has no time to spare: with all cores of its machine, or with the one thread that vLLM's client has.
+fn is_at_its_limit(busy: f64, cores: Option<usize>) -> bool {
+    let is_one_thread = (BUSY..=1.1).contains(&busy);
+    is_one_thread || cores.is_some_and(|cores| busy >= BUSY * cores as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_seen_is_told_only_where_it_is_unusual() {
+        let usual = Observed {
+            client_cores: Some(0.4),
+            machine_cores: Some(8),
+            requests_before: Some(0.0),
+            server_requests: Some(102.0),
+            prefix_cache_hit_rate: Some(0.3),
+            first_hit_rate: Some(0.25),
+            ..Observed::default()
+        };
+        assert_eq!(usual.cautions(Some(100.0)), Vec::<String>::new());
+        let of = |seen: Observed| seen.cautions(Some(100.0)).join("|");
+        let busy = of(Observed { requests_before: Some(3.0), ..usual.clone() });
+        assert_eq!(busy, "the server had 3 requests of others when the run began");
+        let shared = of(Observed { server_requests: Some(160.0), ..usual.clone() });
+        assert_eq!(shared, "the server finished 160 requests while the run sent 100: others used it");
+        assert!(of(Observed { prefix_cache_hit_rate: Some(0.9), ..usual.clone() }).contains("warm: it answered 90 %"));
+        assert!(of(Observed { client_cores: Some(0.97), ..usual.clone() }).contains("1.0 cores busy"));
+        assert_eq!(of(Observed { client_cores: Some(2.0), ..usual.clone() }), "");
+        assert!(of(Observed { client_cores: Some(7.5), ..usual }).contains("7.5 cores busy"));
+        assert_eq!(Observed::default().cautions(None), Vec::<String>::new());
+    }
+}
