@@ -7,7 +7,7 @@ use chrono::{Local, Utc};
 use serde_json::json;
 use std::path::Path;
 use std::time::Duration;
-use sweeplake::exec::{Interrupter, Logs, ProcessOptions, Processes, Reset};
+use sweeplake::exec::{Interrupter, Logs, ProcessOptions, Processes, Reset, Waiting};
 use sweeplake::params::{Command, ParamSet};
 use sweeplake::plan::{Plan, PlanRequest, Rounds};
 use sweeplake::query::Lake;
@@ -64,9 +64,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let processes = ProcessOptions { show_stdout: false, redactor, logs: Logs::Redacted, bench_timeout: None };
     let runtime = tokio::runtime::Runtime::new()?;
     let (_interrupter, interrupt) = Interrupter::new();
-    let ready_timeout = Duration::from_secs(30);
-    let mut servers =
-        Processes::new(processes, ready_timeout, Reset::of(&serve_cmd, None)?, Path::new(program), interrupt)?;
+    let waiting = Waiting::of(&serve_cmd, Duration::from_secs(30));
+    let mut servers = Processes::new(processes, waiting, Reset::of(&serve_cmd, None)?, Path::new(program), interrupt)?;
     runtime.block_on(run(&plan, &mut Repeats { num_runs: 2 }, &options, &mut servers, &mut writer, &mut Printer))?;
 
     let lake = Lake::open(&[writer.folder().to_owned()])?;

@@ -80,6 +80,9 @@ struct FaultArguments {
     /// Answer this many requests, and never the ones behind them.
     #[arg(long, value_name = "REQUESTS")]
     fault_stall_after: Option<u64>,
+    /// Answer no request in these first seconds, though /health says that all is well.
+    #[arg(long, value_name = "SECONDS", value_parser = super::positive_number)]
+    fault_ready_late: Option<f64>,
     /// Answer the reset endpoints with an error.
     #[arg(long)]
     fault_refuse_resets: bool,
@@ -136,6 +139,7 @@ fn config_of(arguments: Arguments) -> Config {
             oom_above: arguments.faults.fault_oom_above,
             crash_after: arguments.faults.fault_crash_after,
             stall_after: arguments.faults.fault_stall_after,
+            ready_late: arguments.faults.fault_ready_late.map(Duration::from_secs_f64),
             refuse_resets: arguments.faults.fault_refuse_resets,
             no_resets: arguments.faults.fault_no_resets,
             stubborn_worker: arguments.faults.fault_stubborn_worker,

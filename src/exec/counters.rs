@@ -1,8 +1,7 @@
 //! What a server counts, asked before and after a run.
 
-use super::http::send;
+use super::http::get;
 use crate::params::Address;
-use hyper::Method;
 use std::time::Duration;
 
 /// A server that takes longer tells nothing.
@@ -30,7 +29,7 @@ const PREFIX_HITS: &[&str] = &["vllm:prefix_cache_hits_total", "vllm:gpu_prefix_
 impl Counters {
     /// Asks a server; none of them where it has no `/metrics`.
     pub async fn of(address: &Address) -> Self {
-        match send(address, Method::GET, "/metrics", LIMIT).await {
+        match get(address, "/metrics", LIMIT).await {
             Ok(answer) if answer.status == 200 => Self::parse(&String::from_utf8_lossy(&answer.body)),
             _ => Self::default(),
         }

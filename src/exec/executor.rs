@@ -1,6 +1,6 @@
 //! What a sweep does to servers and benchmarks, as a trait: a sweep can be driven without either.
 
-use super::{Against, Benched, Benchmark, Interrupt, Keeper, Logs, Output, Reset, Server, ServerSpec, Stop};
+use super::{Against, Benched, Benchmark, Interrupt, Keeper, Logs, Output, Readiness, Reset, Server, ServerSpec, Stop};
 use crate::formats::{Measured, measured};
 use crate::params::{Address, Command};
 use crate::record::{ErrorKind, Failure, read_result};
@@ -76,10 +76,24 @@ impl ProcessOptions {
     }
 }
 
+/// For what is waited after the start of a server.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    pub until: Readiness,
+    pub timeout: Duration,
+}
+
+impl Waiting {
+    /// What is known of the engine that a command starts.
+    pub fn of(serve_cmd: &Command, timeout: Duration) -> Self {
+        Self { until: Readiness::of(serve_cmd), timeout }
+    }
+}
+
 /// Servers and benchmarks as processes of this machine.
 pub struct Processes {
     options: ProcessOptions,
-    ready_timeout: Duration,
+    waiting: Waiting,
     reset: Reset,
     keeper: Keeper,
     interrupt: Interrupt,
@@ -92,13 +106,13 @@ impl Processes {
     /// `keeper` is the program that keeps watch over what is started: sweeplake itself.
     pub fn new(
         options: ProcessOptions,
-        ready_timeout: Duration,
+        waiting: Waiting,
         reset: Reset,
         keeper: &Path,
         interrupt: Interrupt,
     ) -> std::io::Result<Self> {
         let keeper = Keeper::start(keeper)?;
-        Ok(Self { options, ready_timeout, reset, keeper, interrupt, server: None, first_hit_rate: None })
+        Ok(Self { options, waiting, reset, keeper, interrupt, server: None, first_hit_rate: None })
     }
 }
 
@@ -108,7 +122,8 @@ impl Executor for Processes {
             command: job.command,
             address: job.address,
             output: self.options.output(job.log),
-            ready_timeout: self.ready_timeout,
+            ready_timeout: self.waiting.timeout,
+            readiness: &self.waiting.until,
             reset: &self.reset,
         };
         let server = Server::start(spec, &self.keeper, &mut self.interrupt).await?;

@@ -2,9 +2,10 @@
 
 use crate::params::Address;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -14,12 +15,14 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// Sends a request without a body; any trouble on the way is one text.
-pub async fn send(address: &Address, method: Method, path: &str, limit: Duration) -> Result<Answer, String> {
-    match tokio::time::timeout(limit, send_unlimited(address, method, path)).await {
-        Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", limit.as_secs_f64())),
-    }
+/// Asks for something; any trouble on the way is one text.
+pub async fn get(address: &Address, path: &str, limit: Duration) -> Result<Answer, String> {
+    within(limit, send(address, Method::GET, path, None)).await
+}
+
+/// Tells something; any trouble on the way is one text.
+pub async fn post(address: &Address, path: &str, body: Option<Value>, limit: Duration) -> Result<Answer, String> {
+    within(limit, send(address, Method::POST, path, body)).await
 }
 
 /// Whether something accepts connections there.
@@ -28,21 +31,26 @@ pub async fn accepts_connections(address: &Address) -> bool {
     matches!(tokio::time::timeout(Duration::from_secs(1), connect).await, Ok(Ok(_)))
 }
 
-async fn send_unlimited(
-    address: &Address,
-    method: Method,
-    path: &str,
-) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
+type Sent = Result<Answer, Box<dyn std::error::Error + Send + Sync>>;
+
+async fn within(limit: Duration, sent: impl Future<Output = Sent>) -> Result<Answer, String> {
+    match tokio::time::timeout(limit, sent).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", limit.as_secs_f64())),
+    }
+}
+
+async fn send(address: &Address, method: Method, path: &str, body: Option<Value>) -> Sent {
     let stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(connection);
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header("host", address.to_string())
-        .header("connection", "close")
-        .body(Empty::<Bytes>::new())?;
-    let response = sender.send_request(request).await?;
+    let mut request =
+        Request::builder().method(method).uri(path).header("host", address.to_string()).header("connection", "close");
+    if body.is_some() {
+        request = request.header("content-type", "application/json");
+    }
+    let body = body.map_or(Bytes::new(), |body| body.to_string().into());
+    let response = sender.send_request(request.body(Full::new(body))?).await?;
     let status = response.status().as_u16();
     let body = response.into_body().collect().await?.to_bytes();
     driver.abort();

@@ -11,15 +11,17 @@ mod keeper;
 mod log;
 mod pauses;
 mod process;
+mod ready;
 mod server;
 mod to_end;
 
 pub use benchmark::{Against, Benched, Benchmark};
-pub use executor::{BenchJob, Executor, ProcessOptions, Processes, Ready, ServerJob, Standalone};
+pub use executor::{BenchJob, Executor, ProcessOptions, Processes, Ready, ServerJob, Standalone, Waiting};
 pub use family::Member;
 pub use interrupt::{Interrupt, Interrupter};
 pub use keeper::{Keeper, keep};
 pub use process::{Logs, Output, find_program};
+pub use ready::{Readiness, ReadyUrl, ReadyUrlError};
 pub use server::{Reset, ResetUnknown, Server, ServerSpec};
 pub use to_end::{Lived, Task, run_to_end};
 

@@ -1,14 +1,14 @@
 //! The life of one server: refused where its port is taken, started, ready or failed, reset between runs,
 //! stopped, and gone.
 
-use super::http::{accepts_connections, send};
+use super::http::{accepts_connections, get, post};
 use super::keeper::Keeper;
 use super::process::{Group, Output, describe_exit};
+use super::ready::{Probe, Readiness};
 use super::to_end::{Task, run_to_end};
 use super::{Interrupt, Stop};
 use crate::params::{Address, Command};
 use crate::record::{ErrorKind, Failure, engine_of};
-use hyper::Method;
 use nix::unistd::Pid;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -72,6 +72,7 @@ pub struct ServerSpec<'a> {
     pub address: &'a Address,
     pub output: Output,
     pub ready_timeout: Duration,
+    pub readiness: &'a Readiness,
     pub reset: &'a Reset,
 }
 
@@ -112,7 +113,7 @@ impl Server {
             version: None,
             unclean: None,
         };
-        match server.wait_until_ready(spec.ready_timeout, interrupt).await {
+        match server.wait_until_ready(spec.ready_timeout, spec.readiness, keeper, interrupt).await {
             Ok(()) => {
                 server.startup_time = started.elapsed();
                 server.version = server.ask_version().await;
@@ -125,16 +126,22 @@ impl Server {
         }
     }
 
-    async fn wait_until_ready(&mut self, limit: Duration, interrupt: &mut Interrupt) -> Result<(), Stop> {
-        let address = self.address.clone();
+    async fn wait_until_ready(
+        &mut self,
+        limit: Duration,
+        readiness: &Readiness,
+        keeper: &Keeper,
+        interrupt: &mut Interrupt,
+    ) -> Result<(), Stop> {
+        let (address, output, for_probes) = (self.address.clone(), self.output.clone(), interrupt.clone());
         let last = Cell::new(None);
         let became_ready = async {
             let (mut pause, mut probe_limit) = (FIRST_POLL, PROBE_LIMIT);
             loop {
                 let began = Instant::now();
-                match send(&address, Method::GET, "/health", probe_limit).await {
-                    Ok(answer) if answer.status == 200 => return,
-                    Ok(answer) => last.set(Some(format!("HTTP status {}", answer.status))),
+                let (address, output, interrupt) = (&address, &output, &for_probes);
+                match readiness.ask(&Probe { address, limit: probe_limit, output, keeper, interrupt }).await {
+                    Ok(()) => return,
                     Err(reason) => last.set(Some(reason)),
                 }
                 if began.elapsed() >= probe_limit {
@@ -150,7 +157,7 @@ impl Server {
             failure = self.ended("while it was starting") => Err(failure.into()),
             ready = tokio::time::timeout(limit, became_ready) => ready.map_err(|_| {
                 let seen = last.take().unwrap_or_else(|| "no answer yet".into());
-                let message = format!("the server was not ready after {} s; the last GET /health: {seen}", limit.as_secs());
+                let message = format!("the server was not ready after {} s; last seen: {seen}", limit.as_secs());
                 Failure::new(ErrorKind::ServerNotReady, message).with_log(None, self.group.log_tail()).into()
             }),
         }
@@ -219,7 +226,7 @@ impl Server {
     }
 
     async fn ask_version(&self) -> Option<String> {
-        let answer = send(&self.address, Method::GET, "/version", PROBE_LIMIT).await.ok()?;
+        let answer = get(&self.address, "/version", PROBE_LIMIT).await.ok()?;
         let value: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
         value.get("version").and_then(|version| version.as_str()).map(str::to_owned)
     }
@@ -238,7 +245,7 @@ async fn reset_endpoint(address: &Address, endpoint: &ResetEndpoint) -> Result<(
         let message = format!("POST {path} at {address} failed: {reason}; the next run would not start clean");
         Failure::new(ErrorKind::ResetFailed, message)
     };
-    let answer = send(address, Method::POST, path, RESET_LIMIT).await.map_err(failed)?;
+    let answer = post(address, path, None, RESET_LIMIT).await.map_err(failed)?;
     match answer.status {
         200..300 => Ok(()),
         404 if !endpoint.is_required => Ok(()),

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// The text of every token.
@@ -24,13 +24,14 @@ const WORD: &str = " token";
 struct App {
     config: Config,
     engines: Vec<Engine>,
+    started: Instant,
 }
 
 type Shared = State<Arc<App>>;
 
 pub fn router(config: Config, engines: Vec<Engine>) -> Router {
     let faults = config.faults.clone();
-    let app = Arc::new(App { config, engines });
+    let app = Arc::new(App { config, engines, started: Instant::now() });
     let open = Router::new()
         .route("/health", get(|| async { StatusCode::OK }))
         .route("/version", get(|| async { Json(json!({"version": env!("CARGO_PKG_VERSION")})) }))
@@ -176,6 +177,9 @@ async fn chat_completions(State(app): Shared, body: Bytes) -> Response {
 
 async fn answer(app: &App, kind: Kind, prompt: Vec<u32>, parameters: Parameters) -> Response {
     let config = &app.config;
+    if config.faults.ready_late.is_some_and(|late| app.started.elapsed() < late) {
+        return refusal(StatusCode::SERVICE_UNAVAILABLE, "no worker is ready".into());
+    }
     if let Some(model) = parameters.model.as_ref().filter(|model| **model != config.model) {
         return refusal(StatusCode::NOT_FOUND, format!("The model `{model}` does not exist."));
     }

@@ -3,6 +3,7 @@
 use super::SimError;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Faults {
@@ -14,6 +15,8 @@ pub struct Faults {
     pub crash_after: Option<u64>,
     /// Answer this many requests, and never the ones behind them.
     pub stall_after: Option<u64>,
+    /// Answer no request in these first seconds, though the server says that it is healthy: a router without workers.
+    pub ready_late: Option<Duration>,
     /// Answer the reset endpoints with an error.
     pub refuse_resets: bool,
     /// Offer no reset endpoints.

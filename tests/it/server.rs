@@ -161,3 +161,47 @@ fn a_reset_that_fails_after_the_last_run_is_said() {
     assert_eq!(ran.code, Some(0));
     assert!(ran.stderr.contains("warning: --after-bench-cmd ended with exit code 1"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_server_is_ready_when_it_can_answer_not_when_it_listens() {
+    let scratch = Scratch::new();
+    let startup = |flags: &[&str], name: &str| {
+        let sim = scratch.sim("--fault-ready-late 1.5");
+        scratch.serve(&sim, &scratch.bench(""), &[&["-e", name, "--num-runs", "1"], flags].concat());
+        let rows = scratch.query(&format!("results/{name}"), "SELECT startup_time_s AS s FROM runs");
+        rows[0]["s"].as_f64().unwrap()
+    };
+    assert!(startup(&[], "default") > 1.4);
+    let failed = scratch.query("results/default", "SELECT failed FROM runs");
+    assert_eq!(failed[0]["failed"], 0);
+    assert!(startup(&["--ready-url", "/v1/models"], "url") < 1.4);
+    let elsewhere = format!("http://localhost:{}/health", scratch.port);
+    assert!(startup(&["--ready-url", &elsewhere], "elsewhere") < 1.4);
+    // A command is asked again until it ends well.
+    scratch.write("ready.sh", "echo asked >> asked.txt; [ $(wc -l < asked.txt) -ge 3 ]\n");
+    startup(&["--ready-cmd", "sh ready.sh"], "command");
+    assert_eq!(scratch.read("asked.txt").lines().count(), 3);
+}
+
+#[test]
+fn a_server_that_never_answers_is_told_with_what_was_seen_last() {
+    let scratch = Scratch::new();
+    let bench = scratch.bench("");
+    for (flags, told) in [
+        (&[][..], "last seen: POST /v1/completions: HTTP status 503"),
+        (&["--ready-url", "/nothing"], "last seen: GET /nothing: HTTP status 404"),
+        (&["--ready-cmd", "false"], "last seen: `false`: it ended with exit code 1"),
+    ] {
+        let flags = [&["-e", "x", "--num-runs", "1", "--server-ready-timeout", "2"], flags].concat();
+        let ran = scratch.serve(&scratch.sim("--fault-ready-late 60"), &bench, &flags);
+        assert_eq!(ran.code, Some(1));
+        assert!(ran.stderr.contains("was not ready after 2 s") && ran.stderr.contains(told), "{}", ran.stderr);
+        std::fs::remove_dir_all(scratch.path("results")).unwrap();
+    }
+    let ran = scratch.serve(&scratch.sim(""), &bench, &["--ready-url", "https://x/health"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("only http:// can be asked; --ready-cmd 'curl -fsS URL'"), "{}", ran.stderr);
+    let ran = scratch.serve(&scratch.sim(""), &bench, &["--ready-cmd", "no-such-program"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("--ready-cmd"), "{}", ran.stderr);
+}

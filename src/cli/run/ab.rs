@@ -2,6 +2,7 @@
 
 use super::job::{AbJob, Job, Until};
 use super::serve::OrderName;
+use super::servers::ServerFlags;
 use super::sweep::{Runner, Sweep};
 use super::{Common, MOST_REPEATS, check_programs, parse_command, redactor_of, sets_of};
 use crate::cli::compare::Judging;
@@ -15,7 +16,6 @@ use crate::redact::Redactor;
 use crate::store::{Manifest, SweepKind};
 use chrono::Utc;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Base and candidate are started in turn (A B B A), each pair close in time, and measured under the same loads.
 #[derive(clap::Args)]
@@ -32,9 +32,8 @@ pub struct Arguments {
     /// JSON file with the loads: sets of parameters of the benchmark.
     #[arg(long, value_name = "FILE")]
     bench_params: Option<PathBuf>,
-    /// Run after each benchmark instead of resetting the server's caches over HTTP.
-    #[arg(long, value_name = "COMMAND")]
-    after_bench_cmd: Option<String>,
+    #[command(flatten)]
+    servers: ServerFlags,
     /// Measure so many pairs. Default: --until decided.
     #[arg(long, value_name = "N", conflicts_with_all = ["until", "max_pairs"], value_parser = clap::value_parser!(u32).range(2..=MOST_REPEATS))]
     pairs: Option<u32>,
@@ -48,12 +47,6 @@ pub struct Arguments {
     /// Runs of each load on each start of a server.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MOST_REPEATS))]
     num_runs: u32,
-    /// Seconds to wait for a server to become ready.
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
-    server_ready_timeout: u64,
-    /// Seconds that one benchmark may take; default: no limit.
-    #[arg(long, value_name = "SECONDS", value_parser = crate::cli::positive_number)]
-    bench_timeout: Option<f64>,
     /// Before the first run of each load on a server, run its benchmark with so many prompts and drop the result.
     #[arg(long, value_name = "N", default_value_t = 0)]
     warmup_num_prompts: u32,
@@ -90,20 +83,24 @@ fn prepare(arguments: Arguments) -> Result<Sweep, Failure> {
         parse_command("--candidate-serve-cmd", &arguments.candidate_serve_cmd)?,
     ];
     let bench_cmd = parse_command("--bench-cmd", &arguments.bench_cmd)?;
-    let after = arguments.after_bench_cmd.as_deref().filter(|text| !text.is_empty());
-    let after = after.map(|text| parse_command("--after-bench-cmd", text)).transpose()?;
+    let commands = arguments.servers.commands()?;
+    let after = &commands.after_bench;
     if after.is_none() && engine_of(&servers[0]) != engine_of(&servers[1]) {
         return Err(Failure::input("the servers are of two engines: say how to reset both with --after-bench-cmd"));
     }
     let bench_params = sets_of(arguments.bench_params.as_deref())?;
-    let redactor = redactor_of(servers.iter().chain([&bench_cmd]).chain(&after), &bench_params);
+    let redactor = redactor_of(
+        servers.iter().chain([&bench_cmd]).chain(commands.named().map(|(_, command)| command)),
+        &bench_params,
+    );
     let max_pairs = arguments.pairs.unwrap_or(arguments.max_pairs);
     let plan = plan(&servers, &bench_cmd, &bench_params, &arguments, max_pairs, &redactor)?;
     let reset = Reset::of(&servers[0], after.clone()).map_err(Failure::input)?;
+    let waiting = arguments.servers.waiting(&commands, &servers[0])?;
     if !arguments.common.dry_run {
         let named =
             [("--base-serve-cmd", &servers[0]), ("--candidate-serve-cmd", &servers[1]), ("--bench-cmd", &bench_cmd)];
-        check_programs(named.into_iter().chain(after.iter().map(|command| ("--after-bench-cmd", command))))?;
+        check_programs(named.into_iter().chain(commands.named()))?;
     }
     let benches = plan.servers[0].benches.iter().zip(&plan.servers[1].benches);
     let job = AbJob {
@@ -129,9 +126,9 @@ fn prepare(arguments: Arguments) -> Result<Sweep, Failure> {
         job: Job::Ab(job),
         plan,
         order: OrderName::Interleaved.order(None),
-        runner: Runner::Servers { ready_timeout: Duration::from_secs(arguments.server_ready_timeout), reset },
-        bench_timeout: arguments.bench_timeout,
-        after_bench_cmd: after,
+        runner: Runner::Servers { waiting, reset },
+        bench_timeout: arguments.servers.bench_timeout(),
+        after_bench_cmd: commands.after_bench,
         engine_cmd: base,
         manifest,
         redactor,

@@ -8,6 +8,7 @@ mod progress;
 pub mod serve;
 pub mod serve_sla;
 pub mod serve_workload;
+mod servers;
 pub mod startup;
 mod sweep;
 

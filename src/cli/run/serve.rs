@@ -1,6 +1,7 @@
 //! `sweeplake serve`: a sweep of servers and loads.
 
 use super::job::Job;
+use super::servers::{ServerCommands, ServerFlags};
 use super::sweep::{Runner, Sweep};
 use super::{Common, MOST_REPEATS, check_programs, parse_command, redactor_of, sets_of};
 use crate::cli::{Ended, Failure};
@@ -12,7 +13,6 @@ use crate::store::Manifest;
 use crate::sweep::{Order, Variable, any_seed};
 use chrono::Utc;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// The flags of `vllm bench sweep serve`.
 #[derive(clap::Args, Clone)]
@@ -24,15 +24,8 @@ pub struct Arguments {
     /// The command that runs the benchmark: `vllm bench serve …`, `sweeplake bench …`.
     #[arg(long)]
     bench_cmd: String,
-    /// Run after each benchmark instead of resetting the server's caches over HTTP.
-    #[arg(long)]
-    after_bench_cmd: Option<String>,
-    /// Seconds to wait for a server to become ready.
-    #[arg(long, default_value_t = 300)]
-    server_ready_timeout: u64,
-    /// Seconds that one benchmark may take; default: no limit.
-    #[arg(long, value_name = "SECONDS", value_parser = crate::cli::positive_number)]
-    bench_timeout: Option<f64>,
+    #[command(flatten)]
+    servers: ServerFlags,
     /// JSON file with the sets of parameters of the server: a list of objects, or an object of named ones.
     #[arg(long, value_name = "FILE")]
     serve_params: Option<PathBuf>,
@@ -88,22 +81,21 @@ pub fn exec(arguments: Arguments) -> Ended {
 struct Commands {
     serve: Command,
     bench: Command,
-    after_bench: Option<Command>,
+    servers: ServerCommands,
 }
 
 impl Commands {
     fn of(arguments: &Arguments) -> Result<Self, Failure> {
-        let after_bench = arguments.after_bench_cmd.as_deref().filter(|text| !text.is_empty());
         Ok(Self {
             serve: parse_command("--serve-cmd", &arguments.serve_cmd)?,
             bench: parse_command("--bench-cmd", &arguments.bench_cmd)?,
-            after_bench: after_bench.map(|text| parse_command("--after-bench-cmd", text)).transpose()?,
+            servers: arguments.servers.commands()?,
         })
     }
 
     fn named(&self) -> impl Iterator<Item = (&'static str, &Command)> {
         let both = [("--serve-cmd", &self.serve), ("--bench-cmd", &self.bench)];
-        both.into_iter().chain(self.after_bench.iter().map(|command| ("--after-bench-cmd", command)))
+        both.into_iter().chain(self.servers.named())
     }
 }
 
@@ -133,13 +125,14 @@ pub fn prepare(arguments: Arguments, job: Job) -> Result<Sweep, Failure> {
         redactor: redactor.clone(),
     })
     .map_err(Failure::input)?;
-    let reset = Reset::of(&commands.serve, commands.after_bench.clone()).map_err(Failure::input)?;
+    let reset = Reset::of(&commands.serve, commands.servers.after_bench.clone()).map_err(Failure::input)?;
+    let waiting = arguments.servers.waiting(&commands.servers, &commands.serve)?;
     if !arguments.common.dry_run {
         check_programs(commands.named())?;
     }
     let records = |sets: &[ParamSet]| sets.iter().map(|set| set.redacted(&redactor).to_record()).collect();
     let manifest = Manifest {
-        after_bench_cmd: commands.after_bench.as_ref().map(|command| command.redacted(&redactor).quoted()),
+        after_bench_cmd: commands.servers.after_bench.as_ref().map(|command| command.redacted(&redactor).quoted()),
         link_vars: arguments.link_vars.clone(),
         kind: job.kind(),
         num_runs,
@@ -154,9 +147,9 @@ pub fn prepare(arguments: Arguments, job: Job) -> Result<Sweep, Failure> {
     };
     Ok(Sweep {
         order: arguments.order.order(arguments.order_seed),
-        runner: Runner::Servers { ready_timeout: Duration::from_secs(arguments.server_ready_timeout), reset },
-        bench_timeout: arguments.bench_timeout,
-        after_bench_cmd: commands.after_bench,
+        runner: Runner::Servers { waiting, reset },
+        bench_timeout: arguments.servers.bench_timeout(),
+        after_bench_cmd: commands.servers.after_bench,
         engine_cmd: commands.serve,
         common: arguments.common,
         job,

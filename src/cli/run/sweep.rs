@@ -8,7 +8,7 @@ use crate::cli::say::say;
 use crate::cli::show::{failures_table, sla_table, startup_table, summary_table};
 use crate::cli::{Failure, block_on};
 use crate::compare::Comparison;
-use crate::exec::{Logs, ProcessOptions, Processes, Reset, Standalone, end_leftovers};
+use crate::exec::{Logs, ProcessOptions, Processes, Reset, Standalone, Waiting, end_leftovers};
 use crate::params::Command;
 use crate::plan::Plan;
 use crate::query::Lake;
@@ -24,7 +24,7 @@ use std::time::Duration;
 /// What runs a sweep's benchmarks.
 pub enum Runner {
     /// Servers of its own, brought back to a clean state after each run.
-    Servers { ready_timeout: Duration, reset: Reset },
+    Servers { waiting: Waiting, reset: Reset },
     /// Nothing: the benchmarks start what they measure.
     Standalone,
 }
@@ -111,8 +111,8 @@ impl Sweep {
         let no_keeper = |error| Failure::work(format!("the keeper process could not be started: {error}"));
         let interrupt = interrupt_on_signals()?;
         let ended = match &self.runner {
-            Runner::Servers { ready_timeout, reset } => {
-                let servers = Processes::new(processes, *ready_timeout, reset.clone(), &keeper, interrupt);
+            Runner::Servers { waiting, reset } => {
+                let servers = Processes::new(processes, waiting.clone(), reset.clone(), &keeper, interrupt);
                 let mut servers = servers.map_err(no_keeper)?;
                 run(&self.plan, course.as_mut(), &options, &mut servers, writer, progress).await
             }
