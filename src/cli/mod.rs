@@ -1,5 +1,6 @@
 //! The command line: one file for each sub-command, and the words and exit codes of every error.
 
+mod advice;
 mod bench;
 mod command_line;
 mod compact;

@@ -105,7 +105,11 @@ pub async fn requests_of(lake: &Lake, reading: &Reading, cells: &Cells) -> Resul
     for groups in ["wanted.key", "wanted.key, run_id"] {
         let run_id = if groups.contains("run_id") { "run_id" } else { "CAST(NULL AS VARCHAR) AS run_id" };
         let sql = format!(
-            "WITH wanted AS (SELECT run_id, {key} AS key FROM runs WHERE status IN ('completed', 'degraded') AND {filter}) \
+            "WITH known AS (SELECT run_id, sweep, started_at, fingerprint, {key} AS key FROM runs \
+             WHERE status IN ('completed', 'degraded') AND {filter}), \
+             aged AS (SELECT *, last_value(fingerprint) OVER (PARTITION BY sweep, key ORDER BY started_at \
+             ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS newest FROM known), \
+             wanted AS (SELECT run_id, key FROM aged WHERE fingerprint IS NOT DISTINCT FROM newest) \
              SELECT wanted.key, {run_id}, count(*) AS requests{percentiles} \
              FROM requests JOIN wanted USING (run_id) WHERE ok IS NOT FALSE GROUP BY {groups} ORDER BY {groups}"
         );

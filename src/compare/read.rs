@@ -177,13 +177,19 @@ impl Read {
         });
         let apart = lake.pooled_apart().await?.into_iter().map(|apart| apart.to_string());
         let cautions = lake.cautions().await?.into_iter().map(|one| format!("{} run(s): {}", one.runs, one.caution));
+        let earlier = sweeps.iter().filter(|sweep| sweep.earlier > 0).map(|sweep| {
+            let (count, name) = (sweep.earlier, &sweep.name);
+            format!(
+                "{count} run(s) of {name} are left out: their combinations were measured again under changed conditions"
+            )
+        });
         let seconds: Vec<f64> = sweeps.iter().filter_map(|sweep| sweep.fact(SECONDS)?.parse().ok()).collect();
         Ok(Side {
             sweeps: sweeps.iter().map(|sweep| sweep.name.clone()).collect(),
             starts,
             days: days.len(),
             unfinished: unfinished.collect(),
-            cautions: apart.chain(cautions).collect(),
+            cautions: earlier.chain(apart).chain(cautions).collect(),
             success: self.matched.iter().map(success).collect(),
             seconds: (!seconds.is_empty()).then(|| mean(&seconds)),
         })

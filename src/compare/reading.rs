@@ -3,7 +3,7 @@
 use super::noise::{Run, ServerOf, SweepRuns};
 use crate::metric::adjusted;
 use crate::query::{Columns, Filter, Lake, QueryError, literal, number_of, quoted};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// What to read.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +42,8 @@ pub struct SweepRead {
     pub starts: usize,
     pub days: BTreeSet<String>,
     pub facts: BTreeMap<String, String>,
+    /// Runs that don't count, because their combinations were measured again under changed conditions.
+    pub earlier: usize,
 }
 
 /// By what a run may be told from its repeats.
@@ -102,13 +104,22 @@ crate::query::typed_row! {
         startup_time_s: Option<f64>,
         day: Option<String>,
         cautions: Option<String>,
+        fingerprint: Option<String>,
     }
+}
+
+/// The place of each run that counts: those under the latest conditions that its combination was measured under in its sweep.
+fn latest(rows: &[RunRow]) -> Vec<usize> {
+    let of = |row: &RunRow| (row.sweep.clone(), row.key.clone());
+    let newest: HashMap<(String, String), Option<&str>> =
+        rows.iter().map(|row| (of(row), row.fingerprint.as_deref())).collect();
+    (0..rows.len()).filter(|index| newest[&of(&rows[*index])] == rows[*index].fingerprint.as_deref()).collect()
 }
 
 /// What a row of a run needs besides its metrics.
 const RUN_COLUMNS: &str = "label, coalesce(serve_name, serve_params) AS server, status, completed, failed_requests, \
     tokens_per_user, tokens_per_gpu, run_number, round, server_start, startup_time_s, \
-    CAST(CAST(started_at AS DATE) AS VARCHAR) AS day, array_to_string(caution, '; ') AS cautions";
+    CAST(CAST(started_at AS DATE) AS VARCHAR) AS day, array_to_string(caution, '; ') AS cautions, fingerprint";
 
 fn metric_column(index: usize) -> String {
     format!("metric_{index}")
@@ -185,11 +196,16 @@ impl Reading {
             self.names(lake).map(|name| (name.to_owned(), SweepRead { name: name.to_owned(), ..empty() })).collect();
         let mut orders: HashMap<String, u32> = HashMap::new();
         let mut starts: BTreeSet<(String, i64)> = BTreeSet::new();
+        let counted: HashSet<usize> = latest(&rows).into_iter().collect();
         for (index, row) in rows.into_iter().enumerate() {
             let label = if self.match_on.is_empty() { row.label.as_deref().unwrap_or_default() } else { &row.key };
             let cell = cells.number(&row.key, label, row.server.as_deref());
             let sweep =
                 sweeps.entry(row.sweep.clone()).or_insert_with(|| SweepRead { name: row.sweep.clone(), ..empty() });
+            if !counted.contains(&index) {
+                sweep.earlier += 1;
+                continue;
+            }
             if row.status == "failed" {
                 sweep.failed.insert(cell);
                 continue;
@@ -248,7 +264,8 @@ impl Reading {
     /// The SQL of what a run is matched on.
     pub fn key(&self, columns: &Columns) -> Result<String, QueryError> {
         if self.match_on.is_empty() {
-            return Ok("combination".into());
+            // What was measured after a change is matched with what others measured under that name.
+            return Ok("split_part(combination, '@', 1)".into());
         }
         let parts = self.match_on.iter().map(|name| {
             let column = columns.find(name)?.0;

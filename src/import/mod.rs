@@ -169,6 +169,7 @@ impl File<'_> {
             combination,
             outcome: Outcome::Completed(result),
             is_degraded: false,
+            under: None,
             observed: None,
             cautions: run.cautions,
             source: Some(origin),

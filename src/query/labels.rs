@@ -5,6 +5,7 @@ use super::columns::LABEL;
 use super::lazy::Added;
 use crate::id::column_name;
 use crate::params::ParamSet;
+use crate::record::combination_parts;
 use crate::table::Table;
 use crate::words::{label, pair, short_value};
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
@@ -143,7 +144,9 @@ fn labels(combinations: &[Combination]) -> Vec<[String; 3]> {
                     false => String::new(),
                 }
             });
-            labels.push([sweep.to_owned(), combination.id.clone(), label(&parts)]);
+            let changed = combination_parts(&combination.id).1;
+            let changed = changed.map(|fingerprint| format!(" · fingerprint={fingerprint}")).unwrap_or_default();
+            labels.push([sweep.to_owned(), combination.id.clone(), label(&parts) + &changed]);
         }
     }
     labels

@@ -1,6 +1,7 @@
 //! What is known of one run: its parameters, its result or its failure, and the machine it ran on.
 
 mod cell;
+mod conditions;
 mod environment;
 mod failure;
 mod field;
@@ -13,6 +14,7 @@ mod row;
 mod soundness;
 
 pub use cell::{Cell, Row, spelled_number};
+pub use conditions::{Change, Conditions, Under, combination_parts};
 pub use environment::{Environment, Gpu, engine_of, total_memory};
 pub use failure::{ErrorKind, Failure};
 pub use field::{Field, REQUEST_ARRAYS, RunRow, TPOTS};
@@ -51,6 +53,8 @@ pub struct RunRecord {
     pub outcome: Outcome,
     /// Fewer requests succeeded than must.
     pub is_degraded: bool,
+    /// Under which conditions it was measured; nothing where that is not known.
+    pub under: Option<Under>,
     /// What was seen of the server and the client meanwhile; nothing of a run that no sweep of ours made.
     pub observed: Option<Observed>,
     /// What is to be said of the run besides what its result tells.
@@ -155,6 +159,12 @@ impl RunRecord {
             Outcome::Failed { failure, .. } => Some(failure),
             Outcome::Completed(_) => None,
         }
+    }
+
+    /// The name of its combination in tables.
+    pub fn combination_name(&self) -> String {
+        let id = self.combination.id.as_str();
+        self.under.as_ref().map_or(id.to_owned(), |under| under.name_of(id))
     }
 
     /// What the benchmark told, of a failed run too.
@@ -263,6 +273,7 @@ mod tests {
             gpu_count: None,
             outcome: Outcome::Completed(result.as_object().unwrap().clone()),
             is_degraded: false,
+            under: None,
             observed: None,
             cautions: Vec::new(),
             source: None,

@@ -16,7 +16,7 @@ impl RunRecord {
         let (serve, bench) = (&self.combination.serve, &self.combination.bench);
         let mut row = vec![
             Field::own("sweep", self.sweep.as_str()),
-            Field::own("combination", self.combination.id.as_str()),
+            Field::own("combination", self.combination_name().as_str()),
             Field::own("run_id", self.run_id.as_str()),
             Field::own("run_number", self.run_number),
             Field::own("status", self.status().as_str()),
@@ -32,6 +32,7 @@ impl RunRecord {
             Field::own("server_start", self.place.map(|place| i64::from(place.server_start))),
             Field::own("run_order", self.place.map(|place| i64::from(place.run_order))),
             Field::own("attempt", self.place.map(|place| i64::from(place.attempt))),
+            Field::own("fingerprint", self.under.as_ref().map(|under| under.fingerprint.as_str())),
             Field::own("host", self.machine.as_ref().map(|machine| machine.host.as_str())),
             Field::own("gpu_uuids", gpu_uuids(self.machine.as_ref())),
             Field::own("serve_name", serve.name.as_deref()),
@@ -108,6 +109,7 @@ impl RunRecord {
         let first_start = array("start_times")
             .and_then(|times| times.iter().filter_map(Value::as_f64).reduce(f64::min))
             .unwrap_or(0.0);
+        let combination = self.combination_name();
         let rows = (0..count).map(|index| {
             let error = at("errors", index).and_then(Value::as_str);
             let failed = error.is_some_and(|error| !error.is_empty());
@@ -123,7 +125,7 @@ impl RunRecord {
             let e2el = e2el.filter(|_| !failed);
             vec![
                 ("sweep".into(), self.sweep.as_str().into()),
-                ("combination".into(), self.combination.id.as_str().into()),
+                ("combination".into(), combination.as_str().into()),
                 ("run_id".into(), self.run_id.as_str().into()),
                 ("run_number".into(), self.run_number.into()),
                 ("request_index".into(), (index as i64).into()),
@@ -226,6 +228,7 @@ mod tests {
             gpu_count: Some(4.0),
             outcome: Outcome::Completed(result.as_object().unwrap().clone()),
             is_degraded: false,
+            under: None,
             observed: None,
             cautions: Vec::new(),
             source: None,

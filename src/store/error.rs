@@ -1,5 +1,6 @@
 //! What can be wrong with a lake, a sweep or one of their files.
 
+use crate::record::Change;
 use std::path::{Path, PathBuf};
 
 /// What can be wrong with a lake or a sweep's folder.
@@ -9,23 +10,20 @@ pub enum StoreError {
     Io { path: PathBuf, source: std::io::Error },
     #[error("{}: can't be written: {source}", path.display())]
     Unwritable { path: PathBuf, source: std::io::Error },
-    #[error("-e/--experiment-name: {name:?} is no folder name")]
+    #[error("{name:?} is no folder name")]
     BadName { name: String },
-    #[error("{}: exists already; add --resume to go on with it, or choose another -e/--experiment-name", path.display())]
+    #[error("{}: exists already", path.display())]
     Exists { path: PathBuf },
-    #[error("{}: exists already and is no sweep; choose another -e/--experiment-name", path.display())]
+    #[error("{}: exists already and is no sweep", path.display())]
     Occupied { path: PathBuf },
-    #[error("--resume: {}: there is no such sweep", path.display())]
+    #[error("{}: there is no such sweep", path.display())]
     NothingToResume { path: PathBuf },
-    #[error("--resume needs -e/--experiment-name NAME: which sweep of {} should go on?", lake.display())]
+    #[error("which sweep of {} should go on?", lake.display())]
     ResumeWhich { lake: PathBuf },
     #[error("{}: another sweeplake is writing this sweep", path.display())]
     Locked { path: PathBuf },
-    #[error(
-        "--resume: {}: was made with another {flag}; runs of both must not mix. It was:\n  {was}\nNow it is:\n  {now}\nUse the same command, or another -e/--experiment-name",
-        path.display()
-    )]
-    Changed { path: PathBuf, flag: &'static str, was: String, now: String },
+    #[error("{}: was made under other conditions; runs of both must not mix:\n{}", path.display(), lines(changes))]
+    Changed { path: PathBuf, changes: Vec<Change> },
     #[error(
         "{}: line {line}, column {column}: {reason}; put the file right, or the sweep's folder somewhere else",
         path.display()
@@ -48,7 +46,7 @@ pub enum StoreError {
     BadTag { name: String },
     #[error("{tag}: the sweep that this tag names is gone: {} is not there; tag another one, or take the line out of {}", folder.display(), tags.display())]
     TagOfNothing { tag: String, folder: PathBuf, tags: PathBuf },
-    #[error("{}: is no sweep of {}; --lake names the lake that it lies in", sweep.display(), lake.display())]
+    #[error("{}: is no sweep of {}", sweep.display(), lake.display())]
     NotInLake { sweep: PathBuf, lake: PathBuf },
     #[error("{}: lies in the lake, where it is read in place; import it into another one (-o)", path.display())]
     InLake { path: PathBuf },
@@ -61,6 +59,10 @@ pub enum StoreError {
     BadParquet { path: PathBuf, reason: String },
     #[error("{}: {reason}", path.display())]
     BadData { path: PathBuf, reason: String },
+}
+
+fn lines(changes: &[Change]) -> String {
+    changes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 fn tags_text(tags: &[String]) -> String {

@@ -19,6 +19,7 @@ pub use lake::{
     resolve_all, tag,
 };
 pub use sweep::{
-    FinishedRun, FoundParams, Manifest, PARETO_FIGURE, REPORT, SLA_FIGURES, StoredCombination, SweepFolder, SweepKind,
-    SweepState, SweepWriter, Table, Terms, figure_name, params_of_run, result_files, vllm_serve,
+    FinishedRun, FoundParams, Manifest, MeasuredUnder, OnChange, PARETO_FIGURE, REPORT, SLA_FIGURES, StoredCombination,
+    SweepFolder, SweepKind, SweepState, SweepWriter, Table, Terms, conditions_after, figure_name, params_of_run,
+    result_files, vllm_serve,
 };

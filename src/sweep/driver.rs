@@ -367,6 +367,7 @@ impl<E: Executor> Driver<'_, E> {
             combination,
             outcome,
             is_degraded: false,
+            under: self.writer.manifest().under(),
             observed,
             cautions: Vec::new(),
             source,

@@ -2,6 +2,7 @@
 
 mod agenda;
 mod commands;
+mod conditions;
 mod course;
 mod driver;
 mod event;
@@ -14,6 +15,7 @@ mod workload;
 
 pub use agenda::{Agenda, Job, Order, Step, any_seed};
 pub use commands::{BenchKind, ProgramNotFound, check_program, known_flags};
+pub use conditions::Setting;
 pub use course::{Course, CourseError, Next, Pairs, Repeats};
 pub use driver::{Options, run};
 pub use event::{Event, Observer};

@@ -11,7 +11,7 @@ use crate::params::{Command, ParamSet};
 use crate::plan::{Plan, PlanRequest, Rounds};
 use crate::record::{Demands, Environment, ErrorKind, Failure, Observed, Place};
 use crate::redact::Redactor;
-use crate::store::{Manifest, SweepState, SweepWriter, Terms};
+use crate::store::{Manifest, OnChange, SweepState, SweepWriter, Terms};
 use chrono::{Local, Utc};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -130,7 +130,7 @@ impl Case {
         let manifest = Manifest::without_commands(Utc::now(), Environment::default());
         let (lake, combinations) = (self.lake.path(), self.plan.combinations());
         match is_resumed {
-            true => SweepWriter::resume(lake, Some("s"), manifest, &combinations),
+            true => SweepWriter::resume(lake, Some("s"), manifest, &combinations, OnChange::Refuse),
             false => SweepWriter::create(lake, Some("s"), Local::now(), manifest, &combinations),
         }
         .unwrap()

@@ -53,7 +53,7 @@ pub static SWEEPS: [Column; 22] = [
     column("folder", Text, Context, "where it lies"),
 ];
 
-pub static RUNS: [Column; 107] = [
+pub static RUNS: [Column; 108] = [
     SWEEP,
     COMBINATION,
     RUN_ID,
@@ -80,6 +80,12 @@ pub static RUNS: [Column; 107] = [
     column("server_start", Integer, Context, "which start of a server it ran on, counted over its sweep, from 0"),
     column("run_order", Integer, Context, "which run of that server start it is, from 0"),
     column("attempt", Integer, Context, "which attempt at the run it is, from 1; earlier ones are `retried`"),
+    column(
+        "fingerprint",
+        Text,
+        Context,
+        "short name of what it was measured under (commands, programs, files, environment): sweep.json has it whole",
+    ),
     column("host", Text, Context, "name of the machine"),
     column("gpu_uuids", Texts, Context, "the machine's GPUs, by their UUIDs"),
     column("serve_name", Text, Context, "`_benchmark_name` of the server's parameters"),

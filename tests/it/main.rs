@@ -4,6 +4,7 @@ mod ab;
 mod architecture;
 mod bad_input;
 mod bench;
+mod changed;
 mod cloud;
 mod compare;
 mod documents;

@@ -120,6 +120,8 @@ fn prepare(arguments: Arguments) -> Result<Sweep, Failure> {
         bench_params: bench_params.iter().map(|set| set.redacted(&redactor).to_record()).collect(),
         ..Manifest::new(&servers[0], &bench_cmd, &redactor, Utc::now(), Environment::default())
     };
+    let own =
+        [("serve_cmd", servers[0].clone()), ("candidate_serve_cmd", servers[1].clone()), ("bench_cmd", bench_cmd)];
     let [base, _] = servers;
     Ok(Sweep {
         common: arguments.common,
@@ -128,6 +130,8 @@ fn prepare(arguments: Arguments) -> Result<Sweep, Failure> {
         order: OrderName::Interleaved.order(None),
         runner: Runner::Servers { waiting, reset },
         bench_timeout: arguments.servers.bench_timeout(),
+        commands: own.into_iter().chain(commands.by_key()).collect(),
+        sets: bench_params,
         after_bench_cmd: commands.after_bench,
         engine_cmd: base,
         manifest,

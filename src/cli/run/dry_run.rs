@@ -1,11 +1,12 @@
 //! The dry run: every command that would be run, quoted for a shell. It asks the same agenda as the sweep itself.
 
 use super::sweep::{Runner, Sweep};
+use crate::cli::advice::of_store;
 use crate::cli::say::out;
 use crate::cli::{Ended, Failure};
 use crate::params::Command;
 use crate::plan::Start;
-use crate::store::{Manifest, SweepFolder};
+use crate::store::{Manifest, SweepFolder, conditions_after};
 use crate::sweep::{Agenda, Course, Job, Ledger, Made, Step};
 use crate::words::describe;
 use std::collections::HashSet;
@@ -44,7 +45,11 @@ impl Sweep {
     fn folder(&self) -> Result<SweepFolder, Failure> {
         let folder = self.planned_folder();
         if self.common.is_resumed() {
-            return SweepFolder::open(&folder).map_err(Failure::input);
+            let wanted = |error| Failure::Input(of_store(&error));
+            let found = SweepFolder::open(&folder).map_err(wanted)?;
+            conditions_after(&folder, found.manifest(), &self.manifest_now(), self.common.on_change())
+                .map_err(wanted)?;
+            return Ok(found);
         }
         let manifest = Manifest { kind: self.job.kind(), ..self.manifest.clone() };
         let mut planned = SweepFolder::of(folder, manifest);

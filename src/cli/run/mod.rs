@@ -18,6 +18,7 @@ use crate::cli::say::say;
 use crate::exec::{Interrupt, Interrupter};
 use crate::params::{Command, ParamSet, read_params_file};
 use crate::redact::Redactor;
+use crate::store::OnChange;
 use crate::sweep::check_program;
 use std::path::{Path, PathBuf};
 use tokio::signal::unix::{SignalKind, signal};
@@ -54,11 +55,19 @@ pub struct Common {
     /// Run only what is missing of the sweep named by -e (or named here).
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
     resume: Option<String>,
+    /// With --resume: go on although commands, programs, files or the environment changed. Column `fingerprint` tells the runs
+    /// before and after apart, and no mean is over both.
+    #[arg(long)]
+    accept_changes: bool,
 }
 
 impl Common {
     pub fn is_resumed(&self) -> bool {
         self.resume.is_some()
+    }
+
+    pub fn on_change(&self) -> OnChange {
+        if self.accept_changes { OnChange::Accept } else { OnChange::Refuse }
     }
 
     /// The name that was given to the sweep.

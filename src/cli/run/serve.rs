@@ -93,6 +93,11 @@ impl Commands {
         })
     }
 
+    fn by_key(&self) -> Vec<(&'static str, Command)> {
+        let both = [("serve_cmd", self.serve.clone()), ("bench_cmd", self.bench.clone())];
+        both.into_iter().chain(self.servers.by_key()).collect()
+    }
+
     fn named(&self) -> impl Iterator<Item = (&'static str, &Command)> {
         let both = [("--serve-cmd", &self.serve), ("--bench-cmd", &self.bench)];
         both.into_iter().chain(self.servers.named())
@@ -149,7 +154,9 @@ pub fn prepare(arguments: Arguments, job: Job) -> Result<Sweep, Failure> {
         order: arguments.order.order(arguments.order_seed),
         runner: Runner::Servers { waiting, reset },
         bench_timeout: arguments.servers.bench_timeout(),
+        commands: commands.by_key(),
         after_bench_cmd: commands.servers.after_bench,
+        sets: serve_params.into_iter().chain(bench_params).collect(),
         engine_cmd: commands.serve,
         common: arguments.common,
         job,

@@ -40,6 +40,13 @@ impl ServerCommands {
     }
 }
 
+impl ServerCommands {
+    /// Those on which measurements depend, by their names in the manifest.
+    pub fn by_key(&self) -> impl Iterator<Item = (&'static str, Command)> {
+        self.after_bench.clone().map(|command| ("after_bench_cmd", command)).into_iter()
+    }
+}
+
 impl ServerFlags {
     pub fn commands(&self) -> Result<ServerCommands, Failure> {
         let parse = |flag: &str, text: &Option<String>| {

@@ -91,6 +91,8 @@ fn prepare(arguments: Arguments) -> Result<Sweep, Failure> {
         runner: Runner::Standalone,
         bench_timeout: None,
         after_bench_cmd: None,
+        commands: vec![("bench_cmd", command.clone())],
+        sets: serve_params.into_iter().chain(startup_params).collect(),
         engine_cmd: command,
         manifest,
         redactor,

@@ -3,20 +3,21 @@
 use super::job::{AbJob, Job, advice};
 use super::progress::{Progress, Starts};
 use super::{Common, interrupt_on_signals};
+use crate::cli::advice::of_store;
 use crate::cli::compare;
 use crate::cli::say::say;
 use crate::cli::show::{failures_table, sla_table, startup_table, summary_table};
 use crate::cli::{Failure, block_on};
 use crate::compare::Comparison;
 use crate::exec::{Logs, ProcessOptions, Processes, Reset, Standalone, Waiting, end_leftovers};
-use crate::params::Command;
+use crate::params::{Command, ParamSet};
 use crate::plan::Plan;
 use crate::query::Lake;
 use crate::record::Environment;
 use crate::redact::Redactor;
 use crate::report::comparison::Extent;
-use crate::store::{Manifest, SweepState, SweepWriter};
-use crate::sweep::{self, Options, Order, SweepError, run};
+use crate::store::{Manifest, MeasuredUnder, SweepState, SweepWriter};
+use crate::sweep::{self, Options, Order, Setting, SweepError, run};
 use chrono::{Local, Utc};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -49,6 +50,10 @@ pub struct Sweep {
     pub after_bench_cmd: Option<Command>,
     /// The command whose engine is named.
     pub engine_cmd: Command,
+    /// All commands, by their names in the manifest.
+    pub commands: Vec<(&'static str, Command)>,
+    /// All sets of parameters.
+    pub sets: Vec<ParamSet>,
     /// What is kept of the flags, without the machine.
     pub manifest: Manifest,
     pub redactor: Redactor,
@@ -133,16 +138,25 @@ impl Sweep {
     fn open_writer(&self) -> Result<SweepWriter, Failure> {
         let combinations = self.plan.combinations();
         let (lake, name) = (&self.common.output_dir, self.common.name());
-        let manifest = Manifest {
-            started_at: Utc::now(),
-            environment: Environment::capture(Some(&self.engine_cmd)),
-            ..self.manifest.clone()
-        };
+        let manifest = Manifest { environment: Environment::capture(Some(&self.engine_cmd)), ..self.manifest_now() };
         match self.common.is_resumed() {
-            true => SweepWriter::resume(lake, name, manifest, &combinations),
+            true => SweepWriter::resume(lake, name, manifest, &combinations, self.common.on_change()),
             false => SweepWriter::create(lake, name, Local::now(), manifest, &combinations),
         }
-        .map_err(Failure::input)
+        .map_err(|error| Failure::Input(of_store(&error)))
+    }
+
+    /// The manifest with what the runs would be measured under now.
+    pub fn manifest_now(&self) -> Manifest {
+        let setting = Setting {
+            kind: self.job.kind().as_str(),
+            commands: self.commands.iter().map(|(name, command)| (*name, command)).collect(),
+            sets: self.sets.iter().collect(),
+            warmup_num_prompts: self.plan.warmup_num_prompts,
+            redactor: &self.redactor,
+        };
+        let under = MeasuredUnder::new(setting.conditions(), Utc::now());
+        Manifest { started_at: Utc::now(), measured_under: vec![under], ..self.manifest.clone() }
     }
 
     /// What the pairs of the sweep say.

@@ -107,6 +107,7 @@ fn record(row: &HashMap<&str, &Cell>) -> RunRecord {
         },
         combination,
         is_degraded: false,
+        under: None,
         observed: None,
         cautions: Vec::new(),
         source,

@@ -6,7 +6,7 @@ use crate::formats::{Measured, measured};
 use crate::id::run_id;
 use crate::params::ParamSet;
 use crate::plan::{Combination, Level};
-use crate::record::{Demands, Outcome, Place, RunRecord, Status, local_date, own_result, read_result};
+use crate::record::{Demands, Outcome, Place, RunRecord, Status, Under, local_date, own_result, read_result};
 use crate::redact::Redactor;
 use crate::store::StoreError;
 use crate::store::file::read_parquet;
@@ -56,6 +56,10 @@ impl SweepFolder {
         let folders = manifest.combinations.iter().map(|stored| (stored.id.clone(), stored.folder.clone())).collect();
         let taken = manifest.combinations.iter().map(|stored| stored.folder.clone()).collect();
         Self { folder, manifest, folders, taken }
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
     }
 
     pub fn path(&self) -> &Path {
@@ -155,6 +159,16 @@ impl SweepFolder {
         finished.collect()
     }
 
+    /// Under which conditions a run was made: its row says so, else the time at which its result was written.
+    fn under_of(&self, folder: &Path, run_number: i64, row: Option<&StoredRow>) -> Option<Under> {
+        if let Some(fingerprint) = row.and_then(|row| row.fingerprint.as_deref()) {
+            return Some(self.manifest.known_as(fingerprint));
+        }
+        let paths = [layout::run_ended(folder, run_number), layout::run_json(folder, run_number)];
+        let written = paths.iter().find_map(|path| path.metadata().ok()?.modified().ok())?;
+        self.manifest.under_at(written.into())
+    }
+
     fn record_of(
         &self,
         combination: &Combination,
@@ -163,6 +177,7 @@ impl SweepFolder {
         row: Option<StoredRow>,
         terms: &Terms,
     ) -> RunRecord {
+        let folder = self.combination_folder(combination);
         let Measured { result, source } = found;
         let started_at = result.get("date").and_then(Value::as_str).and_then(local_date);
         let started_us = started_at.map_or(0, |time| time.timestamp_micros());
@@ -175,10 +190,11 @@ impl SweepFolder {
             wall_time_s: result.get("duration").and_then(Value::as_f64),
             startup_time_s: None,
             gpu_count: terms.gpu_count,
-            place: row.and_then(|row| row.place),
+            place: row.as_ref().and_then(|row| row.place),
             machine: None,
             outcome: Outcome::Completed(result),
             is_degraded: false,
+            under: self.under_of(&folder, run_number, row.as_ref()),
             observed: None,
             cautions: Vec::new(),
             source,
@@ -190,14 +206,18 @@ impl SweepFolder {
 pub(super) struct StoredRow {
     is_finished: bool,
     place: Option<Place>,
+    fingerprint: Option<String>,
 }
 
 impl StoredRow {
     pub(super) fn read(folder: &Path, run_number: i64) -> Option<Self> {
         let batch = read_parquet(&layout::run_parquet(folder, run_number)).ok()?;
-        let status = batch.column_by_name("status").and_then(|column| column.as_string_opt::<i32>());
+        let text = |name: &str| batch.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
+        let status = text("status");
+        let fingerprint = text("fingerprint").filter(|all| all.len() == 1 && all.is_valid(0));
         let is_finished = status.is_some_and(|all| all.len() == 1 && all.value(0) != Status::Failed.as_str());
-        Some(Self { is_finished, place: place_of(&batch) })
+        let fingerprint = fingerprint.map(|all| all.value(0).to_owned());
+        Some(Self { is_finished, place: place_of(&batch), fingerprint })
     }
 
     pub(super) fn is_finished(&self) -> bool {

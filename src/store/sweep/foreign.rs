@@ -150,6 +150,7 @@ fn record_of(result: Map<String, Value>, place: &Place<'_>, index: usize) -> Run
         outcome: Outcome::Completed(own_result(result, &combination)),
         combination,
         is_degraded: false,
+        under: None,
         observed: None,
         cautions: found.caution.into_iter().collect(),
         source: None,

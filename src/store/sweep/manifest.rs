@@ -7,7 +7,7 @@ use super::kind::{SweepKind, SweepState};
 use super::layout::MANIFEST;
 use crate::params::Command;
 use crate::plan::Level;
-use crate::record::Environment;
+use crate::record::{Conditions, Environment, Under};
 use crate::redact::Redactor;
 use crate::store::StoreError;
 use crate::store::file::{FORMAT_VERSION, write_bytes_atomically};
@@ -60,6 +60,24 @@ pub struct Manifest {
     #[serde(default = "once")]
     pub rounds: u32,
     pub environment: Environment,
+    /// What its runs were measured under, each as it was changed; the last holds now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measured_under: Vec<MeasuredUnder>,
+}
+
+/// Conditions, and since when they hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MeasuredUnder {
+    pub fingerprint: String,
+    #[serde(with = "rfc3339")]
+    pub since: DateTime<Utc>,
+    pub conditions: Conditions,
+}
+
+impl MeasuredUnder {
+    pub fn new(conditions: Conditions, since: DateTime<Utc>) -> Self {
+        Self { fingerprint: conditions.fingerprint(), since, conditions }
+    }
 }
 
 /// Where a combination's runs lie.
@@ -126,7 +144,24 @@ impl Manifest {
             server_starts: 0,
             rounds: once(),
             environment,
+            measured_under: Vec::new(),
         }
+    }
+
+    /// What runs are measured under now.
+    pub fn under(&self) -> Option<Under> {
+        self.measured_under.last().map(|under| self.known_as(&under.fingerprint))
+    }
+
+    /// What was held at a time.
+    pub fn under_at(&self, time: DateTime<Utc>) -> Option<Under> {
+        let held = self.measured_under.iter().rev().find(|under| under.since <= time);
+        held.or(self.measured_under.first()).map(|under| self.known_as(&under.fingerprint))
+    }
+
+    pub fn known_as(&self, fingerprint: &str) -> Under {
+        let is_first = self.measured_under.first().is_none_or(|first| first.fingerprint == fingerprint);
+        Under { fingerprint: fingerprint.to_owned(), is_first }
     }
 
     /// Combinations that were measured: where the sweep chose levels itself, each of them is one.

@@ -2,6 +2,7 @@
 
 use super::compact::compact;
 use super::folder::{StoredRow, SweepFolder, named_result};
+use super::going_on::{OnChange, conditions_after};
 use super::kind::SweepState;
 use super::layout;
 use super::lock::lock;
@@ -49,18 +50,19 @@ impl SweepWriter {
         Self::open(folder, manifest, combinations)
     }
 
-    /// Goes on with a sweep. Its commands must be the ones of `wanted`; parameter sets and runs may be added.
+    /// Goes on with a sweep, under the conditions of `wanted`; parameter sets and runs may be added.
     pub fn resume(
         lake: &Path,
         name: Option<&str>,
         wanted: Manifest,
         combinations: &[Combination],
+        on_change: OnChange,
     ) -> Result<Self, StoreError> {
         let name = name.ok_or_else(|| StoreError::ResumeWhich { lake: lake.into() })?;
         check_name(name)?;
         let folder = lake.join(name);
         let stored = SweepFolder::open(&folder)?.manifest;
-        check_unchanged(&folder, &stored, &wanted)?;
+        let measured_under = conditions_after(&folder, &stored, &wanted, on_change)?;
         let stored_state = stored.state;
         let manifest = Manifest {
             sweep: stored.sweep,
@@ -69,6 +71,7 @@ impl SweepWriter {
             runs: stored.runs,
             failed: stored.failed,
             server_starts: stored.server_starts,
+            measured_under,
             environment: Environment {
                 // Known again only once a server is up, and there may be nothing left to run.
                 engine_version: stored.environment.engine_version,
@@ -350,30 +353,6 @@ fn make_lake(lake: &Path) -> Result<(), StoreError> {
 fn check_name(name: &str) -> Result<(), StoreError> {
     let is_one_part = !name.is_empty() && !matches!(name, "." | "..") && !name.contains(['/', '\0']);
     if is_one_part { Ok(()) } else { Err(StoreError::BadName { name: name.into() }) }
-}
-
-fn check_unchanged(folder: &Path, stored: &Manifest, wanted: &Manifest) -> Result<(), StoreError> {
-    // Version 1 told secrets by stars alone.
-    let shown = |command: &str| if stored.format_version == 1 { without_hashes(command) } else { command.to_owned() };
-    let or_none = |command: &Option<String>| shown(command.as_deref().unwrap_or("(none)"));
-    let pairs = [
-        ("the sub-command", stored.kind.as_str().to_owned(), wanted.kind.as_str().to_owned()),
-        ("--serve-cmd", shown(&stored.serve_cmd), shown(&wanted.serve_cmd)),
-        ("--bench-cmd", shown(&stored.bench_cmd), shown(&wanted.bench_cmd)),
-        ("--candidate-serve-cmd", or_none(&stored.candidate_serve_cmd), or_none(&wanted.candidate_serve_cmd)),
-        ("--after-bench-cmd", or_none(&stored.after_bench_cmd), or_none(&wanted.after_bench_cmd)),
-    ];
-    match pairs.into_iter().find(|(_, was, now)| was != now) {
-        Some((flag, was, now)) => Err(StoreError::Changed { path: folder.into(), flag, was, now }),
-        None => Ok(()),
-    }
-}
-
-/// A command whose secrets are stars without the hashes behind them.
-fn without_hashes(command: &str) -> String {
-    let mut parts = command.split("***");
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| text + "***" + part.trim_start_matches(|letter: char| letter.is_ascii_hexdigit()))
 }
 
 fn write_json(path: &Path, value: &Value) -> Result<(), StoreError> {
