@@ -1,5 +1,5 @@
 -- The sweeps of a lake, the newest first.
--- Columns: sweep, state, started_at, combinations, runs, failed, degraded, engine, engine_version, gpu, folder
+-- Columns: sweep, state, started_at, combinations, runs, failed, degraded, engine, engine_version, gpu, note, folder
 SELECT
     sweeps.sweep,
     state,
@@ -11,6 +11,7 @@ SELECT
     engine,
     engine_version,
     gpu,
+    note,
     folder
 FROM sweeps
 LEFT JOIN (

@@ -1,6 +1,7 @@
 //! Reading files that somebody else made: never one on which a reader would wait for ever.
 
 use nix::fcntl::OFlag;
+use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
 use std::io::{Error, ErrorKind, Read, Result};
 use std::os::unix::fs::OpenOptionsExt;
@@ -28,6 +29,18 @@ pub fn text(path: &Path) -> Result<String> {
     let bytes = bytes(path)?;
     let text = String::from_utf8(bytes).map_err(|error| Error::new(ErrorKind::InvalidData, no_text(&error)))?;
     Ok(without_mark(text))
+}
+
+/// The SHA-256 of what can be read.
+pub fn sha256(mut from: impl Read) -> Result<String> {
+    let (mut hasher, mut piece) = (Sha256::new(), vec![0; 1 << 16]);
+    loop {
+        match from.read(&mut piece)? {
+            0 => break,
+            count => hasher.update(&piece[..count]),
+        }
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// A text without a byte order mark at its start.

@@ -8,10 +8,13 @@ mod compare;
 mod import;
 mod lake;
 mod list;
+mod mv;
+mod note;
 mod plot;
 mod plot_pareto;
 mod query;
 mod report;
+mod rm;
 mod run;
 mod say;
 mod shell;
@@ -22,6 +25,7 @@ mod sla_params;
 mod table;
 mod tag;
 mod trend;
+mod verify;
 
 use crate::cli::say::say;
 use crate::query::QueryError;
@@ -69,6 +73,14 @@ enum Command {
     Compare(compare::Arguments),
     /// Give a sweep a name, to compare others with.
     Tag(tag::Arguments),
+    /// Write down something about a sweep, to be shown with it.
+    Note(note::Arguments),
+    /// Give a sweep another name.
+    Mv(mv::Arguments),
+    /// Remove sweeps.
+    Rm(rm::Arguments),
+    /// Look through all files of a lake for damage and leftovers.
+    Verify(verify::Arguments),
     /// Draw performance curves of sweeps.
     Plot(plot::Arguments),
     /// Draw the Pareto frontier of sweeps, and print it.
@@ -100,6 +112,7 @@ impl Command {
             Self::Ab(arguments) => arguments.common.dry_run,
             Self::ServeSla(_) | Self::ServeWorkload(_) => false,
             Self::Demo(_) | Self::Bench(_) | Self::Sim(_) | Self::Import(_) | Self::Compact(_) | Self::Keeper => false,
+            Self::Tag(_) | Self::Note(_) | Self::Mv(_) | Self::Rm(_) | Self::Verify(_) => false,
             _ => true,
         }
     }
@@ -154,6 +167,10 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Sla(arguments) => sla::exec(arguments),
         Command::Compare(arguments) => compare::exec(arguments),
         Command::Tag(arguments) => tag::exec(arguments),
+        Command::Note(arguments) => note::exec(arguments),
+        Command::Mv(arguments) => mv::exec(arguments),
+        Command::Rm(arguments) => rm::exec(arguments),
+        Command::Verify(arguments) => verify::exec(arguments),
         Command::Plot(arguments) => plot::exec(arguments),
         Command::PlotPareto(arguments) => plot_pareto::exec(arguments),
         Command::Query(arguments) => query::exec(arguments),

@@ -19,6 +19,7 @@ use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::execution::context::SessionContext;
+use datafusion::functions::expr_fn::{concat, left};
 use datafusion::prelude::{DataFrame, Expr, cast, ident, lit};
 use futures::{StreamExt, stream};
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -269,7 +270,8 @@ fn renamed(
 ) -> Result<Arc<dyn TableProvider>, QueryError> {
     let schema = table.schema();
     let columns = schema.fields().iter().map(|field| match field.name().as_str() {
-        "sweep" => named(lit(name), field),
+        // A constant would be taken for sorted wherever it goes, also where a join then mixes it with others.
+        "sweep" => named(concat(vec![left(ident("sweep"), lit(0_i64)), lit(name)]), field),
         column => ident(column),
     });
     Ok(context.read_table(table)?.select(columns.collect::<Vec<_>>())?.into_view())

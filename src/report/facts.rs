@@ -49,6 +49,8 @@ fn facts_of(sweep: &Sweep, measured: Option<&Measured>) -> Result<Facts, ReportE
         commands.push(("Benchmark", manifest.bench_cmd.clone()));
         commands.extend(manifest.after_bench_cmd.clone().map(|command| ("After each run", command)));
     }
+    let notes = manifest.iter().flat_map(|manifest| &manifest.notes);
+    rows.extend(notes.map(|note| ("Note", note.text.clone())));
     rows.push(("Folder", sweep.location()));
     let (reproduce, files) =
         manifest.as_deref().and_then(reproduce).map_or((None, Vec::new()), |(command, files)| (Some(command), files));

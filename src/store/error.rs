@@ -46,6 +46,8 @@ pub enum StoreError {
     BadTag { name: String },
     #[error("{tag}: the sweep that this tag names is gone: {} is not there; tag another one, or take the line out of {}", folder.display(), tags.display())]
     TagOfNothing { tag: String, folder: PathBuf, tags: PathBuf },
+    #[error("{}: is no folder of a sweep that sweeplake made", path.display())]
+    NotOwn { path: PathBuf },
     #[error("{}: is no sweep of {}", sweep.display(), lake.display())]
     NotInLake { sweep: PathBuf, lake: PathBuf },
     #[error("{}: lies in the lake, where it is read in place; import it into another one (-o)", path.display())]

@@ -5,10 +5,8 @@ use crate::params::{Command, ParamSet};
 use crate::record::Conditions;
 use crate::redact::Redactor;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 /// Variables of the environment by which engines, drivers and Python are set.
@@ -173,21 +171,10 @@ fn file_text(path: &Path) -> String {
         let time = time.map_or("an unknown time".into(), |time| time.to_rfc3339());
         return format!("{size} bytes, of {time}");
     }
-    match crate::files::open(path).and_then(hash) {
-        Ok(hash) => format!("{size} bytes, SHA-256 {hash}"),
+    match crate::files::open(path).and_then(crate::files::sha256) {
+        Ok(hash) => format!("{size} bytes, SHA-256 {}", &hash[..16]),
         Err(error) => format!("{size} bytes, can't be read: {error}"),
     }
-}
-
-fn hash(mut file: File) -> std::io::Result<String> {
-    let (mut hasher, mut piece) = (Sha256::new(), vec![0; 1 << 20]);
-    loop {
-        match file.read(&mut piece)? {
-            0 => break,
-            count => hasher.update(&piece[..count]),
-        }
-    }
-    Ok(hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ const SLA_TEXT: Column = column("sla", Text, Identity, "the constraints");
 const VARIABLE: Column =
     column("variable", Text, Identity, "the load that was searched: request_rate or max_concurrency");
 
-pub static SWEEPS: [Column; 22] = [
+pub static SWEEPS: [Column; 23] = [
     SWEEP,
     column("kind", Text, Context, "the sub-command that made it; NULL for a folder of vLLM's"),
     column("state", Text, Context, "running, completed, failed or interrupted"),
@@ -50,6 +50,7 @@ pub static SWEEPS: [Column; 22] = [
     column("engine_version", Text, Context, "what the server's /version said"),
     column("git_commit", Text, Context, "commit of the folder in which the sweep was started"),
     column("sweeplake_version", Text, Context, "the sweeplake that made it"),
+    column("note", Text, Context, "what people wrote about it, with `sweeplake note`"),
     column("folder", Text, Context, "where it lies"),
 ];
 

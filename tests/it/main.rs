@@ -13,6 +13,7 @@ mod held_up;
 mod hostile;
 mod import;
 mod import_versions;
+mod keeping;
 mod nothing_left;
 mod one_truth;
 mod plot;

@@ -6,15 +6,13 @@ use super::remote::Remote;
 use crate::store::StoreError;
 use crate::store::file::rows_to_batch;
 use crate::store::sweep::{
-    Detail, LOCK, LooseFiles, MANIFEST, Manifest, SUMMARY, Stored, SweepState, Table, read_rows, run_number_of,
+    Detail, LooseFiles, MANIFEST, Manifest, SUMMARY, Stored, SweepState, Table, is_written, read_rows, run_number_of,
 };
 use arrow::array::RecordBatch;
-use nix::fcntl::{Flock, FlockArg};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -147,8 +145,7 @@ impl Sweep {
     }
 
     fn is_locked(&self) -> bool {
-        let Ok(file) = File::open(self.folder.join(LOCK)) else { return false };
-        Flock::lock(file, FlockArg::LockSharedNonblock).is_err()
+        is_written(&self.folder)
     }
 
     /// The file of a table that lies in the sweep's own folder.

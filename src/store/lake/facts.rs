@@ -3,6 +3,7 @@
 use super::discover::Sweep;
 use crate::record::{Cell, Gpu, Row};
 use crate::store::StoreError;
+use crate::store::sweep::Manifest;
 
 impl Sweep {
     /// Its row of table `sweeps`.
@@ -46,8 +47,14 @@ impl Sweep {
             ("engine_version", text(environment.and_then(|environment| environment.engine_version.as_deref()))),
             ("git_commit", text(environment.and_then(|environment| environment.git_commit.as_deref()))),
             ("sweeplake_version", text(environment.map(|environment| environment.sweeplake_version.as_str()))),
+            ("note", text(manifest.map(note_of).as_deref().filter(|note| !note.is_empty()))),
             ("folder", self.location().as_str().into()),
         ];
         Ok(row.into_iter().map(|(name, cell)| (name.into(), cell)).collect())
     }
+}
+
+/// All that people wrote about a sweep, one note behind the other.
+fn note_of(manifest: &Manifest) -> String {
+    manifest.notes.iter().map(|note| note.text.as_str()).collect::<Vec<_>>().join("\n")
 }

@@ -30,7 +30,7 @@ pub struct ImportedSweep {
 const RUNS_IN_A_BATCH: usize = 64;
 
 const IMPORT_LOCK: &str = ".import.lock";
-const UNFINISHED: &str = ".import-";
+pub const UNFINISHED: &str = ".import-";
 
 /// Makes a lake, if it is not there, and keeps other imports waiting. What one that was killed left unfinished goes.
 pub fn lock_for_import(lake: &Path) -> Result<ImportLock, StoreError> {

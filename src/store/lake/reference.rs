@@ -69,8 +69,23 @@ pub fn tag(lake: &Path, sweep: &Path, name: &str) -> Result<(), StoreError> {
     let folder = folder.to_string_lossy().into_owned();
     let mut tags = read_tags(lake)?;
     tags.insert(name.to_owned(), folder);
+    write_tags(lake, &tags)
+}
+
+/// Makes the tags of a sweep those of another folder of the lake, or takes them away.
+pub fn move_tags(lake: &Path, from: &str, to: Option<&str>) -> Result<(), StoreError> {
+    let mut tags = read_tags(lake)?;
+    let before = tags.clone();
+    match to {
+        Some(to) => tags.values_mut().filter(|folder| *folder == from).for_each(|folder| *folder = to.to_owned()),
+        None => tags.retain(|_, folder| folder != from),
+    }
+    if tags == before { Ok(()) } else { write_tags(lake, &tags) }
+}
+
+fn write_tags(lake: &Path, tags: &BTreeMap<String, String>) -> Result<(), StoreError> {
     let path = lake.join(TAGS);
-    let text = serde_json::to_string_pretty(&tags).map_err(StoreError::data(&path))?;
+    let text = serde_json::to_string_pretty(tags).map_err(StoreError::data(&path))?;
     write_bytes_atomically(&path, (text + "\n").as_bytes())
 }
 

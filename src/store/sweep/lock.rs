@@ -6,6 +6,12 @@ use nix::fcntl::{Flock, FlockArg};
 use std::fs::{File, OpenOptions};
 use std::path::Path;
 
+/// Whether somebody writes a sweep's folder.
+pub fn is_written(folder: &Path) -> bool {
+    let Ok(file) = File::open(folder.join(layout::LOCK)) else { return false };
+    Flock::lock(file, FlockArg::LockSharedNonblock).is_err()
+}
+
 /// Keeps other writers from a sweep's folder.
 pub fn lock(folder: &Path) -> Result<Flock<File>, StoreError> {
     let path = folder.join(layout::LOCK);

@@ -60,9 +60,23 @@ pub struct Manifest {
     #[serde(default = "once")]
     pub rounds: u32,
     pub environment: Environment,
+    /// What people wrote about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Note>,
+    /// SHA-256 of the list of checksums of its files, once it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksums: Option<String>,
     /// What its runs were measured under, each as it was changed; the last holds now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub measured_under: Vec<MeasuredUnder>,
+}
+
+/// What somebody wrote about a sweep.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Note {
+    #[serde(with = "rfc3339")]
+    pub at: DateTime<Utc>,
+    pub text: String,
 }
 
 /// Conditions, and since when they hold.
@@ -144,6 +158,8 @@ impl Manifest {
             server_starts: 0,
             rounds: once(),
             environment,
+            notes: Vec::new(),
+            checksums: None,
             measured_under: Vec::new(),
         }
     }

@@ -1,5 +1,6 @@
 //! A sweep's folder: what it is called and where things lie in it, its manifest, its one writer; folders of vLLM besides.
 
+mod checksums;
 mod compact;
 mod folder;
 mod folder_params;
@@ -13,6 +14,7 @@ mod summary;
 mod table;
 mod writer;
 
+pub use checksums::{CHECKSUMS, checksum_of, checksum_of_list, is_kept, is_passing, kept_files, read_checksums};
 pub use compact::{Counted, LooseFiles, compact};
 pub use folder::{FinishedRun, SweepFolder, Terms};
 pub use folder_params::{FoundParams, params_of_run};
@@ -22,7 +24,7 @@ pub use kind::{SweepKind, SweepState};
 pub use layout::{
     LOCK, MANIFEST, PARETO_FIGURE, REPORT, REQUESTS, RUNS, SLA_FIGURES, SUMMARY, figure_name, is_row, run_number_of,
 };
-pub use lock::lock;
-pub use manifest::{Manifest, MeasuredUnder, StoredCombination};
+pub use lock::{is_written, lock};
+pub use manifest::{Manifest, MeasuredUnder, Note, StoredCombination};
 pub use table::{Stored, Table};
-pub use writer::SweepWriter;
+pub use writer::{SweepWriter, check_name};

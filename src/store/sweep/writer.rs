@@ -1,5 +1,6 @@
 //! The one writer of a sweep's folder.
 
+use super::checksums::write_checksums;
 use super::compact::compact;
 use super::folder::{StoredRow, SweepFolder, named_result};
 use super::going_on::{OnChange, conditions_after};
@@ -72,6 +73,8 @@ impl SweepWriter {
             failed: stored.failed,
             server_starts: stored.server_starts,
             measured_under,
+            notes: stored.notes,
+            checksums: stored.checksums,
             environment: Environment {
                 // Known again only once a server is up, and there may be nothing left to run.
                 engine_version: stored.environment.engine_version,
@@ -245,6 +248,7 @@ impl SweepWriter {
             write_summary_csv(&self.at.folder, folders())?;
             let counted = compact(&self.at.folder)?;
             (self.at.manifest.runs, self.at.manifest.failed) = (counted.runs, counted.failed);
+            self.at.manifest.checksums = Some(write_checksums(&self.at.folder)?);
             self.is_settled = true;
         }
         self.at.manifest.state = state;
@@ -350,7 +354,8 @@ fn make_lake(lake: &Path) -> Result<(), StoreError> {
     std::fs::create_dir_all(lake).map_err(|source| StoreError::Unwritable { path: lake.into(), source })
 }
 
-fn check_name(name: &str) -> Result<(), StoreError> {
+/// A name that is one folder.
+pub fn check_name(name: &str) -> Result<(), StoreError> {
     let is_one_part = !name.is_empty() && !matches!(name, "." | "..") && !name.contains(['/', '\0']);
     if is_one_part { Ok(()) } else { Err(StoreError::BadName { name: name.into() }) }
 }

@@ -1,0 +1,26 @@
+//! `sweeplake mv`: gives a sweep another name.
+
+use super::advice::of_store;
+use super::say::out;
+use super::{Ended, Failure};
+use crate::store::{rename_sweep, resolve};
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// A path, a name in the lake, a tag, latest, latest~1.
+    sweep: String,
+    /// The name of its folder in the same lake. Tags go with it.
+    new_name: String,
+    /// The lake in which names are looked for.
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    lake: PathBuf,
+}
+
+pub fn exec(arguments: Arguments) -> Ended {
+    let failed = |error| Failure::Input(of_store(&error));
+    let sweep = resolve(&arguments.sweep, &arguments.lake).map_err(failed)?;
+    let folder = rename_sweep(&sweep, &arguments.new_name).map_err(failed)?;
+    out!("{} is {} now", sweep.display(), folder.display());
+    Ok(())
+}

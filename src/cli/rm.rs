@@ -1,0 +1,69 @@
+//! `sweeplake rm`: takes sweeps away.
+
+use super::advice::of_store;
+use super::say::{out, say};
+use super::{Ended, Failure};
+use crate::store::{StoreError, Sweep, find_sweeps, remove_sweep, resolve};
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// A path, a name in the lake, a tag, latest, latest~1.
+    #[arg(required = true, value_name = "SWEEP")]
+    sweeps: Vec<String>,
+    /// The lake in which names are looked for.
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    lake: PathBuf,
+    /// Don't ask.
+    #[arg(long, short)]
+    yes: bool,
+}
+
+pub fn exec(arguments: Arguments) -> Ended {
+    let found = arguments.sweeps.iter().map(|sweep| resolve(sweep, &arguments.lake));
+    let mut folders = found.collect::<Result<Vec<_>, _>>().map_err(|error| Failure::Input(of_store(&error)))?;
+    folders.dedup();
+    let told = folders.iter().map(|folder| describe(folder)).collect::<Result<Vec<_>, _>>()?;
+    if !arguments.yes && !is_agreed(&told)? {
+        say!("nothing was removed");
+        return Ok(());
+    }
+    for folder in folders {
+        remove_sweep(&folder).map_err(|error| Failure::Work(of_store(&error)))?;
+        out!("removed {}", folder.display());
+    }
+    Ok(())
+}
+
+/// A sweep with what would be lost.
+fn describe(folder: &Path) -> Result<String, Failure> {
+    let found = find_sweeps(&[folder.to_owned()]).map_err(Failure::input)?;
+    let is_it = |sweep: &&Sweep| {
+        sweep.is_own()
+            && matches!((sweep.folder.canonicalize(), folder.canonicalize()), (Ok(left), Ok(right)) if left == right)
+    };
+    let Some(sweep) = found.all().iter().find(is_it) else {
+        return Err(Failure::input(StoreError::NotOwn { path: folder.into() }));
+    };
+    let manifest = sweep.manifest().map_err(Failure::input)?;
+    let runs = manifest.map_or(String::new(), |manifest| {
+        format!(": {} runs, begun {}", manifest.runs, manifest.started_at.format("%Y-%m-%d"))
+    });
+    Ok(format!("{}{runs}", folder.display()))
+}
+
+fn is_agreed(told: &[String]) -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::input(format!(
+            "--yes is needed where nobody can be asked: it would remove {}",
+            told.join(", ")
+        )));
+    }
+    say!("remove with all files?\n  {}", told.join("\n  "));
+    let mut stderr = std::io::stderr();
+    let _ = write!(stderr, "[y/N] ").and_then(|()| stderr.flush());
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).map_err(Failure::input)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
