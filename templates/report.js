@@ -48,7 +48,10 @@ for (const table of document.querySelectorAll("table.sortable")) {
   download.type = "button";
   download.textContent = "Download as CSV";
   download.addEventListener("click", () => {
-    const quote = (cell) => (/[",\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
+    // A spreadsheet takes a text that begins so for a formula.
+    const isFormula = (cell) => /^[=+@\t\r-]/.test(cell) && !Number.isFinite(Number(cell));
+    const plain = (cell) => (isFormula(cell) ? `'${cell}` : cell);
+    const quote = (cell) => (/[",\n]/.test(plain(cell)) ? `"${plain(cell).replaceAll('"', '""')}"` : plain(cell));
     const matches = (row) => words.every((word) => row.textContent.toLowerCase().includes(word));
     // A mean and its interval stand in one cell; a program wants two.
     const isEstimate = (cell) => /^\S+ ± \S+$/.test(cell);

@@ -202,7 +202,7 @@ fn start_of(
 /// The requests that the file beside the result tells in the order in which they were sent, those of warm-up left out.
 fn requests(path: &Path) -> Result<Vec<Request>, String> {
     let path = path.with_file_name(REQUESTS);
-    let Ok(text) = crate::files::text(&path) else { return Ok(Vec::new()) };
+    let Ok(text) = crate::files::text(&path, crate::files::Links::Follow) else { return Ok(Vec::new()) };
     let lines = parse_results(&text).map_err(|error| format!("{}: {error}", path.display()))?;
     let lines = lines.iter().filter_map(Value::as_object);
     let measured = lines.filter(|line| at(line, "metadata.benchmark_phase").is_none_or(|phase| phase == "profiling"));

@@ -111,7 +111,7 @@ fn text_of(path: &Path) -> Result<String, String> {
     if let Some(end) = packed(&name) {
         return Err(format!("is compressed ({end}); unpack it, or compress it with gzip"));
     }
-    let bytes = files::bytes(path).map_err(|error| error.to_string())?;
+    let bytes = files::bytes(path, crate::files::Links::Follow).map_err(|error| error.to_string())?;
     let bytes = match bytes.starts_with(&[0x1f, 0x8b]) {
         true => {
             let mut unpacked = Vec::new();

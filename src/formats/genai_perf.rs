@@ -183,7 +183,7 @@ fn add_gaps(requests: &[Request], into: &mut Map<String, Value>) {
 /// The requests of the experiment with the run's load: the raw file of a sweep holds others, too.
 fn requests(path: &Path, run: &Run) -> Result<Vec<Request>, String> {
     let path = path.with_file_name(RAW);
-    let Ok(text) = crate::files::text(&path) else { return Ok(Vec::new()) };
+    let Ok(text) = crate::files::text(&path, crate::files::Links::Follow) else { return Ok(Vec::new()) };
     let documents = parse_results(&text).map_err(|error| format!("{}: {error}", path.display()))?;
     let asked = |key: &str| run.bench.get(key).and_then(Value::as_f64);
     let is_of_run = |experiment: &&Map<String, Value>| {

@@ -20,7 +20,8 @@ pub enum BadResult {
 
 /// Reads a result file of one JSON object.
 pub fn read_result(path: &Path) -> Result<Map<String, Value>, BadResult> {
-    let text = crate::files::text(path).map_err(|source| BadResult::Unreadable { path: path.into(), source })?;
+    let text = crate::files::text(path, crate::files::Links::Refuse)
+        .map_err(|source| BadResult::Unreadable { path: path.into(), source })?;
     match parse_result(&text) {
         Ok(Value::Object(result)) => Ok(result),
         Ok(_) => Err(BadResult::NotAnObject { path: path.into() }),

@@ -34,6 +34,10 @@ pub enum StoreError {
         path.display()
     )]
     NewerFormat { path: PathBuf, found: u32, newest: u32 },
+    #[error("{}: names the folder {folder:?}, which is not below its own; sweeplake makes none such", path.display())]
+    Outside { path: PathBuf, folder: String },
+    #[error("{}: is a link; a sweep is written into its own folder only", path.display())]
+    Link { path: PathBuf },
     #[error("{}: no such file or folder", path.display())]
     Missing { path: PathBuf },
     #[error("{}: no sweeps here: expected folders with a sweep.json, or run=K.json files as `vllm bench sweep` writes them", path.display())]

@@ -128,7 +128,8 @@ fn is_same(left: &Path, right: &Path) -> bool {
 
 /// Name and version of the package that a Python program belongs to: the module that its script imports, or that `-m` names.
 fn python_package(program: &Path, command: &Command) -> Option<String> {
-    let mut lines = BufReader::new(crate::files::open(program).ok()?).lines().map_while(Result::ok);
+    let mut lines =
+        BufReader::new(crate::files::open(program, crate::files::Links::Follow).ok()?).lines().map_while(Result::ok);
     let first = lines.next().unwrap_or_default();
     let (python, module) = match first.strip_prefix("#!").filter(|line| line.contains("python")) {
         Some(interpreter) => {
@@ -171,7 +172,7 @@ fn file_text(path: &Path) -> String {
         let time = time.map_or("an unknown time".into(), |time| time.to_rfc3339());
         return format!("{size} bytes, of {time}");
     }
-    match crate::files::open(path).and_then(crate::files::sha256) {
+    match crate::files::open(path, crate::files::Links::Follow).and_then(crate::files::sha256) {
         Ok(hash) => format!("{size} bytes, SHA-256 {}", &hash[..16]),
         Err(error) => format!("{size} bytes, can't be read: {error}"),
     }

@@ -108,6 +108,18 @@ test("tables sort, filter and download", async () => {
   await close();
 });
 
+test("a text that a spreadsheet would take for a formula is a text in the CSV", async () => {
+  const { page, errors, close } = await open("report.html");
+  const table = page.locator("table.sortable").first();
+  await table.locator("tbody tr").first().locator("td").first().evaluate((cell) => (cell.textContent = "=HYPERLINK(1)"));
+  const button = page.getByRole("button", { name: "Download as CSV" }).first();
+  const [download] = await Promise.all([page.waitForEvent("download"), button.click()]);
+  const text = fs.readFileSync(await download.path(), "utf8");
+  assert.match(text, /^'=HYPERLINK\(1\),/m);
+  assert.deepEqual(errors, []);
+  await close();
+});
+
 test("numbers without intervals sort as numbers", async () => {
   const { page, errors, close } = await open("later.html");
   const table = page.locator("table.sortable");

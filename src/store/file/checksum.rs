@@ -40,7 +40,7 @@ pub fn check(path: &Path) -> Result<(), StoreError> {
 
 /// The same, however large the file is.
 pub fn check_whole(path: &Path) -> Result<(), StoreError> {
-    let mut file = crate::files::open(path).map_err(StoreError::io(path))?;
+    let mut file = crate::files::open(path, crate::files::Links::Refuse).map_err(StoreError::io(path))?;
     let Some(place) = place_in(&mut file).map_err(StoreError::io(path))? else { return Ok(()) };
     let mut told = [0; UNKNOWN.len()];
     file.seek(SeekFrom::Start(place.start)).and_then(|_| file.read_exact(&mut told)).map_err(StoreError::io(path))?;

@@ -181,7 +181,7 @@ struct Footer {
 }
 
 fn footer(path: &Path) -> Result<Footer, StoreError> {
-    let bytes = crate::files::bytes(path).map_err(StoreError::io(path))?;
+    let bytes = crate::files::bytes(path, crate::files::Links::Refuse).map_err(StoreError::io(path))?;
     Ok(Footer { file_size: bytes.len(), key: schema_part(&bytes).map(|part| Sha256::digest(part).into()) })
 }
 
@@ -199,7 +199,10 @@ struct Projection {
 
 impl Kind {
     fn of(path: &Path) -> Result<Self, StoreError> {
-        Self::of_bytes(Bytes::from(crate::files::bytes(path).map_err(StoreError::io(path))?), path)
+        Self::of_bytes(
+            Bytes::from(crate::files::bytes(path, crate::files::Links::Refuse).map_err(StoreError::io(path))?),
+            path,
+        )
     }
 
     fn of_bytes(bytes: Bytes, path: &Path) -> Result<Self, StoreError> {
@@ -222,7 +225,7 @@ impl Kind {
 }
 
 fn read(path: &Path, kind: &Kind, projection: &Projection, schema: &SchemaRef) -> Result<RecordBatch, StoreError> {
-    let bytes = Bytes::from(crate::files::bytes(path).map_err(StoreError::io(path))?);
+    let bytes = Bytes::from(crate::files::bytes(path, crate::files::Links::Refuse).map_err(StoreError::io(path))?);
     if kind.schema_part.is_some() && schema_part(&bytes) == kind.schema_part.as_deref() {
         return read_as(bytes, path, kind, projection, schema);
     }

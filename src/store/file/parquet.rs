@@ -111,7 +111,7 @@ pub fn read_batches(
 
 /// Opens a file and refuses one of a newer format.
 fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, StoreError> {
-    let file = crate::files::open(path).map_err(StoreError::io(path))?;
+    let file = crate::files::open(path, crate::files::Links::Refuse).map_err(StoreError::io(path))?;
     checksum::check(path)?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(StoreError::parquet(path))?;
     check_version(builder.schema(), path)?;

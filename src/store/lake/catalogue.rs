@@ -44,6 +44,11 @@ impl Catalogue {
         let latest = lake.join(COMPACTED).join(LATEST);
         // By its real name: `latest` may become another one while this one is read.
         let folder = if remote.is_some() { latest } else { latest.canonicalize().unwrap_or(latest) };
+        let home = lake.join(COMPACTED);
+        if remote.is_none() && home.canonicalize().is_ok_and(|home| !folder.starts_with(home)) {
+            // It leads out of the lake: nobody knows what is there.
+            return Ok(None);
+        }
         let path = folder.join(SWEEPS);
         // What version 1 compacted is read from the sweeps' own folders, until it is compacted anew.
         if !path.is_file() || is_version_1(&path)? {

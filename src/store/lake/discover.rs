@@ -154,7 +154,7 @@ impl Sweep {
         match (&self.origin, &self.remote) {
             (Origin::Foreign, _) => None,
             (_, Some(remote)) => remote.url_of(&path),
-            (_, None) => path.is_file().then(|| file_url(&path))?,
+            (_, None) => (path.is_file() && !path.is_symlink()).then(|| file_url(&path))?,
         }
     }
 }
@@ -468,7 +468,8 @@ fn is_result(path: &Path) -> bool {
 
 fn begins_with_bracket(path: &Path) -> bool {
     let mut start = [0; 16];
-    let read = crate::files::open(path).and_then(|mut file| file.read(&mut start)).unwrap_or(0);
+    let read =
+        crate::files::open(path, crate::files::Links::Refuse).and_then(|mut file| file.read(&mut start)).unwrap_or(0);
     start[..read].trim_ascii_start().starts_with(b"[")
 }
 

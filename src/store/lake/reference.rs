@@ -1,6 +1,7 @@
 //! Sweeps by the names that people give them: a path, a name in the lake, a tag, `latest`, `latest~2`, `@2026-11-01`, `last-month`.
 
 use super::discover::find_sweeps;
+use crate::files::is_inside;
 use crate::store::StoreError;
 use crate::store::file::write_bytes_atomically;
 use crate::store::sweep::{Manifest, SweepState, foreign_start};
@@ -91,8 +92,14 @@ fn write_tags(lake: &Path, tags: &BTreeMap<String, String>) -> Result<(), StoreE
 
 fn read_tags(lake: &Path) -> Result<BTreeMap<String, String>, StoreError> {
     let path = lake.join(TAGS);
-    match crate::files::text(&path) {
-        Ok(text) => serde_json::from_str(&text).map_err(StoreError::data(&path)),
+    match crate::files::text(&path, crate::files::Links::Refuse) {
+        Ok(text) => {
+            let tags: BTreeMap<String, String> = serde_json::from_str(&text).map_err(StoreError::data(&path))?;
+            match tags.values().find(|folder| !is_inside(folder)) {
+                Some(folder) => Err(StoreError::Outside { path, folder: folder.clone() }),
+                None => Ok(tags),
+            }
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
         Err(error) => Err(StoreError::io(&path)(error)),
     }

@@ -112,7 +112,7 @@ fn damage(path: &Path) -> Option<String> {
     } else if name.starts_with("run=") && name.ends_with(".json") {
         read_result(path).map(|_| ()).map_err(|error| StoreError::data(path)(error))
     } else {
-        crate::files::bytes(path).map(|_| ()).map_err(StoreError::io(path))
+        crate::files::bytes(path, crate::files::Links::Refuse).map(|_| ()).map_err(StoreError::io(path))
     };
     read.err().map(|error| {
         let text = error.to_string();

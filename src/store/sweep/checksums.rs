@@ -51,7 +51,7 @@ pub fn write_checksums(folder: &Path) -> Result<String, StoreError> {
 
 /// The list as it stands; nothing where there is none.
 pub fn read_checksums(folder: &Path) -> Option<Checksums> {
-    let text = crate::files::text(&folder.join(CHECKSUMS)).ok()?;
+    let text = crate::files::text(&folder.join(CHECKSUMS), crate::files::Links::Refuse).ok()?;
     let lines = text.lines().filter_map(|line| line.split_once("  "));
     Some(lines.map(|(sum, file)| (file.to_owned(), sum.to_owned())).collect())
 }
@@ -66,7 +66,7 @@ pub fn kept_files(folder: &Path) -> Vec<String> {
 
 /// SHA-256 of a file.
 pub fn checksum_of(path: &Path) -> std::io::Result<String> {
-    crate::files::sha256(crate::files::open(path)?)
+    crate::files::sha256(crate::files::open(path, crate::files::Links::Refuse)?)
 }
 
 /// The checksum of the list, to be compared with the manifest's.

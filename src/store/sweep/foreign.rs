@@ -81,7 +81,7 @@ fn entries(folder: &Path) -> impl Iterator<Item = DirEntry> {
 }
 
 fn read_results(path: &Path, detail: Detail) -> Result<Vec<Map<String, Value>>, StoreError> {
-    let text = crate::files::text(path).map_err(StoreError::io(path))?;
+    let text = crate::files::text(path, crate::files::Links::Refuse).map_err(StoreError::io(path))?;
     if path.file_name().is_none_or(|name| name != SUMMARY) {
         // vLLM writes a run's file in place: one that was cut off is a run that did not finish.
         return Ok(detail.parse_run(&text).into_iter().collect());

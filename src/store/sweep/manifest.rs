@@ -5,6 +5,7 @@
 
 use super::kind::{SweepKind, SweepState};
 use super::layout::MANIFEST;
+use crate::files::is_inside;
 use crate::params::Command;
 use crate::plan::Level;
 use crate::record::{Conditions, Environment, Under};
@@ -188,7 +189,7 @@ impl Manifest {
 
     pub fn read(folder: &Path) -> Result<Self, StoreError> {
         let path = folder.join(MANIFEST);
-        let text = crate::files::text(&path).map_err(StoreError::io(&path))?;
+        let text = crate::files::text(&path, crate::files::Links::Refuse).map_err(StoreError::io(&path))?;
         Self::parse(&text, &path)
     }
 
@@ -209,7 +210,12 @@ impl Manifest {
                 newest: FORMAT_VERSION,
             });
         }
-        serde_json::from_str(text).map_err(bad)
+        let manifest: Self = serde_json::from_str(text).map_err(bad)?;
+        match manifest.combinations.iter().find(|stored| !is_inside(&stored.folder)) {
+            // Made by somebody who wants another folder to be written to, or to be read.
+            Some(stored) => Err(StoreError::Outside { path: path.to_owned(), folder: stored.folder.clone() }),
+            None => Ok(manifest),
+        }
     }
 
     pub fn write(&self, folder: &Path) -> Result<(), StoreError> {

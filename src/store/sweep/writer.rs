@@ -9,6 +9,7 @@ use super::layout;
 use super::lock::lock;
 use super::manifest::Manifest;
 use super::summary::{write_summary, write_summary_csv};
+use crate::files::link_below;
 use crate::plan::{Combination, Level};
 use crate::record::{Environment, Outcome, Row, RunRecord, Status, complete_result};
 use crate::store::StoreError;
@@ -63,6 +64,7 @@ impl SweepWriter {
         check_name(name)?;
         let folder = lake.join(name);
         let stored = SweepFolder::open(&folder)?.manifest;
+        refuse_links(&folder, &stored)?;
         let measured_under = conditions_after(&folder, &stored, &wanted, on_change)?;
         let stored_state = stored.state;
         let manifest = Manifest {
@@ -303,6 +305,12 @@ fn without_questions_of(stored: &RecordBatch, new: &RecordBatch) -> Result<Recor
 /// The result as vLLM writes it.
 fn completed_result(record: &RunRecord) -> Map<String, Value> {
     complete_result(record.result().cloned().unwrap_or_default(), record.run_number, &record.combination)
+}
+
+/// Refuses a sweep parts of which lie elsewhere: they would be written to.
+fn refuse_links(folder: &Path, stored: &Manifest) -> Result<(), StoreError> {
+    let link = stored.combinations.iter().find_map(|stored| link_below(folder, &stored.folder));
+    link.map_or(Ok(()), |path| Err(StoreError::Link { path }))
 }
 
 /// A path whose folder is there, and nothing at the path.
