@@ -119,6 +119,7 @@ impl Command {
 }
 
 /// `sweeplake query … | head` is no error: as in other tools, the signal of a closed pipe ends the program.
+#[expect(unsafe_code, reason = "a signal gets its default action")]
 fn end_quietly_when_the_reader_goes() {
     // SAFETY: the default action is no handler of ours.
     let _ = unsafe { nix::sys::signal::signal(Signal::SIGPIPE, SigHandler::SigDfl) };

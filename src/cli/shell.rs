@@ -49,6 +49,7 @@ enum Step {
 }
 
 /// Reads statements from a person, or from a script on stdin, until there are no more.
+#[expect(unsafe_code, reason = "a signal is ignored")]
 pub fn run(lake: Lake, output: Output) -> Ended {
     // A pager that is left early must not end the shell.
     // SAFETY: ignoring a signal runs no handler.

@@ -42,6 +42,7 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl Keeper {
     /// Starts the keeper: `program` is sweeplake itself, which runs [`keep`] when called as `sweeplake keeper`.
+    #[expect(unsafe_code, reason = "a child is prepared between fork and exec")]
     pub fn start(program: &Path) -> std::io::Result<Self> {
         let mut command = Command::new(program);
         command
@@ -103,6 +104,7 @@ impl Drop for Inner {
 }
 
 /// The keeper's whole life: read of programs until the pipe ends, then end those that are left.
+#[expect(unsafe_code, reason = "signals are ignored")]
 pub fn keep(pipe: impl BufRead) {
     for ignored in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         // SAFETY: ignoring a signal installs no handler that could run.

@@ -60,6 +60,7 @@ pub struct Group {
 
 impl Group {
     /// Starts the command with its output into the log; `env` is added to its environment.
+    #[expect(unsafe_code, reason = "a child is prepared between fork and exec")]
     pub fn spawn(command: &Command, output: &Output, env: &[(&str, &str)], keeper: &Keeper) -> std::io::Result<Self> {
         become_subreaper();
         let (file, log_start) = log::open(&output.log, &command.redacted(&output.redactor).quoted())?;

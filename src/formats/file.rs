@@ -21,15 +21,10 @@ pub struct Contents {
 /// The runs of a document, and the formats that it was compared with, the best first.
 #[derive(Clone, Debug)]
 pub struct Document {
+    /// What it was read as: the best of its fits.
+    pub format: &'static Format,
     pub fits: Vec<Fit>,
     pub runs: Vec<Run>,
-}
-
-impl Document {
-    /// What it was read as: the best of its fits.
-    pub fn format(&self) -> &'static Format {
-        self.fits[0].format
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,7 +127,7 @@ fn read_document(document: &Value, path: &Path) -> Result<Document, String> {
     let fits = fits(document);
     let Some(best) = fits.first().filter(|fit| fit.is_whole()) else { return Err(unknown(document, &fits)) };
     let runs = (best.format.read)(document, path)?;
-    Ok(Document { runs, fits })
+    Ok(Document { format: best.format, runs, fits })
 }
 
 /// Why a document is none that is known.

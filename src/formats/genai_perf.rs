@@ -203,12 +203,13 @@ fn requests(path: &Path, run: &Run) -> Result<Vec<Request>, String> {
 fn request(request: &Map<String, Value>) -> Request {
     let start = request.get("timestamp").and_then(Value::as_i64);
     let ends: Vec<i64> = list_at(request, "response_timestamps").filter_map(Value::as_i64).collect();
-    let seconds = |from: i64, to: i64| (to - from) as f64 / 1e9;
+    let seconds = |from: i64, to: i64| to.saturating_sub(from) as f64 / 1e9;
     Request {
         start_s: start.map(|start| start as f64 / 1e9),
         ttft_s: start.zip(ends.first()).map(|(start, first)| seconds(start, *first)),
         latency_s: start.zip(ends.last()).map(|(start, last)| seconds(start, *last)),
-        gaps_s: (!ends.is_empty()).then(|| ends.windows(2).map(|pair| seconds(pair[0], pair[1])).collect()),
+        gaps_s: (!ends.is_empty())
+            .then(|| ends.iter().zip(ends.iter().skip(1)).map(|(from, to)| seconds(*from, *to)).collect()),
         error: if ends.is_empty() { "no response".into() } else { String::new() },
         ..Request::default()
     }

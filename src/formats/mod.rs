@@ -1,6 +1,8 @@
 //! Result files of benchmark tools: which tool wrote one, and what it says under vLLM's names. Units and definitions are made one;
 //! what has no vLLM name is kept beside them.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice))]
+
 mod aiperf;
 mod distribution;
 mod document;

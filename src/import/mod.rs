@@ -1,6 +1,8 @@
 //! Results that other tools measured, brought into a lake: what was brought in once is not brought in again, and runs are repeats of
 //! each other only where that is known.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice))]
+
 mod identity;
 mod sources;
 mod told;
@@ -110,7 +112,7 @@ impl File<'_> {
         let mut records = Vec::new();
         let mut unknown = None;
         for document in contents.documents {
-            let format = document.format();
+            let format = document.format;
             for mut run in document.runs {
                 summary.notes.extend(run.notes.drain(..).map(|note| (self.path.to_owned(), note)));
                 match self.identify(&mut run) {

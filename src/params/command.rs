@@ -34,14 +34,14 @@ impl Command {
             |reason: &str| ParamsError::BadCommand { flag: flag.into(), text: text.into(), reason: reason.into() };
         let words = shlex::split(text).ok_or_else(|| bad("a quote is not closed"))?;
         let assignments = words.iter().take_while(|word| is_assignment(word)).count();
-        let env = words[..assignments]
+        let (env, words) = words.split_at(assignments);
+        let env = env
             .iter()
             .filter_map(|word| word.split_once('='))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        let words = words[assignments..].to_vec();
         match words.first() {
-            Some(program) if !program.is_empty() => Ok(Self { env, words }),
+            Some(program) if !program.is_empty() => Ok(Self { env, words: words.to_vec() }),
             _ => Err(bad("there is no program")),
         }
     }
@@ -57,7 +57,7 @@ impl Command {
     }
 
     pub fn program(&self) -> &str {
-        &self.words[0]
+        self.words.first().map_or("", String::as_str)
     }
 
     /// The command with a parameter set's flags written into it.
@@ -145,24 +145,23 @@ fn set_flag(words: Vec<String>, key: &str, value: &Value) -> Vec<String> {
     let takes_several = value.is_array();
     let mut replacement = Some(flag_words(key, value));
     let mut result = Vec::with_capacity(words.len() + 2);
-    let mut index = 0;
-    while index < words.len() {
-        let word = &words[index];
+    let mut words = words.into_iter().enumerate().peekable();
+    while let Some((index, word)) = words.next() {
         let name = word.split_once('=').map_or(word.as_str(), |(name, _)| name);
         let is_positive = index > 0 && positive.iter().any(|form| form == name);
         let is_negative = index > 0 && negative.iter().any(|form| form == name);
         if !is_positive && !is_negative {
-            result.push(word.clone());
-            index += 1;
+            result.push(word);
             continue;
         }
         result.extend(replacement.take().unwrap_or_default());
-        index += 1;
         // A switch and `--key=value` stand alone; otherwise the value behind the flag goes with it.
         let has_values = is_positive && !value.is_boolean() && !word.contains('=');
         let limit = if takes_several { usize::MAX } else { usize::from(has_values) };
-        let values = words[index..].iter().take_while(|next| !is_flag(next)).count();
-        index += if has_values { values.min(limit) } else { 0 };
+        let mut taken = 0;
+        while has_values && taken < limit && words.next_if(|(_, next)| !is_flag(next)).is_some() {
+            taken += 1;
+        }
     }
     result.extend(replacement.unwrap_or_default());
     result

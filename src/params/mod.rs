@@ -1,5 +1,7 @@
 //! Parameter sets: reading a params file, and turning a set into flags of a command.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice))]
+
 mod address;
 mod command;
 mod file;

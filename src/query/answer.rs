@@ -66,6 +66,7 @@ impl Answer {
     }
 
     /// The answer with other names for its columns.
+    #[expect(clippy::expect_used, reason = "the columns stay as they are")]
     pub fn with_names(self, names: &[String]) -> Self {
         let fields = self.schema.fields().iter().zip(names);
         let fields = fields.map(|(field, name)| field.as_ref().clone().with_name(name)).collect::<Vec<_>>();

@@ -12,18 +12,18 @@ const MOST: usize = 1000;
 pub fn refuse_deep(sql: &str) -> Result<(), QueryError> {
     // What is no SQL is told by who parses it.
     let Ok(tokens) = Tokenizer::new(&GenericDialect, sql).tokenize() else { return Ok(()) };
-    // Operators since the last comma, for each parenthesis that is open.
-    let mut open = vec![0_usize];
+    // Operators since the last comma: here, and in front of each parenthesis that is open.
+    let (mut open, mut here) = (Vec::new(), 0_usize);
     let mut joined = 0;
     for token in tokens {
         match token {
-            Token::LParen | Token::LBracket | Token::LBrace => open.push(0),
-            Token::RParen | Token::RBracket | Token::RBrace if open.len() > 1 => drop(open.pop()),
-            Token::Comma => *open.last_mut().expect("the outermost stays") = 0,
+            Token::LParen | Token::LBracket | Token::LBrace => open.push(std::mem::take(&mut here)),
+            Token::RParen | Token::RBracket | Token::RBrace => here = open.pop().unwrap_or(here),
+            Token::Comma => here = 0,
             Token::Word(ref word) => match word.keyword {
                 Keyword::UNION | Keyword::INTERSECT | Keyword::EXCEPT | Keyword::JOIN => joined += 1,
                 Keyword::AND | Keyword::OR | Keyword::XOR | Keyword::NOT | Keyword::IS | Keyword::COLLATE => {
-                    *open.last_mut().expect("the outermost stays") += 1;
+                    here += 1;
                 }
                 _ => {}
             },
@@ -32,9 +32,9 @@ pub fn refuse_deep(sql: &str) -> Result<(), QueryError> {
             | Token::Whitespace(_)
             | Token::Period
             | Token::SemiColon => {}
-            _ => *open.last_mut().expect("the outermost stays") += 1,
+            _ => here += 1,
         }
-        let deep = joined + open.iter().sum::<usize>();
+        let deep = joined + here + open.iter().sum::<usize>();
         if deep > MOST {
             return Err(QueryError::TooDeep { most: MOST });
         }

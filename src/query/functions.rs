@@ -129,6 +129,7 @@ fn points_builder() -> ListBuilder<StructBuilder> {
     ListBuilder::new(StructBuilder::from_fields(fields.to_vec(), 0))
 }
 
+#[expect(clippy::expect_used, reason = "the fields are those of the builder")]
 fn evaluate_change_points(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
     let arrays = ColumnarValue::values_to_arrays(arguments)?;
     let (lists, thresholds) = (arrays[0].as_list::<i32>(), arrays[1].as_primitive::<Float64Type>());
@@ -173,6 +174,7 @@ fn entries_builder() -> ListBuilder<StructBuilder> {
     ListBuilder::new(StructBuilder::from_fields(vec![text("name"), text("value")], 0))
 }
 
+#[expect(clippy::expect_used, reason = "both fields are texts")]
 fn evaluate_json_entries(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
     let arrays = ColumnarValue::values_to_arrays(arguments)?;
     let mut lists = entries_builder();

@@ -65,6 +65,9 @@ pub const TABLES: [&str; 7] = ["sweeps", "runs", "requests", "combinations", "sl
 /// `runs` in which what is set and what is measured under one name are apart: `combinations` is made from it.
 const PLAIN_RUNS: &str = "plain.runs";
 
+/// So many consumers of memory are named where it was not enough.
+const GREEDIEST: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
+
 /// Sweeps that can be asked.
 pub struct Lake {
     context: SessionContext,
@@ -104,8 +107,8 @@ impl Lake {
         let mut runtime = RuntimeEnvBuilder::new().with_object_list_cache_limit(0);
         let limit = options.memory_limit.unwrap_or_else(|| total_memory() / 4 * 3);
         if limit > 0 {
-            let greediest = NonZeroUsize::new(3).expect("three are some");
-            runtime = runtime.with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(limit), greediest)));
+            let pool = TrackConsumersPool::new(FairSpillPool::new(limit), GREEDIEST);
+            runtime = runtime.with_memory_pool(Arc::new(pool));
         }
         let state = SessionStateBuilder::new()
             .with_config(config)

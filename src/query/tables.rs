@@ -254,7 +254,7 @@ pub fn named(value: Expr, field: &Field) -> Expr {
 /// Tables of one schema as one.
 fn united(context: &SessionContext, tables: Vec<Arc<dyn TableProvider>>) -> Result<Arc<dyn TableProvider>, QueryError> {
     let mut tables = tables.into_iter();
-    let first = tables.next().expect("at least the rows in memory are a table");
+    let Some(first) = tables.next() else { return in_memory(&Arc::new(Schema::empty()), &[]) };
     if tables.len() == 0 {
         return Ok(first);
     }

@@ -187,6 +187,7 @@ fn array_of(cells: &[&Cell], holds: &DataType) -> ArrayRef {
     }
 }
 
+#[expect(clippy::expect_used, reason = "each key has a value")]
 fn nested_array_of(cells: &[&Cell], holds: &DataType) -> ArrayRef {
     match holds {
         DataType::List(item) if item.data_type() == &DataType::Utf8 => {

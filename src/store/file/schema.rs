@@ -174,6 +174,7 @@ pub fn common_type(left: &DataType, right: &DataType) -> (DataType, bool) {
 }
 
 /// A batch of arrays that were made for its schema.
+#[expect(clippy::expect_used, reason = "columns were built for this schema and number of rows")]
 pub fn batch(schema: SchemaRef, arrays: Vec<ArrayRef>, num_rows: usize) -> RecordBatch {
     let options = RecordBatchOptions::new().with_row_count(Some(num_rows));
     RecordBatch::try_new_with_options(schema, arrays, &options)
@@ -181,6 +182,7 @@ pub fn batch(schema: SchemaRef, arrays: Vec<ArrayRef>, num_rows: usize) -> Recor
 }
 
 /// The batch with one of its texts in place of another.
+#[expect(clippy::expect_used, reason = "one column takes the place of another of its type")]
 pub fn with_column(batch: &RecordBatch, name: &str, values: ArrayRef) -> RecordBatch {
     let schema = batch.schema();
     let columns = schema.fields().iter().zip(batch.columns());

@@ -197,6 +197,7 @@ fn ancestors(folder: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Waits for the store, wherever this is called: on a thread and a runtime of its own.
+#[expect(clippy::expect_used, reason = "a runtime needs a few file descriptors, and waiting does not panic")]
 fn blocking<T: Send>(future: impl Future<Output = T> + Send) -> T {
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| {
