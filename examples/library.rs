@@ -58,6 +58,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         order: Order::Interleaved,
         continue_on_error: false,
         retries: 0,
+        budget: None,
         demands: Demands::default(),
         redactor: redactor.clone(),
     };

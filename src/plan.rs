@@ -156,8 +156,13 @@ impl Link {
     }
 
     fn holds(&self, serve: &ParamSet, bench: &ParamSet) -> bool {
-        matches!((serve.get(&self.serve), bench.get(&self.bench)), (Some(left), Some(right)) if left == right)
+        matches!((serve.get(&self.serve), bench.get(&self.bench)), (Some(left), Some(right)) if is_same(left, right))
     }
+}
+
+/// Whether two values are one: 8 and 8.0 are.
+fn is_same(left: &Value, right: &Value) -> bool {
+    left == right || left.as_f64().zip(right.as_f64()).is_some_and(|(left, right)| left == right)
 }
 
 impl Rounds {

@@ -30,7 +30,7 @@ pub fn of_store(error: &StoreError) -> String {
 
 /// What is given by a flag, by the flag's name.
 fn as_flag(change: &Change) -> Change {
-    let is_flag = change.what.ends_with("_cmd") || change.what == "warmup_num_prompts";
+    let is_flag = change.what.ends_with("_cmd") || ["warmup_num_prompts", "base_url"].contains(&change.what.as_str());
     match is_flag {
         true => Change { what: format!("--{}", change.what.replace('_', "-")), ..change.clone() },
         false => change.clone(),

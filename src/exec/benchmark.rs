@@ -32,6 +32,8 @@ pub struct Benched {
 pub enum Against<'a> {
     /// A server of ours; one that ends meanwhile ends the benchmark too.
     Server(&'a mut Server),
+    /// A server of somebody else.
+    Address(&'a Address),
     /// What it starts itself.
     Nothing,
 }
@@ -58,6 +60,11 @@ impl Benchmark<'_> {
         };
         let (lived, mut observed) = match against {
             Against::Nothing => (run_to_end(task, keeper, interrupt).await?, Observed::default()),
+            Against::Address(address) => {
+                let before = Counters::of(address).await;
+                let lived = run_to_end(task, keeper, interrupt).await?;
+                (lived, observed_since(before, address).await)
+            }
             Against::Server(server) => {
                 task.measured = Some(("the server", server.pid()));
                 let address = server.address().clone();

@@ -1,5 +1,6 @@
 //! What a sweep does to servers and benchmarks, as a trait: a sweep can be driven without either.
 
+use super::gpu_memory;
 use super::{Against, Benched, Benchmark, Interrupt, Keeper, Logs, Output, Readiness, Reset, Server, ServerSpec, Stop};
 use crate::formats::{Measured, measured};
 use crate::params::{Address, Command};
@@ -31,6 +32,8 @@ pub struct Ready {
     pub after: Option<Duration>,
     /// What it says of its version.
     pub version: Option<String>,
+    /// Which engine it says it is, where that is not known from the command.
+    pub engine: Option<String>,
 }
 
 /// Starts and stops one server at a time, and runs benchmarks against it.
@@ -62,7 +65,7 @@ pub struct ProcessOptions {
 }
 
 impl ProcessOptions {
-    fn benchmark<'a>(&self, job: BenchJob<'a>) -> Benchmark<'a> {
+    pub(super) fn benchmark<'a>(&self, job: BenchJob<'a>) -> Benchmark<'a> {
         Benchmark {
             command: job.command,
             output: self.output(job.log),
@@ -71,7 +74,7 @@ impl ProcessOptions {
         }
     }
 
-    fn output(&self, log: &Path) -> Output {
+    pub(super) fn output(&self, log: &Path) -> Output {
         Output { log: log.to_owned(), show: self.show_stdout, redactor: self.redactor.clone(), logs: self.logs }
     }
 }
@@ -100,6 +103,10 @@ pub struct Processes {
     server: Option<Server>,
     /// Of the first run on the server that is running.
     first_hit_rate: Option<f64>,
+    /// MiB that each GPU holds while no server of ours is running.
+    baseline: Option<Vec<u64>>,
+    /// What a server before the one that is running left on the GPUs.
+    undrained: Option<String>,
 }
 
 impl Processes {
@@ -112,12 +119,25 @@ impl Processes {
         interrupt: Interrupt,
     ) -> std::io::Result<Self> {
         let keeper = Keeper::start(keeper)?;
-        Ok(Self { options, waiting, reset, keeper, interrupt, server: None, first_hit_rate: None })
+        Ok(Self {
+            options,
+            waiting,
+            reset,
+            keeper,
+            interrupt,
+            server: None,
+            first_hit_rate: None,
+            baseline: None,
+            undrained: None,
+        })
     }
 }
 
 impl Executor for Processes {
     async fn start(&mut self, job: ServerJob<'_>) -> Result<Ready, Stop> {
+        if self.baseline.is_none() {
+            self.baseline = gpu_memory::used().await;
+        }
         let spec = ServerSpec {
             command: job.command,
             address: job.address,
@@ -127,7 +147,7 @@ impl Executor for Processes {
             reset: &self.reset,
         };
         let server = Server::start(spec, &self.keeper, &mut self.interrupt).await?;
-        let ready = Ready { after: Some(server.startup_time), version: server.version.clone() };
+        let ready = Ready { after: Some(server.startup_time), version: server.version.clone(), engine: None };
         self.server = Some(server);
         self.first_hit_rate = None;
         Ok(ready)
@@ -141,9 +161,8 @@ impl Executor for Processes {
         let benchmark = self.options.benchmark(job);
         let ended = benchmark.run(Against::Server(server), read_any, &self.keeper, &mut self.interrupt).await;
         ended.map(|mut benched| {
-            let rate = benched.observed.prefix_cache_hit_rate;
-            benched.observed.first_hit_rate = self.first_hit_rate;
-            self.first_hit_rate = self.first_hit_rate.or(rate);
+            benched.observed.compare_with_first(&mut self.first_hit_rate);
+            benched.observed.disturbances.extend(self.undrained.clone());
             benched
         })
     }
@@ -158,7 +177,11 @@ impl Executor for Processes {
         let Some(server) = self.server.take() else { return left_over(&self.keeper) };
         let unclean = server.unclean().map(|failure| failure.message.clone());
         server.stop().await;
-        unclean.into_iter().chain(left_over(&self.keeper)).collect()
+        self.undrained = match &self.baseline {
+            Some(baseline) => gpu_memory::wait_until_free(baseline).await.err(),
+            None => None,
+        };
+        unclean.into_iter().chain(self.undrained.clone()).chain(left_over(&self.keeper)).collect()
     }
 
     fn is_interrupted(&self) -> bool {
@@ -167,7 +190,7 @@ impl Executor for Processes {
 }
 
 /// A result of any tool.
-fn read_any(path: &Path) -> Result<Measured, String> {
+pub(super) fn read_any(path: &Path) -> Result<Measured, String> {
     let document = read_result(path).map_err(|error| format!("the benchmark left no result: {error}"))?;
     measured(document, path).map_err(|reason| format!("the benchmark's result {reason}"))
 }
@@ -179,7 +202,7 @@ fn read_own(path: &Path) -> Result<Measured, String> {
 }
 
 /// What is to be said of those that could not be ended.
-fn left_over(keeper: &Keeper) -> Vec<String> {
+pub(super) fn left_over(keeper: &Keeper) -> Vec<String> {
     let left = keeper.take_left();
     left.iter().map(|member| format!("{member} could not be ended and is still running")).collect()
 }

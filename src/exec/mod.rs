@@ -5,6 +5,7 @@ mod benchmark;
 mod counters;
 mod executor;
 mod family;
+mod gpu_memory;
 mod http;
 mod interrupt;
 mod keeper;
@@ -12,6 +13,8 @@ mod log;
 mod pauses;
 mod process;
 mod ready;
+mod remote;
+mod reset;
 mod server;
 mod to_end;
 
@@ -22,7 +25,9 @@ pub use interrupt::{Interrupt, Interrupter};
 pub use keeper::{Keeper, keep};
 pub use process::{Logs, Output, find_program};
 pub use ready::{Readiness, ReadyUrl, ReadyUrlError};
-pub use server::{Reset, ResetUnknown, Server, ServerSpec};
+pub use remote::Remote;
+pub use reset::{Reset, ResetUnknown};
+pub use server::{Server, ServerSpec};
 pub use to_end::{Lived, Task, run_to_end};
 
 use crate::record::Failure;

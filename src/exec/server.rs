@@ -1,14 +1,14 @@
 //! The life of one server: refused where its port is taken, started, ready or failed, reset between runs,
 //! stopped, and gone.
 
-use super::http::{accepts_connections, get, post};
+use super::http::{accepts_connections, get};
 use super::keeper::Keeper;
 use super::process::{Group, Output, describe_exit};
 use super::ready::{Probe, Readiness};
-use super::to_end::{Task, run_to_end};
+use super::reset::{Reset, reset};
 use super::{Interrupt, Stop};
 use crate::params::{Address, Command};
-use crate::record::{ErrorKind, Failure, engine_of};
+use crate::record::{ErrorKind, Failure};
 use nix::unistd::Pid;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -18,53 +18,8 @@ const SLOWEST_POLL: Duration = Duration::from_millis(500);
 /// How long the first probe waits for an answer; each that waits in vain lets the next wait twice as long.
 const PROBE_LIMIT: Duration = Duration::from_secs(2);
 const LONGEST_PROBE: Duration = Duration::from_secs(60);
-const RESET_LIMIT: Duration = Duration::from_secs(60);
 const STOP_GRACE: Duration = Duration::from_secs(10);
 const PORT_LIMIT: Duration = Duration::from_secs(10);
-
-/// How a server is brought back to a clean state after a run.
-#[derive(Clone, Debug)]
-pub enum Reset {
-    /// `POST` to each; those that are not required may be missing (404).
-    Endpoints(&'static [ResetEndpoint]),
-    /// `--after-bench-cmd`.
-    Command(Command),
-}
-
-#[derive(Debug)]
-pub struct ResetEndpoint {
-    path: &'static str,
-    is_required: bool,
-}
-
-const VLLM_RESETS: &[ResetEndpoint] = &[
-    ResetEndpoint { path: "/reset_prefix_cache", is_required: true },
-    ResetEndpoint { path: "/reset_mm_cache", is_required: false },
-    ResetEndpoint { path: "/reset_encoder_cache", is_required: false },
-];
-const SGLANG_RESETS: &[ResetEndpoint] = &[ResetEndpoint { path: "/flush_cache", is_required: true }];
-
-/// A server whose caches nobody knows how to reset.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "--serve-cmd: don't know how to reset the caches of `{program}` between runs; say how with --after-bench-cmd \
-     (`--after-bench-cmd true` if there is nothing to reset)"
-)]
-pub struct ResetUnknown {
-    program: String,
-}
-
-impl Reset {
-    /// The given command, or what is known of the server's engine.
-    pub fn of(serve_cmd: &Command, after_bench_cmd: Option<Command>) -> Result<Self, ResetUnknown> {
-        match (after_bench_cmd, engine_of(serve_cmd)) {
-            (Some(command), _) => Ok(Self::Command(command)),
-            (None, Some("vllm" | "sweeplake-sim")) => Ok(Self::Endpoints(VLLM_RESETS)),
-            (None, Some("sglang")) => Ok(Self::Endpoints(SGLANG_RESETS)),
-            (None, _) => Err(ResetUnknown { program: serve_cmd.program().into() }),
-        }
-    }
-}
 
 /// How to start a server.
 pub struct ServerSpec<'a> {
@@ -176,18 +131,7 @@ impl Server {
 
     /// Empties the caches, so that the next run starts clean. Trouble is told by [`Server::check`].
     pub async fn reset_caches(&mut self, keeper: &Keeper, interrupt: &mut Interrupt) {
-        let ended = match &self.reset {
-            Reset::Endpoints(endpoints) => tokio::select! {
-                () = interrupt.asked() => Err(Stop::Interrupted),
-                ended = reset_endpoints(&self.address, endpoints) => ended.map_err(Stop::from),
-            },
-            Reset::Command(command) => {
-                let kind = ErrorKind::ResetFailed;
-                let (name, output) = ("--after-bench-cmd", &self.output);
-                let task = Task { command, name, kind, output, limit: None, measured: None };
-                run_to_end(task, keeper, interrupt).await.map(|_| ())
-            }
-        };
+        let ended = reset(&self.reset, &self.address, &self.output, keeper, interrupt).await;
         if let Err(Stop::Failed(failure)) = ended {
             self.unclean = Some(failure);
         }
@@ -229,29 +173,5 @@ impl Server {
         let answer = get(&self.address, "/version", PROBE_LIMIT).await.ok()?;
         let value: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
         value.get("version").and_then(|version| version.as_str()).map(str::to_owned)
-    }
-}
-
-async fn reset_endpoints(address: &Address, endpoints: &[ResetEndpoint]) -> Result<(), Failure> {
-    for endpoint in endpoints {
-        reset_endpoint(address, endpoint).await?;
-    }
-    Ok(())
-}
-
-async fn reset_endpoint(address: &Address, endpoint: &ResetEndpoint) -> Result<(), Failure> {
-    let path = endpoint.path;
-    let failed = |reason: String| {
-        let message = format!("POST {path} at {address} failed: {reason}; the next run would not start clean");
-        Failure::new(ErrorKind::ResetFailed, message)
-    };
-    let answer = post(address, path, None, RESET_LIMIT).await.map_err(failed)?;
-    match answer.status {
-        200..300 => Ok(()),
-        404 if !endpoint.is_required => Ok(()),
-        404 => {
-            Err(failed("404 Not Found (vLLM offers it with VLLM_SERVER_DEV_MODE=1; or use --after-bench-cmd)".into()))
-        }
-        status => Err(failed(format!("HTTP status {status}"))),
     }
 }

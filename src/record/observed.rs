@@ -29,6 +29,12 @@ const WARM: f64 = 0.1;
 const BUSY: f64 = 0.9;
 
 impl Observed {
+    /// Notes the hit rate of the first run on a server, or that this is the first.
+    pub fn compare_with_first(&mut self, first: &mut Option<f64>) {
+        self.first_hit_rate = *first;
+        *first = first.or(self.prefix_cache_hit_rate);
+    }
+
     /// Reasons not to trust the numbers; `sent` are the requests that the benchmark says it sent.
     pub fn cautions(&self, sent: Option<f64>) -> Vec<String> {
         let mut cautions = self.disturbances.clone();

@@ -105,8 +105,15 @@ fn reproduce(manifest: &Manifest) -> Option<(String, Vec<(&'static str, String)>
             add("--startup-cmd", &manifest.bench_cmd);
             ("--startup-params", "startup.json", &manifest.bench_params)
         }
-        _ => {
-            add("--serve-cmd", &manifest.serve_cmd);
+        kind => {
+            match (&manifest.base_url, &manifest.candidate_serve_cmd) {
+                (Some(url), _) => add("--bench-only", &format!("--base-url={url}")),
+                (None, Some(candidate)) if kind == SweepKind::Ab => {
+                    add("--base-serve-cmd", &manifest.serve_cmd);
+                    add("--candidate-serve-cmd", candidate);
+                }
+                _ => add("--serve-cmd", &manifest.serve_cmd),
+            }
             add("--bench-cmd", &manifest.bench_cmd);
             ("--bench-params", "bench.json", &manifest.bench_params)
         }

@@ -24,6 +24,8 @@ pub struct Options {
     pub continue_on_error: bool,
     /// How often a failed run is tried again.
     pub retries: u32,
+    /// No run is begun that would end later than this after the start.
+    pub budget: Option<Duration>,
     /// What a run must be to count.
     pub demands: Demands,
     /// Takes secrets out of all that is kept.
@@ -45,8 +47,16 @@ pub async fn run<E: Executor>(
     let is_decided = skipped > 0 && course.is_decided(&ledger);
     let (servers, runs) = if is_decided { (0, Some(0)) } else { missing(plan, &ledger, course) };
     observer.event(Event::SweepStarted { folder: writer.folder(), servers, runs, skipped });
-    let ended =
-        Ended { state: SweepState::Completed, planned: runs, runs: 0, failed: 0, degraded: 0, retried: 0, skipped };
+    let ended = Ended {
+        state: SweepState::Completed,
+        planned: runs,
+        runs: 0,
+        failed: 0,
+        degraded: 0,
+        retried: 0,
+        skipped,
+        is_over_budget: false,
+    };
     let mut driver = Driver {
         plan,
         course,
@@ -59,15 +69,18 @@ pub async fn run<E: Executor>(
         hopeless: HashMap::new(),
         fresh: HashSet::new(),
         ended,
+        began: Instant::now(),
+        measured: Duration::ZERO,
     };
     let halted = driver.work().await.err();
     driver.ended.state = match halted {
         None if driver.ended.failed > 0 => SweepState::Failed,
         None => SweepState::Completed,
-        Some(Halt::Interrupted) => SweepState::Interrupted,
+        Some(Halt::Interrupted | Halt::OverBudget) => SweepState::Interrupted,
         Some(Halt::AtFailure | Halt::Course(_)) => SweepState::Failed,
         Some(Halt::Store(error)) => return Err(error.into()),
     };
+    driver.ended.is_over_budget = matches!(halted, Some(Halt::OverBudget));
     driver.writer.finish(driver.ended.state, Utc::now())?;
     match halted {
         Some(Halt::Course(error)) => Err(error.into()),
@@ -79,6 +92,7 @@ pub async fn run<E: Executor>(
 #[derive(Debug)]
 enum Halt {
     Interrupted,
+    OverBudget,
     AtFailure,
     Course(CourseError),
     Store(StoreError),
@@ -142,6 +156,9 @@ struct Driver<'a, E> {
     /// Combinations with runs that their summaries don't have.
     fresh: HashSet<String>,
     ended: Ended,
+    began: Instant,
+    /// What the runs that ended well took, together.
+    measured: Duration,
 }
 
 /// When the benchmark of a run began and how long it took; of what failed before it, if it never began.
@@ -238,6 +255,8 @@ impl<E: Executor> Driver<'_, E> {
     /// Counts a run that was made, and tells of it.
     fn count(&mut self, record: &RunRecord) {
         self.ended.runs += 1;
+        let took = record.wall_time_s.filter(|_| record.failure().is_none()).unwrap_or(0.0);
+        self.measured += Duration::from_secs_f64(took);
         self.ended.failed += usize::from(record.status() == Status::Failed);
         self.ended.degraded += usize::from(record.status() == Status::Degraded);
         self.observer.event(Event::RunEnded { record });
@@ -248,6 +267,9 @@ impl<E: Executor> Driver<'_, E> {
         if self.executor.is_interrupted() {
             return Err(Halt::Interrupted);
         }
+        if self.is_over_budget() {
+            return Err(Halt::OverBudget);
+        }
         let mut clock = Clock::start();
         let result = match self.run_one(job, start, &mut clock).await {
             Ok(measured) => Ok(measured),
@@ -257,6 +279,13 @@ impl<E: Executor> Driver<'_, E> {
         let record = self.record_of(job, start, clock, result);
         self.keep(job, &record)?;
         Ok(record)
+    }
+
+    /// Whether a run as long as those before would end too late.
+    fn is_over_budget(&self) -> bool {
+        let made = (self.ended.runs - self.ended.failed) as u32;
+        let usual = self.measured.checked_div(made).unwrap_or_default();
+        self.options.budget.is_some_and(|budget| self.began.elapsed() + usual > budget)
     }
 
     /// One run on a server that is ready and clean, whatever that takes.
@@ -297,9 +326,7 @@ impl<E: Executor> Driver<'_, E> {
                 if let Some(after) = ready.after {
                     self.observer.event(Event::ServerReady { after });
                 }
-                if let Some(version) = &ready.version {
-                    self.writer.set_engine_version(version)?;
-                }
+                self.writer.set_engine(ready.engine.as_deref(), ready.version.as_deref())?;
                 self.server = Some(up(ready.after));
                 Ok(())
             }

@@ -8,6 +8,7 @@ mod driver;
 mod event;
 mod finding;
 mod ledger;
+mod narrow;
 #[cfg(test)]
 mod scripted;
 mod tuner;
@@ -21,6 +22,7 @@ pub use driver::{Options, run};
 pub use event::{Event, Observer};
 pub use finding::{Finding, Runs, Variable};
 pub use ledger::{Ledger, Made, too_few_succeeded};
+pub use narrow::{FEWEST, Narrow};
 pub use tuner::{Tuner, TunerOptions};
 pub use workload::{Spacing, Workload};
 
@@ -41,6 +43,8 @@ pub struct Ended {
     pub retried: usize,
     /// Runs that were there already.
     pub skipped: usize,
+    /// Whether it ended because its time was up.
+    pub is_over_budget: bool,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -61,7 +61,7 @@ impl Scripted {
 impl Executor for Scripted {
     async fn start(&mut self, job: ServerJob<'_>) -> Result<Ready, Stop> {
         self.begin("start", job.command)?;
-        Ok(Ready { after: Some(Duration::from_secs(1)), version: None })
+        Ok(Ready { after: Some(Duration::from_secs(1)), version: None, engine: None })
     }
 
     async fn bench(&mut self, job: BenchJob<'_>) -> Result<Benched, Stop> {
@@ -120,6 +120,7 @@ impl Case {
             order,
             continue_on_error: true,
             retries: 0,
+            budget: None,
             demands: Demands::default(),
             redactor,
         };

@@ -29,4 +29,5 @@ mod sim;
 mod sla;
 mod store;
 mod sweep;
+mod ways;
 mod weaknesses;

@@ -61,7 +61,7 @@ pub fn exec(arguments: Arguments) -> Ended {
     ];
     let sweep = Typed::try_parse_from(&again[1..]).map_err(Failure::input)?.arguments;
     let again = words(&again);
-    let folder = serve::prepare(sweep, Job::Serve)?.run()?;
+    let folder = serve::prepare(sweep, Job::Serve(None))?.run()?;
     let path = folder.join(REPORT);
     report::write(std::slice::from_ref(&folder), &path)?;
 

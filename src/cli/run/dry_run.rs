@@ -1,5 +1,6 @@
 //! The dry run: every command that would be run, quoted for a shell. It asks the same agenda as the sweep itself.
 
+use super::estimate::Usual;
 use super::sweep::{Runner, Sweep};
 use crate::cli::advice::of_store;
 use crate::cli::say::out;
@@ -37,6 +38,9 @@ impl Sweep {
         let runs = course.runs_of_each().map(|_| format!("{} run(s)", printed.runs));
         let servers = matches!(self.runner, Runner::Servers { .. }).then(|| format!("{} server(s)", printed.servers));
         printed.lines.push(format!("# {}", servers.into_iter().chain(runs).collect::<Vec<_>>().join(", ")));
+        if let Some(usual) = Usual::of(&self.common.output_dir, &self.plan).filter(|_| printed.runs > 0) {
+            printed.lines.push(format!("# {}", usual.text(printed.servers, printed.runs)));
+        }
         out!("{}", printed.lines.join("\n"));
         Ok(())
     }
@@ -68,7 +72,7 @@ impl Sweep {
         let server = &self.plan.servers[start.server];
         let mut agenda = Agenda::new(&self.plan, start, self.job.order(self.order));
         let mut warm = HashSet::new();
-        let mut is_up = matches!(self.runner, Runner::Standalone);
+        let mut is_up = !matches!(self.runner, Runner::Servers { .. });
         while let Some(step) =
             agenda.next(ledger, course).map_err(|error| Failure::input(super::job::advice(&error)))?
         {

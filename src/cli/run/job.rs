@@ -7,14 +7,15 @@ use crate::plan::BenchPlan;
 use crate::sla::Sla;
 use crate::store::SweepKind;
 use crate::sweep::{
-    BenchKind, Course, CourseError, Ledger, Order, Pairs, Repeats, Tuner, TunerOptions, Variable, Workload,
+    BenchKind, Course, CourseError, Ledger, Narrow, Order, Pairs, Repeats, Tuner, TunerOptions, Variable, Workload,
 };
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 
 /// What a sweep does with each combination.
 pub enum Job {
-    Serve,
+    /// So many repeats, or as many as make a mean known well enough.
+    Serve(Option<Narrow>),
     Tune(TunerOptions),
     Explore(Workload),
     Startup,
@@ -68,7 +69,7 @@ impl AbJob {
 impl Job {
     pub fn kind(&self) -> SweepKind {
         match self {
-            Self::Serve => SweepKind::Serve,
+            Self::Serve(_) => SweepKind::Serve,
             Self::Tune(_) => SweepKind::ServeSla,
             Self::Explore(_) => SweepKind::ServeWorkload,
             Self::Startup => SweepKind::Startup,
@@ -79,19 +80,19 @@ impl Job {
     pub fn default_num_runs(&self) -> u32 {
         match self {
             Self::Tune(_) | Self::Startup | Self::Ab(_) => 1,
-            Self::Serve | Self::Explore(_) => 3,
+            Self::Serve(_) | Self::Explore(_) => 3,
         }
     }
 
     /// A search ends one combination before it begins the next.
     pub fn order(&self, wanted: Order) -> Order {
-        if matches!(self, Self::Serve | Self::Ab(_)) { wanted } else { Order::Sequential }
+        if matches!(self, Self::Serve(_) | Self::Ab(_)) { wanted } else { Order::Sequential }
     }
 
     /// The flag and the name of what the sweep itself turns.
     pub fn turned(&self) -> Option<(&'static str, Variable)> {
         match self {
-            Self::Serve | Self::Startup | Self::Ab(_) => None,
+            Self::Serve(_) | Self::Startup | Self::Ab(_) => None,
             Self::Tune(options) => Some(("--sla-variable", options.variable)),
             Self::Explore(workload) => Some(("--workload-var", workload.variable)),
         }
@@ -99,7 +100,8 @@ impl Job {
 
     pub fn course(&self, num_runs: usize, answered: HashSet<(String, String)>) -> Box<dyn Course + '_> {
         match self {
-            Self::Serve | Self::Startup => Box::new(Repeats { num_runs }),
+            Self::Serve(Some(narrow)) => Box::new(narrow.clone()),
+            Self::Serve(None) | Self::Startup => Box::new(Repeats { num_runs }),
             Self::Tune(options) => Box::new(Tuner::new(TunerOptions { num_runs, ..options.clone() }, answered)),
             Self::Explore(workload) => Box::new(Workload { num_runs, ..workload.clone() }),
             Self::Ab(job) if job.until == Until::Decided => {
@@ -144,7 +146,7 @@ pub fn advice(error: &CourseError) -> String {
         CourseError::NotReported { metric, nearest } => {
             let hint = nearest.as_ref().map_or(".".to_owned(), |name| format!("; did you mean `{name}`?"));
             format!(
-                "--sla-params: the benchmark reports no `{metric}`{hint} The run is kept: correct the file and --resume"
+                "--sla-params, --repeat-until: the benchmark reports no `{metric}`{hint} The run is kept: correct that and --resume"
             )
         }
         CourseError::NoHighestRate => format!("{error}; give --sla-max"),

@@ -3,6 +3,7 @@
 pub mod ab;
 pub mod demo;
 mod dry_run;
+mod estimate;
 mod job;
 mod progress;
 pub mod serve;
@@ -11,6 +12,7 @@ pub mod serve_workload;
 mod servers;
 pub mod startup;
 mod sweep;
+mod values;
 
 use super::Failure;
 use super::lake::Keeping;
@@ -21,6 +23,7 @@ use crate::redact::Redactor;
 use crate::store::OnChange;
 use crate::sweep::check_program;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// More repeats than this are a slip of the finger.
@@ -44,6 +47,9 @@ pub struct Common {
     /// Try a failed run so many times again. Every attempt is kept, the last one counts.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub retries: u32,
+    /// Begin no run that would end after this time: 6h, 90m. What is missing then is run by --resume.
+    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+    budget: Option<Duration>,
     #[command(flatten)]
     pub keeping: Keeping,
     /// Keep the output of the commands as they write it. Without it, secrets are taken out of the log files.
@@ -64,6 +70,10 @@ pub struct Common {
 impl Common {
     pub fn is_resumed(&self) -> bool {
         self.resume.is_some()
+    }
+
+    pub fn budget(&self) -> Option<Duration> {
+        self.budget
     }
 
     pub fn on_change(&self) -> OnChange {

@@ -1,5 +1,6 @@
 //! Progress of a sweep: a bar with the time left on a terminal, plain lines elsewhere.
 
+use super::estimate::Usual;
 use crate::cli::say::say;
 use crate::record::RunRecord;
 use crate::sweep::{Event, Observer};
@@ -22,12 +23,14 @@ pub struct Progress {
     total: Option<usize>,
     done: usize,
     started: Instant,
+    usual: Option<Usual>,
 }
 
 impl Progress {
-    pub fn new(starts: Starts) -> Self {
+    pub fn new(starts: Starts, usual: Option<Usual>) -> Self {
         Self {
             starts,
+            usual,
             bar: std::io::stderr().is_terminal().then(|| ProgressBar::new(0)),
             total: None,
             done: 0,
@@ -100,12 +103,16 @@ impl Observer for Progress {
                     }
                     bar.enable_steady_tick(Duration::from_millis(200));
                 }
+                let to_start = servers;
                 let runs = runs.map_or("as many runs as it takes".to_owned(), |runs| format!("{runs} run(s) to make"));
                 let servers = match self.starts {
                     Starts::Servers => format!("{servers} server(s), "),
                     Starts::Nothing => String::new(),
                 };
                 self.line(format!("sweep {}: {servers}{runs}{already}", folder.display()));
+                if let Some((usual, runs)) = self.usual.zip(self.total.filter(|runs| *runs > 0)) {
+                    self.line(usual.text(to_start, runs));
+                }
             }
             Event::ServerStarting { .. } | Event::ServerStopping if self.starts == Starts::Nothing => {}
             Event::ServerStarting { serve } => {
@@ -145,7 +152,7 @@ fn main_metrics(record: &RunRecord) -> String {
     texts.collect::<Vec<_>>().join(", ")
 }
 
-fn short(time: Duration) -> String {
+pub fn short(time: Duration) -> String {
     match time.as_secs() {
         seconds @ 0..=89 => format!("{seconds} s"),
         seconds @ 90..=5399 => format!("{} min", seconds.div_ceil(60)),

@@ -3,14 +3,15 @@
 use super::job::Job;
 use super::servers::{ServerCommands, ServerFlags};
 use super::sweep::{Runner, Sweep};
+use super::values::{base_url, repeat_until};
 use super::{Common, MOST_REPEATS, check_programs, parse_command, redactor_of, sets_of};
 use crate::cli::{Ended, Failure};
 use crate::exec::Reset;
-use crate::params::{Command, ParamSet};
+use crate::params::{Address, Command, ParamSet};
 use crate::plan::{Link, Plan, PlanRequest, Rounds};
 use crate::record::Environment;
 use crate::store::Manifest;
-use crate::sweep::{Order, Variable, any_seed};
+use crate::sweep::{FEWEST, Narrow, Order, Variable, any_seed};
 use chrono::Utc;
 use std::path::PathBuf;
 
@@ -19,8 +20,15 @@ use std::path::PathBuf;
 #[group(id = "serve")]
 pub struct Arguments {
     /// The command that runs the server: `vllm serve …`. Words NAME=value in front are its environment.
-    #[arg(long)]
-    serve_cmd: String,
+    #[arg(long, required_unless_present = "bench_only")]
+    serve_cmd: Option<String>,
+    /// Measure a server that somebody else runs, at --base-url: it is waited for and its caches are reset, but it is neither
+    /// started nor stopped.
+    #[arg(long, requires = "base_url", conflicts_with_all = ["serve_cmd", "serve_params"])]
+    bench_only: bool,
+    /// With --bench-only: where the server is, http://HOST:PORT. A benchmark that is told no address is told this one.
+    #[arg(long, value_name = "URL", requires = "bench_only")]
+    base_url: Option<String>,
     /// The command that runs the benchmark: `vllm bench serve …`, `sweeplake bench …`.
     #[arg(long)]
     bench_cmd: String,
@@ -39,6 +47,13 @@ pub struct Arguments {
     /// asks for them).
     #[arg(long, value_parser = clap::value_parser!(u32).range(..=MOST_REPEATS))]
     num_runs: Option<u32>,
+    /// Repeat each combination until the mean of a metric is known well enough: 'ci(p99_e2el_ms)<5%' is half the width of its 95 %
+    /// interval (serve only; at least 5 runs, at most --max-runs).
+    #[arg(long, value_name = "CI", conflicts_with_all = ["num_runs", "rounds"], value_parser = repeat_until)]
+    repeat_until: Option<(String, f64)>,
+    /// Most runs of a combination with --repeat-until.
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(FEWEST as i64..=MOST_REPEATS))]
+    max_runs: u32,
     /// Start every server so many times, all of them in turn before the next round (serve only). What differs from start to
     /// start shows only so.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MOST_REPEATS))]
@@ -74,7 +89,12 @@ impl OrderName {
 }
 
 pub fn exec(arguments: Arguments) -> Ended {
-    prepare(arguments, Job::Serve)?.exec()
+    let narrow = arguments.repeat_until.clone().map(|(metric, width)| Narrow {
+        metric,
+        width,
+        max_runs: arguments.max_runs as usize,
+    });
+    prepare(arguments, Job::Serve(narrow))?.exec()
 }
 
 /// The commands of a sweep.
@@ -82,44 +102,83 @@ struct Commands {
     serve: Command,
     bench: Command,
     servers: ServerCommands,
+    /// The address of a server that somebody else runs; `serve` is its URL then.
+    remote: Option<Address>,
 }
 
 impl Commands {
     fn of(arguments: &Arguments) -> Result<Self, Failure> {
-        Ok(Self {
-            serve: parse_command("--serve-cmd", &arguments.serve_cmd)?,
-            bench: parse_command("--bench-cmd", &arguments.bench_cmd)?,
-            servers: arguments.servers.commands()?,
+        let servers = arguments.servers.commands()?;
+        let mut bench = parse_command("--bench-cmd", &arguments.bench_cmd)?;
+        let remote = arguments.base_url.as_deref().map(|url| base_url(url, &servers)).transpose()?;
+        if let Some(url) = arguments.base_url.as_deref()
+            && bench.flag(&["base-url", "host", "port"]).is_none()
+        {
+            bench = bench.with_words(["--base-url", url]);
+        }
+        let serve = match &arguments.serve_cmd {
+            Some(text) => parse_command("--serve-cmd", text)?,
+            None => Command::new(arguments.base_url.iter()),
+        };
+        Ok(Self { serve, bench, servers, remote })
+    }
+
+    /// Where the server listens, where somebody else runs it.
+    fn address_words(&self) -> Command {
+        match &self.remote {
+            None => self.serve.clone(),
+            Some(address) => {
+                self.serve.with_words(["--host", &address.host, "--port", &address.port.to_string()].map(str::to_owned))
+            }
+        }
+    }
+
+    /// What runs the benchmarks.
+    fn runner(&self, flags: &ServerFlags) -> Result<Runner, Failure> {
+        let after_bench = self.servers.after_bench.clone();
+        let waiting = flags.waiting(&self.servers, &self.serve)?;
+        Ok(match self.remote.clone() {
+            Some(address) => Runner::Remote { waiting, reset: Reset::of_remote(after_bench), address },
+            None => Runner::Servers { waiting, reset: Reset::of(&self.serve, after_bench).map_err(Failure::input)? },
         })
     }
 
     fn by_key(&self) -> Vec<(&'static str, Command)> {
-        let both = [("serve_cmd", self.serve.clone()), ("bench_cmd", self.bench.clone())];
+        let serve = if self.remote.is_some() { "base_url" } else { "serve_cmd" };
+        let both = [(serve, self.serve.clone()), ("bench_cmd", self.bench.clone())];
         both.into_iter().chain(self.servers.by_key()).collect()
     }
 
     fn named(&self) -> impl Iterator<Item = (&'static str, &Command)> {
-        let both = [("--serve-cmd", &self.serve), ("--bench-cmd", &self.bench)];
-        both.into_iter().chain(self.servers.named())
+        let serve = self.remote.is_none().then_some(("--serve-cmd", &self.serve));
+        serve.into_iter().chain([("--bench-cmd", &self.bench)]).chain(self.servers.named())
+    }
+}
+
+/// How many runs each combination gets; what does not go together is refused.
+fn checked_num_runs(arguments: &Arguments, job: &Job) -> Result<u32, Failure> {
+    if arguments.rounds > 1 && !matches!(job, Job::Serve(_)) {
+        return Err(Failure::input("--rounds: a search starts each server once; give it to `serve`"));
+    }
+    if arguments.repeat_until.is_some() && !matches!(job, Job::Serve(Some(_))) {
+        return Err(Failure::input("--repeat-until: a search repeats what it has to; give it to `serve`"));
+    }
+    match arguments.num_runs.unwrap_or(job.default_num_runs()) {
+        0 => Err(Failure::input("--num-runs must be at least 1")),
+        num_runs => Ok(num_runs),
     }
 }
 
 /// Turns what was typed into what is meant; every mistake is found here, before anything starts.
 pub fn prepare(arguments: Arguments, job: Job) -> Result<Sweep, Failure> {
-    let num_runs = arguments.num_runs.unwrap_or(job.default_num_runs());
-    if num_runs == 0 {
-        return Err(Failure::input("--num-runs must be at least 1"));
-    }
-    if arguments.rounds > 1 && !matches!(job, Job::Serve) {
-        return Err(Failure::input("--rounds: a search starts each server once; give it to `serve`"));
-    }
+    let num_runs = checked_num_runs(&arguments, &job)?;
     let commands = Commands::of(&arguments)?;
     let serve_params = sets_of(arguments.serve_params.as_deref())?;
     let bench_params = sets_of(arguments.bench_params.as_deref())?;
     check_turned(&job, &commands.bench, &bench_params)?;
     let redactor = redactor_of(commands.named().map(|(_, command)| command), serve_params.iter().chain(&bench_params));
     let plan = Plan::new(&PlanRequest {
-        serve_cmd: commands.serve.clone(),
+        serve_cmd: commands.address_words(),
         bench_cmd: commands.bench.clone(),
         serve_params: serve_params.clone(),
         bench_params: bench_params.clone(),
@@ -130,8 +189,7 @@ pub fn prepare(arguments: Arguments, job: Job) -> Result<Sweep, Failure> {
         redactor: redactor.clone(),
     })
     .map_err(Failure::input)?;
-    let reset = Reset::of(&commands.serve, commands.servers.after_bench.clone()).map_err(Failure::input)?;
-    let waiting = arguments.servers.waiting(&commands.servers, &commands.serve)?;
+    let runner = commands.runner(&arguments.servers)?;
     if !arguments.common.dry_run {
         check_programs(commands.named())?;
     }
@@ -148,11 +206,16 @@ pub fn prepare(arguments: Arguments, job: Job) -> Result<Sweep, Failure> {
         min_success: arguments.common.keeping.demands().min_success,
         serve_params: records(&serve_params),
         bench_params: records(&bench_params),
+        base_url: arguments.base_url.as_deref().map(|url| redactor.text(url).into_owned()),
         ..Manifest::new(&commands.serve, &commands.bench, &redactor, Utc::now(), Environment::default())
+    };
+    let manifest = match commands.remote {
+        Some(_) => Manifest { serve_cmd: String::new(), ..manifest },
+        None => manifest,
     };
     Ok(Sweep {
         order: arguments.order.order(arguments.order_seed),
-        runner: Runner::Servers { waiting, reset },
+        runner,
         bench_timeout: arguments.servers.bench_timeout(),
         commands: commands.by_key(),
         after_bench_cmd: commands.servers.after_bench,

@@ -1,5 +1,6 @@
 //! A sweep that was checked: it can be printed or run.
 
+use super::estimate::Usual;
 use super::job::{AbJob, Job, advice};
 use super::progress::{Progress, Starts};
 use super::{Common, interrupt_on_signals};
@@ -9,8 +10,8 @@ use crate::cli::say::say;
 use crate::cli::show::{failures_table, sla_table, startup_table, summary_table};
 use crate::cli::{Failure, block_on};
 use crate::compare::Comparison;
-use crate::exec::{Logs, ProcessOptions, Processes, Reset, Standalone, Waiting, end_leftovers};
-use crate::params::{Command, ParamSet};
+use crate::exec::{Logs, ProcessOptions, Processes, Remote, Reset, Standalone, Waiting, end_leftovers};
+use crate::params::{Address, Command, ParamSet};
 use crate::plan::Plan;
 use crate::query::Lake;
 use crate::record::Environment;
@@ -26,6 +27,8 @@ use std::time::Duration;
 pub enum Runner {
     /// Servers of its own, brought back to a clean state after each run.
     Servers { waiting: Waiting, reset: Reset },
+    /// Somebody else: a server that is there, at an address.
+    Remote { waiting: Waiting, reset: Reset, address: Address },
     /// Nothing: the benchmarks start what they measure.
     Standalone,
 }
@@ -34,7 +37,7 @@ impl Runner {
     fn starts(&self) -> Starts {
         match self {
             Self::Servers { .. } => Starts::Servers,
-            Self::Standalone => Starts::Nothing,
+            Self::Remote { .. } | Self::Standalone => Starts::Nothing,
         }
     }
 }
@@ -86,7 +89,8 @@ impl Sweep {
             say!("ended what an earlier sweep that was killed had left running: {}", left.join(", "));
         }
         let mut writer = self.open_writer()?;
-        let mut progress = Progress::new(self.runner.starts());
+        let usual = Usual::of(&self.common.output_dir, &self.plan);
+        let mut progress = Progress::new(self.runner.starts(), usual);
         let ended = block_on(self.drive(&mut writer, &mut progress))??;
         let folder = writer.folder().to_owned();
         drop(writer);
@@ -101,6 +105,7 @@ impl Sweep {
             order: self.job.order(self.order),
             continue_on_error: self.common.continue_on_error,
             retries: self.common.retries,
+            budget: self.common.budget(),
             demands: self.common.keeping.demands(),
             redactor: self.redactor.clone(),
         };
@@ -121,6 +126,12 @@ impl Sweep {
                 let mut servers = servers.map_err(no_keeper)?;
                 run(&self.plan, course.as_mut(), &options, &mut servers, writer, progress).await
             }
+            Runner::Remote { waiting, reset, address } => {
+                let (waiting, reset, address) = (waiting.clone(), reset.clone(), address.clone());
+                let remote = Remote::new(processes, waiting, reset, address, &keeper, interrupt);
+                let mut remote = remote.map_err(no_keeper)?;
+                run(&self.plan, course.as_mut(), &options, &mut remote, writer, progress).await
+            }
             Runner::Standalone => {
                 let mut alone = Standalone::new(processes, &keeper, interrupt).map_err(no_keeper)?;
                 run(&self.plan, course.as_mut(), &options, &mut alone, writer, progress).await
@@ -138,7 +149,12 @@ impl Sweep {
     fn open_writer(&self) -> Result<SweepWriter, Failure> {
         let combinations = self.plan.combinations();
         let (lake, name) = (&self.common.output_dir, self.common.name());
-        let manifest = Manifest { environment: Environment::capture(Some(&self.engine_cmd)), ..self.manifest_now() };
+        let mut environment = Environment::capture(Some(&self.engine_cmd));
+        if matches!(self.runner, Runner::Remote { .. }) {
+            // The GPUs of this machine are not the server's.
+            environment.gpus.clear();
+        }
+        let manifest = Manifest { environment, ..self.manifest_now() };
         match self.common.is_resumed() {
             true => SweepWriter::resume(lake, name, manifest, &combinations, self.common.on_change()),
             false => SweepWriter::create(lake, name, Local::now(), manifest, &combinations),
@@ -176,7 +192,7 @@ impl Sweep {
             _ if !has_numbers => {}
             Job::Tune(_) => say!("{}", sla_table(folder)?),
             Job::Startup => say!("{}", startup_table(folder)?),
-            Job::Serve | Job::Explore(_) => say!("{}", summary_table(folder)?),
+            Job::Serve(_) | Job::Explore(_) => say!("{}", summary_table(folder)?),
             Job::Ab(ref job) => say!("{}", compare::text(&self.pairs(job, folder)?, Extent::Telling, false)),
         }
         // A single failure was told when it happened.
@@ -204,6 +220,11 @@ fn close(folder: &Path, ended: sweep::Ended) -> Result<PathBuf, Failure> {
     let again = how_to_go_on(&name);
     match ended.state {
         SweepState::Completed => Ok(folder.to_owned()),
+        SweepState::Interrupted if ended.is_over_budget => {
+            let kept = ended.runs + ended.skipped;
+            say!("the budget is used up: {kept} run(s) are in {}; {again}", folder.display());
+            Ok(folder.to_owned())
+        }
         SweepState::Interrupted => {
             let kept = ended.runs + ended.skipped;
             say!("interrupted: {kept} run(s) are kept in {}; {again}", folder.display());

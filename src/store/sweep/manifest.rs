@@ -48,6 +48,9 @@ pub struct Manifest {
     /// What `serve_sla` and `serve_workload` turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variable: Option<String>,
+    /// Where the server was, where somebody else ran it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<String>,
     /// Of an import: the folder that it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
@@ -152,6 +155,7 @@ impl Manifest {
             bench_params: Vec::new(),
             sla_params: Vec::new(),
             variable: None,
+            base_url: None,
             origin: None,
             combinations: Vec::new(),
             runs: 0,

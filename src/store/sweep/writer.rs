@@ -79,6 +79,7 @@ impl SweepWriter {
             checksums: stored.checksums,
             environment: Environment {
                 // Known again only once a server is up, and there may be nothing left to run.
+                engine: stored.environment.engine.or(wanted.environment.engine),
                 engine_version: stored.environment.engine_version,
                 ..wanted.environment
             },
@@ -164,12 +165,12 @@ impl SweepWriter {
     }
 
     /// Notes what a server says of itself.
-    pub fn set_engine_version(&mut self, version: &str) -> Result<(), StoreError> {
-        if self.at.manifest.environment.engine_version.as_deref() == Some(version) {
-            return Ok(());
-        }
-        self.at.manifest.environment.engine_version = Some(version.to_owned());
-        self.at.manifest.write(&self.at.folder)
+    pub fn set_engine(&mut self, engine: Option<&str>, version: Option<&str>) -> Result<(), StoreError> {
+        let environment = &mut self.at.manifest.environment;
+        let before = environment.clone();
+        environment.engine = engine.map(str::to_owned).or(environment.engine.take());
+        environment.engine_version = version.map(str::to_owned).or(environment.engine_version.take());
+        if *environment == before { Ok(()) } else { self.at.manifest.write(&self.at.folder) }
     }
 
     /// Where the benchmark should write its result of a run; the folder is there afterwards, the file is not.

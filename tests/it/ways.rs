@@ -1,0 +1,164 @@
+//! Ways to run a sweep other than so many repeats on servers of its own: against somebody else's server, within a time, until a mean is
+//! known; and what is done where a GPU is not free again.
+
+use crate::scratch::{PROGRAM, Scratch};
+use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+#[test]
+fn a_server_of_somebody_else_is_measured_and_left_running() {
+    let scratch = Scratch::new();
+    let _sim = scratch.start_sim(&["--speed", "20"]);
+    let url = format!("http://127.0.0.1:{}", scratch.port);
+    // Told no address, the benchmark is told this one.
+    let bench = format!("{PROGRAM} bench --random-input-len 32 --random-output-len 4 --num-prompts 6 --ignore-eos");
+    let arguments = ["serve", "--bench-only", "--base-url", &url, "--bench-cmd", &bench, "-e", "x", "--num-runs", "2"];
+    let ran = scratch.ok(&arguments);
+    assert!(!ran.stderr.contains("server(s)") && !ran.stderr.contains("starting server"), "{}", ran.stderr);
+    let rows = scratch
+        .query("results", "SELECT status, startup_time_s, gpu_count, prefix_cache_hit_rate < 0.1 AS cold FROM runs");
+    assert_eq!(rows, vec![json!({"status": "completed", "startup_time_s": null, "gpu_count": null, "cold": true}); 2]);
+    let engine = scratch.query("results", "SELECT engine, engine_version IS NOT NULL AS known, serve_cmd FROM sweeps");
+    assert_eq!(engine, [json!({"engine": "sweeplake", "known": true, "serve_cmd": ""})]);
+    scratch.ok(&["report", "results/x", "-o", "r.html"]);
+    assert!(scratch.read("r.html").contains("--bench-only"), "how to do it again");
+    assert!(crate::scratch::is_served(scratch.port), "the server was stopped");
+    // It goes on, and another server is another thing.
+    let ran = scratch.ok(&[&arguments[..9], &["3", "--resume"]].concat());
+    assert!(ran.stderr.contains("1 run(s) to make, 2 run(s) already there"), "{}", ran.stderr);
+    let other =
+        ["serve", "--bench-only", "--base-url", "http://127.0.0.1:1", "--bench-cmd", &bench, "-e", "x", "--resume"];
+    let ran = scratch.run(&other);
+    assert!(ran.code == Some(2) && ran.stderr.contains("--base-url was: "), "{}", ran.stderr);
+}
+
+#[test]
+fn traffic_of_others_and_a_warm_cache_are_said() {
+    let scratch = Scratch::new();
+    let mut _sim = scratch.start_sim(&["--speed", "1", "--enable-prefix-caching"]);
+    let url = format!("http://127.0.0.1:{}", scratch.port);
+    let bench = |more: &str| {
+        format!(
+            "{PROGRAM} bench --port {} --random-input-len 64 --random-output-len 8 --ignore-eos {more}",
+            scratch.port
+        )
+    };
+    let words: Vec<String> = shlex::split(&bench("--num-prompts 4000 --max-concurrency 4 --seed 7")).unwrap();
+    let mut others = std::process::Command::new(&words[0]);
+    let mut others = others
+        .args(&words[1..])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    crate::scratch::wait_until("others are served", || {
+        let told = crate::scratch::http(scratch.port, "GET", "/metrics", "", "").map(|(_, text)| text);
+        told.unwrap_or_default()
+            .lines()
+            .any(|line| line.starts_with("vllm:num_requests_running") && !line.ends_with(" 0"))
+    });
+    let mine = bench("--num-prompts 30 --max-concurrency 2");
+    scratch.ok(&["serve", "--bench-only", "--base-url", &url, "--bench-cmd", &mine, "-e", "busy", "--num-runs", "1"]);
+    others.kill().unwrap();
+    others.wait().unwrap();
+    let told = |sweep: &str| {
+        let sql = "SELECT array_to_string(caution, '|') AS c FROM runs ORDER BY run_number DESC LIMIT 1";
+        scratch.query(&format!("results/{sweep}"), sql)[0]["c"].as_str().unwrap_or_default().to_owned()
+    };
+    assert!(told("busy").contains("requests of others when the run began"), "{}", told("busy"));
+    assert!(told("busy").contains("others used it"), "{}", told("busy"));
+    assert!(scratch.ok(&["show", "results/busy"]).stderr.contains("others used it"));
+    // The same prompts again without a reset: the cache answers.
+    let mine = bench("--num-prompts 20 --random-prefix-len 512 --seed 3");
+    let flags = ["--after-bench-cmd", "true", "-e", "warm", "--num-runs", "2"];
+    scratch.ok(&[&["serve", "--bench-only", "--base-url", &url, "--bench-cmd", &mine][..], &flags].concat());
+    assert!(told("warm").contains("the prefix cache may have been warm"), "{}", told("warm"));
+}
+
+#[test]
+fn a_budget_ends_a_sweep_in_order_and_the_next_resume_goes_on() {
+    let scratch = Scratch::new();
+    let bench =
+        format!("sh {}", scratch.write("bench.sh", &format!("sleep 1; exec {} \"$@\"\n", scratch.bench(""))).display());
+    let sim = scratch.sim("");
+    let started = Instant::now();
+    let ran = scratch.serve(&sim, &bench, &["-e", "x", "--num-runs", "20", "--budget", "5s"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the budget is used up") && ran.stderr.contains("--resume -e x"), "{}", ran.stderr);
+    assert!(started.elapsed() < Duration::from_secs(15));
+    let made =
+        scratch.query("results", "SELECT count(*) AS n FROM runs WHERE status = 'completed'")[0]["n"].as_u64().unwrap();
+    assert!((1..8).contains(&made), "{made}");
+    assert_eq!(scratch.json("results/x/sweep.json")["state"], "interrupted");
+    let goal = (made + 1).to_string();
+    let ran = scratch.serve_ok(&sim, &bench, &["-e", "x", "--num-runs", &goal, "--budget", "1h", "--resume"]);
+    assert!(ran.stderr.contains("1 run(s) to make"), "{}", ran.stderr);
+    // What it takes is said beforehand, from runs that were made.
+    let told = scratch.serve_ok(&sim, &bench, &["-e", "y", "--num-runs", "3", "--dry-run"]);
+    assert!(told.stdout.contains("# about ") && told.stdout.contains("3 runs"), "{}", told.stdout);
+}
+
+#[test]
+fn repeats_go_on_until_a_mean_is_known() {
+    let scratch = Scratch::new();
+    // A benchmark whose results scatter as it is told.
+    let script = "n=$(cat count 2>/dev/null || echo 0); n=$((n+1)); echo $n > count\n\
+        while [ $# -gt 0 ]; do case $1 in --result-dir) d=$2;; --result-filename) f=$2;; --c) c=$2;; esac; shift; done\n\
+        if [ \"$c\" = 1 ]; then v=$((100 + n % 2)); else v=$((80 + n / 2 % 2 * 40)); fi\n\
+        echo \"{\\\"completed\\\": 4, \\\"failed\\\": 0, \\\"duration\\\": 1, \\\"p99_e2el_ms\\\": $v}\" > $d/$f\n";
+    let bench = format!("sh {}", scratch.write("bench.sh", script).display());
+    scratch.write("b.json", r#"[{"c": 1}, {"c": 2}]"#);
+    let flags = ["-e", "x", "--bench-params", "b.json", "--repeat-until", "ci(p99_e2el_ms)<5%", "--max-runs", "12"];
+    scratch.serve_ok(&scratch.sim(""), &bench, &flags);
+    let rows =
+        scratch.query("results", "SELECT c, n, p99_e2el_ms_ci95 / p99_e2el_ms_mean AS w FROM combinations ORDER BY c");
+    assert_eq!((&rows[0]["n"], &rows[1]["n"]), (&json!(5), &json!(12)), "{rows:?}");
+    assert!(rows[0]["w"].as_f64().unwrap() < 0.05 && rows[1]["w"].as_f64().unwrap() > 0.05);
+    // Nothing is missing then.
+    let ran = scratch.serve_ok(&scratch.sim(""), &bench, &[&flags[..], &["--resume"]].concat());
+    assert!(ran.stderr.contains("17 run(s) already there"), "{}", ran.stderr);
+    assert_eq!(scratch.query("results", "SELECT count(*) AS n FROM runs"), [json!({"n": 17})]);
+    let flags = ["-e", "y", "--repeat-until", "ci(p99_e2e_ms)<5%"];
+    let ran = scratch.serve(&scratch.sim(""), &bench, &flags);
+    assert!(ran.code == Some(1) && ran.stderr.contains("did you mean `p99_e2el_ms`?"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_gpu_that_is_not_free_again_is_waited_for_and_said() {
+    let scratch = Scratch::new();
+    scratch.write("used", "100");
+    // A server takes memory and its last worker gives it back late.
+    let tool = "#!/bin/sh\ncase \"$*\" in *memory.used*) cat \"$USED\";; *) echo 'Stub, 80000, 1, u, s, 1, 1';; esac\n";
+    let tool = scratch.write("bin/nvidia-smi", tool);
+    std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let server =
+        format!("echo 60000 > \"$USED\"; (sleep 4; echo 120 > \"$USED\") >/dev/null 2>&1 & exec {}", scratch.sim(""));
+    let server = scratch.write("server.sh", &server);
+    let sim = format!("sh {} --port {}", server.display(), scratch.port);
+    scratch.write("s.json", r#"[{"max_num_seqs": 8}, {"max_num_seqs": 16}]"#);
+    let bench = scratch.bench("");
+    let path = format!("{}:{}", scratch.path("bin").display(), std::env::var("PATH").unwrap());
+    let arguments = [
+        "serve",
+        "--serve-cmd",
+        &sim,
+        "--bench-cmd",
+        &bench,
+        "-e",
+        "x",
+        "--num-runs",
+        "1",
+        "--after-bench-cmd",
+        "true",
+    ];
+    let mut command = scratch.command(&[&arguments[..], &["--serve-params", "s.json"]].concat());
+    command.env("PATH", path).env("USED", scratch.path("used"));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows: Vec<Value> =
+        scratch.query("results", "SELECT max_num_seqs, array_to_string(caution, '|') AS c FROM runs ORDER BY 1");
+    // The worker died with its server: what it would have given back stays taken.
+    assert!(!rows[0]["c"].as_str().unwrap_or_default().contains("GPU 0 held"), "{rows:?}");
+    assert!(rows[1]["c"].as_str().unwrap_or_default().contains("GPU 0 held 59900 MiB more than at first"), "{rows:?}");
+}
