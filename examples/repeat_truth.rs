@@ -38,7 +38,8 @@ fn main() {
                         }
                         true => {
                             let sigma = (1.0 + scatter * scatter).ln().sqrt();
-                            let skewed = LogNormal::new(TRUE_MEAN.ln() - sigma * sigma / 2.0, sigma).expect("a scatter above 0");
+                            let skewed =
+                                LogNormal::new(TRUE_MEAN.ln() - sigma * sigma / 2.0, sigma).expect("a scatter above 0");
                             repeat(&rule, &mut || skewed.sample(&mut random))
                         }
                     })

@@ -10,7 +10,7 @@ use crate::words::nearest_name;
 /// Repeats each combination until the 95 % interval of a metric's mean is narrow enough.
 ///
 /// Looking after each run makes an interval that is narrow by chance end the repeats, so that it covers the truth less often than
-/// it says: with runs that scatter normally at worst in 93 % of cases, given at least [`FEWEST`] runs (examples/repeat_truth.rs).
+/// it says: at worst in 93 % of cases, given at least [`FEWEST`] runs (examples/repeat_truth.rs).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Narrow {
     pub metric: String,
@@ -21,7 +21,7 @@ pub struct Narrow {
 }
 
 /// Below this many runs an interval is narrow by chance too often.
-pub const FEWEST: usize = 5;
+pub const FEWEST: usize = 10;
 
 impl Narrow {
     /// Whether the runs so far are enough.

@@ -113,12 +113,12 @@ fn repeats_go_on_until_a_mean_is_known() {
     scratch.serve_ok(&scratch.sim(""), &bench, &flags);
     let rows =
         scratch.query("results", "SELECT c, n, p99_e2el_ms_ci95 / p99_e2el_ms_mean AS w FROM combinations ORDER BY c");
-    assert_eq!((&rows[0]["n"], &rows[1]["n"]), (&json!(5), &json!(12)), "{rows:?}");
+    assert_eq!((&rows[0]["n"], &rows[1]["n"]), (&json!(10), &json!(12)), "{rows:?}");
     assert!(rows[0]["w"].as_f64().unwrap() < 0.05 && rows[1]["w"].as_f64().unwrap() > 0.05);
     // Nothing is missing then.
     let ran = scratch.serve_ok(&scratch.sim(""), &bench, &[&flags[..], &["--resume"]].concat());
-    assert!(ran.stderr.contains("17 run(s) already there"), "{}", ran.stderr);
-    assert_eq!(scratch.query("results", "SELECT count(*) AS n FROM runs"), [json!({"n": 17})]);
+    assert!(ran.stderr.contains("22 run(s) already there"), "{}", ran.stderr);
+    assert_eq!(scratch.query("results", "SELECT count(*) AS n FROM runs"), [json!({"n": 22})]);
     let flags = ["-e", "y", "--repeat-until", "ci(p99_e2e_ms)<5%"];
     let ran = scratch.serve(&scratch.sim(""), &bench, &flags);
     assert!(ran.code == Some(1) && ran.stderr.contains("did you mean `p99_e2el_ms`?"), "{}", ran.stderr);

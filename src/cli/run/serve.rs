@@ -48,7 +48,7 @@ pub struct Arguments {
     #[arg(long, value_parser = clap::value_parser!(u32).range(..=MOST_REPEATS))]
     num_runs: Option<u32>,
     /// Repeat each combination until the mean of a metric is known well enough: 'ci(p99_e2el_ms)<5%' is half the width of its 95 %
-    /// interval (serve only; at least 5 runs, at most --max-runs).
+    /// interval (serve only; at least 10 runs, at most --max-runs).
     #[arg(long, value_name = "CI", conflicts_with_all = ["num_runs", "rounds"], value_parser = repeat_until)]
     repeat_until: Option<(String, f64)>,
     /// Most runs of a combination with --repeat-until.
