@@ -4,6 +4,7 @@ use crate::id::{column_name, text_hash};
 use crate::params::{ParamSet, value_text};
 use serde_json::Value;
 use std::borrow::Cow;
+use std::time::Duration;
 use strsim::jaro_winkler;
 
 /// A short text for a combination: its names, or its parameters.
@@ -25,6 +26,15 @@ pub fn describe_set(set: &ParamSet) -> String {
 /// A parameter as `key=value`.
 pub fn pair(key: &str, value: &Value) -> String {
     format!("{key}={}", short_value(&value_text(value)))
+}
+
+/// About how long something takes.
+pub fn short_time(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..=89 => format!("{seconds} s"),
+        seconds @ 90..=5399 => format!("{} min", seconds.div_ceil(60)),
+        seconds => format!("{:.1} h", seconds as f64 / 3600.0),
+    }
 }
 
 /// The longest value that is told whole.

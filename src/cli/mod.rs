@@ -63,6 +63,8 @@ enum Command {
     Ab(run::ab::Arguments),
     /// See the whole job on a simulated server: about a minute, no GPU needed.
     Demo(run::demo::Arguments),
+    /// Say what would spoil the numbers of a sweep, before it is run.
+    Doctor(run::doctor::Arguments),
     /// Write one self-contained HTML report about sweeps.
     Report(report::Arguments),
     /// Show a sweep's facts and the table of its combinations.
@@ -163,6 +165,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Startup(arguments) => run::startup::exec(arguments),
         Command::Ab(arguments) => run::ab::exec(arguments),
         Command::Demo(arguments) => run::demo::exec(arguments),
+        Command::Doctor(arguments) => run::doctor::exec(arguments),
         Command::Report(arguments) => report::exec(arguments),
         Command::Show(arguments) => show::exec(arguments),
         Command::Sla(arguments) => sla::exec(arguments),

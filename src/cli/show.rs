@@ -58,7 +58,9 @@ pub fn remarks(lake: &Lake) -> Result<Vec<String>, Failure> {
     });
     let more = (others > 0)
         .then(|| format!("caution: {others} more combinations; column cautions of table combinations has all"));
-    Ok(apart.chain(shown).chain(more).collect())
+    let unbounded = block_on(lake.unbounded_percentiles())?.map_err(query_failure)?;
+    let unbounded = unbounded.into_iter().map(|unbounded| format!("note: {unbounded}"));
+    Ok(apart.chain(shown).chain(more).chain(unbounded).collect())
 }
 
 /// More cautions than these nobody reads.

@@ -183,13 +183,14 @@ impl Read {
                 "{count} run(s) of {name} are left out: their combinations were measured again under changed conditions"
             )
         });
+        let unbounded = lake.unbounded_percentiles().await?.into_iter().map(|unbounded| unbounded.to_string());
         let seconds: Vec<f64> = sweeps.iter().filter_map(|sweep| sweep.fact(SECONDS)?.parse().ok()).collect();
         Ok(Side {
             sweeps: sweeps.iter().map(|sweep| sweep.name.clone()).collect(),
             starts,
             days: days.len(),
             unfinished: unfinished.collect(),
-            cautions: earlier.chain(apart).chain(cautions).collect(),
+            cautions: earlier.chain(apart).chain(cautions).chain(unbounded).collect(),
             success: self.matched.iter().map(success).collect(),
             seconds: (!seconds.is_empty()).then(|| mean(&seconds)),
         })

@@ -76,6 +76,8 @@ pub struct Measurement {
     pub start: Duration,
     /// Between the request's turn and its being sent.
     pub queue_time: Duration,
+    /// How much later it was sent than it could have been: after its time had come and a slot was free.
+    pub send_lag: Duration,
     pub ttft: Duration,
     pub latency: Duration,
     pub itl: Vec<Duration>,
@@ -138,8 +140,12 @@ pub async fn run(config: &Config, progress: impl Fn(usize) + Send + Sync + 'stat
         let (client, slots, done, progress) = (client.clone(), slots.clone(), done.clone(), progress.clone());
         let arrived = clock.elapsed();
         tasks.push(tokio::spawn(async move {
+            let is_free = slots.available_permits() > 0;
             let _slot = slots.acquire().await;
+            // Who had to wait could be sent from now on.
+            let possible = if is_free { delay } else { clock.elapsed() };
             let mut measurement = client.send(&prompt, body, clock).await;
+            measurement.send_lag = measurement.start.saturating_sub(possible);
             measurement.queue_time = measurement.start.saturating_sub(arrived);
             progress(done.fetch_add(1, Ordering::Relaxed) + 1);
             measurement

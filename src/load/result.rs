@@ -57,6 +57,9 @@ pub fn result_json(config: &Config, measured: &Measured, date: DateTime<Local>) 
     let in_flight: f64 = ok.iter().map(|request| request.latency.as_secs_f64()).sum();
     put("mean_concurrent_requests", if ok.is_empty() { Value::Null } else { json!(in_flight / wall_s) });
     put("achieved_request_rate", json!(achieved_rate(&measured.requests)));
+    let mut lags: Vec<f64> = ok.iter().map(|request| request.send_lag.as_secs_f64() * 1000.0).collect();
+    lags.sort_by(f64::total_cmp);
+    put("p99_send_lag_ms", if lags.is_empty() { Value::Null } else { json!(percentile(&lags, 99.0)) });
     put("rtfx", json!(0.0));
     let asked = config.percentile_metrics.iter().map(String::as_str);
     let metrics: Vec<&str> = asked.chain(queue_metrics(config)).collect();

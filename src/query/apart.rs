@@ -29,7 +29,29 @@ typed_row! {
     }
 }
 
+typed_row! {
+    /// A percentile of which the requests are too few to say how high it may be, and in how many runs.
+    pub struct Unbounded {
+        pub percentile: String,
+        pub runs: i64,
+    }
+}
+
+impl fmt::Display for Unbounded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { percentile, runs } = self;
+        write!(f, "{runs} run(s) have too few requests for an upper bound of their {percentile}")
+    }
+}
+
 impl Lake {
+    /// Percentiles without an upper bound.
+    pub async fn unbounded_percentiles(&self) -> Result<Vec<Unbounded>, QueryError> {
+        let sql = "SELECT percentile, count(*) AS runs FROM (SELECT unnest(percentiles_without_bound) AS percentile FROM runs \
+                   WHERE status IN ('completed', 'degraded')) GROUP BY percentile ORDER BY runs DESC, percentile";
+        self.sql(sql).await?.typed("percentiles without a bound")
+    }
+
     /// Reasons not to trust numbers as they stand, those of most runs first.
     pub async fn cautions(&self) -> Result<Vec<Cautioned>, QueryError> {
         let sql = "SELECT caution, count(*) AS runs FROM (SELECT unnest(caution) AS caution FROM runs WHERE status IN ('completed', 'degraded')) \

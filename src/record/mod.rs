@@ -12,6 +12,7 @@ mod result;
 mod result_fields;
 mod row;
 mod soundness;
+mod steady;
 
 pub use cell::{Cell, Row, spelled_number};
 pub use conditions::{Change, Conditions, Under, combination_parts};

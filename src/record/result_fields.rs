@@ -3,8 +3,9 @@
 use super::cell::Cell;
 use super::field::{Field, REQUEST_ARRAYS, TPOTS};
 use super::soundness::{self, Lookup, Percentiles};
+use super::steady::Steady;
 use crate::id::{column_name, is_same_key};
-use crate::metric::{ADJUSTED_LATENCIES, ADJUSTED_PERCENTILES, Metric, median_alias};
+use crate::metric::{ADJUSTED_LATENCIES, ADJUSTED_PERCENTILES, Metric, median_alias, percentile_of};
 use crate::params::{BENCHMARK_NAME, value_text};
 use crate::table::{Kind, Table, Type, is_reserved, metric_type};
 use serde_json::{Map, Value};
@@ -178,9 +179,43 @@ impl ResultFields {
             }
             self.cautions.push(text);
         }
+        self.tell_how_sure(&of_requests, success.map(|success| success.completed));
+        let steady = Steady::of(get);
+        self.put("steady_duration_s", steady.map(|steady| steady.duration_s));
+        self.put("steady_output_throughput", steady.map(|steady| steady.output_throughput));
+        self.put("steady_request_throughput", steady.map(|steady| steady.request_throughput));
         self.cautions.extend(soundness::shortfall(get));
+        self.cautions.extend(soundness::lateness(get));
         let told = |name: &str| self.get(name).or_else(|| get(name).and_then(Value::as_f64));
         self.cautions.extend(soundness::absurdities(told));
+    }
+
+    /// Bounds of the percentiles that were reported, and which have none.
+    fn tell_how_sure(&mut self, of_requests: &HashMap<&str, Percentiles>, completed: Option<u64>) {
+        let reported: Vec<(String, String)> = self
+            .fields
+            .iter()
+            .filter(|field| field.cell != Cell::Null && !field.name.starts_with("adj_"))
+            .filter_map(|field| Some((field.name.to_string(), percentile_of(&field.name)?.to_owned())))
+            .collect();
+        for (name, percent) in &reported {
+            let latency = name.split_once('_').and_then(|(_, rest)| rest.strip_suffix("_ms"));
+            let requests = latency.and_then(|latency| of_requests.get(latency));
+            if let (Some(requests), Ok(percent)) = (requests, percent.parse()) {
+                let (low, high) = requests.bounds(percent);
+                for (end, value) in [("low", low), ("high", high)] {
+                    let name = format!("{name}_{end}").into();
+                    self.fields.push(Field { name, kind: Kind::Context, cell: value.into() });
+                }
+            }
+        }
+        let of_metrics =
+            reported.iter().filter(|(name, _)| !name.contains("_itl_")).map(|(_, percent)| percent.as_str());
+        let doubtful = completed.map(|completed| soundness::without_bound(of_metrics, completed)).unwrap_or_default();
+        if !doubtful.is_empty() {
+            let name = "percentiles_without_bound".into();
+            self.fields.push(Field { name, kind: Kind::Context, cell: Cell::Texts(doubtful) });
+        }
     }
 
     /// `p50_X` and `median_X` are one number: each is there where the other is.

@@ -1,7 +1,7 @@
 //! Whether a result can be what it says: how many requests succeeded, whether the load was the one that was asked for, and numbers
 //! that no benchmark can measure.
 
-use crate::stats::percentile;
+use crate::stats::{percentile, percentile_bounds, values_for_bound};
 use serde_json::Value;
 
 /// How the requests of a run ended.
@@ -9,6 +9,21 @@ use serde_json::Value;
 pub struct Success {
     pub completed: u64,
     pub failed: u64,
+}
+
+/// How sure each bound of a percentile is.
+pub const BOUND_CONFIDENCE: f64 = 0.99;
+
+/// Percentiles of which so many requests are too few to say how high they may be, as `p99 (662 requests would do)`.
+pub fn without_bound<'a>(percentiles: impl Iterator<Item = &'a str>, requests: u64) -> Vec<String> {
+    let mut all: Vec<&str> = percentiles.collect();
+    all.sort_unstable();
+    all.dedup();
+    let needed = all.into_iter().filter_map(|percentile| {
+        let needed = values_for_bound(percentile.parse().ok()?, BOUND_CONFIDENCE);
+        (requests < needed as u64).then(|| format!("p{percentile} ({needed} requests would do)"))
+    });
+    needed.collect()
 }
 
 /// Looks up what a result says.
@@ -95,6 +110,11 @@ impl Percentiles {
         (!sorted_ms.is_empty()).then_some(Self { sorted_ms, failed })
     }
 
+    /// Bounds of a percentile of the requests that succeeded.
+    pub fn bounds(&self, percent: f64) -> (Option<f64>, Option<f64>) {
+        percentile_bounds(&self.sorted_ms, percent, BOUND_CONFIDENCE)
+    }
+
     /// The percentile of all requests, a failed one unbounded; nothing where that makes it unbounded.
     pub fn at(&self, percent: f64) -> Option<f64> {
         let mut all = self.sorted_ms.clone();
@@ -142,6 +162,19 @@ pub fn shortfall(get: &Lookup<'_>) -> Option<String> {
     let achieved = achieved_rate(get).filter(|achieved| achieved.rate < achieved.sustained * asked)?;
     Some(too_few_sent(achieved.rate, asked))
 }
+
+/// Whether the client itself sent its requests late, in words: at a rate, one that is late is answered late.
+pub fn lateness(get: &Lookup<'_>) -> Option<String> {
+    let number = |key: &str| get(key).and_then(Value::as_f64);
+    number("request_rate").filter(|rate| rate.is_finite())?;
+    let (lag, ttft) = (number("p99_send_lag_ms")?, number("median_ttft_ms").or_else(|| number("mean_ttft_ms"))?);
+    (lag > LATE_MS && lag > LATE_SHARE * ttft)
+        .then(|| format!("the client was the limit: it sent 1 % of the requests {lag:.0} ms or more too late"))
+}
+
+/// A client may be as late as this, and as this share of the time to the first token.
+const LATE_MS: f64 = 20.0;
+const LATE_SHARE: f64 = 0.1;
 
 /// That a load was another one than was asked for.
 pub fn too_few_sent(achieved: f64, asked: f64) -> String {
@@ -240,6 +273,17 @@ mod tests {
         assert_eq!(told(by_duration(15.0)), None);
         assert!(told(by_duration(25.0)).is_some());
         assert_eq!(told(json!({"request_rate": "inf", "completed": 1, "failed": 0, "duration": 9.0})), None);
+    }
+
+    #[test]
+    fn a_client_that_is_late_is_told() {
+        let told = |result: Value| of(result, |get| lateness(get));
+        let late =
+            |lag: f64, rate: Value| json!({"p99_send_lag_ms": lag, "request_rate": rate, "median_ttft_ms": 50.0});
+        assert!(told(late(80.0, json!(4.0))).unwrap().contains("80 ms or more too late"));
+        assert_eq!(told(late(4.0, json!(4.0))), None);
+        assert_eq!(told(late(80.0, json!("inf"))), None);
+        assert_eq!(told(json!({"request_rate": 4.0, "median_ttft_ms": 50.0})), None);
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub async fn certainty(lake: &Lake) -> Result<Vec<String>, ReportError> {
     };
     let mut lines = lines(&found);
     lines.extend(lake.pooled_apart().await?.iter().map(|apart| format!("In {}, {apart}.", apart.sweep)));
+    let unbounded = lake.unbounded_percentiles().await?;
+    lines.extend(unbounded.iter().map(|unbounded| format!("As for percentiles, {unbounded} (99 % confidence).")));
     lines.extend(cautions(lake).await?);
     Ok(lines)
 }

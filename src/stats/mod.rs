@@ -1,10 +1,12 @@
 //! Statistics on plain slices: moments, quantiles and intervals. Pure functions; nothing here reads a clock.
 
 mod change_points;
+mod order;
 pub mod robust;
 pub mod sequential;
 
 pub use change_points::{ChangePoint, LEAST_SWEEPS, Series, Shape, change_points};
+pub use order::{percentile_bounds, values_for_bound};
 
 use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, Normal, StudentsT};
 use statrs::function::gamma::digamma;

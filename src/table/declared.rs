@@ -12,6 +12,10 @@ const fn measured(name: &'static str, unit: &'static str, meaning: &'static str)
     Column { name, holds: Number, kind: Metric, unit: Some(unit), meaning }
 }
 
+const fn bound(name: &'static str, meaning: &'static str) -> Column {
+    Column { name, holds: Number, kind: Context, unit: Some("ms"), meaning }
+}
+
 const fn counted(name: &'static str, meaning: &'static str) -> Column {
     Column { name, holds: Integer, kind: Metric, unit: None, meaning }
 }
@@ -54,7 +58,7 @@ pub static SWEEPS: [Column; 23] = [
     column("folder", Text, Context, "where it lies"),
 ];
 
-pub static RUNS: [Column; 108] = [
+pub static RUNS: [Column; 119] = [
     SWEEP,
     COMBINATION,
     RUN_ID,
@@ -98,6 +102,11 @@ pub static RUNS: [Column; 108] = [
         unit: Some("cores"),
         ..column("client_cores", Number, Context, "cores that the benchmark's processes kept busy; NULL below a second")
     },
+    measured(
+        "p99_send_lag_ms",
+        "ms",
+        "how much later than they could the client sent its requests: P99; NULL where it does not say",
+    ),
     column("requests_before", Number, Context, "requests in the server when the benchmark was started (`/metrics`)"),
     column("server_requests", Number, Context, "requests that the server finished meanwhile (`/metrics`)"),
     Column { kind: Metric, ..column("preemptions", Number, Context, "requests that the server put back (`/metrics`)") },
@@ -136,6 +145,21 @@ pub static RUNS: [Column; 108] = [
     counted("completed", "requests that succeeded"),
     counted("failed", "requests that failed, as the benchmark reports them"),
     counted("failed_requests", "requests that failed: reported, or num_prompts less completed"),
+    column(
+        "percentiles_without_bound",
+        Texts,
+        Context,
+        "reported percentiles of which the requests are too few to say, with 99 % confidence, how high they may be",
+    ),
+    bound("p99_ttft_ms_low", "lower bound of the true P99 time to first token, by order statistics: holds with 99 %"),
+    bound("p99_ttft_ms_high", "upper bound of it"),
+    bound("p99_tpot_ms_low", "lower bound of the true P99 time per output token"),
+    bound("p99_tpot_ms_high", "upper bound of it"),
+    bound("p99_e2el_ms_low", "lower bound of the true P99 end-to-end latency"),
+    bound("p99_e2el_ms_high", "upper bound of it"),
+    measured("steady_duration_s", "s", "the part of the run without ramp-up and drain"),
+    measured("steady_output_throughput", "tok/s", "output tokens per second in that part"),
+    measured("steady_request_throughput", "req/s", "requests that ended in that part, per second"),
     measured("success_rate", "share", "completed / (completed + failed requests)"),
     measured(
         "achieved_request_rate",

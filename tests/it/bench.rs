@@ -59,7 +59,7 @@ fn the_result_has_vllms_keys_in_vllms_order() {
     let keys: Vec<&str> = result.as_object().unwrap().keys().map(String::as_str).collect();
     let expected = "date endpoint_type backend label model_id tokenizer_id num_prompts gpu tp request_rate burstiness max_concurrency duration \
         completed failed total_input_tokens total_output_tokens request_throughput request_goodput output_throughput total_token_throughput \
-        latencies queue_times max_output_tokens_per_s max_concurrent_requests peak_concurrent_requests mean_concurrent_requests achieved_request_rate rtfx mean_ttft_ms median_ttft_ms std_ttft_ms p50_ttft_ms p99_ttft_ms \
+        latencies queue_times max_output_tokens_per_s max_concurrent_requests peak_concurrent_requests mean_concurrent_requests achieved_request_rate p99_send_lag_ms rtfx mean_ttft_ms median_ttft_ms std_ttft_ms p50_ttft_ms p99_ttft_ms \
         mean_tpot_ms median_tpot_ms std_tpot_ms p50_tpot_ms p99_tpot_ms mean_itl_ms median_itl_ms std_itl_ms p50_itl_ms p99_itl_ms \
         mean_e2el_ms median_e2el_ms std_e2el_ms p50_e2el_ms p99_e2el_ms";
     assert_eq!(keys, expected.split_whitespace().collect::<Vec<_>>());

@@ -159,7 +159,7 @@ fn a_reset_that_fails_after_the_last_run_is_said() {
     let (sim, bench) = (scratch.sim(""), scratch.bench(""));
     let ran = scratch.serve(&sim, &bench, &["-e", "x", "--num-runs", "1", "--after-bench-cmd", "false"]);
     assert_eq!(ran.code, Some(0));
-    assert!(ran.stderr.contains("warning: --after-bench-cmd ended with exit code 1"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("warning: the command after the benchmark ended with exit code 1"), "{}", ran.stderr);
 }
 
 #[test]

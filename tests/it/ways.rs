@@ -162,3 +162,38 @@ fn a_gpu_that_is_not_free_again_is_waited_for_and_said() {
     assert!(!rows[0]["c"].as_str().unwrap_or_default().contains("GPU 0 held"), "{rows:?}");
     assert!(rows[1]["c"].as_str().unwrap_or_default().contains("GPU 0 held 59900 MiB more than at first"), "{rows:?}");
 }
+
+#[test]
+fn what_would_spoil_the_numbers_is_said_before() {
+    let scratch = Scratch::new();
+    scratch.write("b.json", r#"[{"max_concurrency": 64}]"#);
+    let sim = scratch.sim("--max-num-seqs 16");
+    let bench = format!("{PROGRAM} bench --port {} --num-prompts 100", scratch.port);
+    let flags = ["--serve-cmd", &sim, "--bench-cmd", &bench, "--bench-params", "b.json"];
+    let told = [
+        "add --ignore-eos",
+        "100 prompts are fewer than 3 waves of 64",
+        "64 requests at a time are more than the server admits (16)",
+        "how high the true P99 may be: 662 would do",
+    ];
+    let ran = scratch.run(&[&["doctor"], &flags[..]].concat());
+    assert_eq!(ran.code, Some(1));
+    told.iter().for_each(|text| assert!(ran.stdout.contains(text), "{text}: {}", ran.stdout));
+    let ran = scratch.run(&[&["serve"], &flags[..], &["--dry-run"]].concat());
+    told.iter().for_each(|text| assert!(ran.stderr.contains(text), "{text}: {}", ran.stderr));
+    // What is mended is not said.
+    let bench = format!("{PROGRAM} bench --port {} --num-prompts 700 --ignore-eos", scratch.port);
+    let sim = scratch.sim("--max-num-seqs 128");
+    let ran = scratch.run(&["doctor", "--serve-cmd", &sim, "--bench-cmd", &bench, "--bench-params", "b.json"]);
+    assert!((ran.code, ran.stdout.contains("all checks passed")) == (Some(0), true), "{}{}", ran.stdout, ran.stderr);
+    let _server = scratch.start_sim(&[]);
+    let ran = scratch.run(&["doctor", "--serve-cmd", &sim, "--bench-cmd", &bench]);
+    assert!(ran.stdout.contains("is served already"), "{}", ran.stdout);
+    // Without flags it looks at the machine; limits are those of this process.
+    let limited = format!("ulimit -n 64; exec {PROGRAM} doctor");
+    let output =
+        std::process::Command::new("sh").args(["-c", &limited]).current_dir(scratch.path("")).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("ulimit -n 256"), "{output:?}");
+    let ran = scratch.run(&["doctor", "--serve-cmd", &sim]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("--bench-cmd"), "{}", ran.stderr);
+}

@@ -22,13 +22,6 @@ pub struct Arguments {
     port: Option<u16>,
 }
 
-/// `serve` as the demo types it.
-#[derive(clap::Parser)]
-struct Typed {
-    #[command(flatten)]
-    arguments: serve::Arguments,
-}
-
 const SERVE_PARAMS: &str = include_str!("../../../examples/demo_serve.json");
 const BENCH_PARAMS: &str = include_str!("../../../examples/demo_bench.json");
 
@@ -59,7 +52,7 @@ pub fn exec(arguments: Arguments) -> Ended {
         "-o",
         &arguments.output_dir.to_string_lossy(),
     ];
-    let sweep = Typed::try_parse_from(&again[1..]).map_err(Failure::input)?.arguments;
+    let sweep = serve::Typed::try_parse_from(&again[1..]).map_err(Failure::input)?.arguments;
     let again = words(&again);
     let folder = serve::prepare(sweep, Job::Serve(None))?.run()?;
     let path = folder.join(REPORT);

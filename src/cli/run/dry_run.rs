@@ -37,10 +37,11 @@ impl Sweep {
         }
         let runs = course.runs_of_each().map(|_| format!("{} run(s)", printed.runs));
         let servers = matches!(self.runner, Runner::Servers { .. }).then(|| format!("{} server(s)", printed.servers));
-        printed.lines.push(format!("# {}", servers.into_iter().chain(runs).collect::<Vec<_>>().join(", ")));
+        let end = format!("# {}", servers.into_iter().chain(runs).collect::<Vec<_>>().join(", "));
         if let Some(usual) = Usual::of(&self.common.output_dir, &self.plan).filter(|_| printed.runs > 0) {
             printed.lines.push(format!("# {}", usual.text(printed.servers, printed.runs)));
         }
+        printed.lines.push(end);
         out!("{}", printed.lines.join("\n"));
         Ok(())
     }

@@ -1,10 +1,10 @@
 //! How long a sweep will take, as runs that the lake has took.
 
-use super::progress::short;
 use crate::cli::block_on;
 use crate::plan::Plan;
 use crate::query::Lake;
 use crate::stats::mean;
+use crate::words::short_time;
 use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
@@ -50,7 +50,7 @@ impl Usual {
         let rests_on = if self.is_of_same { "these runs took before" } else { "other runs of this lake took" };
         let starts =
             if self.start_s > 0.0 { format!("{starts} starts × {:.1} s, ", self.start_s) } else { String::new() };
-        let whole = short(Duration::from_secs_f64(seconds));
+        let whole = short_time(Duration::from_secs_f64(seconds));
         format!("about {whole}: {starts}{runs} runs × {:.1} s, as {rests_on}", self.run_s)
     }
 }

@@ -1,7 +1,9 @@
 //! The sub-commands that run sweeps: each turns its flags into a [`Sweep`](sweep::Sweep), which is printed or run.
 
 pub mod ab;
+mod checks;
 pub mod demo;
+pub mod doctor;
 mod dry_run;
 mod estimate;
 mod job;

@@ -4,7 +4,7 @@ use super::estimate::Usual;
 use crate::cli::say::say;
 use crate::record::RunRecord;
 use crate::sweep::{Event, Observer};
-use crate::words::{describe, describe_set, printable};
+use crate::words::{describe, describe_set, printable, short_time};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -67,7 +67,7 @@ impl Progress {
 
     fn run_ended(&mut self, record: &RunRecord) {
         self.done += 1;
-        let left = self.time_left().map(|left| format!(", about {} left", short(left))).unwrap_or_default();
+        let left = self.time_left().map(|left| format!(", about {} left", short_time(left))).unwrap_or_default();
         let what = describe(&record.combination.serve, &record.combination.bench);
         let how = match record.failure() {
             Some(failure) => format!("FAILED ({}): {failure}", failure.kind.as_str()),
@@ -150,12 +150,4 @@ fn main_metrics(record: &RunRecord) -> String {
     ];
     let texts = parts.iter().filter_map(|(key, unit)| Some(format!("{:.1} {unit}", get(key)?)));
     texts.collect::<Vec<_>>().join(", ")
-}
-
-pub fn short(time: Duration) -> String {
-    match time.as_secs() {
-        seconds @ 0..=89 => format!("{seconds} s"),
-        seconds @ 90..=5399 => format!("{} min", seconds.div_ceil(60)),
-        seconds => format!("{:.1} h", seconds as f64 / 3600.0),
-    }
 }

@@ -71,6 +71,14 @@ pub struct Arguments {
     pub common: Common,
 }
 
+/// The flags as words that somebody else typed.
+#[derive(clap::Parser)]
+#[command(name = "sweeplake serve")]
+pub struct Typed {
+    #[command(flatten)]
+    pub arguments: Arguments,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum OrderName {
     Sequential,

@@ -1,5 +1,6 @@
 //! A sweep that was checked: it can be printed or run.
 
+use super::checks::Checked;
 use super::estimate::Usual;
 use super::job::{AbJob, Job, advice};
 use super::progress::{Progress, Starts};
@@ -69,7 +70,24 @@ impl Sweep {
         if self.common.dry_run { self.print() } else { self.run().map(|_| ()) }
     }
 
+    /// Says what would spoil the numbers.
     pub fn warn(&self) {
+        self.warn_of_plan();
+        self.remarks().iter().for_each(|remark| say!("warning: {remark}"));
+    }
+
+    /// What would spoil the numbers.
+    pub fn remarks(&self) -> Vec<String> {
+        let checked = Checked {
+            plan: &self.plan,
+            lake: &self.common.output_dir,
+            serve_cmd: Some(&self.engine_cmd).filter(|_| matches!(self.runner, Runner::Servers { .. })),
+            after_bench_cmd: self.after_bench_cmd.as_ref(),
+        };
+        checked.remarks()
+    }
+
+    pub fn warn_of_plan(&self) {
         self.plan.warnings.iter().for_each(|warning| say!("warning: {warning}"));
     }
 

@@ -1,0 +1,41 @@
+//! `sweeplake doctor`: the checks that come before a sweep, and nothing else.
+
+use super::serve::{self, Typed};
+use super::{checks, job::Job};
+use crate::cli::say::out;
+use crate::cli::{Ended, Failure};
+use clap::Parser;
+use std::ffi::OsString;
+use std::path::Path;
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Without flags it looks at the machine. With the flags of `serve` it looks at that sweep, too: it starts nothing. \
+                  The same is said before each sweep. Ends with 1 if there is anything to say."
+)]
+pub struct Arguments {
+    /// The flags of `sweeplake serve`, as they would be given.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "FLAGS")]
+    flags: Vec<OsString>,
+}
+
+pub fn exec(arguments: Arguments) -> Ended {
+    let remarks = match arguments.flags.is_empty() {
+        true => checks::of_machine(Path::new("results"), 0),
+        false => {
+            let words = std::iter::once(OsString::from("serve")).chain(arguments.flags);
+            let typed = Typed::try_parse_from(words).map_err(Failure::input)?;
+            let sweep = serve::prepare(typed.arguments, Job::Serve(None))?;
+            sweep.warn_of_plan();
+            sweep.remarks()
+        }
+    };
+    remarks.iter().for_each(|remark| out!("{remark}"));
+    match remarks.len() {
+        0 => {
+            out!("nothing to say: all checks passed");
+            Ok(())
+        }
+        count => Err(Failure::work(format!("{count} thing(s) would spoil the numbers"))),
+    }
+}
