@@ -131,13 +131,13 @@ pub struct Link {
 
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum PlanError {
-    #[error("--link-vars: {text:?} is not of the form SERVE_KEY=BENCH_KEY")]
+    #[error("{text:?} is not of the form SERVE_KEY=BENCH_KEY")]
     BadLink { text: String },
-    #[error("--link-vars: no {side} parameter set has the key {key:?}{}", did_you_mean(nearest))]
+    #[error("no {side} parameter set has the key {key:?}{}", did_you_mean(nearest))]
     UnknownLink { side: &'static str, key: String, nearest: Option<String> },
-    #[error("--link-vars: no combination is left: the linked values are never equal")]
+    #[error("no combination is left: the linked values are never equal")]
     NothingLinked,
-    #[error("--serve-cmd: {word:?} is no port number in: {command}")]
+    #[error("{word:?} is no port number in: {command}")]
     BadPort { word: String, command: String },
 }
 
@@ -286,7 +286,7 @@ fn misdirected(servers: &[ServerPlan]) -> Option<String> {
                     server.address
                 ));
             }
-            Err(word) => return Some(format!("--bench-cmd: {word:?} is no port number")),
+            Err(word) => return Some(format!("the benchmark's port, {word:?}, is no number")),
         }
     }
     None
@@ -352,7 +352,7 @@ mod tests {
         let error = Plan::new(&request(json!([{"max_num_seqs": 1}]), json!([{"c": 1}]), "max_num_seq=c")).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "--link-vars: no serve parameter set has the key \"max_num_seq\"; did you mean \"max_num_seqs\"?"
+            "no serve parameter set has the key \"max_num_seq\"; did you mean \"max_num_seqs\"?"
         );
         assert!(Link::parse_list("a=b=c").is_err() && Link::parse_list("a").is_err());
     }

@@ -1,5 +1,11 @@
 //! What to type where something is wrong. Errors below tell facts; which flags set them only this module knows.
 
+use crate::exec::ResetUnknown;
+use crate::import::ToldError;
+use crate::load::LoadError;
+use crate::plan::PlanError;
+use crate::plot::{PlotError, Role};
+use crate::query::QueryError;
 use crate::record::Change;
 use crate::store::StoreError;
 
@@ -34,5 +40,82 @@ fn as_flag(change: &Change) -> Change {
     match is_flag {
         true => Change { what: format!("--{}", change.what.replace('_', "-")), ..change.clone() },
         false => change.clone(),
+    }
+}
+
+/// What is wrong with a query.
+pub fn of_query(error: &QueryError) -> String {
+    match error {
+        QueryError::Store(error) => of_store(error),
+        QueryError::NoNamedQuery { .. } => format!("--name: {error}; --list tells all"),
+        QueryError::MissingParameter { parameter, .. } => format!("{error}: --param {parameter}=VALUE"),
+        QueryError::UnknownParameter { .. } => format!("--param: {error}"),
+        QueryError::BadMetric { .. } => format!("--metrics: {error}"),
+        QueryError::BadFilter { .. } => format!("--filter-by: {error}"),
+        QueryError::OutOfMemory(_) => format!("{error}: --memory-limit"),
+        QueryError::LeftOut { .. } => format!("--strict: {error}"),
+        _ => error.to_string(),
+    }
+}
+
+/// What is wrong with a chart that was asked for.
+pub fn of_plot(error: &PlotError) -> String {
+    match error {
+        PlotError::Query(error) => of_query(error),
+        PlotError::NotANumber { role, .. } => {
+            let flag = match role {
+                Role::X => "--var-x",
+                Role::Y => "--var-y",
+                Role::Binned => "--bin-by",
+                Role::Objective => "--x, --y",
+                Role::UserCount => "--user-count-var",
+                Role::GpuCount => "--gpu-count-var",
+            };
+            format!("{flag}: {error} (--curve-by, --row-by, --col-by)")
+        }
+        PlotError::FilteredAway { .. } => format!("--filter-by: {error}"),
+        PlotError::AllDegraded { .. } => {
+            format!("{error}; `sweeplake query SWEEP --name request_failures` shows why they failed")
+        }
+        PlotError::BadSize { .. } => format!("{error}; change --fig-dpi or --fig-height"),
+        PlotError::NoValues { .. } => {
+            format!("{error} (--user-count-var, --gpu-count-var, `sweeplake import --set gpu_count=N`)")
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// What is wrong with what was told of an import.
+pub fn of_told(error: &ToldError) -> String {
+    let flag = match error {
+        ToldError::BadPattern { .. } | ToldError::NoGroups | ToldError::NoMatch { .. } => "--set-from-path",
+        ToldError::NotImported { .. } => "--repeats-of",
+        _ => "--set",
+    };
+    format!("{flag}: {error}")
+}
+
+/// What is wrong with a plan.
+pub fn of_plan(error: &PlanError) -> String {
+    match error {
+        PlanError::BadPort { .. } => format!("--serve-cmd: {error}"),
+        _ => format!("--link-vars: {error}"),
+    }
+}
+
+/// A server whose caches nobody knows how to reset.
+pub fn of_reset(error: &ResetUnknown) -> String {
+    format!(
+        "--serve-cmd: {error}; say how with --after-bench-cmd (`--after-bench-cmd true` if there is nothing to reset)"
+    )
+}
+
+/// What is wrong with a load.
+pub fn of_load(error: &LoadError) -> String {
+    match error {
+        LoadError::BadUrl { .. } => format!("--base-url: {error}"),
+        LoadError::NoModel { .. } => format!("{error}; give it with --model"),
+        LoadError::BadRange { .. } => format!("--random-range-ratio: {error}"),
+        LoadError::NotReady { .. } => error.to_string(),
     }
 }

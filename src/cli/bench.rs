@@ -1,5 +1,6 @@
 //! `sweeplake bench`: the load generator, with the flags of `vllm bench serve`.
 
+use super::advice::of_load;
 use super::{Ended, Failure, block_on};
 use crate::cli::say::{out, say};
 use crate::load::{Backend, Config, LoadError, RandomLengths, result_json, run, summary_lines};
@@ -194,8 +195,8 @@ fn config_of(arguments: &Arguments) -> Config {
 
 fn failure(error: LoadError) -> Failure {
     match error {
-        LoadError::BadUrl { .. } | LoadError::BadRange { .. } => Failure::input(error),
-        LoadError::NoModel { .. } | LoadError::NotReady { .. } => Failure::work(error),
+        LoadError::BadUrl { .. } | LoadError::BadRange { .. } => Failure::Input(of_load(&error)),
+        LoadError::NoModel { .. } | LoadError::NotReady { .. } => Failure::Work(of_load(&error)),
     }
 }
 

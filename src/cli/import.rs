@@ -1,10 +1,11 @@
 //! `sweeplake import`: results of other tools become runs of a lake.
 
+use super::advice::{of_store, of_told};
 use super::lake::Keeping;
 use super::{Ended, Failure};
 use crate::cli::say::{out, say};
 use crate::formats::{Document, NotRead, read_file};
-use crate::import::{Request, Summary, Told, import, result_files_at};
+use crate::import::{ImportError, Request, Summary, Told, import, result_files_at};
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
@@ -51,10 +52,13 @@ pub fn exec(arguments: Arguments) -> Ended {
     let request = Request {
         paths: &arguments.paths,
         lake: &arguments.output_dir,
-        told: told.map_err(Failure::input)?,
+        told: told.map_err(|error| Failure::Input(of_told(&error)))?,
         demands: arguments.keeping.demands(),
     };
-    let summary = import(&request).map_err(Failure::input)?;
+    let summary = import(&request).map_err(|error| match error {
+        ImportError::Told(error) => Failure::Input(of_told(&error)),
+        ImportError::Store(error) => Failure::Input(of_store(&error)),
+    })?;
     for (sweep, runs) in &summary.sweeps {
         out!("{}: {}", arguments.output_dir.join(sweep).display(), counted(*runs, "run"));
     }

@@ -203,7 +203,8 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 
 /// A query that is wrong is an input; one that broke is work that failed.
 fn query_failure(error: QueryError) -> Failure {
-    if error.is_input() { Failure::input(error) } else { Failure::work(error) }
+    let text = advice::of_query(&error);
+    if error.is_input() { Failure::Input(text) } else { Failure::Work(text) }
 }
 
 /// What can be a number of seconds, a rate or a factor: everything else overflows somewhere.

@@ -1,5 +1,6 @@
 //! `sweeplake plot`: performance curves.
 
+use super::advice::of_plot;
 use super::lake::Opening;
 use super::{Ended, Failure, block_on, query_failure};
 use crate::cli::say::{out, say};
@@ -117,7 +118,7 @@ pub fn plot_failure(error: PlotError) -> Failure {
     match error {
         PlotError::Query(error) => query_failure(error),
         PlotError::Drawing(_) => Failure::work(error),
-        error => Failure::input(error),
+        error => Failure::Input(of_plot(&error)),
     }
 }
 

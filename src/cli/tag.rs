@@ -1,5 +1,6 @@
 //! `sweeplake tag`: names for sweeps that others are compared with.
 
+use super::advice::of_store;
 use super::{Ended, Failure};
 use crate::cli::say::out;
 use crate::store::{lake_of, resolve, tag};
@@ -18,13 +19,13 @@ pub struct Arguments {
 
 pub fn exec(arguments: Arguments) -> Ended {
     let asked = arguments.lake.clone().unwrap_or_else(|| "results".into());
-    let sweep = resolve(&arguments.sweep, &asked).map_err(Failure::input)?;
+    let sweep = resolve(&arguments.sweep, &asked).map_err(|error| Failure::Input(of_store(&error)))?;
     let lake = match &arguments.lake {
         Some(lake) => lake.clone(),
         None if sweep == asked.join(&arguments.sweep) || !Path::new(&arguments.sweep).is_dir() => asked,
         None => lake_of(&sweep).map_err(Failure::input)?,
     };
-    tag(&lake, &sweep, &arguments.name).map_err(Failure::input)?;
+    tag(&lake, &sweep, &arguments.name).map_err(|error| Failure::Input(of_store(&error)))?;
     out!("{} is {}", lake.join(&arguments.name).display(), sweep.display());
     Ok(())
 }

@@ -18,7 +18,7 @@ pub enum Reset {
     Endpoints(&'static [ResetEndpoint]),
     /// The endpoints of whichever engine answers.
     Asked,
-    /// `--after-bench-cmd`.
+    /// A command.
     Command(Command),
 }
 
@@ -37,10 +37,7 @@ const SGLANG_RESETS: &[ResetEndpoint] = &[ResetEndpoint { path: "/flush_cache", 
 
 /// A server whose caches nobody knows how to reset.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "--serve-cmd: don't know how to reset the caches of `{program}` between runs; say how with --after-bench-cmd \
-     (`--after-bench-cmd true` if there is nothing to reset)"
-)]
+#[error("don't know how to reset the caches of `{program}` between runs")]
 pub struct ResetUnknown {
     program: String,
 }
@@ -117,9 +114,7 @@ async fn reset_endpoint(address: &Address, endpoint: &ResetEndpoint) -> Result<(
     match answer.status {
         200..300 => Ok(()),
         404 if !endpoint.is_required => Ok(()),
-        404 => {
-            Err(failed("404 Not Found (vLLM offers it with VLLM_SERVER_DEV_MODE=1; or use --after-bench-cmd)".into()))
-        }
+        404 => Err(failed("404 Not Found (vLLM offers it with VLLM_SERVER_DEV_MODE=1; or let a command do it)".into())),
         status => Err(failed(format!("HTTP status {status}"))),
     }
 }

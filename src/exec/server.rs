@@ -50,7 +50,7 @@ impl Server {
     pub async fn start(spec: ServerSpec<'_>, keeper: &Keeper, interrupt: &mut Interrupt) -> Result<Self, Stop> {
         if accepts_connections(spec.address).await {
             let message =
-                format!("{} is already served by another process; stop it or choose another --port", spec.address);
+                format!("{} is already served by another process; stop it or choose another port", spec.address);
             return Err(Failure::new(ErrorKind::PortTaken, message).into());
         }
         let started = Instant::now();

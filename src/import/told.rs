@@ -18,21 +18,21 @@ pub struct Told {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ToldError {
-    #[error("--set: {text:?} is not of the form KEY=VALUE")]
+    #[error("{text:?} is not of the form KEY=VALUE")]
     NoPair { text: String },
-    #[error("--set: {key} is given twice")]
+    #[error("{key} is given twice")]
     Twice { key: String },
-    #[error("--set: {key} is measured, or told by sweeplake, and can't be set")]
+    #[error("{key} is measured, or told by sweeplake, and can't be set")]
     NoSetting { key: String },
-    #[error("--set: {key}: {value} is no number of GPUs")]
+    #[error("{key}: {value} is no number of GPUs")]
     NoCount { key: String, value: String },
-    #[error("--set-from-path: {reason}")]
+    #[error("{reason}")]
     BadPattern { reason: String },
-    #[error("--set-from-path: the pattern names nothing; give groups names: (?<tensor_parallel_size>\\d+)")]
+    #[error("the pattern names nothing; give groups names: (?<tensor_parallel_size>\\d+)")]
     NoGroups,
-    #[error("--set-from-path: no path of {files} file(s) matches {pattern}; the first is {first}")]
+    #[error("no path of {files} file(s) matches {pattern}; the first is {first}")]
     NoMatch { pattern: String, files: usize, first: String },
-    #[error("--repeats-of: {} is none of the files that are imported", path.display())]
+    #[error("{} is none of the files that are imported", path.display())]
     NotImported { path: PathBuf },
 }
 
@@ -234,25 +234,17 @@ mod tests {
     #[test]
     fn what_can_not_be_told_is_refused() {
         for (set, pattern, message) in [
-            (&["gpu_count"][..], None, "--set: \"gpu_count\" is not of the form KEY=VALUE"),
-            (&["a=1", "a=2"], None, "--set: a is given twice"),
-            (&["gpu_count=sixteen"], None, "--set: gpu_count: sixteen is no number of GPUs"),
-            (&["gpu_count=0"], None, "--set: gpu_count: 0 is no number of GPUs"),
-            (
-                &["output_throughput=9"],
-                None,
-                "--set: output_throughput is measured, or told by sweeplake, and can't be set",
-            ),
-            (&[], Some("(?<status>x)"), "--set: status is measured, or told by sweeplake, and can't be set"),
-            (&["a=1"], Some("(?<a>x)"), "--set: a is given twice"),
-            (
-                &[],
-                Some(r"tp(\d+)"),
-                "--set-from-path: the pattern names nothing; give groups names: (?<tensor_parallel_size>\\d+)",
-            ),
+            (&["gpu_count"][..], None, "\"gpu_count\" is not of the form KEY=VALUE"),
+            (&["a=1", "a=2"], None, "a is given twice"),
+            (&["gpu_count=sixteen"], None, "gpu_count: sixteen is no number of GPUs"),
+            (&["gpu_count=0"], None, "gpu_count: 0 is no number of GPUs"),
+            (&["output_throughput=9"], None, "output_throughput is measured, or told by sweeplake, and can't be set"),
+            (&[], Some("(?<status>x)"), "status is measured, or told by sweeplake, and can't be set"),
+            (&["a=1"], Some("(?<a>x)"), "a is given twice"),
+            (&[], Some(r"tp(\d+)"), "the pattern names nothing; give groups names: (?<tensor_parallel_size>\\d+)"),
         ] {
             assert_eq!(told(set, pattern).unwrap_err().to_string(), message);
         }
-        assert!(told(&[], Some("(")).unwrap_err().to_string().starts_with("--set-from-path: regex parse error"));
+        assert!(told(&[], Some("(")).unwrap_err().to_string().starts_with("regex parse error"));
     }
 }

@@ -98,13 +98,13 @@ pub struct Measured {
 
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    #[error("--base-url: {url:?}: {reason}")]
+    #[error("{url:?}: {reason}")]
     BadUrl { url: String, reason: String },
-    #[error("{url} names no model ({reason}); give it with --model")]
+    #[error("{url} names no model ({reason})")]
     NoModel { url: String, reason: String },
     #[error("the server did not answer a test request within {} s: {reason}", limit.as_secs())]
     NotReady { limit: Duration, reason: String },
-    #[error("--random-range-ratio: {ratio} is not in [0, 1)")]
+    #[error("the ratio of the range of lengths, {ratio}, is not in [0, 1)")]
     BadRange { ratio: f64 },
 }
 

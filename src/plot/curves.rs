@@ -83,7 +83,7 @@ pub fn curves(observations: &[Observation], spec: &CurveSpec) -> Figure {
     caption.extend(how_drawn(&panels, spec));
     if pooled > 0 {
         caption.push(format!(
-            "{pooled} point(s) average different combinations: tell them apart with --curve-by, --row-by, --col-by or --filter-by."
+            "{pooled} point(s) average different combinations: tell them apart by curve, row or column, or filter."
         ));
     }
     if left_out > 0 {

@@ -31,6 +31,30 @@ pub use trend::{MOST_SERIES, SeriesOverSweeps, SweepInTime, trend_figure};
 
 use crate::query::QueryError;
 
+/// What a variable was to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    X,
+    Y,
+    Binned,
+    Objective,
+    UserCount,
+    GpuCount,
+}
+
+impl Role {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::X => "the x axis",
+            Self::Y => "the y axis",
+            Self::Binned => "binned",
+            Self::Objective => "an objective",
+            Self::UserCount => "a number of users",
+            Self::GpuCount => "a number of GPUs",
+        }
+    }
+}
+
 /// Why a chart could not be drawn.
 #[derive(Debug, thiserror::Error)]
 pub enum PlotError {
@@ -39,22 +63,19 @@ pub enum PlotError {
     #[error(transparent)]
     Query(#[from] QueryError),
     #[error(
-        "{flag}: `{var}` holds no numbers, so it can't be drawn on an axis; use it in --curve-by, --row-by or --col-by"
+        "`{var}` holds no numbers, so it can't be {}; it can tell curves, rows or columns of panels apart", role.as_str()
     )]
-    NotANumber { flag: &'static str, var: String },
+    NotANumber { role: Role, var: String },
     #[error("{text:?}: expected METRIC:min or METRIC:max (the direction may be left out where it is known)")]
     BadObjective { text: String },
-    #[error("--filter-by: `{condition}` removed the last {left} run(s): nothing is left to draw")]
+    #[error("`{condition}` removed the last {left} run(s): nothing is left to draw")]
     FilteredAway { condition: String, left: usize },
     #[error("there is no completed run with both values: nothing to draw")]
     NoRuns,
     #[error("no run has both values: {missing}")]
     NoValues { missing: String },
-    #[error(
-        "too many requests failed in all {runs} run(s): nothing is left to draw; `sweeplake query SWEEP --name request_failures` \
-         shows why they failed"
-    )]
+    #[error("too many requests failed in all {runs} run(s): nothing is left to draw")]
     AllDegraded { runs: usize },
-    #[error("a chart of {width} x {height} pixels can't be drawn; change --fig-dpi or --fig-height")]
+    #[error("a chart of {width} x {height} pixels can't be drawn")]
     BadSize { width: u32, height: u32 },
 }

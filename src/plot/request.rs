@@ -1,5 +1,6 @@
 //! From what was asked for to what a chart needs: SQL over runs, and its rows.
 
+use super::Role;
 use super::chart::Estimate;
 use super::curves::{CurveSpec, Observation, curves, natural_order};
 use super::pareto::{Configuration, ParetoSpec, pareto_figure};
@@ -60,8 +61,8 @@ impl CurveRequest {
         if lake.sweeps().len() > 1 && !names_sweeps {
             curve_by.insert(0, "sweep".into());
         }
-        let x = self.axis_column("--var-x", &self.var_x, &columns)?;
-        let y = self.axis_column("--var-y", &self.var_y, &columns)?;
+        let x = self.axis_column(Role::X, &self.var_x, &columns)?;
+        let y = self.axis_column(Role::Y, &self.var_y, &columns)?;
         let vars = [&self.fig_by, &self.row_by, &self.col_by, &curve_by];
         let mut selected =
             vec![format!("combination AS k, {x} AS x, {y} AS y, CAST(completed AS DOUBLE) AS completed")];
@@ -127,12 +128,12 @@ impl CurveRequest {
         }
     }
 
-    fn axis_column(&self, flag: &'static str, var: &str, columns: &Columns) -> Result<String, PlotError> {
+    fn axis_column(&self, role: Role, var: &str, columns: &Columns) -> Result<String, PlotError> {
         match columns.find(var)? {
             (_, Kind::Number) => Ok(format!("CAST({} AS DOUBLE)", self.value_column(var, columns)?)),
             (name, Kind::Mixed) if self.is_binned(name, columns) => self.value_column(var, columns),
             (name, Kind::Mixed) => Ok(number_of(name)),
-            (name, _) => Err(PlotError::NotANumber { flag, var: name.into() }),
+            (name, _) => Err(PlotError::NotANumber { role, var: name.into() }),
         }
     }
 
@@ -143,7 +144,7 @@ impl CurveRequest {
             Some((_, size)) if matches!(kind, Kind::Number | Kind::Mixed) => {
                 Ok(format!("floor({} / {size:?}) * {size:?}", number_of(name)))
             }
-            Some(_) => Err(PlotError::NotANumber { flag: "--bin-by", var: name.into() }),
+            Some(_) => Err(PlotError::NotANumber { role: Role::Binned, var: name.into() }),
             None => Ok(quoted(name)),
         }
     }
@@ -227,14 +228,11 @@ impl Objective {
         match self {
             Self::Metric { name, .. } => format!("`{name}` has no value"),
             Self::PerUser { .. } => {
-                format!(
-                    "the number of users is not known (none of {}); --user-count-var names another",
-                    USERS.join(", ")
-                )
+                format!("the number of users is not known (none of {}); another column may have it", USERS.join(", "))
             }
-            Self::PerGpu { .. } => "the number of GPUs is not known; --gpu-count-var names a column that has it, and \
-                                    `sweeplake import --set gpu_count=N` adds it to results that don't say"
-                .into(),
+            Self::PerGpu { .. } => {
+                "the number of GPUs is not known; another column may have it, or an import can be told gpu_count".into()
+            }
         }
     }
 
@@ -263,26 +261,26 @@ impl Objective {
     }
 
     fn expression(&self, columns: &Columns) -> Result<String, PlotError> {
-        let number = |flag: &'static str, var: &str| match columns.find(var)? {
+        let number = |role: Role, var: &str| match columns.find(var)? {
             (name, Kind::Number | Kind::Mixed) => Ok(number_of(name)),
-            (name, _) => Err(PlotError::NotANumber { flag, var: name.into() }),
+            (name, _) => Err(PlotError::NotANumber { role, var: name.into() }),
         };
         // Of zero or infinitely many nothing can be divided.
         let usable =
             |count: String| format!("CASE WHEN {count} > 0 AND {count} < CAST('inf' AS DOUBLE) THEN {count} END");
-        let throughput = number("output_throughput", "output_throughput");
+        let throughput = number(Role::Objective, "output_throughput");
         match self {
-            Self::Metric { name, .. } => number("--x, --y", name),
+            Self::Metric { name, .. } => number(Role::Objective, name),
             Self::PerUser { count_var: Some(var) } => {
-                let asked = usable(number("--user-count-var", var)?);
+                let asked = usable(number(Role::UserCount, var)?);
                 Ok(format!("coalesce({} / {asked}, tokens_per_user)", throughput?))
             }
             Self::PerGpu { count_var: Some(var) } => {
-                Ok(format!("{} / {}", throughput?, usable(number("--gpu-count-var", var)?)))
+                Ok(format!("{} / {}", throughput?, usable(number(Role::GpuCount, var)?)))
             }
             // What each run knows of its users and its GPUs was found out when it was stored.
-            Self::PerUser { count_var: None } => number("tokens_per_user", "tokens_per_user"),
-            Self::PerGpu { count_var: None } => number("tokens_per_gpu", "tokens_per_gpu"),
+            Self::PerUser { count_var: None } => number(Role::Objective, "tokens_per_user"),
+            Self::PerGpu { count_var: None } => number(Role::Objective, "tokens_per_gpu"),
         }
     }
 }

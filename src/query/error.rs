@@ -17,21 +17,21 @@ pub enum QueryError {
     NoColumn { column: String, nearest: Option<String> },
     #[error("no table `{table}`; there are {}", TABLES.join(", "))]
     NoTable { table: String },
-    #[error("--name: there is no query `{name}`{}; --list tells all", similar(nearest))]
+    #[error("there is no query `{name}`{}", similar(nearest))]
     NoNamedQuery { name: String, nearest: Option<String> },
-    #[error("--name {query}: needs --param {parameter}=VALUE")]
+    #[error("query `{query}` needs a value for its parameter `{parameter}`")]
     MissingParameter { query: &'static str, parameter: String },
-    #[error("--name {query}: has no parameter `{parameter}`; it has: {known}")]
+    #[error("query `{query}` has no parameter `{parameter}`; it has: {known}")]
     UnknownParameter { query: &'static str, parameter: String, known: String },
-    #[error("--metrics: {metric:?}: {reason}")]
+    #[error("metric {metric:?}: {reason}")]
     BadMetric { metric: String, reason: String },
-    #[error("--filter-by: {condition:?}: {reason}")]
+    #[error("condition {condition:?}: {reason}")]
     BadFilter { condition: String, reason: String },
     #[error("{function}: {reason}")]
     BadCall { function: &'static str, reason: String },
     #[error(
-        "the query needs more memory than --memory-limit gives it, and part of it can't be put on disk ({}); \
-         raise the limit, or ask for less at once (approx_percentile_cont holds no values)",
+        "the query needs more memory than it may have, and part of it can't be put on disk ({}); raise the limit, or ask for less at \
+         once (approx_percentile_cont holds no values)",
         without_consumers(&short(.0))
     )]
     OutOfMemory(DataFusionError),
@@ -43,7 +43,7 @@ pub enum QueryError {
     Unplanned(DataFusionError),
     #[error("the query failed: {}", short(.0))]
     Failed(DataFusionError),
-    #[error("--strict: {text}")]
+    #[error("{text}")]
     LeftOut { text: String },
     #[error("query `{query}`: column `{column}` {reason}; this is a fault of sweeplake, please report it")]
     Contract { query: &'static str, column: &'static str, reason: String },

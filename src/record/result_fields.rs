@@ -175,7 +175,7 @@ impl ResultFields {
             let all = success.failed + success.completed;
             let mut text = format!("{} of {all} requests failed: percentiles are those of the others", success.failed);
             if is_unknown {
-                text += "; with --save-detailed the adjusted ones would be known";
+                text += "; with values of single requests (save_detailed) the adjusted ones would be known";
             }
             self.cautions.push(text);
         }

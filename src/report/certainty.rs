@@ -64,7 +64,10 @@ fn lines(found: &Certainty) -> Vec<String> {
     if most > 1 {
         lines.push("± is half the width of the 95 % confidence interval of the mean over repeated runs (Student's t). A difference smaller than both intervals may be noise.".into());
     } else {
-        lines.push("Nothing was measured twice: how much of a difference is noise can't be told. Repeat with --num-runs 3 or more.".into());
+        lines.push(
+            "Nothing was measured twice: how much of a difference is noise can't be told. Repeat three times or more."
+                .into(),
+        );
     }
     let shares = [
         ("output throughput", found.throughput_median, found.throughput_worst),

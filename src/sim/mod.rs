@@ -44,12 +44,12 @@ pub struct Config {
 pub enum SimError {
     #[error(
         "To serve at least one request with max_model_len={max_model_len}, {needed} KV cache blocks are needed, but \
-         only {available} are available. Lower --max-model-len or raise --num-gpu-blocks-override"
+         only {available} are available. Lower max_model_len or raise num_gpu_blocks_override"
     )]
     KvCacheTooSmall { max_model_len: usize, needed: usize, available: usize },
     #[error("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate for max_num_seqs={max_num_seqs}")]
     OutOfMemory { max_num_seqs: usize },
-    #[error("exit asked for by --fault-exit-at-start")]
+    #[error("exit, as asked for")]
     Asked { code: u8 },
     #[error("[Errno 98] error while attempting to bind on address ('{host}', {port}): {source}")]
     Bind { host: String, port: u16, source: std::io::Error },

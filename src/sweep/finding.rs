@@ -347,7 +347,7 @@ impl<'a> Finding<'a> {
 }
 
 /// Why a metric that a run reports can be none for an SLA.
-const UNBOUNDED: &str = "failed requests, or those that waited in the client, make it unbounded, or are not told one by one (--save-detailed tells them)";
+const UNBOUNDED: &str = "failed requests, or those that waited in the client, make it unbounded, or are not told one by one (save_detailed tells them)";
 
 fn number(metrics: &Map<String, Value>, key: &str) -> Option<f64> {
     match Cell::of_result(metrics.get(key)?) {

@@ -170,7 +170,7 @@ pub static RUNS: [Column; 119] = [
     counted("total_input_tokens", "tokens of the prompts"),
     counted("total_output_tokens", "tokens that were generated"),
     measured("request_throughput", "req/s", "completed requests per second"),
-    measured("request_goodput", "req/s", "requests per second that met all limits of --goodput"),
+    measured("request_goodput", "req/s", "requests per second that met all limits of its goodput"),
     measured("output_throughput", "tok/s", "output tokens per second"),
     measured("total_token_throughput", "tok/s", "input and output tokens per second"),
     measured("max_output_tokens_per_s", "tok/s", "output tokens in the busiest second; NULL for a shorter run"),

@@ -102,3 +102,36 @@ fn each_heavy_dependency_has_one_owner() {
         }
     }
 }
+
+#[test]
+fn flags_are_named_by_the_command_line_alone() {
+    // These write commands of other programs, or tell readers of a page what to type next.
+    let writes_commands = [
+        "sweep/commands.rs",
+        "record/environment.rs",
+        "exec/gpu_memory.rs",
+        "report/facts.rs",
+        "report/comparison/words.rs",
+        "params/command.rs",
+        "redact",
+    ];
+    for path in source_files(&repository().join("src")) {
+        let inner = path.strip_prefix(repository().join("src")).unwrap().to_string_lossy().into_owned();
+        if inner.starts_with("cli/") || writes_commands.iter().any(|known| inner.starts_with(known)) {
+            continue;
+        }
+        let program = program(&path);
+        let texts = program.split('"').skip(1).step_by(2);
+        for text in texts {
+            let names_a_flag = text.match_indices("--").any(|(at, _)| {
+                let before =
+                    text[..at].chars().next_back().is_none_or(|letter| !letter.is_alphanumeric() && letter != '-');
+                before && text[at + 2..].starts_with(|letter: char| letter.is_ascii_lowercase())
+            });
+            assert!(
+                !names_a_flag,
+                "{inner}: {text:?} names a flag; tell a fact, and let src/cli/advice.rs say the flag"
+            );
+        }
+    }
+}

@@ -4,6 +4,7 @@ mod text;
 
 pub use text::text;
 
+use crate::cli::advice::of_store;
 use crate::cli::lake::{Opening, tell};
 use crate::cli::plot::Picture;
 use crate::cli::say::say;
@@ -227,14 +228,14 @@ impl Arguments {
         let ([only], [], None) = (self.sweeps.as_slice(), self.base.as_slice(), self.base_last) else {
             return Ok(None);
         };
-        let path = resolve(only, &self.lake).map_err(Failure::input)?;
+        let path = resolve(only, &self.lake).map_err(|error| Failure::Input(of_store(&error)))?;
         let lake = opened(&self.opening, &[path])?;
         Ok(is_ab(&lake)?.then_some(lake))
     }
 
     /// The folders of the base, and of each candidate.
     fn sides(&self) -> Result<Vec<(Vec<PathBuf>, PathBuf)>, Failure> {
-        let one = |reference: &String| resolve(reference, &self.lake).map_err(Failure::input);
+        let one = |reference: &String| resolve(reference, &self.lake).map_err(|error| Failure::Input(of_store(&error)));
         let sweeps: Vec<PathBuf> = self.sweeps.iter().map(one).collect::<Result<_, _>>()?;
         if let Some(count) = self.base_last {
             let pair = |candidate: PathBuf| {
@@ -259,7 +260,10 @@ impl Arguments {
             };
             return Ok(candidates.iter().map(|candidate| (vec![base.clone()], candidate.clone())).collect());
         }
-        let all = self.base.iter().map(|reference| resolve_all(reference, &self.lake).map_err(Failure::input));
+        let all = self
+            .base
+            .iter()
+            .map(|reference| resolve_all(reference, &self.lake).map_err(|error| Failure::Input(of_store(&error))));
         let all: Vec<PathBuf> = all.collect::<Result<Vec<_>, _>>()?.concat();
         let pair = |candidate: PathBuf| {
             let base: Vec<PathBuf> = all.iter().filter(|base| **base != candidate).cloned().collect();

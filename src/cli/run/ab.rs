@@ -5,6 +5,7 @@ use super::serve::OrderName;
 use super::servers::ServerFlags;
 use super::sweep::{Runner, Sweep};
 use super::{Common, MOST_REPEATS, check_programs, parse_command, redactor_of, sets_of};
+use crate::cli::advice::{of_plan, of_reset};
 use crate::cli::compare::Judging;
 use crate::cli::{Ended, Failure};
 use crate::compare::SIDES;
@@ -95,7 +96,7 @@ fn prepare(arguments: Arguments) -> Result<Sweep, Failure> {
     );
     let max_pairs = arguments.pairs.unwrap_or(arguments.max_pairs);
     let plan = plan(&servers, &bench_cmd, &bench_params, &arguments, max_pairs, &redactor)?;
-    let reset = Reset::of(&servers[0], after.clone()).map_err(Failure::input)?;
+    let reset = Reset::of(&servers[0], after.clone()).map_err(|error| Failure::Input(of_reset(&error)))?;
     let waiting = arguments.servers.waiting(&commands, &servers[0])?;
     if !arguments.common.dry_run {
         let named =
@@ -160,7 +161,7 @@ fn plan(
             warmup_num_prompts: arguments.warmup_num_prompts,
             redactor: redactor.clone(),
         })
-        .map_err(Failure::input)
+        .map_err(|error| Failure::Input(of_plan(&error)))
     };
     let (mut base, candidate) = (of(0)?, of(1)?);
     base.servers.extend(candidate.servers);

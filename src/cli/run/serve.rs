@@ -5,6 +5,7 @@ use super::servers::{ServerCommands, ServerFlags};
 use super::sweep::{Runner, Sweep};
 use super::values::{base_url, repeat_until};
 use super::{Common, MOST_REPEATS, check_programs, parse_command, redactor_of, sets_of};
+use crate::cli::advice::{of_plan, of_reset};
 use crate::cli::{Ended, Failure};
 use crate::exec::Reset;
 use crate::params::{Address, Command, ParamSet};
@@ -147,7 +148,10 @@ impl Commands {
         let waiting = flags.waiting(&self.servers, &self.serve)?;
         Ok(match self.remote.clone() {
             Some(address) => Runner::Remote { waiting, reset: Reset::of_remote(after_bench), address },
-            None => Runner::Servers { waiting, reset: Reset::of(&self.serve, after_bench).map_err(Failure::input)? },
+            None => Runner::Servers {
+                waiting,
+                reset: Reset::of(&self.serve, after_bench).map_err(|error| Failure::Input(of_reset(&error)))?,
+            },
         })
     }
 
@@ -190,13 +194,13 @@ pub fn prepare(arguments: Arguments, job: Job) -> Result<Sweep, Failure> {
         bench_cmd: commands.bench.clone(),
         serve_params: serve_params.clone(),
         bench_params: bench_params.clone(),
-        link_vars: Link::parse_list(&arguments.link_vars).map_err(Failure::input)?,
+        link_vars: Link::parse_list(&arguments.link_vars).map_err(|error| Failure::Input(of_plan(&error)))?,
         rounds: Rounds::InTurn(arguments.rounds),
         num_runs,
         warmup_num_prompts: arguments.warmup_num_prompts,
         redactor: redactor.clone(),
     })
-    .map_err(Failure::input)?;
+    .map_err(|error| Failure::Input(of_plan(&error)))?;
     let runner = commands.runner(&arguments.servers)?;
     if !arguments.common.dry_run {
         check_programs(commands.named())?;

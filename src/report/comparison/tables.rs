@@ -129,7 +129,7 @@ pub fn pivot(comparison: &Comparison, extent: Extent) -> TableView {
     cells.sort_by(|left, right| rank(*left).cmp(&rank(*right)).then(size(*right).total_cmp(&size(*left))));
     let shown = if extent == Extent::All { cells.len() } else { cells.len().min(MOST_ROWS) };
     let more = cells.len() - shown;
-    let more = if more > 0 { format!("; {more} more: --all") } else { String::new() };
+    let more = if more > 0 { format!("; {more} more") } else { String::new() };
     let rows = cells[..shown].iter().map(|index| {
         let changes = metrics.clone().map(|metric| {
             let change = cell(metric, *index);

@@ -246,7 +246,7 @@ pub fn next(comparison: &Comparison) -> Vec<String> {
 pub fn next_of_gate(comparison: &Comparison, gate: &GateResult) -> Option<String> {
     let is_whole = |reason: &GateReason| matches!(reason, GateReason::Change { .. });
     if !gate.reasons.iter().all(is_whole) {
-        return Some("run what is missing: add --resume to the command of the candidate".into());
+        return Some("run what is missing: resume the sweep of the candidate".into());
     }
     let all = next(comparison);
     let own = all.iter().find(|line| line.starts_with(&format!("{}:", gate.gate.metric)));
@@ -266,7 +266,7 @@ fn pairs_needed(metric: &str, needed: Needed, measured: usize) -> String {
     let time = needed.seconds.map(|seconds| format!(" (about {} in all)", duration(seconds))).unwrap_or_default();
     let pairs = needed.sweeps.max(measured + 1);
     format!(
-        "{metric}: about {pairs} pairs{time} would decide on a change of {}: add --resume and a larger --pairs or --max-pairs",
+        "{metric}: about {pairs} pairs{time} would decide on a change of {}: resume with as many",
         percent(needed.change)
     )
 }

@@ -14,16 +14,18 @@ use crate::plan::{Combination, Level};
 use crate::record::{Environment, Outcome, Row, RunRecord, Status, complete_result};
 use crate::store::StoreError;
 use crate::store::file::{
-    read_parquet, remove_if_there, rows_to_batch, runs_to_batch, unite, unite_schemas, with_text,
-    write_bytes_atomically, write_parquet,
+    read_parquet, remove_if_there, rows_to_batch, runs_to_batch, unite, unite_schemas, with_text, write_atomically,
+    write_parquet,
 };
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::error::ArrowError;
 use chrono::{DateTime, Utc};
 use nix::fcntl::Flock;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// Holds a sweep's folder, and keeps others from writing to it.
@@ -200,7 +202,7 @@ impl SweepWriter {
             self.save_tables(record)?;
         }
         if named_result(&folder, number).is_none() {
-            write_json(&layout::run_json(&folder, number), &Value::Object(completed_result(record)))?;
+            write_json(&layout::run_json(&folder, number), &CompletedResult(record))?;
         }
         remove_if_there(&layout::run_ended(&folder, number))
     }
@@ -217,7 +219,7 @@ impl SweepWriter {
         self.save_tables(record)?;
         match &record.outcome {
             Outcome::Completed(_) => {
-                write_json(&json_path, &Value::Object(completed_result(record)))?;
+                write_json(&json_path, &CompletedResult(record))?;
                 remove_if_there(&failure_path)?;
             }
             Outcome::Failed { failure, .. } => {
@@ -303,9 +305,25 @@ fn without_questions_of(stored: &RecordBatch, new: &RecordBatch) -> Result<Recor
     arrow::compute::filter_record_batch(stored, &is_other)
 }
 
-/// The result as vLLM writes it.
-fn completed_result(record: &RunRecord) -> Map<String, Value> {
-    complete_result(record.result().cloned().unwrap_or_default(), record.run_number, &record.combination)
+/// The result as vLLM writes it: what the benchmark measured, `run_number`, then the parameters. Nothing of it is copied: it
+/// may have millions of numbers.
+struct CompletedResult<'a>(&'a RunRecord);
+
+impl Serialize for CompletedResult<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let record = self.0;
+        let added = complete_result(Map::new(), record.run_number, &record.combination);
+        let own = record.result().into_iter().flatten();
+        let mut map = serializer.serialize_map(None)?;
+        for (key, value) in own.clone() {
+            // What is set stands where the benchmark told it, as in a map that is written to.
+            map.serialize_entry(key, added.get(key).unwrap_or(value))?;
+        }
+        for (key, value) in added.iter().filter(|(key, _)| !record.result().is_some_and(|own| own.contains_key(*key))) {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
 }
 
 /// Refuses a sweep parts of which lie elsewhere: they would be written to.
@@ -369,9 +387,12 @@ pub fn check_name(name: &str) -> Result<(), StoreError> {
     if is_one_part { Ok(()) } else { Err(StoreError::BadName { name: name.into() }) }
 }
 
-fn write_json(path: &Path, value: &Value) -> Result<(), StoreError> {
-    let text = serde_json::to_string_pretty(value).map_err(StoreError::data(path))?;
-    write_bytes_atomically(path, text.as_bytes())
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), StoreError> {
+    write_atomically(path, |file| {
+        let mut buffered = BufWriter::new(file);
+        serde_json::to_writer_pretty(&mut buffered, value).map_err(|error| StoreError::io(path)(error.into()))?;
+        buffered.flush().map_err(StoreError::io(path))
+    })
 }
 
 fn file_name(path: &Path) -> String {
