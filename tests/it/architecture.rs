@@ -111,6 +111,7 @@ fn flags_are_named_by_the_command_line_alone() {
         "record/environment.rs",
         "exec/gpu_memory.rs",
         "report/facts.rs",
+        "table/markdown.rs",
         "report/comparison/words.rs",
         "params/command.rs",
         "redact",

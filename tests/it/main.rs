@@ -27,6 +27,7 @@ mod server;
 mod shell;
 mod sim;
 mod sla;
+mod soak;
 mod store;
 mod sweep;
 mod ways;
