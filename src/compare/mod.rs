@@ -16,6 +16,7 @@ mod pooled;
 mod read;
 mod reading;
 mod request;
+mod within;
 
 pub use alike::{Difference, DifferenceKind};
 pub use change::{Change, Judge, JudgedMetric, MetricRuns, OddRun, Overall, Reason, Verdict, judge, sweeps_needed};
@@ -31,3 +32,4 @@ pub use parts::{Design, FrontierChange, GateReason, GateResult, Needed, OddRunTo
 pub use pooled::{Pooled, Requests, pooled};
 pub use reading::{Reading, RunTold, Success};
 pub use request::{CompareError, CompareRequest, DEFAULT_METRICS, Likeness, Sources};
+pub use within::{Drifted, drifted};

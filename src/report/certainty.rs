@@ -2,6 +2,7 @@
 
 use super::ReportError;
 use super::table::percent;
+use crate::compare::{DRIFT_P, Drifted, drifted};
 use crate::metric::caution;
 use crate::query::{Lake, shipped};
 
@@ -26,10 +27,25 @@ pub async fn certainty(lake: &Lake) -> Result<Vec<String>, ReportError> {
     };
     let mut lines = lines(&found);
     lines.extend(lake.pooled_apart().await?.iter().map(|apart| format!("In {}, {apart}.", apart.sweep)));
+    lines.extend(drifts(lake).await?);
     let unbounded = lake.unbounded_percentiles().await?;
     lines.extend(unbounded.iter().map(|unbounded| format!("As for percentiles, {unbounded} (99 % confidence).")));
     lines.extend(cautions(lake).await?);
     Ok(lines)
+}
+
+/// Metrics that changed with the order of the runs: what was measured late is not what would have been measured early.
+async fn drifts(lake: &Lake) -> Result<Vec<String>, ReportError> {
+    let found = drifted(lake, &["output_throughput", "p99_e2el_ms", "median_ttft_ms"], DRIFT_P).await?;
+    let line = |drifted: &Drifted| {
+        let Drifted { sweep, metric, drift } = drifted;
+        let change = 100.0 * drift.change;
+        format!(
+            "In {sweep}, {metric} drifted by {change:+.1} % from the first run to the last (p {:.1e}).",
+            drift.p_value
+        )
+    };
+    Ok(found.iter().map(line).collect())
 }
 
 /// More cautions than these nobody reads; all are in the column.

@@ -155,3 +155,21 @@ fn the_demo_does_the_main_job() {
         assert!(output.status.success(), "{command}\n{}", String::from_utf8_lossy(&output.stderr));
     }
 }
+
+#[test]
+fn a_drift_within_a_sweep_is_told() {
+    let scratch = Scratch::new();
+    let script = "n=$(cat count 2>/dev/null || echo 0); n=$((n+1)); echo $n > count\n\
+        while [ $# -gt 0 ]; do case $1 in --result-dir) d=$2;; --result-filename) f=$2;; esac; shift; done\n\
+        echo \"{\\\"completed\\\": 4, \\\"failed\\\": 0, \\\"duration\\\": 1, \\\"output_throughput\\\": $((1000 - n * STEP + n % 2))}\" > $d/$f\n";
+    scratch.write("b.json", r#"[{"max_concurrency": 1}, {"max_concurrency": 2}]"#);
+    for (name, step, is_told) in [("drifts", "20", true), ("steady", "0", false)] {
+        let bench = format!("sh {}", scratch.write(&format!("{name}.sh"), &script.replace("STEP", step)).display());
+        let flags = ["-e", name, "--bench-params", "b.json", "--num-runs", "6"];
+        scratch.serve_ok(&scratch.sim(""), &bench, &flags);
+        scratch.ok(&["report", &format!("results/{name}"), "-o", "r.html"]);
+        let told = scratch.read("r.html").contains(&format!("In {name}, output_throughput drifted by -"));
+        assert_eq!(told, is_told, "{name}");
+        std::fs::remove_file(scratch.path("count")).unwrap();
+    }
+}
