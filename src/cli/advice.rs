@@ -48,8 +48,8 @@ pub fn of_query(error: &QueryError) -> String {
     match error {
         QueryError::Store(error) => of_store(error),
         QueryError::NoNamedQuery { .. } => format!("--name: {error}; --list tells all"),
-        QueryError::MissingParameter { parameter, .. } => format!("{error}: --param {parameter}=VALUE"),
-        QueryError::UnknownParameter { .. } => format!("--param: {error}"),
+        QueryError::MissingParameter { query, parameter } => format!("--name {query}: needs --param {parameter}=VALUE"),
+        QueryError::UnknownParameter { query, .. } => format!("--name {query}: --param: {error}"),
         QueryError::BadMetric { .. } => format!("--metrics: {error}"),
         QueryError::BadFilter { .. } => format!("--filter-by: {error}"),
         QueryError::OutOfMemory(_) => format!("{error}: --memory-limit"),

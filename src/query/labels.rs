@@ -51,6 +51,10 @@ impl Added for Labels {
         vec![self.field()]
     }
 
+    fn needs(&self) -> &'static [&'static str] {
+        &MADE_FROM
+    }
+
     async fn add_to(&self, plan: LogicalPlan, context: &SessionContext) -> Result<LogicalPlan> {
         let rows = DataFrame::new(context.state(), plan);
         let known = MADE_FROM.into_iter().filter(|name| rows.schema().has_column_with_unqualified_name(name));

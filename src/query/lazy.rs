@@ -9,6 +9,7 @@ use datafusion::execution::context::{SessionContext, SessionState};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::ident;
+use std::collections::HashSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -17,25 +18,48 @@ use std::sync::Arc;
 pub trait Added: Debug + Send + Sync {
     fn fields(&self) -> Vec<Field>;
 
+    /// The columns that they are made from.
+    fn needs(&self) -> &'static [&'static str];
+
     /// The plan with these columns behind its own.
     async fn add_to(&self, plan: LogicalPlan, context: &SessionContext) -> Result<LogicalPlan>;
 }
 
-/// The rows of a plan, with what can be added to them.
+/// Rows whose plan is made from the columns that are asked for: of thousands, planning all takes seconds.
+#[async_trait]
+pub trait Rows: Debug + Send + Sync {
+    fn fields(&self) -> Vec<Field>;
+
+    /// A plan with at least these of its columns.
+    async fn plan(&self, columns: &HashSet<&str>, context: &SessionContext) -> Result<LogicalPlan>;
+}
+
+#[async_trait]
+impl Rows for LogicalPlan {
+    fn fields(&self) -> Vec<Field> {
+        self.schema().fields().iter().map(|field| field.as_ref().clone()).collect()
+    }
+
+    async fn plan(&self, _: &HashSet<&str>, _: &SessionContext) -> Result<LogicalPlan> {
+        Ok(self.clone())
+    }
+}
+
+/// Rows, with what can be added to them.
 #[derive(Debug)]
 pub struct LazyTable {
-    plan: LogicalPlan,
+    rows: Arc<dyn Rows>,
     added: Vec<Arc<dyn Added>>,
     schema: SchemaRef,
 }
 
 impl LazyTable {
     /// `order` says where columns stand that have a place of their own.
-    pub fn new(plan: LogicalPlan, added: Vec<Arc<dyn Added>>, order: impl Fn(&str) -> usize) -> Self {
-        let own = plan.schema().fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+    pub fn new(rows: Arc<dyn Rows>, added: Vec<Arc<dyn Added>>, order: impl Fn(&str) -> usize) -> Self {
+        let own = rows.fields().into_iter().map(|field| field.with_nullable(true));
         let mut fields: Vec<Field> = own.chain(added.iter().flat_map(|added| added.fields())).collect();
         fields.sort_by_key(|field| order(field.name()));
-        Self { plan, added, schema: Arc::new(Schema::new(fields)) }
+        Self { rows, added, schema: Arc::new(Schema::new(fields)) }
     }
 }
 
@@ -66,13 +90,18 @@ impl TableProvider for LazyTable {
         };
         let filtered: Vec<String> =
             filters.iter().flat_map(|filter| filter.column_refs()).map(|column| column.name.clone()).collect();
+        let asked: HashSet<&str> = wanted.iter().copied().chain(filtered.iter().map(String::as_str)).collect();
         let is_asked =
-            |field: &Field| wanted.contains(&field.name().as_str()) || filtered.iter().any(|name| name == field.name());
-        let mut plan = self.plan.clone();
-        for added in self.added.iter().filter(|added| added.fields().iter().any(is_asked)) {
-            let state = session.as_any().downcast_ref::<SessionState>();
-            let state = state.ok_or_else(|| DataFusionError::Internal("a session of another kind".into()))?;
-            plan = added.add_to(plan, &SessionContext::new_with_state(state.clone())).await?;
+            |added: &&Arc<dyn Added>| added.fields().iter().any(|field| asked.contains(field.name().as_str()));
+        let added: Vec<&Arc<dyn Added>> = self.added.iter().filter(is_asked).collect();
+        let needed: HashSet<&str> =
+            asked.iter().copied().chain(added.iter().flat_map(|added| added.needs()).copied()).collect();
+        let state = session.as_any().downcast_ref::<SessionState>();
+        let state = state.ok_or_else(|| DataFusionError::Internal("a session of another kind".into()))?;
+        let context = SessionContext::new_with_state(state.clone());
+        let mut plan = self.rows.plan(&needed, &context).await?;
+        for added in added {
+            plan = added.add_to(plan, &context).await?;
         }
         let mut plan = LogicalPlanBuilder::from(plan);
         if let Some(filter) = filters.iter().cloned().reduce(Expr::and) {

@@ -239,13 +239,14 @@ impl Lake {
             "runs" => {
                 let plain = self.plain_runs().await?;
                 let shown = tables::with_shared_names(plain)?;
-                self.add(Table::Runs, shown.logical_plan().clone(), Vec::new())?;
+                self.add(Table::Runs, Arc::new(shown.logical_plan().clone()), Vec::new())?;
             }
             "combinations" => {
                 let plain = self.plain_runs().await?;
                 let schema = plain.schema().as_arrow().clone();
-                let plan = views::combinations(&self.context, &quoted(PLAIN_RUNS), &schema).await?;
-                self.add(Table::Combinations, plan, vec![Arc::new(views::Pooled { found: self.found.clone() })])?;
+                let rows = views::Combinations::new(&self.context, &quoted(PLAIN_RUNS), &schema).await?;
+                let pooled: Arc<dyn Added> = Arc::new(views::Pooled { found: self.found.clone() });
+                self.add(Table::Combinations, Arc::new(rows), vec![pooled])?;
             }
             "requests" => {
                 let opened = tables::stored(&self.context, &self.found, Stored::Requests).await?;
@@ -266,7 +267,7 @@ impl Lake {
                 let opened = tables::stored(&self.context, &self.found, stored).await?;
                 self.warn(opened.warnings)?;
                 let plan = self.context.read_table(opened.table)?.logical_plan().clone();
-                self.add(declared, plan, Vec::new())?;
+                self.add(declared, Arc::new(plan), Vec::new())?;
             }
         }
         Ok(())
@@ -284,11 +285,11 @@ impl Lake {
     }
 
     /// Registers a table whose rows belong to combinations, which have labels.
-    fn add(&self, table: Table, plan: LogicalPlan, added: Vec<Arc<dyn Added>>) -> Result<(), QueryError> {
+    fn add(&self, table: Table, rows: Arc<dyn lazy::Rows>, added: Vec<Arc<dyn Added>>) -> Result<(), QueryError> {
         let labels: Arc<dyn Added> = Arc::new(labels::Labels { of: table });
         let declared = table.columns();
         let order = |name: &str| declared.iter().position(|column| column.name == name).unwrap_or(declared.len());
-        let lazy = LazyTable::new(plan, added.into_iter().chain([labels]).collect(), order);
+        let lazy = LazyTable::new(rows, added.into_iter().chain([labels]).collect(), order);
         self.context.register_table(table.name(), Arc::new(lazy))?;
         Ok(())
     }

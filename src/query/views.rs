@@ -1,7 +1,7 @@
 //! `combinations`: the runs of a combination summarised. Written as SQL over `runs`, whose columns and their kinds are known only
 //! when it is opened.
 
-use super::lazy::Added;
+use super::lazy::{Added, Rows};
 use super::spelling::quoted;
 use super::{QueryError, tables};
 use crate::store::{Found, Table as Stored, is_metric, is_mixed, kind_of};
@@ -13,7 +13,7 @@ use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SessionContext;
 use datafusion::logical_expr::LogicalPlan;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Columns of `runs` that say something about one run only.
@@ -83,6 +83,10 @@ impl Added for Pooled {
         std::iter::once(metric(POOLED_REQUESTS, DataType::Int64)).chain(percentiles).collect()
     }
 
+    fn needs(&self) -> &'static [&'static str] {
+        &["sweep", "combination"]
+    }
+
     async fn add_to(&self, plan: LogicalPlan, context: &SessionContext) -> Result<LogicalPlan, DataFusionError> {
         if !context.table_exist("requests")? {
             let opened = tables::stored(context, &self.found, Stored::Requests).await;
@@ -105,24 +109,49 @@ impl Added for Pooled {
     }
 }
 
-/// The plan of `combinations`, over a table with the columns of `runs` in which what is set and what is measured are apart.
-pub async fn combinations(context: &SessionContext, runs: &str, schema: &Schema) -> Result<LogicalPlan, QueryError> {
-    let columns = columns_of(schema);
-    let summary = context.sql(&combinations_sql(runs, &columns)).await?;
-    let known: HashMap<&str, Field> = columns.iter().map(|column| (column.name.as_str(), column.field())).collect();
-    // What is known of each column goes with it.
-    let kept = summary.schema().fields().iter().map(|field| {
-        let column = datafusion::prelude::ident(field.name());
-        match known.get(field.name().as_str()) {
-            Some(known) => tables::named(column, known),
-            None => column,
-        }
-    });
-    let kept = kept.collect::<Vec<_>>();
-    Ok(summary.select(kept)?.logical_plan().clone())
+/// `combinations`, over a table with the columns of `runs` in which what is set and what is measured are apart.
+#[derive(Debug)]
+pub struct Combinations {
+    runs: String,
+    columns: Vec<Column>,
+    /// What every summary has.
+    own: Vec<Field>,
+}
+
+impl Combinations {
+    pub async fn new(context: &SessionContext, runs: &str, schema: &Schema) -> Result<Self, QueryError> {
+        let own = context.sql(&combinations_sql(runs, &[])).await?;
+        let own = own.schema().fields().iter().map(|field| field.as_ref().clone()).collect();
+        Ok(Self { runs: runs.to_owned(), columns: columns_of(schema), own })
+    }
+}
+
+#[async_trait]
+impl Rows for Combinations {
+    fn fields(&self) -> Vec<Field> {
+        self.own.iter().cloned().chain(self.columns.iter().map(Column::field)).collect()
+    }
+
+    async fn plan(&self, columns: &HashSet<&str>, context: &SessionContext) -> Result<LogicalPlan, DataFusionError> {
+        let wanted: Vec<&Column> =
+            self.columns.iter().filter(|column| columns.contains(column.name.as_str())).collect();
+        let summary = context.sql(&combinations_sql(&self.runs, &wanted)).await?;
+        let known: HashMap<&str, Field> = wanted.iter().map(|column| (column.name.as_str(), column.field())).collect();
+        // What is known of each column goes with it.
+        let kept = summary.schema().fields().iter().map(|field| {
+            let column = datafusion::prelude::ident(field.name());
+            match known.get(field.name().as_str()) {
+                Some(known) => tables::named(column, known),
+                None => column,
+            }
+        });
+        let kept = kept.collect::<Vec<_>>();
+        Ok(summary.select(kept)?.logical_plan().clone())
+    }
 }
 
 /// A column of `combinations`: the expressions of its parameter and of its statistic, either of which may have this name.
+#[derive(Debug)]
 struct Column {
     name: String,
     kind: Kind,
@@ -199,7 +228,7 @@ fn is_own(name: &str) -> bool {
     is_declared || pooled().any(|(pooled, _)| pooled == name)
 }
 
-fn combinations_sql(runs: &str, of_runs: &[Column]) -> String {
+fn combinations_sql(runs: &str, of_runs: &[&Column]) -> String {
     let mut columns = vec!["sweep".to_owned(), "combination".into()];
     columns.extend(OWN.map(|(name, expression)| format!("{expression} AS {name}")));
     columns.push("array_distinct(flatten(array_agg(caution) FILTER (WHERE caution IS NOT NULL))) AS cautions".into());
