@@ -114,7 +114,7 @@ mod tests {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
         };
         assert!(best.sql(&given(&[("sla", "500")])).unwrap().contains("500"));
-        assert!(best.sql(&[]).unwrap_err().to_string().contains("--param sla="));
+        assert!(best.sql(&[]).unwrap_err().to_string().contains("needs a value for its parameter `sla`"));
         assert!(best.sql(&given(&[("sla", "5"), ("x", "1")])).unwrap_err().to_string().contains("no parameter `x`"));
         assert!(NamedQuery::find("sumary").unwrap_err().to_string().contains("did you mean `summary`?"));
         let compare = NamedQuery::find("compare").unwrap();
