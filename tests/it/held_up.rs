@@ -177,3 +177,13 @@ fn a_slip_of_the_finger_is_refused_at_once() {
     assert!(dry.stdout.contains("# 1 server(s), 10000 run(s)"));
     assert!(started.elapsed() < Duration::from_secs(60), "a dry run takes time that grows with the square of its runs");
 }
+
+#[test]
+fn a_server_that_logs_a_hundred_megabytes_is_measured_as_any_other() {
+    let scratch = Scratch::new();
+    let server = format!("yes 'INFO loading weights, shard 1 of 100' | head -c 100000000\nexec {}\n", scratch.sim(""));
+    let sim = format!("sh {} --port {}", scratch.write("server.sh", &server).display(), scratch.port);
+    scratch.serve_ok(&sim, &scratch.bench(""), &["-e", "x", "--num-runs", "1", "--after-bench-cmd", "true"]);
+    let log = std::fs::metadata(scratch.path("results/x/server.log")).unwrap();
+    assert!(log.len() >= 100_000_000, "{}", log.len());
+}
