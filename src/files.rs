@@ -48,6 +48,17 @@ pub fn text(path: &Path, links: Links) -> Result<String> {
     Ok(without_mark(text))
 }
 
+/// Whether a folder holds nothing but a file of this name; an empty one holds nothing at all.
+pub fn holds_only(folder: &Path, name: &str) -> bool {
+    let entries = std::fs::read_dir(folder).map(|entries| entries.filter_map(Result::ok).collect::<Vec<_>>());
+    entries.is_ok_and(|entries| entries.iter().all(|entry| entry.file_name() == name))
+}
+
+/// Whether two paths lead to one place that is there.
+pub fn is_same_place(left: &Path, right: &Path) -> bool {
+    matches!((left.canonicalize(), right.canonicalize()), (Ok(left), Ok(right)) if left == right)
+}
+
 /// Whether a path that somebody else wrote down stays below the folder that it is relative to.
 pub fn is_inside(relative: &str) -> bool {
     !relative.contains('\0') && Path::new(relative).components().all(|part| matches!(part, Component::Normal(_)))

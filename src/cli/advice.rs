@@ -8,6 +8,7 @@ use crate::plot::{PlotError, Role};
 use crate::query::QueryError;
 use crate::record::Change;
 use crate::store::StoreError;
+use crate::sweep::CourseError;
 
 /// What is wrong with a sweep's folder or a lake.
 pub fn of_store(error: &StoreError) -> String {
@@ -117,5 +118,22 @@ pub fn of_load(error: &LoadError) -> String {
         LoadError::NoModel { .. } => format!("{error}; give it with --model"),
         LoadError::BadRange { .. } => format!("--random-range-ratio: {error}"),
         LoadError::NotReady { .. } => error.to_string(),
+    }
+}
+
+/// Why a search could not go on, with what to do about it.
+pub fn of_course(error: &CourseError) -> String {
+    match error {
+        CourseError::NotReported { metric, nearest } => {
+            let hint = nearest.as_ref().map_or(".".to_owned(), |name| format!("; did you mean `{name}`?"));
+            format!(
+                "--sla-params, --repeat-until: the benchmark reports no `{metric}`{hint} The run is kept: correct that and --resume"
+            )
+        }
+        CourseError::NoHighestRate => format!("{error}; give --sla-max"),
+        CourseError::NothingBetween { min, max } => {
+            format!("--sla-min {min} is above the greatest value to try, {max}")
+        }
+        CourseError::NoLevels => error.to_string(),
     }
 }

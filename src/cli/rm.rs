@@ -39,10 +39,7 @@ pub fn exec(arguments: Arguments) -> Ended {
 /// A sweep with what would be lost.
 fn describe(folder: &Path) -> Result<String, Failure> {
     let found = find_sweeps(&[folder.to_owned()]).map_err(Failure::input)?;
-    let is_it = |sweep: &&Sweep| {
-        sweep.is_own()
-            && matches!((sweep.folder.canonicalize(), folder.canonicalize()), (Ok(left), Ok(right)) if left == right)
-    };
+    let is_it = |sweep: &&Sweep| sweep.is_own() && sweep.is_at(folder);
     let Some(sweep) = found.all().iter().find(is_it) else {
         return Err(Failure::input(StoreError::NotOwn { path: folder.into() }));
     };

@@ -4,7 +4,7 @@ use super::counters::{Counters, since};
 use super::keeper::Keeper;
 use super::process::Output;
 use super::server::Server;
-use super::to_end::{Lived, Task, run_to_end};
+use super::to_end::{Lived, Task, out_of_time, run_to_end};
 use super::{Interrupt, Stop};
 use crate::formats::Measured;
 use crate::params::{Address, Command};
@@ -92,12 +92,6 @@ impl Benchmark<'_> {
         let path = self.result_path.to_owned();
         let reading = tokio::task::spawn_blocking(move || read(&path));
         let limit = self.limit.map(|limit| lived.time_left.unwrap_or_default().max(limit.min(READING)));
-        let out_of_time = async {
-            match limit {
-                Some(limit) => tokio::time::sleep(limit).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             biased;
             () = interrupt.asked() => Err(Stop::Interrupted),
@@ -105,7 +99,7 @@ impl Benchmark<'_> {
                 let measured = ended.unwrap_or_else(|error| Err(error.to_string()));
                 measured.map_err(|message| Failure::new(ErrorKind::BadResult, message).into())
             }
-            () = out_of_time => {
+            () = out_of_time(limit) => {
                 let path = self.result_path.display();
                 let message = format!("the benchmark's result could not be read in time: {path} gave no answer");
                 Err(Failure::new(ErrorKind::TimedOut, message).into())

@@ -25,6 +25,16 @@ pub async fn post(address: &Address, path: &str, body: Option<Value>, limit: Dur
     within(limit, send(address, Method::POST, path, body)).await
 }
 
+/// JSON that a server tells; nothing where it does not.
+pub async fn get_json(address: &Address, path: &str, limit: Duration) -> Option<Value> {
+    serde_json::from_slice(&get(address, path, limit).await.ok()?.body).ok()
+}
+
+/// What a server says of its version.
+pub async fn version_of(address: &Address, limit: Duration) -> Option<String> {
+    get_json(address, "/version", limit).await?.get("version").and_then(Value::as_str).map(str::to_owned)
+}
+
 /// Whether something accepts connections there.
 pub async fn accepts_connections(address: &Address) -> bool {
     let connect = TcpStream::connect((address.host.as_str(), address.port));

@@ -8,8 +8,15 @@ use super::{Interrupt, Stop};
 use crate::params::{Address, Command};
 use crate::record::{ErrorKind, engine_of};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 use url::Url;
+
+const FIRST_POLL: Duration = Duration::from_millis(100);
+const SLOWEST_POLL: Duration = Duration::from_millis(500);
+/// How long the first probe waits for an answer; each that waits in vain lets the next wait twice as long.
+pub(super) const PROBE_LIMIT: Duration = Duration::from_secs(2);
+const LONGEST_PROBE: Duration = Duration::from_secs(60);
 
 /// How a server shows that it is ready.
 #[derive(Clone, Debug)]
@@ -65,8 +72,23 @@ impl Readiness {
         }
     }
 
+    /// Asks until the server is ready; `last` is what was seen instead.
+    pub(super) async fn wait(&self, mut probe: Probe<'_>, last: &Cell<Option<String>>) {
+        let mut pause = FIRST_POLL;
+        loop {
+            let began = Instant::now();
+            let Err(seen) = self.ask(&probe).await else { return };
+            last.set(Some(seen));
+            if began.elapsed() >= probe.limit {
+                probe.limit = (2 * probe.limit).min(LONGEST_PROBE);
+            }
+            tokio::time::sleep(pause).await;
+            pause = pause.mul_f64(1.25).min(SLOWEST_POLL);
+        }
+    }
+
     /// Asks once; what was seen instead, where the server is not ready.
-    pub(super) async fn ask(&self, probe: &Probe<'_>) -> Result<(), String> {
+    async fn ask(&self, probe: &Probe<'_>) -> Result<(), String> {
         match self {
             Self::Health => health(probe).await,
             Self::Completion => {

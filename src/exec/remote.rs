@@ -1,18 +1,15 @@
 //! A server that somebody else runs: it is waited for, measured and cleaned, and neither started nor stopped.
 
 use super::executor::{ProcessOptions, Waiting, left_over, read_any};
-use super::http::get;
-use super::ready::Probe;
+use super::http::{get_json, version_of};
+use super::ready::{PROBE_LIMIT, Probe};
 use super::reset::{Reset, reset};
 use super::{Against, BenchJob, Benched, Executor, Interrupt, Keeper, Ready, ServerJob, Stop};
 use crate::params::Address;
 use crate::record::{ErrorKind, Failure};
 use serde_json::Value;
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-
-const PAUSE: Duration = Duration::from_millis(500);
-const PROBE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Benchmarks against a server at an address.
 pub struct Remote {
@@ -52,45 +49,36 @@ impl Remote {
         })
     }
 
-    async fn ask_version(&self) -> Option<String> {
-        let answer = get(&self.address, "/version", PROBE_LIMIT).await.ok()?;
-        let value: Value = serde_json::from_slice(&answer.body).ok()?;
-        value.get("version").and_then(Value::as_str).map(str::to_owned)
-    }
-
     /// Who the list of models says that it is of: `vllm`, `sglang`.
     async fn ask_engine(&self) -> Option<String> {
-        let answer = get(&self.address, "/v1/models", PROBE_LIMIT).await.ok()?;
-        let value: Value = serde_json::from_slice(&answer.body).ok()?;
-        value.pointer("/data/0/owned_by").and_then(Value::as_str).map(str::to_owned)
+        let models = get_json(&self.address, "/v1/models", PROBE_LIMIT).await?;
+        models.pointer("/data/0/owned_by").and_then(Value::as_str).map(str::to_owned)
     }
 }
 
 impl Executor for Remote {
     async fn start(&mut self, job: ServerJob<'_>) -> Result<Ready, Stop> {
         let output = self.options.output(job.log);
-        let deadline = Instant::now() + self.waiting.timeout;
-        loop {
-            let probe = Probe {
-                address: &self.address,
-                limit: PROBE_LIMIT,
-                output: &output,
-                keeper: &self.keeper,
-                interrupt: &self.interrupt,
-            };
-            let Err(seen) = self.waiting.until.ask(&probe).await else { break };
-            if self.interrupt.is_set() {
-                return Err(Stop::Interrupted);
-            }
-            if Instant::now() > deadline {
+        let (keeper, interrupt, last) = (&self.keeper, &self.interrupt, Cell::new(None));
+        let probe = Probe { address: &self.address, limit: PROBE_LIMIT, output: &output, keeper, interrupt };
+        let became_ready = self.waiting.until.wait(probe, &last);
+        let mut asked = interrupt.clone();
+        tokio::select! {
+            biased;
+            () = asked.asked() => return Err(Stop::Interrupted),
+            ready = tokio::time::timeout(self.waiting.timeout, became_ready) => if ready.is_err() {
                 let (address, seconds) = (&self.address, self.waiting.timeout.as_secs());
+                let seen = last.take().unwrap_or_else(|| "no answer yet".into());
                 let message = format!("the server at {address} was not ready within {seconds} s; last seen: {seen}");
                 return Err(Failure::new(ErrorKind::ServerNotReady, message).into());
-            }
-            tokio::time::sleep(PAUSE).await;
+            },
         }
         self.first_hit_rate = None;
-        Ok(Ready { after: None, version: self.ask_version().await, engine: self.ask_engine().await })
+        Ok(Ready {
+            after: None,
+            version: version_of(&self.address, PROBE_LIMIT).await,
+            engine: self.ask_engine().await,
+        })
     }
 
     async fn bench(&mut self, job: BenchJob<'_>) -> Result<Benched, Stop> {

@@ -1,10 +1,10 @@
 //! The life of one server: refused where its port is taken, started, ready or failed, reset between runs,
 //! stopped, and gone.
 
-use super::http::{accepts_connections, get};
+use super::http::{accepts_connections, version_of};
 use super::keeper::Keeper;
 use super::process::{Group, Output, describe_exit};
-use super::ready::{Probe, Readiness};
+use super::ready::{PROBE_LIMIT, Probe, Readiness};
 use super::reset::{Reset, reset};
 use super::{Interrupt, Stop};
 use crate::params::{Address, Command};
@@ -14,10 +14,6 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 const FIRST_POLL: Duration = Duration::from_millis(100);
-const SLOWEST_POLL: Duration = Duration::from_millis(500);
-/// How long the first probe waits for an answer; each that waits in vain lets the next wait twice as long.
-const PROBE_LIMIT: Duration = Duration::from_secs(2);
-const LONGEST_PROBE: Duration = Duration::from_secs(60);
 const STOP_GRACE: Duration = Duration::from_secs(10);
 const PORT_LIMIT: Duration = Duration::from_secs(10);
 
@@ -71,7 +67,7 @@ impl Server {
         match server.wait_until_ready(spec.ready_timeout, spec.readiness, keeper, interrupt).await {
             Ok(()) => {
                 server.startup_time = started.elapsed();
-                server.version = server.ask_version().await;
+                server.version = version_of(&server.address, PROBE_LIMIT).await;
                 Ok(server)
             }
             Err(stop) => {
@@ -90,22 +86,8 @@ impl Server {
     ) -> Result<(), Stop> {
         let (address, output, for_probes) = (self.address.clone(), self.output.clone(), interrupt.clone());
         let last = Cell::new(None);
-        let became_ready = async {
-            let (mut pause, mut probe_limit) = (FIRST_POLL, PROBE_LIMIT);
-            loop {
-                let began = Instant::now();
-                let (address, output, interrupt) = (&address, &output, &for_probes);
-                match readiness.ask(&Probe { address, limit: probe_limit, output, keeper, interrupt }).await {
-                    Ok(()) => return,
-                    Err(reason) => last.set(Some(reason)),
-                }
-                if began.elapsed() >= probe_limit {
-                    probe_limit = (2 * probe_limit).min(LONGEST_PROBE);
-                }
-                tokio::time::sleep(pause).await;
-                pause = pause.mul_f64(1.25).min(SLOWEST_POLL);
-            }
-        };
+        let probe = Probe { address: &address, limit: PROBE_LIMIT, output: &output, keeper, interrupt: &for_probes };
+        let became_ready = readiness.wait(probe, &last);
         tokio::select! {
             biased;
             () = interrupt.asked() => Err(Stop::Interrupted),
@@ -167,11 +149,5 @@ impl Server {
         while accepts_connections(&self.address).await && Instant::now() < deadline {
             tokio::time::sleep(FIRST_POLL).await;
         }
-    }
-
-    async fn ask_version(&self) -> Option<String> {
-        let answer = get(&self.address, "/version", PROBE_LIMIT).await.ok()?;
-        let value: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
-        value.get("version").and_then(|version| version.as_str()).map(str::to_owned)
     }
 }

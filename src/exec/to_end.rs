@@ -74,7 +74,8 @@ pub async fn run_to_end(task: Task<'_>, keeper: &Keeper, interrupt: &mut Interru
     })
 }
 
-async fn out_of_time(limit: Option<Duration>) {
+/// Ends when the time is up; never, where there is no limit.
+pub(super) async fn out_of_time(limit: Option<Duration>) {
     match limit {
         Some(limit) => tokio::time::sleep(limit).await,
         None => std::future::pending().await,

@@ -135,7 +135,8 @@ fn git_commit() -> Option<String> {
     Some(if changed.trim().is_empty() { commit } else { format!("{commit}-dirty") })
 }
 
-fn output_of(program: &str, args: &[&str]) -> Option<String> {
+/// What a tool prints, where it is there and ends well.
+pub fn output_of(program: &str, args: &[&str]) -> Option<String> {
     let output = std::process::Command::new(program).args(args).stdin(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -16,7 +16,7 @@ mod steady;
 
 pub use cell::{Cell, Row, spelled_number};
 pub use conditions::{Change, Conditions, Under, combination_parts};
-pub use environment::{Environment, Gpu, engine_of, total_memory};
+pub use environment::{Environment, Gpu, engine_of, output_of, total_memory};
 pub use failure::{ErrorKind, Failure};
 pub use field::{Field, REQUEST_ARRAYS, RunRow, TPOTS};
 pub use gpus::{gpu_count_of, is_one_gpu_by_default};
@@ -26,7 +26,7 @@ pub use result::{
     BadResult, LeanResult, parse_result, parse_results, read_result, results_before_error, without_request_numbers,
 };
 pub use row::{USERS, without_requests};
-pub use soundness::{Lookup, Success, absurdities, shortfall, success, too_few_sent};
+pub use soundness::{BOUND_CONFIDENCE, Lookup, Success, absurdities, shortfall, success, too_few_sent};
 
 use crate::plan::Combination;
 use crate::redact::Redactor;

@@ -61,7 +61,7 @@ fn with_percentiles(command: &Command, percentiles: &[String]) -> Command {
 }
 
 /// What `vllm bench serve` reports without `--metric-percentiles`.
-const DEFAULT_PERCENTILES: &str = "99";
+pub const DEFAULT_PERCENTILES: &str = "99";
 
 /// A program that can't be found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

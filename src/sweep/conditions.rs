@@ -115,15 +115,11 @@ fn is_output(name: &str) -> bool {
 
 /// A program by the version of its package where it is one of Python's, else by its content.
 fn program_text(program: &Path, command: &Command) -> String {
-    if std::env::current_exe().is_ok_and(|own| is_same(&own, program)) {
+    if std::env::current_exe().is_ok_and(|own| crate::files::is_same_place(&own, program)) {
         let size = program.metadata().map_or(0, |metadata| metadata.len());
         return format!("sweeplake {} ({size} bytes)", env!("CARGO_PKG_VERSION"));
     }
     python_package(program, command).unwrap_or_else(|| file_text(program))
-}
-
-fn is_same(left: &Path, right: &Path) -> bool {
-    matches!((left.canonicalize(), right.canonicalize()), (Ok(left), Ok(right)) if left == right)
 }
 
 /// Name and version of the package that a Python program belongs to: the module that its script imports, or that `-m` names.

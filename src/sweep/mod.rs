@@ -15,7 +15,7 @@ mod tuner;
 mod workload;
 
 pub use agenda::{Agenda, Job, Order, Step, any_seed};
-pub use commands::{BenchKind, ProgramNotFound, check_program, known_flags};
+pub use commands::{BenchKind, DEFAULT_PERCENTILES, ProgramNotFound, check_program, known_flags};
 pub use conditions::Setting;
 pub use course::{Course, CourseError, Next, Pairs, Repeats};
 pub use driver::{Options, run};

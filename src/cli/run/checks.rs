@@ -3,14 +3,14 @@
 use crate::exec::find_program;
 use crate::params::Command;
 use crate::plan::{BenchPlan, Plan, ServerPlan};
-use crate::record::engine_of;
+use crate::record::{BOUND_CONFIDENCE, engine_of, output_of};
 use crate::stats::values_for_bound;
+use crate::sweep::DEFAULT_PERCENTILES;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::statvfs::statvfs;
 use std::collections::BTreeSet;
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::Stdio;
 
 /// Fewer waves of requests than these are mostly ramp-up and drain.
 const WAVES: u32 = 3;
@@ -19,8 +19,6 @@ const DEFAULT_MAX_NUM_SEQS: f64 = 256.0;
 const LEAST_DISK: u64 = 1 << 30;
 /// Besides connections: logs, libraries, pipes.
 const OTHER_FILES: u64 = 256;
-/// What sweeplake calls an upper bound of a percentile.
-const CONFIDENCE: f64 = 0.99;
 
 /// What is looked at of a sweep.
 pub struct Checked<'a> {
@@ -113,9 +111,9 @@ fn of_load(server: &ServerPlan, bench: &BenchPlan) -> Vec<String> {
             ));
         }
     }
-    let percentiles = command.flag(&["metric-percentiles"]).unwrap_or("99").split(',').map(str::trim);
+    let percentiles = command.flag(&["metric-percentiles"]).unwrap_or(DEFAULT_PERCENTILES).split(',').map(str::trim);
     for percentile in percentiles {
-        let needed = percentile.parse().map_or(0, |percent| values_for_bound(percent, CONFIDENCE));
+        let needed = percentile.parse().map_or(0, |percent| values_for_bound(percent, BOUND_CONFIDENCE));
         if (u64::from(prompts)) < needed as u64 && needed < usize::MAX {
             remarks.push(format!(
                 "{prompts} prompts are too few to say how high the true P{percentile} may be: {needed} would do (--num-prompts)"
@@ -163,13 +161,8 @@ fn file_limit(in_flight: u64) -> Option<String> {
 /// GPUs that are kept below what they can.
 fn limited_gpus() -> Vec<String> {
     let fields = "--query-gpu=index,power.limit,power.default_limit,clocks.applications.graphics,clocks.default_applications.graphics";
-    let output = std::process::Command::new("nvidia-smi")
-        .args([fields, "--format=csv,noheader,nounits"])
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output();
-    let text = output.ok().filter(|output| output.status.success()).map(|output| output.stdout).unwrap_or_default();
-    String::from_utf8_lossy(&text).lines().flat_map(limits_of).collect()
+    let text = output_of("nvidia-smi", &[fields, "--format=csv,noheader,nounits"]).unwrap_or_default();
+    text.lines().flat_map(limits_of).collect()
 }
 
 /// What a line of `nvidia-smi` says is below its default; it writes `[N/A]` where it does not know.

@@ -2,7 +2,7 @@
 
 use super::estimate::Usual;
 use super::sweep::{Runner, Sweep};
-use crate::cli::advice::of_store;
+use crate::cli::advice::{of_course, of_store};
 use crate::cli::say::out;
 use crate::cli::{Ended, Failure};
 use crate::params::Command;
@@ -38,7 +38,7 @@ impl Sweep {
         let runs = course.runs_of_each().map(|_| format!("{} run(s)", printed.runs));
         let servers = matches!(self.runner, Runner::Servers { .. }).then(|| format!("{} server(s)", printed.servers));
         let end = format!("# {}", servers.into_iter().chain(runs).collect::<Vec<_>>().join(", "));
-        if let Some(usual) = Usual::of(&self.common.output_dir, &self.plan).filter(|_| printed.runs > 0) {
+        if let Some(usual) = (printed.runs > 0).then(|| Usual::of(&self.common.output_dir, &self.plan)).flatten() {
             printed.lines.push(format!("# {}", usual.text(printed.servers, printed.runs)));
         }
         printed.lines.push(end);
@@ -74,9 +74,7 @@ impl Sweep {
         let mut agenda = Agenda::new(&self.plan, start, self.job.order(self.order));
         let mut warm = HashSet::new();
         let mut is_up = !matches!(self.runner, Runner::Servers { .. });
-        while let Some(step) =
-            agenda.next(ledger, course).map_err(|error| Failure::input(super::job::advice(&error)))?
-        {
+        while let Some(step) = agenda.next(ledger, course).map_err(|error| Failure::input(of_course(&error)))? {
             let Step::Run(job) = step else { continue };
             if !is_up {
                 is_up = true;

@@ -6,9 +6,7 @@ use crate::metric::{Better, Metric, percentile_of};
 use crate::plan::BenchPlan;
 use crate::sla::Sla;
 use crate::store::SweepKind;
-use crate::sweep::{
-    BenchKind, Course, CourseError, Ledger, Narrow, Order, Pairs, Repeats, Tuner, TunerOptions, Variable, Workload,
-};
+use crate::sweep::{BenchKind, Course, Ledger, Narrow, Order, Pairs, Repeats, Tuner, TunerOptions, Variable, Workload};
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 
@@ -138,21 +136,4 @@ fn sla_record(sla: &Sla) -> Map<String, Value> {
         (constraint.metric.clone(), target.into())
     });
     name.chain(constraints).collect()
-}
-
-/// Why a search could not go on, with what to do about it.
-pub fn advice(error: &CourseError) -> String {
-    match error {
-        CourseError::NotReported { metric, nearest } => {
-            let hint = nearest.as_ref().map_or(".".to_owned(), |name| format!("; did you mean `{name}`?"));
-            format!(
-                "--sla-params, --repeat-until: the benchmark reports no `{metric}`{hint} The run is kept: correct that and --resume"
-            )
-        }
-        CourseError::NoHighestRate => format!("{error}; give --sla-max"),
-        CourseError::NothingBetween { min, max } => {
-            format!("--sla-min {min} is above the greatest value to try, {max}")
-        }
-        CourseError::NoLevels => error.to_string(),
-    }
 }

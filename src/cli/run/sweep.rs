@@ -2,10 +2,10 @@
 
 use super::checks::Checked;
 use super::estimate::Usual;
-use super::job::{AbJob, Job, advice};
+use super::job::{AbJob, Job};
 use super::progress::{Progress, Starts};
 use super::{Common, interrupt_on_signals};
-use crate::cli::advice::of_store;
+use crate::cli::advice::{of_course, of_store};
 use crate::cli::compare;
 use crate::cli::say::say;
 use crate::cli::show::{failures_table, sla_table, startup_table, summary_table};
@@ -156,7 +156,7 @@ impl Sweep {
             }
         };
         ended.map_err(|error| match error {
-            SweepError::Course(error) => Failure::work(advice(&error)),
+            SweepError::Course(error) => Failure::work(of_course(&error)),
             SweepError::Store(error) => Failure::work(format!(
                 "{error}\nfinished runs are kept; put that right and {}",
                 how_to_go_on(writer.name())

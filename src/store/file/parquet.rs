@@ -109,10 +109,15 @@ pub fn read_batches(
     Ok((schema, batches))
 }
 
-/// Opens a file and refuses one of a newer format.
+/// Opens a file, and refuses one that was changed since it was written, or is of a newer format.
 fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, StoreError> {
-    let file = crate::files::open(path, crate::files::Links::Refuse).map_err(StoreError::io(path))?;
     checksum::check(path)?;
+    footer(path)
+}
+
+/// What a file says of itself.
+fn footer(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, StoreError> {
+    let file = crate::files::open(path, crate::files::Links::Refuse).map_err(StoreError::io(path))?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(StoreError::parquet(path))?;
     check_version(builder.schema(), path)?;
     Ok(builder)
@@ -125,7 +130,8 @@ pub fn version_of(schema: &Schema) -> Option<u32> {
 
 /// Whether a file's runs are of the version that did not tell parameters from metrics.
 pub fn is_version_1(path: &Path) -> Result<bool, StoreError> {
-    Ok(version_of(open(path)?.schema()) == Some(1))
+    // Whoever reads it then opens it, and looks at its checksum.
+    Ok(version_of(footer(path)?.schema()) == Some(1))
 }
 
 /// Refuses a file of a newer format.

@@ -76,6 +76,11 @@ impl Sweep {
         matches!(self.origin, Origin::Covered { .. })
     }
 
+    /// Whether it lies in this folder, however that is spelled.
+    pub fn is_at(&self, folder: &Path) -> bool {
+        crate::files::is_same_place(&self.folder, folder)
+    }
+
     /// Whether sweeplake made it.
     pub fn is_own(&self) -> bool {
         !matches!(self.origin, Origin::Foreign)

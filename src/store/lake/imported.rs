@@ -1,6 +1,7 @@
 //! Sweeps of runs that other tools measured: no folders of combinations, only the tables.
 
 use super::discover::find_sweeps;
+use crate::files::holds_only;
 use crate::record::{Environment, RunRecord};
 use crate::store::StoreError;
 use crate::store::file::{
@@ -57,8 +58,7 @@ pub struct ImportLock {
 impl Drop for ImportLock {
     fn drop(&mut self) {
         let Some(lake) = &self.lake else { return };
-        let entries = fs::read_dir(lake).map(|entries| entries.filter_map(Result::ok).collect::<Vec<_>>());
-        if entries.is_ok_and(|entries| entries.iter().all(|entry| entry.file_name() == IMPORT_LOCK)) {
+        if holds_only(lake, IMPORT_LOCK) {
             let _ = fs::remove_file(lake.join(IMPORT_LOCK));
             let _ = fs::remove_dir(lake);
         }

@@ -4,6 +4,7 @@ use super::discover::{Sweep, find_sweeps};
 use super::imported::{UNFINISHED, files_below};
 use super::keep::TAKEN_AWAY;
 use super::places::{COMPACTED, LATEST};
+use crate::files::holds_only;
 use crate::record::read_result;
 use crate::store::StoreError;
 use crate::store::file::{check_whole, read_batches, remove_if_there};
@@ -144,11 +145,8 @@ fn leftovers_of_lake(lake: &Path) -> Vec<PathBuf> {
     };
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let is_begun = |path: &PathBuf| [UNFINISHED, TAKEN_AWAY].iter().any(|start| name(path).starts_with(start));
-    let holds_only_lock = |path: &PathBuf| {
-        let inside = below(path.clone());
-        path.is_dir() && !inside.is_empty() && inside.iter().all(|file| name(file) == LOCK) && !is_written(path)
-    };
-    let in_lake = below(lake.to_owned()).into_iter().filter(|path| is_begun(path) || holds_only_lock(path));
+    let is_lock_alone = |path: &PathBuf| path.join(LOCK).is_file() && holds_only(path, LOCK) && !is_written(path);
+    let in_lake = below(lake.to_owned()).into_iter().filter(|path| is_begun(path) || is_lock_alone(path));
     let compactions = below(lake.join(COMPACTED)).into_iter().filter(|path| name(path).starts_with(".tmp-"));
     in_lake.chain(compactions).collect()
 }

@@ -9,7 +9,7 @@ use super::layout;
 use super::lock::lock;
 use super::manifest::Manifest;
 use super::summary::{write_summary, write_summary_csv};
-use crate::files::link_below;
+use crate::files::{holds_only, link_below};
 use crate::plan::{Combination, Level};
 use crate::record::{Environment, Outcome, Row, RunRecord, Status, complete_result};
 use crate::store::StoreError;
@@ -349,17 +349,12 @@ fn make_named(lake: &Path, name: &str) -> Result<PathBuf, StoreError> {
         std::io::ErrorKind::AlreadyExists => match folder.join(layout::MANIFEST).is_file() {
             true => Err(StoreError::Exists { path: folder.clone() }),
             // One that was killed before it wrote anything left no more than its lock.
-            false if holds_only_lock(&folder) => Ok(()),
+            false if holds_only(&folder, layout::LOCK) => Ok(()),
             false => Err(StoreError::Occupied { path: folder.clone() }),
         },
         _ => Err(StoreError::Unwritable { path: folder.clone(), source }),
     })?;
     Ok(folder)
-}
-
-fn holds_only_lock(folder: &Path) -> bool {
-    let entries = std::fs::read_dir(folder).map(|entries| entries.filter_map(Result::ok).collect::<Vec<_>>());
-    entries.is_ok_and(|entries| entries.iter().all(|entry| entry.file_name() == layout::LOCK))
 }
 
 fn make_timestamped(lake: &Path, now: DateTime<chrono::Local>) -> Result<PathBuf, StoreError> {
