@@ -1,5 +1,7 @@
 //! Identities: what makes two combinations the same, and the name of one run.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice))]
+
 use serde_json::{Map, Number, Value};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -39,7 +41,7 @@ pub fn run_id(sweep: &str, combination: &CombinationId, run_number: i64, started
 
 /// A short hash that tells texts apart.
 pub fn text_hash(text: &str) -> String {
-    hex(&Sha256::digest(text)[..8])
+    hex(Sha256::digest(text).iter().take(8))
 }
 
 /// The one spelling that a parameter has inside sweeplake: underscores in its name, inner keys as written.
@@ -93,8 +95,8 @@ fn join(parts: impl Iterator<Item = String>) -> String {
     parts.collect::<Vec<_>>().join(",")
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+fn hex<'a>(bytes: impl Iterator<Item = &'a u8>) -> String {
+    bytes.map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Texts that more than one module shows: parameters in a few words, names that were meant.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice))]
+
 use crate::id::{column_name, text_hash};
 use crate::params::{ParamSet, value_text};
 use serde_json::Value;
@@ -76,7 +78,8 @@ pub fn short_value(text: &str) -> String {
         None => shown(text).into_owned(),
         Some(_) => {
             let start: String = text.chars().take(LONGEST_VALUE / 2).collect();
-            format!("{}…#{}", shown(&start), &text_hash(text)[..6])
+            let hash: String = text_hash(text).chars().take(6).collect();
+            format!("{}…#{hash}", shown(&start))
         }
     }
 }

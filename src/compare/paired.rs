@@ -3,7 +3,7 @@
 use super::comparison::Comparison;
 use super::pairs::{PairedRuns, judge_pairs};
 use super::parts::{Design, Needed, Side};
-use super::reading::{Success, value_of};
+use super::reading::{Success, TOOK, value_of};
 use super::request::{CompareError, CompareRequest};
 use crate::metric::Metric;
 use crate::query::{Filter, Lake};
@@ -141,8 +141,8 @@ async fn unfinished(lake: &Lake) -> Result<Vec<String>, CompareError> {
 
 /// How long the sweep took.
 async fn seconds_of(lake: &Lake) -> Result<Option<f64>, CompareError> {
-    let sql = "SELECT date_part('epoch', finished_at) - date_part('epoch', started_at) AS seconds FROM sweeps";
-    Ok(lake.sql(sql).await?.numbers("seconds")?.first().copied().flatten())
+    let sql = format!("SELECT {TOOK} AS seconds FROM sweeps");
+    Ok(lake.sql(&sql).await?.numbers("seconds")?.first().copied().flatten())
 }
 
 impl Read {

@@ -229,10 +229,7 @@ impl Reading {
 
     /// What the sweeps say of themselves.
     async fn add_facts(&self, lake: &Lake, sweeps: &mut BTreeMap<String, SweepRead>) -> Result<(), QueryError> {
-        let sql = format!(
-            "SELECT *, date_part('epoch', finished_at) - date_part('epoch', started_at) AS {SECONDS} FROM sweeps WHERE {}",
-            self.of_names()
-        );
+        let sql = format!("SELECT *, {TOOK} AS {SECONDS} FROM sweeps WHERE {}", self.of_names());
         let answer = lake.sql(&sql).await?;
         let names = answer.column("sweep")?;
         for column in answer.columns() {
@@ -277,6 +274,9 @@ impl Reading {
 
 /// The fact that says how long a sweep took.
 pub const SECONDS: &str = "seconds";
+/// How long a sweep took, in SQL; NULL where the clock was set back meanwhile.
+pub const TOOK: &str = "CASE WHEN finished_at >= started_at \
+    THEN date_part('epoch', finished_at) - date_part('epoch', started_at) END";
 
 /// Facts of runs: with other GPUs, requests or models a metric is another one.
 const RUN_FACTS: [&str; 3] = ["gpu_count", "num_prompts", "model_id"];

@@ -67,7 +67,7 @@ impl Counters {
 /// it is.
 fn sample(line: &str) -> Option<(&str, f64)> {
     let name = line.split(['{', ' ', '\t']).next()?;
-    let rest = line[name.len()..].trim_start();
+    let rest = line.strip_prefix(name)?.trim_start();
     // A label's value may hold a brace; behind the last one stand numbers.
     let rest = if rest.starts_with('{') { rest.rsplit_once('}')?.1 } else { rest };
     let value = rest.split_whitespace().next()?.parse::<f64>().ok()?;

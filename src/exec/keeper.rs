@@ -7,7 +7,7 @@
 use super::family::{Family, Mark, Member, Strays, VARIABLE, descendants_of};
 use nix::sys::signal::{SigHandler, Signal, killpg, signal};
 use nix::unistd::{Pid, setsid};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -31,7 +31,7 @@ struct Inner {
     child: Mutex<Child>,
     pipe: Mutex<Option<ChildStdin>>,
     /// The programs that run.
-    running: Mutex<HashSet<i32>>,
+    running: Mutex<HashSet<Mark>>,
     /// Who could not be ended.
     left: Mutex<Vec<Member>>,
 }
@@ -66,20 +66,26 @@ impl Keeper {
         })))
     }
 
-    pub(super) fn watch(&self, family: &Family, leader: Pid) {
-        locked(&self.0.running).insert(leader.as_raw());
-        self.tell(&format!("+{leader} {}", family.mark()));
+    /// A program with this mark is about to be started.
+    pub(super) fn expect(&self, mark: Mark) {
+        locked(&self.0.running).insert(mark);
+        self.tell(&format!("+{mark}"));
     }
 
-    pub(super) fn forget(&self, leader: Pid, left: Vec<Member>) {
-        locked(&self.0.running).remove(&leader.as_raw());
+    /// It was started, and leads this process group.
+    pub(super) fn watch(&self, mark: Mark, leader: Pid) {
+        self.tell(&format!("={mark} {leader}"));
+    }
+
+    pub(super) fn forget(&self, mark: Mark, left: Vec<Member>) {
+        locked(&self.0.running).remove(&mark);
         locked(&self.0.left).extend(left);
-        self.tell(&format!("-{leader}"));
+        self.tell(&format!("-{mark}"));
     }
 
     /// Who may belong to a program that ends.
-    pub(super) fn strays(&self, leader: Pid) -> Strays {
-        let is_alone = locked(&self.0.running).iter().all(|other| *other == leader.as_raw());
+    pub(super) fn strays(&self, mark: Mark) -> Strays {
+        let is_alone = locked(&self.0.running).iter().all(|other| *other == mark);
         if is_alone { Strays::OfOwner } else { Strays::None }
     }
 
@@ -113,15 +119,15 @@ pub fn keep(pipe: impl BufRead) {
     let _ = nix::sys::prctl::set_name(c"slkeeper");
     let known = Arc::new(Mutex::new(HashSet::new()));
     look_on(nix::unistd::getppid(), known.clone());
-    let mut families: BTreeMap<i32, Mark> = BTreeMap::new();
+    let mut families: HashMap<Mark, Option<i32>> = HashMap::new();
     for line in pipe.lines().map_while(Result::ok) {
-        if let Some((leader, mark)) = line.strip_prefix('+').and_then(|line| line.split_once(' ')) {
-            if let (Ok(leader), Ok(mark)) = (leader.parse(), mark.parse()) {
-                families.insert(leader, mark);
-            }
-        } else if let Some(leader) = line.strip_prefix('-').and_then(|leader| leader.parse().ok()) {
-            families.remove(&leader);
-        }
+        let Some((sign, rest)) = line.split_at_checked(1) else { continue };
+        let (mark, leader) = rest.split_once(' ').unwrap_or((rest, ""));
+        let Ok(mark) = mark.parse() else { continue };
+        match sign {
+            "-" => families.remove(&mark),
+            _ => families.insert(mark, leader.parse().ok()),
+        };
     }
     end_all(&families, &Strays::Known(locked(&known).clone()));
 }
@@ -139,8 +145,9 @@ fn look_on(owner: Pid, known: Arc<Mutex<HashSet<Member>>>) {
     });
 }
 
-fn end_all(families: &BTreeMap<i32, Mark>, strays: &Strays) {
-    let send = |signal| families.keys().filter(|group| killpg(Pid::from_raw(**group), signal).is_ok()).count();
+fn end_all(families: &HashMap<Mark, Option<i32>>, strays: &Strays) {
+    let groups: Vec<Pid> = families.values().flatten().map(|leader| Pid::from_raw(*leader)).collect();
+    let send = |signal| groups.iter().filter(|group| killpg(**group, signal).is_ok()).count();
     let deadline = Instant::now() + GRACE;
     send(Signal::SIGTERM.into());
     while send(None) > 0 && Instant::now() < deadline {
@@ -148,7 +155,7 @@ fn end_all(families: &BTreeMap<i32, Mark>, strays: &Strays) {
     }
     send(Signal::SIGKILL.into());
     // Whoever was seen below the sweep belongs to it, whichever program started it.
-    for (leader, mark) in families {
-        Family::of(*mark, Some(*leader)).end(strays, GRACE);
+    for (mark, leader) in families {
+        Family::of(*mark, *leader).end(strays, GRACE);
     }
 }

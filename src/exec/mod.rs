@@ -1,6 +1,8 @@
 //! Running things: process groups, the server's life, one benchmark run. Nothing here knows how results are
 //! stored.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice))]
+
 mod benchmark;
 mod counters;
 mod executor;

@@ -60,7 +60,9 @@ pub struct Group {
 
 impl Group {
     /// Starts the command with its output into the log; `env` is added to its environment.
-    #[expect(unsafe_code, reason = "a child is prepared between fork and exec")]
+    ///
+    /// Nothing is done between fork and exec, so that the system needs no copy of our memory: that takes longer the more a
+    /// sweep remembers.
     pub fn spawn(command: &Command, output: &Output, env: &[(&str, &str)], keeper: &Keeper) -> std::io::Result<Self> {
         become_subreaper();
         let (file, log_start) = log::open(&output.log, &command.redacted(&output.redactor).quoted())?;
@@ -76,7 +78,7 @@ impl Group {
         let cradle = Cradle::new()?;
         let mut process = tokio::process::Command::new(command.program());
         process
-            .args(&command.words[1..])
+            .args(command.arguments())
             .env(VARIABLE, cradle.mark.value())
             .envs(env.iter().copied())
             .envs(command.env.iter().map(|(name, value)| (name, value)))
@@ -84,22 +86,18 @@ impl Group {
             .stdout(stdout)
             .stderr(stderr)
             .process_group(0);
-        let door = cradle.door();
-        // SAFETY: prctl and write are async-signal-safe and touch nothing but the new process.
-        unsafe {
-            process.pre_exec(move || {
-                // Where the control group takes nobody, the other ways to find a family are left.
-                let _ = door.as_ref().map(|mut door| door.write(b"0"));
-                nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(Into::into)
-            });
-        }
-        let child = process.spawn().inspect_err(|_| cradle.give_up())?;
+        // The keeper knows of the program before it is there: killed at any instant, the sweep leaves nobody.
+        keeper.expect(cradle.mark);
+        let child = process.spawn().inspect_err(|_| {
+            cradle.give_up();
+            keeper.forget(cradle.mark, Vec::new());
+        })?;
         // It holds the pipe's other end, which must be the program's alone.
         drop(process);
         let id = child.id().ok_or_else(|| std::io::Error::other("a program that was just started has no id"))?;
         let id = Pid::from_raw(id as i32);
         let family = cradle.born(id.as_raw());
-        keeper.watch(&family, id);
+        keeper.watch(family.mark(), id);
         let copier = pipe.map(|pipe| {
             let output = output.clone();
             tokio::task::spawn_blocking(move || copy(pipe, file, &output))
@@ -152,9 +150,9 @@ impl Group {
             let _ = self.child.wait().await;
             self.wait_until_gone(KILL_LIMIT).await;
         }
-        let (family, strays) = (self.family.clone(), self.keeper.strays(self.id));
+        let (family, strays) = (self.family.clone(), self.keeper.strays(self.family.mark()));
         let left = tokio::task::spawn_blocking(move || family.end(&strays, ESCAPED_GRACE)).await;
-        self.keeper.forget(self.id, left.unwrap_or_default());
+        self.keeper.forget(self.family.mark(), left.unwrap_or_default());
         self.is_ended = true;
     }
 
@@ -174,8 +172,8 @@ impl Drop for Group {
     fn drop(&mut self) {
         if !self.is_ended {
             let _ = killpg(self.id, Signal::SIGKILL);
-            let left = self.family.end(&self.keeper.strays(self.id), Duration::ZERO);
-            self.keeper.forget(self.id, left);
+            let left = self.family.end(&self.keeper.strays(self.family.mark()), Duration::ZERO);
+            self.keeper.forget(self.family.mark(), left);
         }
     }
 }
@@ -213,7 +211,7 @@ fn copy(mut pipe: PipeReader, log: File, output: &Output) {
         && count > 0
     {
         // A log that can't be written must not block the program.
-        let _ = log.write_all(&bytes[..count]);
+        let _ = log.write_all(bytes.get(..count).unwrap_or_default());
     }
 }
 

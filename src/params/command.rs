@@ -60,6 +60,10 @@ impl Command {
         self.words.first().map_or("", String::as_str)
     }
 
+    pub fn arguments(&self) -> &[String] {
+        self.words.split_first().map_or(&[], |(_, arguments)| arguments)
+    }
+
     /// The command with a parameter set's flags written into it.
     pub fn with_params(&self, set: &ParamSet) -> Self {
         let words = set.params.iter().fold(self.words.clone(), |words, (key, value)| set_flag(words, key, value));

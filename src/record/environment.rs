@@ -72,7 +72,7 @@ pub fn engine_of(command: &Command) -> Option<&'static str> {
     let words: Vec<&str> = command.words.iter().map(|word| file_name(word)).collect();
     let has = |wanted: &str| words.contains(&wanted);
     let has_module = |module: &str| words.iter().any(|word| word.starts_with(module));
-    let follows = |first: &str, second: &str| words.windows(2).any(|pair| pair[0] == first && pair[1] == second);
+    let follows = |first: &str, second: &str| words.windows(2).any(|pair| pair == [first, second]);
     if follows("sweeplake", "sim") {
         Some("sweeplake-sim")
     } else if follows("vllm", "serve") || has_module("vllm.entrypoints") {

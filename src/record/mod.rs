@@ -1,5 +1,7 @@
 //! What is known of one run: its parameters, its result or its failure, and the machine it ran on.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice))]
+
 mod cell;
 mod conditions;
 mod environment;

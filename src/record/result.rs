@@ -73,6 +73,7 @@ impl<'de> Visitor<'de> for LeanVisitor {
 
 /// A result's text without the numbers of single requests. Finding where a list of numbers ends is many times as fast
 /// as parsing it only to throw it away; lists of lists and of texts are left to the parser.
+#[expect(clippy::indexing_slicing, clippy::string_slice, reason = "at places that were found in this text")]
 pub fn without_request_numbers(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut lean = String::with_capacity(text.len().min(LEAN_CAPACITY));
@@ -137,6 +138,7 @@ pub fn results_before_error(text: &str) -> (Vec<Value>, Option<serde_json::Error
 }
 
 /// Puts quotes around the bare words that Python's `json.dump` writes for numbers that JSON lacks.
+#[expect(clippy::indexing_slicing, clippy::string_slice, reason = "at places that were found in this text")]
 fn quoted_non_finite(text: &str) -> Cow<'_, str> {
     let words = [("-Infinity", "\"-inf\""), ("Infinity", "\"inf\""), ("NaN", "\"nan\"")];
     let mut repaired = String::new();

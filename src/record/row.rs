@@ -50,7 +50,10 @@ impl RunRecord {
         let mut cautions = self.cautions.clone();
         cautions.extend(self.observed_cautions());
         cautions.extend(found.cautions);
-        row[CAUTION].cell = if cautions.is_empty() { Cell::Null } else { Cell::Texts(cautions) };
+        let caution = row.iter_mut().find(|field| field.name == "caution");
+        if let Some(caution) = caution.filter(|_| !cautions.is_empty()) {
+            caution.cell = Cell::Texts(cautions);
+        }
         let users = users(&parameters, &found.fields);
         row.extend(parameters);
         row.extend(found.fields);
@@ -149,9 +152,6 @@ fn gpu_uuids(machine: Option<&Machine>) -> Cell {
     let known = machine.map(|machine| &machine.gpu_uuids).filter(|uuids| !uuids.is_empty());
     known.map_or(Cell::Null, |uuids| Cell::Texts(uuids.clone()))
 }
-
-/// Where `caution` stands in a row.
-const CAUTION: usize = 5;
 
 /// The parameters of both sides; where both set one, the load's is shown, as in vLLM's records.
 fn parameter_fields(serve: &ParamSet, bench: &ParamSet) -> Vec<Field> {

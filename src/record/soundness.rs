@@ -215,8 +215,10 @@ pub fn absurdities(get: impl Fn(&str) -> Option<f64>) -> Vec<String> {
         order.extend(percentiles.iter().map(|(percent, value)| (format!("p{percent}"), *value)));
         order.extend(of("max").map(|value| ("max".to_owned(), value)));
         // A rounded maximum may lie a hair below the percentile that it is.
-        let falls = order.windows(2).find(|pair| pair[1].1 < pair[0].1 * (1.0 - 1e-6));
-        broken.extend(falls.map(|pair| format!("{}_{latency}_ms is below {}_{latency}_ms", pair[1].0, pair[0].0)));
+        let mut pairs = order.iter().zip(order.iter().skip(1));
+        let falls = pairs.find(|(lower, upper)| upper.1 < lower.1 * (1.0 - 1e-6));
+        broken
+            .extend(falls.map(|(lower, upper)| format!("{}_{latency}_ms is below {}_{latency}_ms", upper.0, lower.0)));
     }
     broken
 }

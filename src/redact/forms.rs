@@ -1,5 +1,7 @@
 //! Secrets that are known by their form, wherever they stand in a text.
 
+#![expect(clippy::indexing_slicing, clippy::string_slice, reason = "at places that were found in the same text")]
+
 use super::names::{Secrecy, secrecy};
 use aho_corasick::AhoCorasick;
 use regex::{Captures, Regex};

@@ -32,7 +32,7 @@ impl<W: Write> Stream<W> {
     pub fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
         let (lines, rest) = match bytes.iter().rposition(|byte| matches!(byte, b'\n' | b'\r')) {
             Some(last) => bytes.split_at(last + 1),
-            None => (&bytes[..0], bytes),
+            None => (Default::default(), bytes),
         };
         if !lines.is_empty() {
             self.held.extend_from_slice(lines);
@@ -59,7 +59,7 @@ impl<W: Write> Stream<W> {
         let latest = self.held.len().saturating_sub(overlap);
         // Between words, if there is a place: a name and its value stay together more often than not.
         let is_between = |byte: &u8| matches!(byte, b' ' | b',' | b';' | b'}' | b')');
-        let cut = self.held[..latest].iter().rposition(is_between).map_or(latest, |place| place + 1);
+        let cut = self.held.iter().take(latest).rposition(is_between).map_or(latest, |place| place + 1);
         let mut cut = self.before_secret(cut, overlap);
         if cut == 0 && self.held.len() > MOST_HELD {
             cut = latest;
@@ -72,7 +72,7 @@ impl<W: Write> Stream<W> {
     /// The place itself, or the beginning of the secret that it would cut in two.
     fn before_secret(&self, cut: usize, overlap: usize) -> usize {
         let from = cut.saturating_sub(overlap);
-        let around = &self.held[from..(cut + overlap).min(self.held.len())];
+        let around = self.held.get(from..(cut + overlap).min(self.held.len())).unwrap_or_default();
         self.redactor.secret_across(around, cut - from).map_or(cut, |start| from + start)
     }
 

@@ -1,5 +1,7 @@
 //! SLAs: constraints on metrics, and how far a result is from meeting them.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice))]
+
 use std::fmt;
 
 /// Constraints that must all hold.
@@ -124,8 +126,9 @@ impl Sla {
     /// Parses what [`Sla`] is written as: `p99_e2el_ms<=500, output_throughput>=50`.
     pub fn parse(text: &str) -> Result<Self, String> {
         let constraints = text.split(", ").map(|part| {
-            let operator = part.find(['<', '>']).ok_or_else(|| format!("{part:?} has no operator"))?;
-            Constraint::parse(part[..operator].trim(), &part[operator..])
+            let place = part.find(['<', '>']).and_then(|place| part.split_at_checked(place));
+            let (metric, bound) = place.ok_or_else(|| format!("{part:?} has no operator"))?;
+            Constraint::parse(metric.trim(), bound)
         });
         Ok(Self { name: None, constraints: constraints.collect::<Result<_, _>>()? })
     }

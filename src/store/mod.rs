@@ -1,6 +1,8 @@
 //! The only code that knows paths and file formats, in three rooms: files, a sweep's folder, a lake. Each may look into those before
 //! it, and none into those behind.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice))]
+
 mod error;
 mod file;
 mod lake;

@@ -18,8 +18,6 @@ pub struct Made {
     pub status: Status,
     /// The metrics of a run that did not fail, by their columns.
     pub metrics: Option<Map<String, Value>>,
-    /// When the benchmark says that it began: runs are told apart in time by it.
-    pub date: String,
     /// Why the run meets no SLA, whatever its numbers say.
     pub obstacle: Option<String>,
     /// Requests in flight at most, where that was limited.
@@ -30,7 +28,6 @@ impl Made {
     /// Courses look at what the run's row says: known metrics as numbers, failed requests counted.
     pub fn of(record: &RunRecord, level: Option<Level>) -> Self {
         let result = record.result();
-        let date = result.and_then(|result| result.get("date")).and_then(Value::as_str).unwrap_or_default().to_owned();
         let is_metric = |field: &Field| field.kind == Kind::Metric && field.cell != Cell::Null;
         let row = record.to_row();
         let number = |name: &str| row.iter().find(|field| field.name == name).and_then(|field| field.cell.as_f64());
@@ -47,7 +44,6 @@ impl Made {
             round: record.place.map_or(0, |place| place.round),
             status,
             metrics: (status != Status::Failed).then_some(metrics),
-            date,
             obstacle: success_rate.map(too_few_succeeded).or(shortfall),
             max_concurrency,
         }
@@ -57,17 +53,15 @@ impl Made {
 impl Made {
     /// A run that a dry run takes for made.
     pub fn planned(level: Option<Level>, number: i64, round: u32) -> Self {
-        Self {
-            level,
-            number,
-            round,
-            status: Status::Completed,
-            metrics: None,
-            date: String::new(),
-            obstacle: None,
-            max_concurrency: None,
-        }
+        Self { level, number, round, status: Status::Completed, metrics: None, obstacle: None, max_concurrency: None }
     }
+}
+
+/// Orders runs as they were measured: by server starts and runs on them, which no clock that is set back can mix up. Of runs that
+/// other tools made, only the benchmark's clock is known; they were there before.
+fn moment_of(record: &RunRecord) -> (Option<(u32, u32)>, String) {
+    let date = record.result().and_then(|result| result.get("date")).and_then(Value::as_str).unwrap_or_default();
+    (record.place.map(|place| (place.server_start, place.run_order)), date.to_owned())
 }
 
 /// Why a degraded run meets no SLA.
@@ -104,11 +98,11 @@ impl Ledger {
                     if !run.is_whole {
                         heal(&run.record)?;
                     }
-                    made.push(Made::of(&run.record, level.clone()));
+                    made.push((moment_of(&run.record), Made::of(&run.record, level.clone())));
                 }
             }
-            // In the order in which they were measured.
-            made.sort_by(|left, right| left.date.cmp(&right.date));
+            made.sort_by(|left, right| left.0.cmp(&right.0));
+            let made = made.into_iter().map(|(_, made)| made).collect();
             ledger.made.insert(bench.combination.id.to_string(), made);
         }
         Ok(ledger)

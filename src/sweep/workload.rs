@@ -136,7 +136,6 @@ mod tests {
                 round: 0,
                 status: Status::Completed,
                 metrics: result.as_object().cloned(),
-                date: String::new(),
                 obstacle: None,
                 max_concurrency: None,
             });

@@ -29,6 +29,7 @@ mod sim;
 mod sla;
 mod soak;
 mod store;
+mod surroundings;
 mod sweep;
 mod ways;
 mod weaknesses;

@@ -1,5 +1,6 @@
 //! What would spoil a sweep's numbers, said before it starts: each with what to do.
 
+use crate::cli::Failure;
 use crate::exec::find_program;
 use crate::params::Command;
 use crate::plan::{BenchPlan, Plan, ServerPlan};
@@ -19,6 +20,8 @@ const DEFAULT_MAX_NUM_SEQS: f64 = 256.0;
 const LEAST_DISK: u64 = 1 << 30;
 /// Besides connections: logs, libraries, pipes.
 const OTHER_FILES: u64 = 256;
+/// With fewer open files than these no server can be started and asked.
+const FEWEST_FILES: u64 = 64;
 
 /// What is looked at of a sweep.
 pub struct Checked<'a> {
@@ -156,6 +159,16 @@ fn file_limit(in_flight: u64) -> Option<String> {
     (soft < needed).then(|| {
         format!("{soft} files may be open at once, and {in_flight} requests in flight need a connection each: ulimit -n {needed}")
     })
+}
+
+/// Refuses to start what could not be carried through.
+pub fn refuse_too_few_files() -> Result<(), Failure> {
+    match getrlimit(Resource::RLIMIT_NOFILE) {
+        Ok((soft, _)) if soft < FEWEST_FILES => Err(Failure::work(format!(
+            "only {soft} files may be open at once, too many open files for a sweep: ulimit -n {OTHER_FILES} or more"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// GPUs that are kept below what they can.

@@ -1,6 +1,6 @@
 //! A sweep that was checked: it can be printed or run.
 
-use super::checks::Checked;
+use super::checks::{Checked, refuse_too_few_files};
 use super::estimate::Usual;
 use super::job::{AbJob, Job};
 use super::progress::{Progress, Starts};
@@ -102,6 +102,7 @@ impl Sweep {
 
     /// Runs the sweep and returns its folder.
     pub fn run(&self) -> Result<PathBuf, Failure> {
+        refuse_too_few_files()?;
         let left: Vec<String> = end_leftovers().iter().map(ToString::to_string).collect();
         if !left.is_empty() {
             say!("ended what an earlier sweep that was killed had left running: {}", left.join(", "));

@@ -1,7 +1,6 @@
 //! A control group of its own for a program, where one may be made: nothing leaves it by forking.
 
 use super::mark::Mark;
-use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
 const PREFIX: &str = "sweeplake-";
@@ -30,9 +29,9 @@ impl Cgroup {
         names.filter_map(|name| name.strip_prefix(PREFIX)?.parse().ok()).collect()
     }
 
-    /// The file that takes a process into the group: writing `0` takes the writer.
-    pub fn door(&self) -> std::io::Result<File> {
-        OpenOptions::new().write(true).open(self.0.join("cgroup.procs"))
+    /// Takes a process into the group. Where the group takes nobody, the other ways to find a family are left.
+    pub fn take(&self, pid: i32) {
+        let _ = std::fs::write(self.0.join("cgroup.procs"), pid.to_string());
     }
 
     pub fn members(&self) -> Vec<i32> {

@@ -16,7 +16,6 @@ use nix::unistd::Pid;
 use procfs::process::{Process, Stat, all_processes};
 use std::collections::HashSet;
 use std::fmt;
-use std::fs::File;
 use std::time::{Duration, Instant};
 
 /// How long after SIGKILL the kernel may take to remove a process.
@@ -77,12 +76,8 @@ impl Cradle {
         Ok(Self { mark, cgroup: Cgroup::make(&mark) })
     }
 
-    /// The file into which the new process writes `0`.
-    pub fn door(&self) -> Option<File> {
-        self.cgroup.as_ref().and_then(|cgroup| cgroup.door().ok())
-    }
-
     pub fn born(self, leader: i32) -> Family {
+        self.cgroup.iter().for_each(|cgroup| cgroup.take(leader));
         Family { mark: self.mark, leader: Some(leader), cgroup: self.cgroup }
     }
 

@@ -50,15 +50,21 @@ pub fn check_whole(path: &Path) -> Result<(), StoreError> {
 
 /// The same of a file that was read.
 pub fn check_bytes(bytes: &[u8], path: &Path) -> Result<(), StoreError> {
-    let Some(place) = footer_of(bytes).and_then(|footer| Some((footer.start, place_of(&bytes[footer])?))) else {
-        return Ok(());
-    };
-    let (start, place) = place;
-    let (place, mut hasher) = (start + place.start..start + place.end, Hasher::new());
-    hasher.update(&bytes[..place.start]);
+    let Some((before, told, behind)) = around_checksum(bytes) else { return Ok(()) };
+    let mut hasher = Hasher::new();
+    hasher.update(before);
     hasher.update(UNKNOWN.as_bytes());
-    hasher.update(&bytes[place.end..]);
-    agree(&bytes[place], hasher.finalize(), path)
+    hasher.update(behind);
+    agree(told, hasher.finalize(), path)
+}
+
+/// What stands before the checksum of a whole file, the checksum, and what stands behind it.
+fn around_checksum(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let footer = footer_of(bytes)?;
+    let place = place_of(bytes.get(footer.clone())?)?;
+    let (before, rest) = bytes.split_at_checked(footer.start + place.start)?;
+    let (told, behind) = rest.split_at_checked(place.len())?;
+    Some((before, told, behind))
 }
 
 fn agree(told: &[u8], found: u32, path: &Path) -> Result<(), StoreError> {

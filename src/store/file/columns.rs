@@ -1,5 +1,7 @@
 //! Rows become columns.
 
+#![expect(clippy::indexing_slicing, reason = "places are those of lists that are made here")]
+
 use super::schema::{batch, common_type, field_of, is_metric, result_name};
 use crate::record::{Cell, Row, RunRow};
 use crate::table::{Kind, Type, is_reserved, metric_type};

@@ -1,6 +1,8 @@
 //! Files of few rows: of one run, or of a small sweep. Thousands of them look alike: what they share is parsed once, and of each
 //! file only the columns that are asked for.
 
+#![expect(clippy::indexing_slicing, reason = "places are those of lists that are made here")]
+
 use super::checksum::check_bytes;
 use super::parquet::{check_version, version_of, without_metadata};
 use super::schema::{fit, source_of};

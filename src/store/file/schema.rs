@@ -4,6 +4,8 @@
 //! parameter that has numbers in one file and texts in another is a mixed column: texts, in which a number stands as people
 //! write it. A name that is measured in one file and set in another is two columns: `NAME` and `result.NAME`.
 
+#![expect(clippy::indexing_slicing, reason = "places are those of lists that are made here")]
+
 use crate::record::spelled_number;
 use crate::store::StoreError;
 use crate::table::{Kind, Table, is_reserved, unit_of};

@@ -1,6 +1,8 @@
 //! Runs of format version 1, in which parameters and metrics stood side by side with nothing to tell them apart: what each value
 //! is, is found out once, here, and from here on they are rows like all others.
 
+#![expect(clippy::indexing_slicing, reason = "places are those of lists that are made here")]
+
 use super::columns::runs_to_batch;
 use super::parquet::read_batches;
 use crate::id::{CombinationId, column_name};

@@ -387,7 +387,8 @@ fn tell_apart(sweeps: &mut [Sweep]) {
     for same in of_name.values().filter(|same| same.len() > 1) {
         let paths: Vec<PathBuf> = same
             .iter()
-            .map(|index| sweeps[*index].folder.canonicalize().unwrap_or_else(|_| sweeps[*index].folder.clone()))
+            .filter_map(|index| sweeps.get(*index))
+            .map(|sweep| sweep.folder.canonicalize().unwrap_or_else(|_| sweep.folder.clone()))
             .collect();
         let depth = paths.iter().map(|path| path.components().count()).max().unwrap_or(1);
         let is_apart = |parts: &usize| {
@@ -395,14 +396,16 @@ fn tell_apart(sweeps: &mut [Sweep]) {
         };
         let parts = (1..=depth).find(is_apart).unwrap_or(depth);
         for (index, path) in same.iter().zip(&paths) {
-            sweeps[*index].name = last_parts(path, parts);
+            if let Some(sweep) = sweeps.get_mut(*index) {
+                sweep.name = last_parts(path, parts);
+            }
         }
     }
 }
 
 fn last_parts(path: &Path, parts: usize) -> String {
     let all: Vec<_> = path.iter().collect();
-    let last: PathBuf = all[all.len().saturating_sub(parts)..].iter().collect();
+    let last: PathBuf = all.iter().skip(all.len().saturating_sub(parts)).collect();
     last.to_string_lossy().into_owned()
 }
 
@@ -475,7 +478,7 @@ fn begins_with_bracket(path: &Path) -> bool {
     let mut start = [0; 16];
     let read =
         crate::files::open(path, crate::files::Links::Refuse).and_then(|mut file| file.read(&mut start)).unwrap_or(0);
-    start[..read].trim_ascii_start().starts_with(b"[")
+    start.get(..read).unwrap_or_default().trim_ascii_start().starts_with(b"[")
 }
 
 /// The sweep's folder above a combination's (or a level's, as `max_concurrency=4`), but not above `top`.

@@ -217,7 +217,7 @@ fn matches(pattern: &str, name: &str) -> bool {
         None => name.is_empty(),
         Some('*') => {
             let rest = letters.as_str();
-            name.char_indices().map(|(at, _)| at).chain([name.len()]).any(|at| matches(rest, &name[at..]))
+            (0..=name.len()).filter_map(|at| name.get(at..)).any(|behind| matches(rest, behind))
         }
         Some(letter) => {
             let mut other = name.chars();

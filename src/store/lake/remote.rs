@@ -141,7 +141,8 @@ impl Remote {
             url: self.url.to_string(),
             reason: format!("{name}: {error}"),
         };
-        let bytes = store.get(&self.objects[name].location).await.map_err(|error| fail(&error))?;
+        let object = self.objects.get(name).ok_or_else(|| fail(&"it is not there"))?;
+        let bytes = store.get(&object.location).await.map_err(|error| fail(&error))?;
         let bytes = bytes.bytes().await.map_err(|error| fail(&error))?;
         self.put(&path, &bytes)
     }

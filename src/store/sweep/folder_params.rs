@@ -103,8 +103,8 @@ fn combination_name(folder: &Path) -> Option<(&str, Option<&str>)> {
 
 /// `…-WL--max_concurrency=4`: the level stands behind.
 fn split_level(name: &str) -> (&str, Option<&str>) {
-    match name.rfind(LEVEL) {
-        Some(at) => (name[..at].trim_end_matches('-'), Some(&name[at + LEVEL.len()..])),
+    match name.rsplit_once(LEVEL) {
+        Some((combination, level)) => (combination.trim_end_matches('-'), Some(level)),
         None => (name, None),
     }
 }
@@ -137,7 +137,7 @@ fn side<'a>(name: &'a str, record: &Map<String, Value>) -> Side<'a> {
         // The longest: `1` is the beginning of `1-a`.
         let longest = record.iter().filter(fits).max_by_key(|(key, value)| pair(key, value).len());
         let Some((key, value)) = longest else { return Side::Named(name) };
-        rest = rest[pair(key, value).len()..].trim_start_matches('-');
+        rest = rest.strip_prefix(pair(key, value).as_str()).unwrap_or_default().trim_start_matches('-');
         params.insert(key.clone(), value.clone());
     }
     Side::Params(params)

@@ -149,11 +149,8 @@ fn shortened(name: &str, id: &str) -> String {
     if name.len() <= LONGEST_NAME {
         return name.to_owned();
     }
-    let mut end = LONGEST_NAME - id.len() - 1;
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}-{id}", &name[..end])
+    let start = (0..=LONGEST_NAME - id.len() - 1).rev().find_map(|end| name.get(..end)).unwrap_or_default();
+    format!("{start}-{id}")
 }
 
 #[cfg(test)]
