@@ -18,24 +18,8 @@ fuzz_target!(|data: &[u8]| {
     std::fs::write(&path, data).expect("a file");
     let Ok(document) = read_result(&path) else { return };
     let Ok(found) = measured(document, &path) else { return };
-    let record = RunRecord {
-        sweep: "s".into(),
-        combination: Combination::new(ParamSet::unchanged(), ParamSet::unchanged()),
-        run_id: "r".into(),
-        run_number: 0,
-        started_at: None,
-        wall_time_s: None,
-        startup_time_s: None,
-        place: None,
-        machine: None,
-        gpu_count: None,
-        outcome: Outcome::Completed(found.result),
-        is_degraded: false,
-        under: None,
-        observed: None,
-        cautions: Vec::new(),
-        source: found.source,
-    };
+    let combination = Combination::new(ParamSet::unchanged(), ParamSet::unchanged());
+    let record = RunRecord { source: found.source, ..RunRecord::new(combination, Outcome::Completed(found.result)) };
     let record = record.redacted(&REDACTOR).judged(&Demands::default());
     let _ = (record.to_row(), record.to_request_rows());
 });

@@ -159,22 +159,14 @@ impl File<'_> {
         let combination = Combination::new(run.serve.redacted(self.redactor), run.bench.redacted(self.redactor));
         let result = own_result(run.result, &combination);
         let record = RunRecord {
-            sweep: String::new(),
             run_id,
             gpu_count: gpu_count_of(server.as_ref(), &values),
             run_number: run_number.unwrap_or(-1),
             started_at: run.started_at.or_else(|| modified(self.path)),
             wall_time_s: result.get("duration").and_then(serde_json::Value::as_f64),
-            startup_time_s: None,
-            place: None,
-            machine: None,
-            combination,
-            outcome: Outcome::Completed(result),
-            is_degraded: false,
-            under: None,
-            observed: None,
             cautions: run.cautions,
             source: Some(origin),
+            ..RunRecord::new(combination, Outcome::Completed(result))
         };
         record.redacted(self.redactor).judged(self.demands)
     }

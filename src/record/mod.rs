@@ -157,6 +157,28 @@ impl From<Failure> for Outcome {
 }
 
 impl RunRecord {
+    /// A run of which nothing else is known.
+    pub fn new(combination: Combination, outcome: Outcome) -> Self {
+        Self {
+            sweep: String::new(),
+            combination,
+            run_id: String::new(),
+            run_number: 0,
+            started_at: None,
+            wall_time_s: None,
+            startup_time_s: None,
+            place: None,
+            machine: None,
+            gpu_count: None,
+            outcome,
+            is_degraded: false,
+            under: None,
+            observed: None,
+            cautions: Vec::new(),
+            source: None,
+        }
+    }
+
     pub fn failure(&self) -> Option<&Failure> {
         match &self.outcome {
             Outcome::Failed { failure, .. } => Some(failure),
@@ -263,25 +285,8 @@ mod tests {
     use serde_json::json;
 
     fn judged(result: Value, demands: Demands) -> RunRecord {
-        let record = RunRecord {
-            sweep: "s".into(),
-            combination: Combination::new(ParamSet::unchanged(), ParamSet::unchanged()),
-            run_id: "r".into(),
-            run_number: 0,
-            started_at: None,
-            wall_time_s: None,
-            startup_time_s: None,
-            place: None,
-            machine: None,
-            gpu_count: None,
-            outcome: Outcome::Completed(result.as_object().unwrap().clone()),
-            is_degraded: false,
-            under: None,
-            observed: None,
-            cautions: Vec::new(),
-            source: None,
-        };
-        record.judged(&demands)
+        let combination = Combination::new(ParamSet::unchanged(), ParamSet::unchanged());
+        RunRecord::new(combination, Outcome::Completed(result.as_object().unwrap().clone())).judged(&demands)
     }
 
     #[test]

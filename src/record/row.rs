@@ -217,21 +217,14 @@ mod tests {
         let params = |value: Value| ParamSet { name: None, params: value.as_object().unwrap().clone() };
         RunRecord {
             sweep: "s".into(),
-            combination: Combination::new(params(serve), params(bench)),
             run_id: "r".into(),
-            run_number: 0,
             started_at: Some(DateTime::UNIX_EPOCH),
             wall_time_s: Some(1.0),
-            startup_time_s: None,
-            place: None,
-            machine: None,
             gpu_count: Some(4.0),
-            outcome: Outcome::Completed(result.as_object().unwrap().clone()),
-            is_degraded: false,
-            under: None,
-            observed: None,
-            cautions: Vec::new(),
-            source: None,
+            ..RunRecord::new(
+                Combination::new(params(serve), params(bench)),
+                Outcome::Completed(result.as_object().unwrap().clone()),
+            )
         }
     }
 

@@ -391,13 +391,10 @@ impl<E: Executor> Driver<'_, E> {
             place: place.map(|(place, _)| place),
             machine: Some(self.writer.manifest().environment.machine()),
             gpu_count: gpu_count(&self.plan.servers[start.server], &combination),
-            combination,
-            outcome,
-            is_degraded: false,
             under: self.writer.manifest().under(),
             observed,
-            cautions: Vec::new(),
             source,
+            ..RunRecord::new(combination, outcome)
         };
         record.redacted(&self.options.redactor).judged(&self.options.demands)
     }

@@ -90,6 +90,10 @@ fn record(row: &HashMap<&str, &Cell>) -> RunRecord {
     let is_told = source.is_none() || number("gpu_count") != Some(1.0);
     let known: Map<String, Value> =
         combination.serve.params.iter().chain(&result).map(|(key, value)| (key.clone(), value.clone())).collect();
+    let outcome = match text("status").as_deref() {
+        Some("failed") => failure().into(),
+        _ => Outcome::Completed(result),
+    };
     let record = RunRecord {
         sweep: text("sweep").unwrap_or_default(),
         run_id: text("run_id").unwrap_or_default(),
@@ -100,19 +104,9 @@ fn record(row: &HashMap<&str, &Cell>) -> RunRecord {
         },
         wall_time_s: number("wall_time_s"),
         startup_time_s: number("startup_time_s"),
-        place: None,
-        machine: None,
         gpu_count: number("gpu_count").filter(|_| is_told).or_else(|| gpu_count_of(None, &known)),
-        outcome: match text("status").as_deref() {
-            Some("failed") => failure().into(),
-            _ => Outcome::Completed(result),
-        },
-        combination,
-        is_degraded: false,
-        under: None,
-        observed: None,
-        cautions: Vec::new(),
         source,
+        ..RunRecord::new(combination, outcome)
     };
     record.judged(&Demands::default())
 }

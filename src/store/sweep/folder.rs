@@ -183,21 +183,15 @@ impl SweepFolder {
         let started_us = started_at.map_or(0, |time| time.timestamp_micros());
         RunRecord {
             sweep: self.manifest.sweep.clone(),
-            combination: combination.clone(),
             run_id: run_id(&self.manifest.sweep, &combination.id, run_number, started_us),
             run_number,
             started_at,
             wall_time_s: result.get("duration").and_then(Value::as_f64),
-            startup_time_s: None,
             gpu_count: terms.gpu_count,
             place: row.as_ref().and_then(|row| row.place),
-            machine: None,
-            outcome: Outcome::Completed(result),
-            is_degraded: false,
             under: self.under_of(&folder, run_number, row.as_ref()),
-            observed: None,
-            cautions: Vec::new(),
             source,
+            ..RunRecord::new(combination.clone(), Outcome::Completed(result))
         }
     }
 }

@@ -137,23 +137,18 @@ fn record_of(result: Map<String, Value>, place: &Place<'_>, index: usize) -> Run
     let gpu_count = gpu_count_of(Some(&vllm_serve()), &result);
     let combination = Combination::new(found.serve.redacted(place.redactor), found.bench.redacted(place.redactor));
     let run_number = result.get("run_number").and_then(Value::as_i64).unwrap_or(0);
+    let started_at = result.get("date").and_then(Value::as_str).and_then(local_date);
+    let wall_time_s = result.get("duration").and_then(Value::as_f64);
+    let outcome = Outcome::Completed(own_result(result, &combination));
     let record = RunRecord {
         run_id: text_hash(&format!("{}\0{}\0{index}", place.sweep, place.origin)),
         sweep: place.sweep.to_owned(),
         gpu_count,
         run_number,
-        started_at: result.get("date").and_then(Value::as_str).and_then(local_date),
-        wall_time_s: result.get("duration").and_then(Value::as_f64),
-        startup_time_s: None,
-        place: None,
-        machine: None,
-        outcome: Outcome::Completed(own_result(result, &combination)),
-        combination,
-        is_degraded: false,
-        under: None,
-        observed: None,
+        started_at,
+        wall_time_s,
         cautions: found.caution.into_iter().collect(),
-        source: None,
+        ..RunRecord::new(combination, outcome)
     };
     record.redacted(place.redactor).judged(&Demands::default())
 }
