@@ -4,6 +4,22 @@ use crate::store::StoreError;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
+use walkdir::WalkDir;
+
+const PREFIX: &str = ".tmp-";
+const SUFFIX: &str = ".part";
+
+/// Whether a file is there only until it is whole.
+pub fn is_part(name: &str) -> bool {
+    name.starts_with(PREFIX) && name.ends_with(SUFFIX)
+}
+
+/// Takes away what a program that was killed had not written to its end.
+pub fn remove_parts(folder: &Path) -> Result<(), StoreError> {
+    let entries = WalkDir::new(folder).into_iter().filter_map(Result::ok);
+    let mut parts = entries.filter(|entry| is_part(&entry.file_name().to_string_lossy()));
+    parts.try_for_each(|entry| remove_if_there(entry.path()))
+}
 
 /// Writes through `fill` into a temporary file beside `path`, syncs it, and renames it into place.
 pub fn write_atomically<T>(
@@ -13,8 +29,8 @@ pub fn write_atomically<T>(
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let fail = |source| StoreError::Unwritable { path: path.into(), source };
     let mut file = tempfile::Builder::new()
-        .prefix(".tmp-")
-        .suffix(".part")
+        .prefix(PREFIX)
+        .suffix(SUFFIX)
         .permissions(permissions())
         .tempfile_in(folder)
         .map_err(fail)?;

@@ -8,7 +8,7 @@ mod parquet;
 mod schema;
 mod version_1;
 
-pub use atomic::{remove_if_there, write_atomically, write_bytes_atomically};
+pub use atomic::{is_part, remove_if_there, remove_parts, write_atomically, write_bytes_atomically};
 pub use checksum::check_whole;
 pub use columns::{list_of, map_type, rows_to_batch, runs_to_batch};
 pub use loose::{LooseRows, OpenedRows, is_small};

@@ -2,7 +2,7 @@
 
 use super::layout::MANIFEST;
 use crate::store::StoreError;
-use crate::store::file::write_bytes_atomically;
+use crate::store::file::{is_part, write_bytes_atomically};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,9 +24,7 @@ pub fn is_kept(path: &Path) -> bool {
 
 /// Whether a file is there only while something is being made.
 pub fn is_passing(name: &str) -> bool {
-    name.ends_with(".partial.json")
-        || name.ends_with(".ended.json")
-        || (name.starts_with(".tmp-") && name.ends_with(".part"))
+    name.ends_with(".partial.json") || name.ends_with(".ended.json") || is_part(name)
 }
 
 /// Writes the checksums of all files below the folder; returns the checksum of that list. Files that are older than the list that

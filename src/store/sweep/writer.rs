@@ -14,8 +14,8 @@ use crate::plan::{Combination, Level};
 use crate::record::{Environment, Outcome, Row, RunRecord, Status, complete_result};
 use crate::store::StoreError;
 use crate::store::file::{
-    read_parquet, remove_if_there, rows_to_batch, runs_to_batch, unite, unite_schemas, with_text, write_atomically,
-    write_parquet,
+    read_parquet, remove_if_there, remove_parts, rows_to_batch, runs_to_batch, unite, unite_schemas, with_text,
+    write_atomically, write_parquet,
 };
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::error::ArrowError;
@@ -88,6 +88,9 @@ impl SweepWriter {
             ..wanted
         };
         let mut writer = Self::open(folder, manifest, combinations)?;
+        if stored_state == SweepState::Running {
+            remove_parts(&writer.at.folder)?;
+        }
         writer.is_settled = stored_state != SweepState::Running;
         if stored_state == SweepState::Completed {
             writer.answered = answered(&writer.at.folder.join(layout::SLA));
