@@ -3,6 +3,7 @@
 use super::advice::of_store;
 use super::say::out;
 use super::{Ended, Failure};
+use crate::store::StoreError;
 use crate::store::{rename_sweep, resolve};
 use std::path::PathBuf;
 
@@ -20,7 +21,10 @@ pub struct Arguments {
 pub fn exec(arguments: Arguments) -> Ended {
     let failed = |error| Failure::Input(of_store(&error));
     let sweep = resolve(&arguments.sweep, &arguments.lake).map_err(failed)?;
-    let folder = rename_sweep(&sweep, &arguments.new_name).map_err(failed)?;
-    out!("{} is {} now", sweep.display(), folder.display());
+    let folder = rename_sweep(&sweep, &arguments.new_name).map_err(|error| match error {
+        StoreError::BadName { .. } => Failure::input(format!("NEW_NAME: {error}")),
+        other => failed(other),
+    })?;
+    out!("{} is {} now", sweep.display(), sweep.with_file_name(folder.file_name().unwrap_or_default()).display());
     Ok(())
 }

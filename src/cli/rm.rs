@@ -3,7 +3,7 @@
 use super::advice::of_store;
 use super::say::{out, say};
 use super::{Ended, Failure};
-use crate::store::{StoreError, Sweep, find_sweeps, remove_sweep, resolve};
+use crate::store::{StoreError, Sweep, find_sweeps, orphans, remove_sweep, resolve};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
@@ -29,9 +29,9 @@ pub fn exec(arguments: Arguments) -> Ended {
         say!("nothing was removed");
         return Ok(());
     }
-    for folder in folders {
-        remove_sweep(&folder).map_err(|error| Failure::Work(of_store(&error)))?;
-        out!("removed {}", folder.display());
+    for (folder, told) in folders.iter().zip(told) {
+        remove_sweep(folder).map_err(|error| Failure::Input(of_store(&error)))?;
+        out!("removed {told}");
     }
     Ok(())
 }
@@ -44,10 +44,13 @@ fn describe(folder: &Path) -> Result<String, Failure> {
         return Err(Failure::input(StoreError::NotOwn { path: folder.into() }));
     };
     let manifest = sweep.manifest().map_err(Failure::input)?;
-    let runs = manifest.map_or(String::new(), |manifest| {
-        format!(": {} runs, begun {}", manifest.runs, manifest.started_at.format("%Y-%m-%d"))
-    });
-    Ok(format!("{}{runs}", folder.display()))
+    let Some(manifest) = manifest else { return Ok(folder.display().to_string()) };
+    let begun = manifest.started_at.format("%Y-%m-%d");
+    let others = orphans(folder, &manifest);
+    let others: Vec<String> = others.iter().map(|path| path.display().to_string()).collect();
+    let others =
+        if others.is_empty() { String::new() } else { format!(", and what is not its own: {}", others.join(", ")) };
+    Ok(format!("{}: {} runs, begun {begun}{others}", folder.display(), manifest.runs))
 }
 
 fn is_agreed(told: &[String]) -> Result<bool, Failure> {

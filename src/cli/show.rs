@@ -6,6 +6,7 @@ use super::{Ended, Failure, block_on, query_failure};
 use crate::cli::say::{out, say};
 use crate::query::{Answer, Lake, shipped};
 use crate::table::usual;
+use crate::words::printable_line;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -60,7 +61,9 @@ pub fn remarks(lake: &Lake) -> Result<Vec<String>, Failure> {
         .then(|| format!("caution: {others} more combinations; column cautions of table combinations has all"));
     let unbounded = block_on(lake.unbounded_percentiles())?.map_err(query_failure)?;
     let unbounded = unbounded.into_iter().map(|unbounded| format!("note: {unbounded}"));
-    Ok(apart.chain(shown).chain(more).chain(unbounded).collect())
+    let steady = block_on(lake.steady_states())?.map_err(query_failure)?;
+    let steady = steady.into_iter().map(|steady| format!("note: {steady}"));
+    Ok(apart.chain(shown).chain(more).chain(unbounded).chain(steady).collect())
 }
 
 /// More cautions than these nobody reads.
@@ -119,7 +122,7 @@ fn print_facts(facts: &Answer) -> Result<(), Failure> {
         for (name, value) in columns.iter().zip(&row) {
             let text = value.to_text();
             if !text.is_empty() {
-                out!("{name:18} {text}");
+                out!("{name:18} {}", printable_line(&text));
             }
         }
         out!();

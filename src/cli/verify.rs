@@ -41,7 +41,7 @@ pub fn exec(arguments: Arguments) -> Ended {
 fn tell(path: &Path, verified: &Verified) {
     out!("{}: {} sweep(s), {} file(s) read", path.display(), verified.sweeps, verified.files);
     verified.damaged.iter().for_each(|(file, why)| out!("damaged: {}: {why}", file.display()));
-    verified.orphans.iter().for_each(|file| out!("orphan: {}: its folder is in no manifest", file.display()));
+    verified.orphans.iter().for_each(|file| out!("orphan: {}: no part of its sweep", file.display()));
     verified.leftovers.iter().for_each(|file| out!("leftover: {}", file.display()));
     verified.running.iter().for_each(|sweep| out!("not looked at: {}: it is being written", sweep.display()));
 }

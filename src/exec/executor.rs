@@ -4,7 +4,7 @@ use super::gpu_memory;
 use super::{Against, Benched, Benchmark, Interrupt, Keeper, Logs, Output, Readiness, Reset, Server, ServerSpec, Stop};
 use crate::formats::{Measured, measured};
 use crate::params::{Address, Command};
-use crate::record::{ErrorKind, Failure, read_result};
+use crate::record::{ErrorKind, Failure, UsualHits, read_result};
 use crate::redact::Redactor;
 use std::path::Path;
 use std::time::Duration;
@@ -101,8 +101,8 @@ pub struct Processes {
     keeper: Keeper,
     interrupt: Interrupt,
     server: Option<Server>,
-    /// Of the first run on the server that is running.
-    first_hit_rate: Option<f64>,
+    /// Of the server that is running.
+    usual_hits: UsualHits,
     /// MiB that each GPU holds while no server of ours is running.
     baseline: Option<Vec<u64>>,
     /// What a server before the one that is running left on the GPUs.
@@ -126,7 +126,7 @@ impl Processes {
             keeper,
             interrupt,
             server: None,
-            first_hit_rate: None,
+            usual_hits: UsualHits::Unknown,
             baseline: None,
             undrained: None,
         })
@@ -149,7 +149,7 @@ impl Executor for Processes {
         let server = Server::start(spec, &self.keeper, &mut self.interrupt).await?;
         let ready = Ready { after: Some(server.startup_time), version: server.version.clone(), engine: None };
         self.server = Some(server);
-        self.first_hit_rate = None;
+        self.usual_hits = UsualHits::Unknown;
         Ok(ready)
     }
 
@@ -161,7 +161,7 @@ impl Executor for Processes {
         let benchmark = self.options.benchmark(job);
         let ended = benchmark.run(Against::Server(server), read_any, &self.keeper, &mut self.interrupt).await;
         ended.map(|mut benched| {
-            benched.observed.compare_with_first(&mut self.first_hit_rate);
+            benched.observed.compare_hits(&mut self.usual_hits);
             benched.observed.disturbances.extend(self.undrained.clone());
             benched
         })
@@ -191,13 +191,15 @@ impl Executor for Processes {
 
 /// A result of any tool.
 pub(super) fn read_any(path: &Path) -> Result<Measured, String> {
-    let document = read_result(path).map_err(|error| format!("the benchmark left no result: {error}"))?;
+    let document =
+        read_result(path).map_err(|error| format!("the benchmark left no result that can be read: {error}"))?;
     measured(document, path).map_err(|reason| format!("the benchmark's result {reason}"))
 }
 
 /// A result as it stands.
 fn read_own(path: &Path) -> Result<Measured, String> {
-    let result = read_result(path).map_err(|error| format!("the benchmark left no result: {error}"))?;
+    let result =
+        read_result(path).map_err(|error| format!("the benchmark left no result that can be read: {error}"))?;
     Ok(Measured { result, source: None })
 }
 

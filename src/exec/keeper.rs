@@ -17,8 +17,9 @@ use std::time::{Duration, Instant};
 
 /// How long a program may take to end after SIGTERM when the sweep was killed.
 const GRACE: Duration = Duration::from_secs(3);
-/// How often the keeper looks who is whose child: of what leaves the sweep without its mark this is all that tells.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often the keeper looks who is whose child: of what leaves the sweep without its mark this is all that tells. A look costs a
+/// fraction of a millisecond.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What the keeper is called among the processes.
 pub const NAME: &str = "slkeeper";

@@ -1,12 +1,13 @@
 //! A server that somebody else runs: it is waited for, measured and cleaned, and neither started nor stopped.
 
+use super::counters::Counters;
 use super::executor::{ProcessOptions, Waiting, left_over, read_any};
 use super::http::{get_json, version_of};
 use super::ready::{PROBE_LIMIT, Probe};
 use super::reset::{Reset, reset};
 use super::{Against, BenchJob, Benched, Executor, Interrupt, Keeper, Ready, ServerJob, Stop};
 use crate::params::Address;
-use crate::record::{ErrorKind, Failure};
+use crate::record::{ErrorKind, Failure, UsualHits};
 use serde_json::Value;
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ pub struct Remote {
     interrupt: Interrupt,
     address: Address,
     unclean: Option<Failure>,
-    first_hit_rate: Option<f64>,
+    usual_hits: UsualHits,
     /// Where the last benchmark wrote to.
     log: PathBuf,
 }
@@ -44,16 +45,30 @@ impl Remote {
             interrupt,
             address,
             unclean: None,
-            first_hit_rate: None,
+            usual_hits: UsualHits::Unknown,
             log: PathBuf::new(),
         })
+    }
+
+    /// What its prefix cache may do in the first run. A command is believed to clean up; that it did can't be seen.
+    async fn hits_so_far(&self) -> UsualHits {
+        let is_used = Counters::of(&self.address).await.prefix_queries.is_some_and(|queries| queries > 0.0);
+        match self.reset {
+            Reset::Command(_) if is_used => UsualHits::OfUsedServer,
+            _ => UsualHits::Unknown,
+        }
     }
 
     /// Who the list of models says that it is of: `vllm`, `sglang`.
     async fn ask_engine(&self) -> Option<String> {
         let models = get_json(&self.address, "/v1/models", PROBE_LIMIT).await?;
-        models.pointer("/data/0/owned_by").and_then(Value::as_str).map(str::to_owned)
+        models.pointer("/data/0/owned_by").and_then(Value::as_str).map(engine_named)
     }
+}
+
+/// The simulated server is told from the program that runs it.
+fn engine_named(owner: &str) -> String {
+    if owner == "sweeplake" { "sweeplake-sim".into() } else { owner.to_owned() }
 }
 
 impl Executor for Remote {
@@ -73,7 +88,9 @@ impl Executor for Remote {
                 return Err(Failure::new(ErrorKind::ServerNotReady, message).into());
             },
         }
-        self.first_hit_rate = None;
+        self.log = job.log.to_owned();
+        self.usual_hits = self.hits_so_far().await;
+        self.clean().await;
         Ok(Ready {
             after: None,
             version: version_of(&self.address, PROBE_LIMIT).await,
@@ -89,7 +106,7 @@ impl Executor for Remote {
         let benchmark = self.options.benchmark(job);
         let against = Against::Address(&self.address);
         let mut benched = benchmark.run(against, read_any, &self.keeper, &mut self.interrupt).await?;
-        benched.observed.compare_with_first(&mut self.first_hit_rate);
+        benched.observed.compare_hits(&mut self.usual_hits);
         Ok(benched)
     }
 

@@ -22,7 +22,7 @@ pub use environment::{Environment, Gpu, engine_of, output_of, total_memory};
 pub use failure::{ErrorKind, Failure};
 pub use field::{Field, REQUEST_ARRAYS, RunRow, TPOTS};
 pub use gpus::{gpu_count_of, is_one_gpu_by_default};
-pub use observed::Observed;
+pub use observed::{Observed, UsualHits};
 pub use origin::{Origin, local_date, local_time, params_of, time_in_zone_of};
 pub use result::{
     BadResult, LeanResult, parse_result, parse_results, read_result, results_before_error, without_request_numbers,

@@ -14,10 +14,21 @@ pub struct Observed {
     pub preemptions: Option<f64>,
     /// Prompt tokens that the prefix cache answered, of all that it was asked for.
     pub prefix_cache_hit_rate: Option<f64>,
-    /// The same of the first run on that start of the server, where that was another one.
-    pub first_hit_rate: Option<f64>,
+    /// With what that is compared.
+    pub usual_hits: UsualHits,
     /// What disturbed the run, in words.
     pub disturbances: Vec<String>,
+}
+
+/// How many prompt tokens the prefix cache answers where nothing is wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum UsualHits {
+    #[default]
+    Unknown,
+    /// As many as in the first run on that start of the server.
+    OfFirstRun(f64),
+    /// None, as far as is known: the server had answered others before, and nobody could see its caches emptied.
+    OfUsedServer,
 }
 
 /// A server's own requests (probes, warm-ups, a test request) and an aborted one are no traffic of others.
@@ -29,33 +40,45 @@ const WARM: f64 = 0.1;
 const BUSY: f64 = 0.9;
 
 impl Observed {
-    /// Notes the hit rate of the first run on a server, or that this is the first.
-    pub fn compare_with_first(&mut self, first: &mut Option<f64>) {
-        self.first_hit_rate = *first;
-        *first = first.or(self.prefix_cache_hit_rate);
+    /// Notes with what the hit rate is compared. Where nothing is known, those to come are compared with this one.
+    pub fn compare_hits(&mut self, usual: &mut UsualHits) {
+        self.usual_hits = *usual;
+        if *usual == UsualHits::Unknown {
+            *usual = self.prefix_cache_hit_rate.map_or(UsualHits::Unknown, UsualHits::OfFirstRun);
+        }
+    }
+
+    /// Why the prefix cache may have been warm.
+    fn warm_cache(&self) -> Option<String> {
+        let rate = self.prefix_cache_hit_rate?;
+        let (usual, compared) = match self.usual_hits {
+            UsualHits::Unknown => return None,
+            UsualHits::OfFirstRun(first) => {
+                (first, format!("and {:.0} % in the first run of this server start", first * 100.0))
+            }
+            UsualHits::OfUsedServer => (0.0, "and the server had answered requests before the sweep".to_owned()),
+        };
+        (rate > usual + WARM).then(|| {
+            format!(
+                "the prefix cache may have been warm: it answered {:.0} % of the prompt tokens, {compared}",
+                rate * 100.0
+            )
+        })
     }
 
     /// Reasons not to trust the numbers; `sent` are the requests that the benchmark says it sent.
     pub fn cautions(&self, sent: Option<f64>) -> Vec<String> {
         let mut cautions = self.disturbances.clone();
         if let Some(count) = self.requests_before.filter(|count| *count > 0.0) {
-            cautions.push(format!("the server had {count} requests of others when the run began"));
+            let requests = if count == 1.0 { "request" } else { "requests" };
+            cautions.push(format!("the server had {count} {requests} of others when the run began"));
         }
         if let Some((finished, sent)) = self.server_requests.zip(sent)
             && finished - sent > OWN_ADDITIONS.max(SHARE_OF_OTHERS * sent)
         {
             cautions.push(format!("the server finished {finished} requests while the run sent {sent}: others used it"));
         }
-        if let (Some(rate), Some(first)) = (self.prefix_cache_hit_rate, self.first_hit_rate)
-            && rate > first + WARM
-        {
-            cautions.push(format!(
-                "the prefix cache may have been warm: it answered {:.0} % of the prompt tokens, and {:.0} % in the first run of this \
-                 server start",
-                rate * 100.0,
-                first * 100.0
-            ));
-        }
+        cautions.extend(self.warm_cache());
         if let Some(busy) = self.client_cores.filter(|busy| is_at_its_limit(*busy, self.machine_cores)) {
             cautions.push(format!("the client may have been the limit: it kept {busy:.1} cores busy"));
         }
@@ -81,7 +104,7 @@ mod tests {
             requests_before: Some(0.0),
             server_requests: Some(102.0),
             prefix_cache_hit_rate: Some(0.3),
-            first_hit_rate: Some(0.25),
+            usual_hits: UsualHits::OfFirstRun(0.25),
             ..Observed::default()
         };
         assert_eq!(usual.cautions(Some(100.0)), Vec::<String>::new());
@@ -91,6 +114,8 @@ mod tests {
         let shared = of(Observed { server_requests: Some(160.0), ..usual.clone() });
         assert_eq!(shared, "the server finished 160 requests while the run sent 100: others used it");
         assert!(of(Observed { prefix_cache_hit_rate: Some(0.9), ..usual.clone() }).contains("warm: it answered 90 %"));
+        let used = Observed { usual_hits: UsualHits::OfUsedServer, ..usual.clone() };
+        assert!(of(used).contains("30 % of the prompt tokens, and the server had answered requests before"));
         assert!(of(Observed { client_cores: Some(0.97), ..usual.clone() }).contains("1.0 cores busy"));
         assert_eq!(of(Observed { client_cores: Some(2.0), ..usual.clone() }), "");
         assert!(of(Observed { client_cores: Some(7.5), ..usual }).contains("7.5 cores busy"));

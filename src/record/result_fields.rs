@@ -96,6 +96,9 @@ impl ResultFields {
     /// A known metric is a number, always.
     fn metric(&mut self, name: &str, value: &Value) -> Cell {
         let cell = Cell::of_result(value);
+        if value.is_string() && is_non_finite(value) {
+            self.cautions.push(format!("{name} is {}, no number that was measured", value_text(value)));
+        }
         match (metric_type(name), &cell) {
             (_, Cell::Null) => return Cell::Null,
             (Type::Integer, Cell::Int(_)) => return cell,
@@ -246,6 +249,11 @@ impl ResultFields {
             }
         }
     }
+}
+
+/// Whether a value is a text by which Python writes what is no finite number.
+fn is_non_finite(value: &Value) -> bool {
+    value.as_str().and_then(|text| text.trim().parse::<f64>().ok()).is_some_and(|number| !number.is_finite())
 }
 
 fn is_finite(cell: &Cell) -> bool {

@@ -88,6 +88,10 @@ static URL_USER: LazyLock<Regex> =
 /// `curl -u user:password`.
 static USER: LazyLock<Regex> = LazyLock::new(|| regex(r#"((?:^|\s)-u\s+)([^\s:*]+):([^\s*][^\s]*)"#));
 
+/// The name of a scheme in front of what it carries.
+static SCHEME_NAME: LazyLock<Regex> =
+    LazyLock::new(|| regex(&format!(r"^(?i)(?:{})(?:\s+|%20|\+)", super::SCHEMES.join("|"))));
+
 fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).unwrap_or_else(|error| unreachable!("a pattern of ours: {error}"))
 }
@@ -177,22 +181,41 @@ fn value_behind(text: &str, name: &Range<usize>) -> Option<Range<usize>> {
     };
     let behind_quote = skip(name.end, "\\\"'");
     let sign = skip(behind_quote, " \t");
-    let mut start = skip(sign, ":=>");
-    let is_flag = text[name.clone()].starts_with("--") && sign > name.end;
+    let is_flag = text[name.clone()].starts_with("--") && (sign > name.end || text[sign..].starts_with(','));
+    // In a list of words a comma stands between a flag and its value.
+    let mut start = skip(sign, if is_flag { ":=>," } else { ":=>" });
     if start == sign && !is_flag {
         return None;
     }
     start = skip(start, " \t");
+    start += SCHEME_NAME.find(&text[start..]).map_or(0, |scheme| scheme.end());
     // A backslash before the quote: JSON inside JSON.
     let open = skip(start, "\\");
     let quote = text[open..].chars().next().filter(|letter| matches!(letter, '"' | '\''));
+    if let Some(closing) = text[open..].chars().next().and_then(closing_bracket) {
+        let inner = open + 1;
+        let end = text[inner..].find([closing, '\n']).map_or(text.len(), |length| inner + length);
+        return (end > inner).then_some(inner..end);
+    }
     let inner = open + quote.map_or(0, char::len_utf8);
     let length = match quote {
         Some(quote) => quoted_length(&text[inner..], quote),
+        None if is_of_header(&text[name.clone()]) => text[open..].find(['\n', '\r', '"', '\'', ']', '}']),
         None => text[open..].find(|letter: char| letter.is_whitespace() || "\"',;&}])".contains(letter)),
     };
     let end = length.map_or(text.len(), |length| inner + length);
     (end > inner).then_some(inner..end)
+}
+
+/// What ends a list or an object of secrets.
+fn closing_bracket(opening: char) -> Option<char> {
+    [('[', ']'), ('(', ')'), ('{', '}')].into_iter().find(|pair| pair.0 == opening).map(|pair| pair.1)
+}
+
+/// Whether a name is that of a header, whose value may have spaces in it.
+fn is_of_header(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["authorization", "header", "headers", "cookie", "cookies"].iter().any(|end| name.ends_with(end))
 }
 
 /// Up to the quote that closes, or the backslash before it.
@@ -213,9 +236,16 @@ pub fn is_hidden(secrecy: Secrecy, text: &str) -> bool {
     let is_switch = ["", "true", "false", "null", "none", "True", "False", "None"].contains(&text);
     match secrecy {
         Secrecy::None => false,
-        Secrecy::Texts => !is_switch && !text.starts_with("***") && text.parse::<f64>().is_err(),
+        Secrecy::Texts => !is_switch && !text.starts_with("***") && !is_of_numbers(text),
         Secrecy::All => !is_switch && !text.starts_with("***"),
     }
+}
+
+/// A number, a list of them, or counts by names.
+fn is_of_numbers(text: &str) -> bool {
+    let parts = text.split([',', ' ', '[', ']']).filter(|part| !part.is_empty());
+    let is_count = |part: &str| part.ends_with(':') || part.parse::<f64>().is_ok();
+    parts.into_iter().all(is_count)
 }
 
 #[cfg(test)]
@@ -230,7 +260,13 @@ mod tests {
     fn secrets_are_known_by_their_form() {
         let cases = [
             ("using hf_abcdefghijklmnopqrst now", "using *** now"),
-            ("Authorization: Bearer abc.def-123", "Authorization: *** abc.def-123"),
+            ("Authorization: Bearer abc.def-123", "Authorization: Bearer ***"),
+            ("Authorization: Custom abc def", "Authorization: ***"),
+            ("{'api_key': ['abc', 'def'], 'n': 5}", "{'api_key': [***], 'n': 5}"),
+            ("args: ['--api-key', 'abc', '--port', '8']", "args: ['--api-key', '***', '--port', '8']"),
+            (r#"["--api-key","abc"]"#, r#"["--api-key","***"]"#),
+            ("headers: {'X-Y': 'abc'} end", "headers: {***} end"),
+            ("'tokens': [1, 2, 3], 'tokens': {'prompt': 5}", "'tokens': [1, 2, 3], 'tokens': {'prompt': 5}"),
             ("postgres://me:pa55word@db/x", "postgres://***@db/x"),
             ("http://host:8000/models/a@main hf://a/b@main", "http://host:8000/models/a@main hf://a/b@main"),
             (r#"{"api_key": "s3cr3t value", "n": 5}"#, r#"{"api_key": "***", "n": 5}"#),
@@ -251,8 +287,6 @@ mod tests {
             ),
         ];
         for (text, expected) in cases {
-            // The scheme's own name goes with `Authorization`, whose value it is; what follows is hidden as what a scheme carries.
-            let expected = expected.replace("Authorization: *** abc.def-123", "Authorization: *** ***");
             assert_eq!(hidden(text), expected, "for {text}");
         }
     }

@@ -29,6 +29,8 @@ const SHORTEST: usize = 6;
 /// What people write where a key is asked for and none is needed.
 const PLACEHOLDERS: [&str; 10] =
     ["empty", "dummy", "placeholder", "example", "changeme", "default", "password", "secret", "api-key", "api_key"];
+/// What stands before a secret in a header, and is none.
+const SCHEMES: [&str; 6] = ["bearer", "basic", "digest", "negotiate", "token", "apikey"];
 
 /// Takes secrets out of texts. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -191,12 +193,14 @@ impl Redactor {
             Value::String(text) if is_hidden(secrecy, text) => self.mark(text).into(),
             Value::String(text) => self.text(text).into(),
             Value::Number(number) if secrecy == Secrecy::All => self.mark(&number.to_string()).into(),
-            Value::Array(items) => items.iter().map(|item| self.value_of(secrecy, item)).collect(),
+            Value::Array(items) => {
+                secrecies_of_items(secrecy, items).map(|(own, item)| self.value_of(own, item)).collect()
+            }
             Value::Object(fields) => {
-                let field = |(name, value): (&String, &Value)| {
-                    (self.text(name).into_owned(), self.value_of(names::secrecy(name).max(secrecy), value))
+                let field = |(own, name, value): (Secrecy, &String, &Value)| {
+                    (self.text(name).into_owned(), self.value_of(own, value))
                 };
-                Value::Object(fields.iter().map(field).collect())
+                Value::Object(secrecies_of_fields(secrecy, fields).map(field).collect())
             }
             other => other.clone(),
         }
@@ -220,7 +224,7 @@ impl Redactor {
 
     fn clean_value(&self, secrecy: Secrecy, value: &mut Value) {
         match value {
-            Value::Array(items) if secrecy != Secrecy::All => {
+            Value::Array(items) if secrecy != Secrecy::All && !items.iter().any(Value::is_string) => {
                 items.iter_mut().for_each(|item| self.clean_value(secrecy, item));
             }
             Value::Null | Value::Bool(_) => {}
@@ -252,7 +256,8 @@ fn is_place(name: &str, value: &str) -> bool {
 
 fn is_worth_searching(value: &str) -> bool {
     let is_number = value.parse::<f64>().is_ok() && value.len() < 12;
-    let is_placeholder = PLACEHOLDERS.contains(&value.to_ascii_lowercase().as_str());
+    let lower = value.to_ascii_lowercase();
+    let is_placeholder = PLACEHOLDERS.contains(&lower.as_str()) || SCHEMES.contains(&lower.as_str());
     value.len() >= SHORTEST && !is_number && !is_placeholder && !value.starts_with(MARK)
 }
 
@@ -319,6 +324,29 @@ fn collect_from_text(text: &str, found: &mut Vec<String>) {
     }
 }
 
+/// What is said of the items of a list: one behind a flag is its value, as in `["--api-key", "x"]`.
+fn secrecies_of_items(secrecy: Secrecy, items: &[Value]) -> impl Iterator<Item = (Secrecy, &Value)> {
+    let mut flag = None;
+    items.iter().map(move |item| {
+        let word = item.as_str();
+        let of_flag = flag.filter(|_| word.is_some_and(|word| !is_flag(word))).map_or(Secrecy::None, names::secrecy);
+        flag = word.filter(|word| is_flag(word) && !word.contains('='));
+        (of_flag.max(secrecy), item)
+    })
+}
+
+/// What is said of the values of fields: by their names, and of `value` in `{"name": "HF_TOKEN", "value": "x"}` by that name.
+fn secrecies_of_fields(
+    secrecy: Secrecy,
+    fields: &Map<String, Value>,
+) -> impl Iterator<Item = (Secrecy, &String, &Value)> {
+    let told = ["name", "key"].into_iter().filter_map(|field| fields.get(field)?.as_str()).map(names::secrecy).max();
+    fields.iter().map(move |(name, value)| {
+        let of_name = if name == "value" { told.unwrap_or(Secrecy::None) } else { Secrecy::None };
+        (names::secrecy(name).max(of_name).max(secrecy), name, value)
+    })
+}
+
 fn collect_secrets(name: &str, value: &Value, found: &mut Vec<String>) {
     collect(secrecy(name), value, found);
 }
@@ -327,9 +355,9 @@ fn collect(secrecy: Secrecy, value: &Value, found: &mut Vec<String>) {
     match value {
         Value::String(text) if is_hidden(secrecy, text) => found.push(text.clone()),
         Value::String(text) => collect_from_text(text, found),
-        Value::Array(items) => items.iter().for_each(|item| collect(secrecy, item, found)),
+        Value::Array(items) => secrecies_of_items(secrecy, items).for_each(|(own, item)| collect(own, item, found)),
         Value::Object(fields) => {
-            fields.iter().for_each(|(name, value)| collect(names::secrecy(name).max(secrecy), value, found));
+            secrecies_of_fields(secrecy, fields).for_each(|(own, _, value)| collect(own, value, found));
         }
         _ => {}
     }

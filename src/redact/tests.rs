@@ -81,6 +81,45 @@ const PLACES: [&str; 24] = [
     "bench --secrets {} {}",
 ];
 
+/// How programs write their arguments, variables and headers into logs.
+const LOG_FORMS: [&str; 9] = [
+    "non-default args: {'api_key': ['{}', '{}'], 'port': 8}",
+    "argv: ['vllm', '--api-key', '{}', '--port', '8']",
+    r#"{"argv":["--hf-token","{}"]}"#,
+    "> Authorization: Bearer {}",
+    "authorization: Custom {} {}",
+    "headers={'X-Own': '{}', 'Y': '{}'}",
+    "export HF_TOKEN={}",
+    "api_key=('{}',)",
+    "cookie: a=1; session={}",
+];
+
+#[test]
+fn what_is_known_of_one_secret_uncovers_no_other() {
+    for place in PLACES {
+        let command = place.replace("{}", "kn0wn-Value-of-a-flag");
+        let knowing = redactor().knowing_command(&[], &words(&command));
+        for form in LOG_FORMS {
+            let line = form.replace("{}", SECRET);
+            assert!(!knowing.text(&line).contains(SECRET), "{command}: {line}: {}", knowing.text(&line));
+            assert_eq!(knowing.text(&knowing.text(&line)), knowing.text(&line), "twice is once");
+        }
+        for value in [
+            json!({"argv": ["serve", "--api-key", SECRET, "--port", "8"]}),
+            json!({"env": [{"name": "HF_TOKEN", "value": SECRET}, {"name": "HOME", "value": "/root"}]}),
+            json!({"a": {"b": ["--api-key", SECRET]}}),
+        ] {
+            let redacted = Value::Object(knowing.fields(value.as_object().unwrap())).to_string();
+            assert!(!redacted.contains(SECRET), "{value}: {redacted}");
+            let mut cleaned = value.as_object().unwrap().clone();
+            knowing.clean(&mut cleaned);
+            assert_eq!(Value::Object(cleaned).to_string(), redacted);
+            let learned = redactor().knowing_params(value.as_object().unwrap());
+            assert!(!learned.text(&format!("<{SECRET}>")).contains(SECRET), "{value}");
+        }
+    }
+}
+
 /// Names of parameters and of fields of results.
 const NAMES: [&str; 14] = [
     "api_key",

@@ -30,6 +30,7 @@ pub async fn certainty(lake: &Lake) -> Result<Vec<String>, ReportError> {
     lines.extend(drifts(lake).await?);
     let unbounded = lake.unbounded_percentiles().await?;
     lines.extend(unbounded.iter().map(|unbounded| format!("As for percentiles, {unbounded} (99 % confidence).")));
+    lines.extend(lake.steady_states().await?.iter().map(|steady| format!("Steady state: {steady}.")));
     lines.extend(cautions(lake).await?);
     Ok(lines)
 }

@@ -10,8 +10,8 @@ pub enum StoreError {
     Io { path: PathBuf, source: std::io::Error },
     #[error("{}: can't be written: {source}", path.display())]
     Unwritable { path: PathBuf, source: std::io::Error },
-    #[error("{name:?} is no folder name")]
-    BadName { name: String },
+    #[error("{name:?} {why}")]
+    BadName { name: String, why: &'static str },
     #[error("{}: exists already", path.display())]
     Exists { path: PathBuf },
     #[error("{}: exists already and is no sweep", path.display())]

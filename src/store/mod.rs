@@ -18,7 +18,7 @@ pub use file::{
 pub use lake::{
     Found, ImportedSweep, LeftOut, Source, Sources, Sweep, Verified, add_runs, before, compact_lake, compact_sweep,
     damage_of, files_below, find_sweeps, imported_run_ids, is_remote, lake_of, lock_for_import, note_sweep, open_store,
-    remove_sweep, rename_sweep, renamed, repair, resolve, resolve_all, tag, verify,
+    orphans, remove_sweep, rename_sweep, renamed, repair, resolve, resolve_all, tag, verify,
 };
 pub use sweep::{
     FinishedRun, FoundParams, Manifest, MeasuredUnder, OnChange, PARETO_FIGURE, REPORT, SLA_FIGURES, StoredCombination,

@@ -8,7 +8,7 @@ use super::ledger::{Ledger, Made, gpu_count};
 use super::{Ended, SweepError};
 use crate::exec::{BenchJob, Benched, Executor, ServerJob, Stop};
 use crate::id::run_id;
-use crate::plan::{BenchPlan, Plan, Start};
+use crate::plan::{BenchPlan, Combination, Plan, Start};
 use crate::record::{Demands, Failure, Outcome, Place, RunRecord, Status};
 use crate::redact::Redactor;
 use crate::store::{StoreError, SweepState, SweepWriter};
@@ -24,12 +24,38 @@ pub struct Options {
     pub continue_on_error: bool,
     /// How often a failed run is tried again.
     pub retries: u32,
-    /// No run is begun that would end later than this after the start.
-    pub budget: Option<Duration>,
+    pub budget: Option<Budget>,
     /// What a run must be to count.
     pub demands: Demands,
     /// Takes secrets out of all that is kept.
     pub redactor: Redactor,
+}
+
+/// No run is begun that would end too late.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    /// After the start.
+    pub limit: Duration,
+    /// How long runs of combinations took before this sweep.
+    pub usual: HashMap<String, Duration>,
+}
+
+/// What runs that ended well took, together.
+#[derive(Clone, Copy, Default)]
+struct Took {
+    time: Duration,
+    runs: u32,
+}
+
+impl Took {
+    fn add(&mut self, time: Duration) {
+        self.time += time;
+        self.runs += 1;
+    }
+
+    fn mean(&self) -> Option<Duration> {
+        self.time.checked_div(self.runs)
+    }
 }
 
 /// Runs what the course asks for of each combination of the plan, and is not there yet.
@@ -70,7 +96,8 @@ pub async fn run<E: Executor>(
         fresh: HashSet::new(),
         ended,
         began: Instant::now(),
-        measured: Duration::ZERO,
+        took: Took::default(),
+        took_of: HashMap::new(),
     };
     let halted = driver.work().await.err();
     driver.ended.state = match halted {
@@ -157,8 +184,9 @@ struct Driver<'a, E> {
     fresh: HashSet<String>,
     ended: Ended,
     began: Instant,
-    /// What the runs that ended well took, together.
-    measured: Duration,
+    /// All runs of this sweep, and those of each combination.
+    took: Took,
+    took_of: HashMap<String, Took>,
 }
 
 /// When the benchmark of a run began and how long it took; of what failed before it, if it never began.
@@ -255,8 +283,11 @@ impl<E: Executor> Driver<'_, E> {
     /// Counts a run that was made, and tells of it.
     fn count(&mut self, record: &RunRecord) {
         self.ended.runs += 1;
-        let took = record.wall_time_s.filter(|_| record.failure().is_none()).unwrap_or(0.0);
-        self.measured += Duration::from_secs_f64(took);
+        if let Some(seconds) = record.wall_time_s.filter(|_| record.failure().is_none()) {
+            let time = Duration::from_secs_f64(seconds);
+            self.took.add(time);
+            self.took_of.entry(record.combination.id.to_string()).or_default().add(time);
+        }
         self.ended.failed += usize::from(record.status() == Status::Failed);
         self.ended.degraded += usize::from(record.status() == Status::Degraded);
         self.observer.event(Event::RunEnded { record });
@@ -267,7 +298,7 @@ impl<E: Executor> Driver<'_, E> {
         if self.executor.is_interrupted() {
             return Err(Halt::Interrupted);
         }
-        if self.is_over_budget() {
+        if self.is_over_budget(&job.bench.combination) {
             return Err(Halt::OverBudget);
         }
         let mut clock = Clock::start();
@@ -281,11 +312,14 @@ impl<E: Executor> Driver<'_, E> {
         Ok(record)
     }
 
-    /// Whether a run as long as those before would end too late.
-    fn is_over_budget(&self) -> bool {
-        let made = (self.ended.runs - self.ended.failed) as u32;
-        let usual = self.measured.checked_div(made).unwrap_or_default();
-        self.options.budget.is_some_and(|budget| self.began.elapsed() + usual > budget)
+    /// Whether a run would end too late that takes as long as others of its combination did; where there were none, as long as
+    /// all of this sweep.
+    fn is_over_budget(&self, combination: &Combination) -> bool {
+        let Some(budget) = &self.options.budget else { return false };
+        let id = combination.id.as_str();
+        let own = self.took_of.get(id).and_then(Took::mean).or_else(|| budget.usual.get(id).copied());
+        let usual = own.or_else(|| self.took.mean()).unwrap_or_default();
+        self.began.elapsed() + usual > budget.limit
     }
 
     /// One run on a server that is ready and clean, whatever that takes.

@@ -18,7 +18,7 @@ pub use agenda::{Agenda, Job, Order, Step, any_seed};
 pub use commands::{BenchKind, DEFAULT_PERCENTILES, ProgramNotFound, check_program, known_flags};
 pub use conditions::Setting;
 pub use course::{Course, CourseError, Next, Pairs, Repeats};
-pub use driver::{Options, run};
+pub use driver::{Budget, Options, run};
 pub use event::{Event, Observer};
 pub use finding::{Finding, Runs, Variable};
 pub use ledger::{Ledger, Made, too_few_succeeded};

@@ -55,9 +55,14 @@ fn a_sweep_that_is_renamed_keeps_its_runs_its_tags_and_goes_on() {
     scratch.serve_ok(&sim, &bench, &["-e", "a", "--num-runs", "1"]);
     let expected = [json!({"sweep": "a", "n": 1}), json!({"sweep": "b", "n": 2}), json!({"sweep": "before", "n": 3})];
     assert_eq!(scratch.query("results", rows), expected);
-    for name in ["b", "../c", "", "."] {
+    for name in ["b", "../c", "", ".", ".hidden", "compacted", "latest", "latest~2", "@2026-01-01", "a\u{1b}b", "a\nb"]
+    {
         let ran = scratch.run(&["mv", "a", name]);
         assert_eq!(ran.code, Some(2), "{name}");
+        if name != "b" {
+            let ran = scratch.serve(&sim, &bench, &["-e", name, "--num-runs", "1"]);
+            assert_eq!(ran.code, Some(2), "{name:?} {}", ran.stderr);
+        }
     }
     assert!(scratch.exists("results/a") && !scratch.exists("c"));
 }
@@ -121,6 +126,43 @@ fn a_lake_that_is_whole_is_found_so_and_leftovers_go() {
     // Sweeps of older versions have none.
     copy_folder(&data("format-1"), &scratch.path("old"));
     scratch.ok(&["verify", "old"]);
+}
+
+#[test]
+fn whatever_else_lies_in_a_sweep_is_named() {
+    let scratch = lake();
+    scratch.ok(&["report", "results/a"]);
+    assert!(!scratch.ok(&["verify", "results"]).stdout.contains("orphan"));
+    for name in ["results/a/run=9.json", "results/a/junk.tmp", "results/b/more/x.csv"] {
+        scratch.write(name, "{}");
+    }
+    std::os::unix::fs::symlink("/etc/hostname", scratch.path("results/b/link.json")).unwrap();
+    let told = scratch.run(&["verify", "results"]).stdout;
+    for name in ["a/run=9.json", "a/junk.tmp", "b/more/x.csv", "b/link.json"] {
+        assert!(told.contains(&format!("orphan: results/{name}: no part of its sweep")), "{name}: {told}");
+    }
+    let ran = scratch.ok(&["rm", "a", "--yes"]);
+    assert!(ran.stdout.contains("and what is not its own: results/a/junk.tmp"), "{}", ran.stdout);
+}
+
+#[test]
+fn an_import_that_is_going_on_is_nothing_left_behind() {
+    let scratch = Scratch::new();
+    for number in 0..1500 {
+        let result = json!({"date": "20260101-000000", "backend": "vllm", "model_id": "m", "completed": 4, "failed": 0, "duration": 1.0, "request_throughput": 4.0 + f64::from(number), "x": number});
+        scratch.write(&format!("many/run={number}.json"), &result.to_string());
+    }
+    let import = scratch.command(&["import", "many", "-o", "lake"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let mut import = import.unwrap();
+    let mut looked = 0;
+    while import.try_wait().unwrap().is_none() {
+        let told = scratch.run(&["verify", "lake", "--repair"]).stdout;
+        assert!(!told.contains(".import-"), "{told}");
+        looked += 1;
+    }
+    let status = import.wait().unwrap();
+    assert!(status.success() && looked > 0, "{status} after {looked} looks");
+    assert_eq!(scratch.query("lake", "SELECT count(*) AS n FROM runs"), [json!({"n": 1500})]);
 }
 
 #[test]

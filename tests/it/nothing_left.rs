@@ -80,12 +80,27 @@ fn a_sweep_that_is_killed_leaves_nobody() {
         wait_until("the server is up and its daemon, too", || {
             is_served(scratch.port) && !sleepers(&seconds).is_empty()
         });
-        // The keeper looks once a second who is whose child.
+        // The keeper looks now and then who is whose child.
         std::thread::sleep(std::time::Duration::from_millis(1500));
         kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL).unwrap();
         child.wait().unwrap();
         wait_until(escape, || all_gone(&scratch, &seconds));
     }
+}
+
+#[test]
+fn who_ignores_a_hangup_goes_on() {
+    let scratch = Scratch::new();
+    let (sim, bench) = (scratch.sim(""), scratch.bench(""));
+    let words = ["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "-e", "x", "--num-runs", "6"];
+    // As `nohup` does.
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$@\"", "sh", PROGRAM]).args(words).current_dir(scratch.path(""));
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_until("a run was made", || scratch.exists("results/x/run=0.json"));
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGHUP).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(scratch.query("results", "SELECT * FROM runs").len(), 6);
 }
 
 #[test]

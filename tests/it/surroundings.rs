@@ -50,6 +50,14 @@ fn where_few_files_may_be_open_a_sweep_says_so_or_is_whole() {
         }
     }
     assert_eq!(scratch.query("results", "SELECT * FROM runs").len(), 4);
+    // Connections that wait for each other would wait for ever.
+    let many = format!("{} --num-prompts 200", scratch.bench(""));
+    let ran = with_files(&scratch, 100, &["serve", "--serve-cmd", &sim, "--bench-cmd", &many, "-e", "many"]);
+    assert!(
+        ran.code == Some(1) && ran.stderr.contains("200 requests in flight need a connection each"),
+        "{}",
+        ran.stderr
+    );
     // What only reads tells what is missing, too.
     for limit in [5, 8, 12, 16, 24] {
         let ran =

@@ -13,14 +13,16 @@ fn a_server_of_somebody_else_is_measured_and_left_running() {
     let url = format!("http://127.0.0.1:{}", scratch.port);
     // Told no address, the benchmark is told this one.
     let bench = format!("{PROGRAM} bench --random-input-len 32 --random-output-len 4 --num-prompts 6 --ignore-eos");
-    let arguments = ["serve", "--bench-only", "--base-url", &url, "--bench-cmd", &bench, "-e", "x", "--num-runs", "2"];
+    let with_path = format!("{url}/v1/");
+    let arguments =
+        ["serve", "--bench-only", "--base-url", &with_path, "--bench-cmd", &bench, "-e", "x", "--num-runs", "2"];
     let ran = scratch.ok(&arguments);
     assert!(!ran.stderr.contains("server(s)") && !ran.stderr.contains("starting server"), "{}", ran.stderr);
     let rows = scratch
         .query("results", "SELECT status, startup_time_s, gpu_count, prefix_cache_hit_rate < 0.1 AS cold FROM runs");
     assert_eq!(rows, vec![json!({"status": "completed", "startup_time_s": null, "gpu_count": null, "cold": true}); 2]);
     let engine = scratch.query("results", "SELECT engine, engine_version IS NOT NULL AS known, serve_cmd FROM sweeps");
-    assert_eq!(engine, [json!({"engine": "sweeplake", "known": true, "serve_cmd": ""})]);
+    assert_eq!(engine, [json!({"engine": "sweeplake-sim", "known": true, "serve_cmd": ""})]);
     scratch.ok(&["report", "results/x", "-o", "r.html"]);
     assert!(scratch.read("r.html").contains("--bench-only"), "how to do it again");
     assert!(crate::scratch::is_served(scratch.port), "the server was stopped");
@@ -31,6 +33,52 @@ fn a_server_of_somebody_else_is_measured_and_left_running() {
         ["serve", "--bench-only", "--base-url", "http://127.0.0.1:1", "--bench-cmd", &bench, "-e", "x", "--resume"];
     let ran = scratch.run(&other);
     assert!(ran.code == Some(2) && ran.stderr.contains("--base-url was: "), "{}", ran.stderr);
+}
+
+#[test]
+fn a_server_that_was_used_before_is_cleaned_first_or_said_to_be_warm() {
+    let scratch = Scratch::new();
+    let _sim = scratch.start_sim(&["--speed", "20", "--enable-prefix-caching"]);
+    let url = format!("http://127.0.0.1:{}", scratch.port);
+    let bench = format!(
+        "{PROGRAM} bench --port {} --random-input-len 256 --random-output-len 4 --num-prompts 6 --ignore-eos",
+        scratch.port
+    );
+    let words: Vec<String> = shlex::split(&bench).unwrap();
+    assert!(std::process::Command::new(&words[0]).args(&words[1..]).output().unwrap().status.success());
+    let serve = |name: &str, more: &[&str]| {
+        let arguments = ["serve", "--bench-only", "--base-url", &url, "--bench-cmd", &bench, "--num-runs", "2", "-e"];
+        scratch.ok(&[&arguments[..], &[name], more].concat());
+        let sql = format!(
+            "SELECT prefix_cache_hit_rate > 0.5 AS warm, array_to_string(caution, '|') AS c FROM runs WHERE sweep = '{name}'"
+        );
+        scratch.query("results", &sql)
+    };
+    let rows = serve("not_cleaned", &["--after-bench-cmd", "true"]);
+    let is_said = |row: &Value| {
+        row["warm"] == true && row["c"].as_str().unwrap_or_default().contains("had answered requests before the sweep")
+    };
+    assert!(rows.len() == 2 && rows.iter().all(is_said), "{rows:?}");
+    assert!(serve("cleaned", &[]).iter().all(|row| row["warm"] == false));
+}
+
+#[test]
+fn a_run_that_would_end_after_the_budget_is_not_begun() {
+    let scratch = Scratch::new();
+    let script = "for w in \"$@\"; do case $w in 4) sleep 4;; esac; done; exec ";
+    let bench =
+        format!("sh {}", scratch.write("bench.sh", &format!("{script}{} \"$@\"\n", scratch.bench(""))).display());
+    scratch.write("b.json", r#"[{"max_concurrency": 2}, {"max_concurrency": 4}]"#);
+    let sim = scratch.sim("");
+    let flags = ["--bench-params", "b.json", "--num-runs", "1", "-e"];
+    scratch.serve_ok(&sim, &bench, &[&flags[..], &["x"]].concat());
+    // That the second load takes 4 s is known from the first sweep; of other commands nothing is.
+    let ran = scratch.serve_ok(&sim, &bench, &[&flags[..], &["y", "--budget", "3s"]].concat());
+    assert!(ran.stderr.contains("as these runs took before"), "{}", ran.stderr);
+    let made = "SELECT max_concurrency AS c FROM runs WHERE sweep = 'y'";
+    assert_eq!(scratch.query("results", made), [json!({"c": 2})]);
+    let other = scratch.serve_ok(&sim, &scratch.bench(""), &["-e", "z", "--dry-run"]);
+    assert!(!other.stdout.contains("# about"), "{}", other.stdout);
 }
 
 #[test]
@@ -110,11 +158,13 @@ fn repeats_go_on_until_a_mean_is_known() {
     let bench = format!("sh {}", scratch.write("bench.sh", script).display());
     scratch.write("b.json", r#"[{"c": 1}, {"c": 2}]"#);
     let flags = ["-e", "x", "--bench-params", "b.json", "--repeat-until", "ci(p99_e2el_ms)<5%", "--max-runs", "12"];
-    scratch.serve_ok(&scratch.sim(""), &bench, &flags);
+    let ran = scratch.serve_ok(&scratch.sim(""), &bench, &flags);
     let rows =
         scratch.query("results", "SELECT c, n, p99_e2el_ms_ci95 / p99_e2el_ms_mean AS w FROM combinations ORDER BY c");
     assert_eq!((&rows[0]["n"], &rows[1]["n"]), (&json!(10), &json!(12)), "{rows:?}");
     assert!(rows[0]["w"].as_f64().unwrap() < 0.05 && rows[1]["w"].as_f64().unwrap() > 0.05);
+    let unmet: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("not to ±5 %")).collect();
+    assert!(unmet.len() == 1 && unmet[0].contains("c=2") && unmet[0].contains("after 12 runs"), "{}", ran.stderr);
     // Nothing is missing then.
     let ran = scratch.serve_ok(&scratch.sim(""), &bench, &[&flags[..], &["--resume"]].concat());
     assert!(ran.stderr.contains("22 run(s) already there"), "{}", ran.stderr);
@@ -194,6 +244,26 @@ fn what_would_spoil_the_numbers_is_said_before() {
     let output =
         std::process::Command::new("sh").args(["-c", &limited]).current_dir(scratch.path("")).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stdout).contains("ulimit -n 256"), "{output:?}");
+    // A program of another machine is one thing among others.
+    let elsewhere = format!("no-such-vllm serve m --port {}", scratch.port);
+    let ran = scratch.run(&["doctor", "--serve-cmd", &elsewhere, "--after-bench-cmd", "true", "--bench-cmd", &bench]);
+    let missing = "--serve-cmd: program not found: no-such-vllm: install it";
+    assert!(ran.stdout.contains(missing) && ran.stdout.contains("is served already"), "{}{}", ran.stdout, ran.stderr);
     let ran = scratch.run(&["doctor", "--serve-cmd", &sim]);
     assert!(ran.code == Some(2) && ran.stderr.contains("--bench-cmd"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_steady_part_of_a_run_is_told_beside_the_whole() {
+    let scratch = Scratch::new();
+    let bench = scratch.bench("--num-prompts 120 --max-concurrency 4 --save-detailed");
+    scratch.serve_ok(&scratch.sim(""), &bench, &["-e", "x", "--num-runs", "1"]);
+    let rows = scratch.query("results", "SELECT steady_output_throughput / output_throughput AS r FROM runs");
+    assert!(rows[0]["r"].as_f64().unwrap() > 0.9, "{rows:?}");
+    for (told, place) in [
+        (scratch.ok(&["show", "results/x", "--format", "table"]).stderr, "show"),
+        (scratch.ok(&["report", "results/x", "-o", "r.html"]).stdout + &scratch.read("r.html"), "report"),
+    ] {
+        assert!(told.contains("without ramp-up and drain the throughput is"), "{place}: {told:.2000}");
+    }
 }

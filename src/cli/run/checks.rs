@@ -145,6 +145,21 @@ fn most_in_flight(plan: &Plan) -> u64 {
     benches.map(|bench| given(bench).unwrap_or(u64::from(bench.num_prompts()))).max().unwrap_or(0)
 }
 
+/// Requests that will be in flight at once whatever the server does: those of a limited concurrency, or all of an unlimited rate.
+fn surely_in_flight(plan: &Plan) -> u64 {
+    let benches = plan.servers.iter().flat_map(|server| &server.benches);
+    let of = |bench: &BenchPlan| {
+        let number = |name: &str| bench.command.flag(&[name]).and_then(|text| text.parse::<f64>().ok());
+        let prompts = u64::from(bench.num_prompts());
+        match (number("max-concurrency"), number("request-rate")) {
+            (Some(limit), _) => prompts.min(limit as u64),
+            (None, Some(rate)) if rate.is_finite() => 0,
+            (None, _) => prompts,
+        }
+    };
+    benches.map(of).max().unwrap_or(0)
+}
+
 fn disk(lake: &Path) -> Option<String> {
     let place = lake.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("."));
     let stat = statvfs(if place.as_os_str().is_empty() { Path::new(".") } else { place }).ok()?;
@@ -161,13 +176,20 @@ fn file_limit(in_flight: u64) -> Option<String> {
     })
 }
 
-/// Refuses to start what could not be carried through.
-pub fn refuse_too_few_files() -> Result<(), Failure> {
-    match getrlimit(Resource::RLIMIT_NOFILE) {
-        Ok((soft, _)) if soft < FEWEST_FILES => Err(Failure::work(format!(
-            "only {soft} files may be open at once, too many open files for a sweep: ulimit -n {OTHER_FILES} or more"
+/// Refuses to start what could not be carried through: too few files for a sweep at all, or for the connections of its requests, which
+/// would wait for each other for ever.
+pub fn refuse_too_few_files(plan: &Plan) -> Result<(), Failure> {
+    let Ok((soft, _)) = getrlimit(Resource::RLIMIT_NOFILE) else { return Ok(()) };
+    let in_flight = surely_in_flight(plan);
+    let needed = in_flight.saturating_add(OTHER_FILES);
+    if soft < FEWEST_FILES {
+        return Err(Failure::work(format!("only {soft} files may be open at once: ulimit -n {needed}")));
+    }
+    match soft < in_flight.saturating_add(FEWEST_FILES / 2) {
+        true => Err(Failure::work(format!(
+            "only {soft} files may be open at once, and {in_flight} requests in flight need a connection each: ulimit -n {needed}"
         ))),
-        _ => Ok(()),
+        false => Ok(()),
     }
 }
 

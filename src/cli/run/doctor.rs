@@ -25,9 +25,10 @@ pub fn exec(arguments: Arguments) -> Ended {
         false => {
             let words = std::iter::once(OsString::from("serve")).chain(arguments.flags);
             let typed = Typed::try_parse_from(words).map_err(Failure::input)?;
-            let sweep = serve::prepare(typed.arguments, Job::Serve(None))?;
+            // It is looked at as for a dry run: programs may be on the machine that it will run on, and not on this one.
+            let sweep = serve::prepare(typed.arguments.for_looking(), Job::Serve(None))?;
             sweep.warn_of_plan();
-            sweep.remarks()
+            sweep.missing_programs().chain(sweep.remarks()).collect()
         }
     };
     remarks.iter().for_each(|remark| out!("{remark}"));

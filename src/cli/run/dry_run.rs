@@ -8,7 +8,7 @@ use crate::cli::{Ended, Failure};
 use crate::params::Command;
 use crate::plan::Start;
 use crate::store::{Manifest, SweepFolder, conditions_after};
-use crate::sweep::{Agenda, Course, Job, Ledger, Made, Step};
+use crate::sweep::{Agenda, Course, Job, Ledger, Made, Order, Step};
 use crate::words::describe;
 use std::collections::HashSet;
 
@@ -38,10 +38,15 @@ impl Sweep {
         let runs = course.runs_of_each().map(|_| format!("{} run(s)", printed.runs));
         let servers = matches!(self.runner, Runner::Servers { .. }).then(|| format!("{} server(s)", printed.servers));
         let end = format!("# {}", servers.into_iter().chain(runs).collect::<Vec<_>>().join(", "));
-        if let Some(usual) = (printed.runs > 0).then(|| Usual::of(&self.common.output_dir, &self.plan)).flatten() {
+        if let Some(usual) =
+            (printed.runs > 0).then(|| Usual::of(&self.common.output_dir, &self.plan, &self.manifest)).flatten()
+        {
             printed.lines.push(format!("# {}", usual.text(printed.servers, printed.runs)));
         }
         printed.lines.push(end);
+        if let Order::Random(seed) = self.job.order(self.order) {
+            printed.lines.push(format!("# this order was drawn by --order-seed {seed}"));
+        }
         out!("{}", printed.lines.join("\n"));
         Ok(())
     }

@@ -2,19 +2,21 @@
 
 use crate::cli::block_on;
 use crate::plan::Plan;
-use crate::query::Lake;
+use crate::query::{Lake, literal};
 use crate::stats::mean;
+use crate::store::Manifest;
 use crate::words::short_time;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-/// What a run and the start of a server usually take.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What runs and the start of a server usually take.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Usual {
+    /// By combination, where the same was measured before.
+    of: HashMap<String, f64>,
     run_s: f64,
     start_s: f64,
-    is_of_same: bool,
 }
 
 crate::query::typed_row! {
@@ -25,29 +27,43 @@ crate::query::typed_row! {
     }
 }
 
-const SQL: &str = "SELECT split_part(combination, '@', 1) AS combination, median(wall_time_s) AS run_s, \
-    median(startup_time_s) AS start_s FROM runs WHERE status = 'completed' GROUP BY 1";
-
 impl Usual {
-    /// Of the plan's own combinations where they were measured before, else of all; nothing where there is nothing.
-    pub fn of(lake: &Path, plan: &Plan) -> Option<Self> {
+    /// Of runs of the same commands: of the plan's own combinations where they were measured before, else of others; nothing where
+    /// there are none.
+    pub fn of(lake: &Path, plan: &Plan, manifest: &Manifest) -> Option<Self> {
         let lake = Lake::open(&[lake.to_owned()]).ok()?;
-        let known: Vec<Known> = block_on(lake.sql(SQL)).ok()?.ok()?.typed("estimate").ok()?;
-        let planned: HashSet<String> =
-            plan.combinations().iter().map(|combination| combination.id.to_string()).collect();
-        let (same, others): (Vec<_>, Vec<_>) = known.iter().partition(|known| planned.contains(&known.combination));
-        let is_of_same = !same.is_empty();
-        let rows = if is_of_same { same } else { others };
-        let run_s: Vec<f64> = rows.iter().filter_map(|row| row.run_s).collect();
-        let start_s: Vec<f64> = rows.iter().filter_map(|row| row.start_s).collect();
+        let sql = format!(
+            "SELECT split_part(runs.combination, '@', 1) AS combination, median(runs.wall_time_s) AS run_s, \
+             median(runs.startup_time_s) AS start_s FROM runs JOIN sweeps ON runs.sweep = sweeps.sweep WHERE runs.status = 'completed' \
+             AND sweeps.bench_cmd = {} AND sweeps.serve_cmd = {} GROUP BY 1",
+            literal(&manifest.bench_cmd),
+            literal(&manifest.serve_cmd),
+        );
+        let known: Vec<Known> = block_on(lake.sql(&sql)).ok()?.ok()?.typed("estimate").ok()?;
+        let all: HashMap<String, f64> =
+            known.iter().filter_map(|known| Some((known.combination.clone(), known.run_s?))).collect();
+        let start_s: Vec<f64> = known.iter().filter_map(|known| known.start_s).collect();
+        let run_s: Vec<f64> = all.values().copied().collect();
+        if run_s.is_empty() {
+            return None;
+        }
+        let others = mean(&run_s);
+        let planned: Vec<String> = plan.combinations().iter().map(|combination| combination.id.to_string()).collect();
+        let each: Vec<f64> = planned.iter().map(|id| all.get(id).copied().unwrap_or(others)).collect();
+        let of = planned.into_iter().filter_map(|id| Some((id.clone(), *all.get(&id)?))).collect();
         let start_s = if start_s.is_empty() { 0.0 } else { mean(&start_s) };
-        (!run_s.is_empty()).then(|| Self { run_s: mean(&run_s), start_s, is_of_same })
+        Some(Self { of, run_s: mean(&each), start_s })
+    }
+
+    /// How long a run of a combination took before, by its identity.
+    pub fn by_combination(&self) -> HashMap<String, Duration> {
+        self.of.iter().map(|(id, seconds)| (id.clone(), Duration::from_secs_f64(*seconds))).collect()
     }
 
     /// About how long so many starts and runs take, and on what that rests.
     pub fn text(&self, starts: usize, runs: usize) -> String {
         let seconds = self.run_s * runs as f64 + self.start_s * starts as f64;
-        let rests_on = if self.is_of_same { "these runs took before" } else { "other runs of this lake took" };
+        let rests_on = if self.of.is_empty() { "other runs of these commands took" } else { "these runs took before" };
         let starts =
             if self.start_s > 0.0 { format!("{starts} starts × {:.1} s, ", self.start_s) } else { String::new() };
         let whole = short_time(Duration::from_secs_f64(seconds));

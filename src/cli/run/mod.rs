@@ -49,7 +49,8 @@ pub struct Common {
     /// Try a failed run so many times again. Every attempt is kept, the last one counts.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub retries: u32,
-    /// Begin no run that would end after this time: 6h, 90m. What is missing then is run by --resume.
+    /// Begin no run that would end after this time: 6h, 90m. How long a run takes is known from runs of the same commands in the
+    /// lake and from this sweep; of the very first nothing is. What is missing then is run by --resume.
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     budget: Option<Duration>,
     #[command(flatten)]
@@ -101,6 +102,14 @@ fn check_programs<'a>(commands: impl IntoIterator<Item = (&'static str, &'a Comm
     })
 }
 
+/// Whether this process ignores a signal, as it was started.
+fn is_ignored(kind: SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask & (1 << (kind.as_raw_value() - 1)) != 0
+}
+
 /// Knows the secrets of the environment, of the commands and of the parameters.
 fn redactor_of<'a>(
     commands: impl IntoIterator<Item = &'a Command>,
@@ -119,11 +128,13 @@ fn sets_of(path: Option<&Path>) -> Result<Vec<ParamSet>, Failure> {
     }
 }
 
-/// Ctrl-C, SIGTERM and SIGHUP ask to stop; a second one stops at once, and the keeper ends what is left.
+/// Ctrl-C, SIGTERM and SIGHUP ask to stop; a second one stops at once, and the keeper ends what is left. A signal that whoever started
+/// us has us ignore is ignored: `nohup` does that with SIGHUP.
 fn interrupt_on_signals() -> Result<Interrupt, Failure> {
     let (interrupter, interrupt) = Interrupter::new();
     let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-    let mut signals = kinds.into_iter().map(signal).collect::<Result<Vec<_>, _>>().map_err(Failure::work)?;
+    let heard = kinds.into_iter().filter(|kind| !is_ignored(*kind));
+    let mut signals = heard.map(signal).collect::<Result<Vec<_>, _>>().map_err(Failure::work)?;
     tokio::spawn(async move {
         for is_first in [true, false] {
             let waits = signals.iter_mut().map(|signal| Box::pin(signal.recv()));

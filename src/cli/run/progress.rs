@@ -110,7 +110,7 @@ impl Observer for Progress {
                     Starts::Nothing => String::new(),
                 };
                 self.line(format!("sweep {}: {servers}{runs}{already}", folder.display()));
-                if let Some((usual, runs)) = self.usual.zip(self.total.filter(|runs| *runs > 0)) {
+                if let Some((usual, runs)) = self.usual.as_ref().zip(self.total.filter(|runs| *runs > 0)) {
                     self.line(usual.text(to_start, runs));
                 }
             }

@@ -97,6 +97,14 @@ impl OrderName {
     }
 }
 
+impl Arguments {
+    /// The same, of a sweep that is not to be run.
+    pub fn for_looking(mut self) -> Self {
+        self.common.dry_run = true;
+        self
+    }
+}
+
 pub fn exec(arguments: Arguments) -> Ended {
     let narrow = arguments.repeat_until.clone().map(|(metric, width)| Narrow {
         metric,
@@ -123,6 +131,8 @@ impl Commands {
         if let Some(url) = arguments.base_url.as_deref()
             && bench.flag(&["base-url", "host", "port"]).is_none()
         {
+            // Clients put `/v1/…` behind it themselves.
+            let url = url.trim_end_matches('/').trim_end_matches("/v1");
             bench = bench.with_words(["--base-url", url]);
         }
         let serve = match &arguments.serve_cmd {

@@ -14,13 +14,14 @@ use crate::compare::Comparison;
 use crate::exec::{Logs, ProcessOptions, Processes, Remote, Reset, Standalone, Waiting, end_leftovers};
 use crate::params::{Address, Command, ParamSet};
 use crate::plan::Plan;
-use crate::query::Lake;
+use crate::query::{Lake, quoted};
 use crate::record::Environment;
 use crate::redact::Redactor;
 use crate::report::comparison::Extent;
 use crate::store::{Manifest, MeasuredUnder, SweepState, SweepWriter};
-use crate::sweep::{self, Options, Order, Setting, SweepError, run};
+use crate::sweep::{self, Budget, Narrow, Options, Order, Setting, SweepError, check_program, run};
 use chrono::{Local, Utc};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -87,6 +88,14 @@ impl Sweep {
         checked.remarks()
     }
 
+    /// Programs that are not on this machine.
+    pub fn missing_programs(&self) -> impl Iterator<Item = String> + '_ {
+        self.commands.iter().filter_map(|(name, command)| {
+            let missing = check_program(command).err()?;
+            Some(format!("--{}: {missing}: install it, or give its path", name.replace('_', "-")))
+        })
+    }
+
     pub fn warn_of_plan(&self) {
         self.plan.warnings.iter().for_each(|warning| say!("warning: {warning}"));
     }
@@ -102,15 +111,16 @@ impl Sweep {
 
     /// Runs the sweep and returns its folder.
     pub fn run(&self) -> Result<PathBuf, Failure> {
-        refuse_too_few_files()?;
+        refuse_too_few_files(&self.plan)?;
         let left: Vec<String> = end_leftovers().iter().map(ToString::to_string).collect();
         if !left.is_empty() {
             say!("ended what an earlier sweep that was killed had left running: {}", left.join(", "));
         }
         let mut writer = self.open_writer()?;
-        let usual = Usual::of(&self.common.output_dir, &self.plan);
+        let usual = Usual::of(&self.common.output_dir, &self.plan, &self.manifest);
+        let known = usual.as_ref().map(Usual::by_combination).unwrap_or_default();
         let mut progress = Progress::new(self.runner.starts(), usual);
-        let ended = block_on(self.drive(&mut writer, &mut progress))??;
+        let ended = block_on(self.drive(&mut writer, known, &mut progress))??;
         let folder = writer.folder().to_owned();
         drop(writer);
         progress.finish();
@@ -118,13 +128,18 @@ impl Sweep {
         close(&folder, ended)
     }
 
-    async fn drive(&self, writer: &mut SweepWriter, progress: &mut Progress) -> Result<sweep::Ended, Failure> {
+    async fn drive(
+        &self,
+        writer: &mut SweepWriter,
+        usual: HashMap<String, Duration>,
+        progress: &mut Progress,
+    ) -> Result<sweep::Ended, Failure> {
         let options = Options {
             bench: self.job.bench(),
             order: self.job.order(self.order),
             continue_on_error: self.common.continue_on_error,
             retries: self.common.retries,
-            budget: self.common.budget(),
+            budget: self.common.budget().map(|limit| Budget { limit, usual }),
             demands: self.common.keeping.demands(),
             redactor: self.redactor.clone(),
         };
@@ -191,7 +206,18 @@ impl Sweep {
             redactor: &self.redactor,
         };
         let under = MeasuredUnder::new(setting.conditions(), Utc::now());
-        Manifest { started_at: Utc::now(), measured_under: vec![under], ..self.manifest.clone() }
+        let (order, order_seed) = match self.job.order(self.order) {
+            Order::Sequential => ("sequential", None),
+            Order::Interleaved => ("interleaved", None),
+            Order::Random(seed) => ("random", Some(seed)),
+        };
+        Manifest {
+            started_at: Utc::now(),
+            order: Some(order.to_owned()),
+            order_seed,
+            measured_under: vec![under],
+            ..self.manifest.clone()
+        }
     }
 
     /// What the pairs of the sweep say.
@@ -224,6 +250,9 @@ impl Sweep {
                 ended.degraded
             );
         }
+        if let Job::Serve(Some(narrow)) = &self.job {
+            wider_than(folder, narrow)?.iter().for_each(|told| say!("{told}"));
+        }
         if is_search {
             crate::cli::sla::draw(folder)?;
         }
@@ -232,6 +261,29 @@ impl Sweep {
         say!("next:  sweeplake report {quoted}\n       sweeplake query {quoted} \"SELECT * FROM combinations\"");
         Ok(())
     }
+}
+
+crate::query::typed_row! {
+    struct Wider {
+        label: Option<String>,
+        runs: i64,
+        share: f64,
+    }
+}
+
+/// Combinations of which a metric's mean is not known as well as was asked for.
+fn wider_than(folder: &Path, narrow: &Narrow) -> Result<Vec<String>, Failure> {
+    let Narrow { metric, width, .. } = narrow;
+    let lake = Lake::open(&[folder.to_owned()]).map_err(crate::cli::query_failure)?;
+    let share = format!("{} / abs({})", quoted(&format!("{metric}_ci95")), quoted(&format!("{metric}_mean")));
+    let sql = format!("SELECT label, n AS runs, {share} AS share FROM combinations WHERE {share} > {width} ORDER BY 1");
+    let answer = block_on(lake.sql(&sql))?.map_err(crate::cli::query_failure)?;
+    let wider: Vec<Wider> = answer.typed("wide intervals").map_err(crate::cli::query_failure)?;
+    let told = |wider: Wider| {
+        let (label, width, share) = (wider.label.unwrap_or_default(), width * 100.0, wider.share * 100.0);
+        format!("{label}: {metric} is known to ±{share:.1} % after {} runs, not to ±{width} % (--max-runs)", wider.runs)
+    };
+    Ok(wider.into_iter().map(told).collect())
 }
 
 fn close(folder: &Path, ended: sweep::Ended) -> Result<PathBuf, Failure> {

@@ -22,12 +22,15 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+/// Held while a lake is compacted.
+pub const LOCK_FILE: &str = ".lock";
+
 /// Writes the tables of all ended sweeps below a folder into a few files. Returns how many sweeps those hold, or `None` if
 /// they held them already.
 pub fn compact_lake(lake: &Path) -> Result<Option<usize>, StoreError> {
     let home = lake.join(COMPACTED);
     fs::create_dir_all(&home).map_err(StoreError::io(&home))?;
-    let lock = File::create(home.join(".lock")).map_err(StoreError::io(&home))?;
+    let lock = File::create(home.join(LOCK_FILE)).map_err(StoreError::io(&home))?;
     let _lock =
         Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|_| StoreError::Locked { path: home.clone() })?;
     let found = find_sweeps(&[lake.to_owned()])?;

@@ -30,7 +30,7 @@ pub struct ImportedSweep {
 /// Runs that become columns at a time: with their requests they take many times the room of the table.
 const RUNS_IN_A_BATCH: usize = 64;
 
-const IMPORT_LOCK: &str = ".import.lock";
+pub const IMPORT_LOCK: &str = ".import.lock";
 pub const UNFINISHED: &str = ".import-";
 
 /// Makes a lake, if it is not there, and keeps other imports waiting. What one that was killed left unfinished goes.

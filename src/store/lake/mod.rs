@@ -20,4 +20,4 @@ pub use imported::{ImportedSweep, add_runs, files_below, imported_run_ids, lock_
 pub use keep::{note_sweep, remove_sweep, rename_sweep};
 pub use reference::{before, lake_of, resolve, resolve_all, tag};
 pub use remote::{is_remote, open_store};
-pub use verify::{Verified, repair, verify};
+pub use verify::{Verified, orphans, repair, verify};

@@ -1,7 +1,8 @@
 //! Looks through all files of a lake: what is damaged, what belongs to nobody, and what was left behind.
 
+use super::compact::LOCK_FILE as COMPACTION_LOCK;
 use super::discover::{Sweep, find_sweeps};
-use super::imported::{UNFINISHED, files_below};
+use super::imported::{IMPORT_LOCK, UNFINISHED, files_below};
 use super::keep::TAKEN_AWAY;
 use super::places::{COMPACTED, LATEST};
 use crate::files::holds_only;
@@ -9,12 +10,15 @@ use crate::record::read_result;
 use crate::store::StoreError;
 use crate::store::file::{check_whole, read_batches, remove_if_there};
 use crate::store::sweep::{
-    LOCK, Manifest, SweepState, checksum_of, checksum_of_list, is_kept, is_passing, is_written, kept_files,
-    read_checksums,
+    CHECKSUMS, LOCK, MANIFEST, Manifest, SweepState, checksum_of, checksum_of_list, is_kept, is_passing, is_written,
+    kept_files, read_checksums,
 };
+use nix::fcntl::{Flock, FlockArg};
 use rayon::prelude::*;
 use std::collections::HashSet;
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use walkdir::{DirEntry, WalkDir};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -23,18 +27,20 @@ pub struct Verified {
     pub files: usize,
     /// Files that are not as they were written, or can't be read, and why.
     pub damaged: Vec<(PathBuf, String)>,
-    /// Files that no manifest knows.
+    /// Files in sweeps' folders that are no part of them.
     pub orphans: Vec<PathBuf>,
     /// What a program that was killed left behind.
     pub leftovers: Vec<PathBuf>,
     /// Sweeps that are being written, and were not looked through.
     pub running: Vec<PathBuf>,
+    /// Keep others from beginning anew what was found left behind.
+    locks: Vec<Flock<File>>,
 }
 
 /// Looks through a sweep, or through all sweeps of a lake.
 pub fn verify(path: &Path) -> Result<Verified, StoreError> {
     let mut verified = Verified::default();
-    verified.leftovers.extend(leftovers_of_lake(path));
+    verified.look_for_leftovers(path);
     let found = match find_sweeps(&[path.to_owned()]) {
         Err(StoreError::NoSweeps { .. }) => return Ok(verified),
         found => found?,
@@ -59,13 +65,38 @@ pub fn repair(verified: &Verified) -> Result<(), StoreError> {
 }
 
 impl Verified {
+    /// What killed programs left beside sweeps: imports, removals and compactions that did not end, folders with nothing but a lock. What
+    /// is going on at the moment is none.
+    fn look_for_leftovers(&mut self, lake: &Path) {
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if self.holds(&lake.join(IMPORT_LOCK)) {
+            self.leftovers.extend(entries(lake).filter(|path| name(path).starts_with(UNFINISHED)));
+        }
+        if self.holds(&lake.join(COMPACTED).join(COMPACTION_LOCK)) {
+            self.leftovers.extend(entries(&lake.join(COMPACTED)).filter(|path| name(path).starts_with(".tmp-")));
+        }
+        let is_taken_away = |path: &PathBuf| name(path).starts_with(TAKEN_AWAY);
+        let is_lock_alone = |path: &PathBuf| path.join(LOCK).is_file() && holds_only(path, LOCK);
+        let is_left = |path: &PathBuf| (is_taken_away(path) || is_lock_alone(path)) && !is_written(path);
+        self.leftovers.extend(entries(lake).filter(is_left));
+    }
+
+    /// Whether nobody else holds a lock, which is held from now on.
+    fn holds(&mut self, lock: &Path) -> bool {
+        let Ok(file) = File::open(lock) else { return true };
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).ok();
+        let is_ours = lock.is_some();
+        self.locks.extend(lock);
+        is_ours
+    }
+
     fn look_at(&mut self, sweep: &Sweep) -> Result<(), StoreError> {
         let folder = &sweep.folder;
         let files = kept_files(folder);
         self.read_all(files.iter().map(|file| folder.join(file)).collect());
         let Some(manifest) = sweep.manifest()? else { return Ok(()) };
         self.leftovers.extend(files_below(folder).into_iter().filter(|path| is_left(path)));
-        self.orphans.extend(orphans(folder, &manifest, &files));
+        self.orphans.extend(orphans(folder, &manifest));
         if manifest.state != SweepState::Running {
             self.compare(folder, &manifest, &files);
         }
@@ -75,7 +106,7 @@ impl Verified {
     /// Whether files are as they were when the sweep ended.
     fn compare(&mut self, folder: &Path, manifest: &Manifest, files: &[String]) {
         let Some(wanted) = &manifest.checksums else { return };
-        let list = folder.join(crate::store::sweep::CHECKSUMS);
+        let list = folder.join(CHECKSUMS);
         if checksum_of_list(folder).as_ref() != Some(wanted) {
             self.damaged.push((list, "is not the one that the manifest tells of".into()));
             return;
@@ -117,19 +148,35 @@ fn damage(path: &Path) -> Option<String> {
     };
     read.err().map(|error| {
         let text = error.to_string();
-        text.strip_prefix(&format!("{}: ", path.display())).unwrap_or(&text).to_owned()
+        text.trim_start_matches(&format!("{}: ", path.display())).to_owned()
     })
 }
 
-/// Files in folders of no combination.
-fn orphans(folder: &Path, manifest: &Manifest, files: &[String]) -> Vec<PathBuf> {
-    let known: HashSet<&str> = manifest.combinations.iter().map(|stored| stored.folder.as_str()).collect();
-    let is_known =
-        |file: &String| known.contains(Path::new(file).parent().unwrap_or(Path::new("")).to_string_lossy().as_ref());
-    let is_run =
-        |file: &String| Path::new(file).file_name().is_some_and(|name| name.to_string_lossy().starts_with("run="));
-    files.iter().filter(|file| is_run(file) && !is_known(file)).map(|file| folder.join(file)).collect()
+/// What lies in a sweep's folder and is no part of the sweep.
+pub fn orphans(folder: &Path, manifest: &Manifest) -> Vec<PathBuf> {
+    let folders: HashSet<&str> = manifest.combinations.iter().map(|stored| stored.folder.as_str()).collect();
+    // Of a sweep that has ended it is known which files it has.
+    let listed = manifest.checksums.as_ref().and_then(|_| read_checksums(folder));
+    let is_own = |entry: &DirEntry| {
+        let path = entry.path().strip_prefix(folder).unwrap_or(entry.path());
+        let name = entry.file_name().to_string_lossy();
+        let of = path.parent().unwrap_or(Path::new("")).to_string_lossy();
+        let is_named = [MANIFEST, CHECKSUMS, LOCK].contains(&name.as_ref()) || is_passing(&name);
+        match (is_kept(entry.path()), &listed) {
+            _ if entry.path_is_symlink() => false,
+            _ if is_named => true,
+            (true, Some(listed)) => listed.contains_key(path.to_string_lossy().as_ref()),
+            (true, None) => !name.starts_with("run=") || folders.contains(of.as_ref()),
+            (false, _) => SHOWN.iter().any(|end| name.ends_with(end)),
+        }
+    };
+    let entries = WalkDir::new(folder).sort_by_file_name().into_iter().filter_map(Result::ok);
+    let others = entries.filter(|entry| !entry.file_type().is_dir() && !is_own(entry));
+    others.map(DirEntry::into_path).collect()
 }
+
+/// Endings of logs, pages and pictures, which may be made anew at any time.
+const SHOWN: [&str; 5] = [".log", ".html", ".png", ".svg", ".md"];
 
 /// Whether a file of a sweep that nobody writes was left behind. What a benchmark had ended with is none: a resume stores it.
 fn is_left(path: &Path) -> bool {
@@ -137,16 +184,7 @@ fn is_left(path: &Path) -> bool {
     is_passing(&name) && !name.ends_with(".ended.json")
 }
 
-/// What killed programs left beside sweeps: imports, removals and compactions that did not end, folders with nothing but a lock.
-fn leftovers_of_lake(lake: &Path) -> Vec<PathBuf> {
-    let below = |folder: PathBuf| {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
-        entries.map(|entry| entry.path()).collect::<Vec<_>>()
-    };
-    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let is_begun = |path: &PathBuf| [UNFINISHED, TAKEN_AWAY].iter().any(|start| name(path).starts_with(start));
-    let is_lock_alone = |path: &PathBuf| path.join(LOCK).is_file() && holds_only(path, LOCK) && !is_written(path);
-    let in_lake = below(lake.to_owned()).into_iter().filter(|path| is_begun(path) || is_lock_alone(path));
-    let compactions = below(lake.join(COMPACTED)).into_iter().filter(|path| name(path).starts_with(".tmp-"));
-    in_lake.chain(compactions).collect()
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    entries.map(|entry| entry.path())
 }

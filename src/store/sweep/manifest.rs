@@ -60,6 +60,11 @@ pub struct Manifest {
     /// Servers that were started for it, those that did not become ready too.
     #[serde(default)]
     pub server_starts: u32,
+    /// In which order a server's runs were to be made, and what drew it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_seed: Option<u64>,
     /// How often each server is started.
     #[serde(default = "once")]
     pub rounds: u32,
@@ -149,6 +154,8 @@ impl Manifest {
             after_bench_cmd: None,
             link_vars: String::new(),
             num_runs: 1,
+            order: None,
+            order_seed: None,
             warmup_num_prompts: 0,
             min_success: all_requests(),
             serve_params: Vec::new(),

@@ -380,9 +380,22 @@ fn make_lake(lake: &Path) -> Result<(), StoreError> {
 }
 
 /// A name that is one folder.
+/// What names of sweeps are not, because something else is called so in a lake.
+const RESERVED: [&str; 6] = ["latest", "latest-any", "yesterday", "last-week", "last-month", "compacted"];
+
 pub fn check_name(name: &str) -> Result<(), StoreError> {
-    let is_one_part = !name.is_empty() && !matches!(name, "." | "..") && !name.contains(['/', '\0']);
-    if is_one_part { Ok(()) } else { Err(StoreError::BadName { name: name.into() }) }
+    let why = if name.is_empty() || name.contains('/') {
+        "is no folder name"
+    } else if name.starts_with('.') {
+        "begins with a dot: nobody would find it"
+    } else if name.contains(char::is_control) {
+        "has control characters in it"
+    } else if RESERVED.contains(&name) || name.starts_with("latest~") || name.starts_with('@') {
+        "has a meaning of its own among names of sweeps"
+    } else {
+        return Ok(());
+    };
+    Err(StoreError::BadName { name: name.into(), why })
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> Result<(), StoreError> {
