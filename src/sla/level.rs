@@ -1,5 +1,12 @@
 //! What is known of one value of the load.
 
+/// A run at a value: how far its metrics are from their targets, not positive when all are met.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    pub value: f64,
+    pub margin: f64,
+}
+
 /// All runs at one value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Level {
@@ -7,21 +14,27 @@ pub struct Level {
     /// Mean of the runs' margins.
     pub margin: f64,
     pub runs: usize,
-    /// Sum of the squared deviations from that mean.
-    pub squares: f64,
+    /// Whether the runs agree to the last digit.
+    pub is_exact: bool,
 }
 
 impl Level {
+    /// The logarithm of the value.
     pub fn place(&self) -> f64 {
         self.value.ln()
     }
+}
 
-    pub fn passes(&self) -> bool {
-        self.margin <= 0.0
-    }
-
-    /// Whether its mean is so many standard errors from zero; `std` is that of one run.
-    pub fn is_clear(&self, std_errors: f64, std: f64) -> bool {
-        self.margin.abs() * (self.runs as f64).sqrt() >= std_errors * std
-    }
+/// The runs by value, in ascending order.
+pub fn levels_of(measured: &[Measured]) -> Vec<Level> {
+    let mut values: Vec<f64> = measured.iter().map(|run| run.value).collect();
+    values.sort_by(f64::total_cmp);
+    values.dedup();
+    let level = |value: f64| {
+        let margins: Vec<f64> = measured.iter().filter(|run| run.value == value).map(|run| run.margin).collect();
+        let margin = margins.iter().sum::<f64>() / margins.len() as f64;
+        let is_exact = margins.len() > 1 && margins.iter().all(|other| *other == margins[0]);
+        Level { value, margin, runs: margins.len(), is_exact }
+    };
+    values.into_iter().map(level).collect()
 }

@@ -1,11 +1,15 @@
 //! SLAs, and the search for the greatest load that meets them. Pure: it proposes a value and is told the margin.
 
+mod boundary;
 mod criteria;
 mod curve;
+mod fit;
+mod lead;
 mod level;
-mod posterior;
 mod search;
+mod shape;
 
 pub use criteria::{Constraint, Distance, Operator, Sla};
 pub use curve::{Curve, Scales};
-pub use search::{Answer, Domain, Measured, Status, Step, next_step, rounded, standing};
+pub use level::Measured;
+pub use search::{Answer, Domain, Status, Step, next_step, passing, rounded, standing};

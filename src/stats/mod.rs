@@ -1,11 +1,13 @@
 //! Statistics on plain slices: moments, quantiles and intervals. Pure functions; nothing here reads a clock.
 
 mod change_points;
+mod cholesky;
 mod order;
 pub mod robust;
 pub mod sequential;
 
 pub use change_points::{ChangePoint, LEAST_SWEEPS, Series, Shape, change_points};
+pub use cholesky::Cholesky;
 pub use order::{percentile_bounds, values_for_bound};
 
 use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, Normal, StudentsT};
@@ -82,6 +84,11 @@ pub fn t_critical(confidence: f64, degrees_of_freedom: usize) -> f64 {
     *found
         .entry((confidence.to_bits(), degrees_of_freedom))
         .or_insert_with(|| t_quantile(0.5 + confidence / 2.0, degrees_of_freedom as f64))
+}
+
+/// The standard normal distribution.
+pub fn normal_cdf(z: f64) -> f64 {
+    Normal::standard().cdf(z)
 }
 
 /// The two-sided p-value of a t statistic; infinitely many degrees of freedom make it a normal one.

@@ -4,7 +4,7 @@ use super::ledger::Made;
 use crate::metric::{adjusted, label};
 use crate::plan::{Combination, Level};
 use crate::record::{self, Cell, Row};
-use crate::sla::{Answer, Constraint, Distance, Measured, Operator, Sla, Status, standing};
+use crate::sla::{Answer, Constraint, Distance, Measured, Operator, Sla, Status, passing, standing};
 use serde_json::{Map, Value, json};
 
 /// Beyond so many times the rate that a saturated server completes, a higher rate changes little.
@@ -175,12 +175,25 @@ impl<'a> Runs<'a> {
 
     /// What these runs say, without any further one.
     pub fn standing(&self, sla: &Sla, tolerance: f64) -> Option<Answer> {
-        let values = self.values();
-        let greatest = values.iter().copied().filter(|value| value.is_finite()).fold(0.0, f64::max);
-        let unlimited = self.unlimited().unwrap_or(greatest).max(greatest * (1.0 + tolerance));
-        let has_unlimited = values.last().is_some_and(|value| value.is_infinite());
+        let unlimited = self.beyond(tolerance);
+        let has_unlimited = self.values().last().is_some_and(|value| value.is_infinite());
         let answer = standing(self.variable.is_integer(), tolerance, &self.measured(sla, unlimited))?;
         Some(if has_unlimited { with_unlimited(answer, unlimited) } else { answer })
+    }
+
+    /// Where an unlimited value stands: above all others.
+    fn beyond(&self, tolerance: f64) -> f64 {
+        let greatest = self.values().into_iter().filter(|value| value.is_finite()).fold(0.0, f64::max);
+        self.unlimited().unwrap_or(greatest).max(greatest * (1.0 + tolerance))
+    }
+
+    /// How likely it is that each value passes, by the rule that the answer follows from.
+    fn passing(&self, sla: &Sla) -> Vec<(f64, f64)> {
+        let unlimited = self.beyond(self.variable.default_tolerance());
+        let back = |value: f64| if value == unlimited { f64::INFINITY } else { value };
+        let has_unlimited = self.values().last().is_some_and(|value| value.is_infinite());
+        let passing = passing(&self.measured(sla, unlimited));
+        passing.into_iter().map(|(value, p)| (if has_unlimited { back(value) } else { value }, p)).collect()
     }
 
     /// The distance of the mean of all runs at a value.
@@ -212,6 +225,8 @@ pub struct Finding<'a> {
     sla: &'a Sla,
     runs: &'a Runs<'a>,
     answer: Answer,
+    /// How likely each measured value passes.
+    passing: Vec<(f64, f64)>,
     /// The greatest load that meets the other constraints, where it is too low for one.
     starved_at: Option<f64>,
 }
@@ -219,7 +234,7 @@ pub struct Finding<'a> {
 impl<'a> Finding<'a> {
     /// Puts an answer together. Where the load may go no higher, constraints that want a high load must hold, too.
     pub fn new(sweep: &'a str, combination: &'a Combination, sla: &'a Sla, runs: &'a Runs<'a>, answer: Answer) -> Self {
-        let finding = Self { sweep, combination, sla, runs, answer, starved_at: None };
+        let finding = Self { sweep, combination, sla, runs, answer, passing: runs.passing(sla), starved_at: None };
         let is_starved = finding.nearest_level().is_some_and(|value| {
             let distance = runs.distance(value, sla);
             distance.margin > 0.0 && !runs.breakable(sla).constraints.contains(&sla.constraints[distance.binding])
@@ -245,6 +260,8 @@ impl<'a> Finding<'a> {
             ("upper".into(), answer.upper.into()),
             ("status".into(), answer.status.as_str().into()),
             ("confidence".into(), answer.confidence.into()),
+            ("boundary_low".into(), answer.interval.map(|interval| interval.0).into()),
+            ("boundary_high".into(), answer.interval.map(|interval| interval.1).into()),
             ("is_monotone".into(), Cell::Bool(answer.is_monotone)),
             ("binding".into(), self.binding().map(|(index, _)| self.sla.constraints[index].metric.as_str()).into()),
             ("reason".into(), self.reason().as_str().into()),
@@ -271,7 +288,8 @@ impl<'a> Finding<'a> {
                 ("failed_runs".into(), with_status(record::Status::Failed).into()),
                 ("degraded_runs".into(), with_status(record::Status::Degraded).into()),
                 ("margin".into(), distance.margin.into()),
-                ("passes".into(), Cell::Bool(distance.margin <= 0.0)),
+                ("pass_probability".into(), self.passes(value).into()),
+                ("passes".into(), self.passes(value).map_or(Cell::Null, |passes| Cell::Bool(passes > 0.5))),
                 ("binding".into(), self.sla.constraints[distance.binding].metric.as_str().into()),
             ]);
             let metrics = self.sla.constraints.iter().map(|constraint| &constraint.metric);
@@ -299,17 +317,19 @@ impl<'a> Finding<'a> {
         self.runs.values().into_iter().min_by(|left, right| distance(left).total_cmp(&distance(right)))
     }
 
+    /// How likely it is that a value passes; nothing of runs that tell nothing of the SLA.
+    fn passes(&self, value: f64) -> Option<f64> {
+        self.passing.iter().find(|(other, _)| *other == value).map(|(_, passes)| *passes)
+    }
+
     /// The constraint that breaks first above the answer, and the value at which it was seen broken.
     fn binding(&self) -> Option<(usize, f64)> {
         if let Some(value) = self.starved_at {
             return Some((self.runs.distance(value, self.sla).binding, value));
         }
         let above = self.runs.values().into_iter().filter(|value| self.answer.value.is_none_or(|found| *value > found));
-        let broken = above.map(|value| (value, self.runs.distance(value, self.sla)));
-        broken
-            .into_iter()
-            .find(|(_, distance)| distance.margin > 0.0)
-            .map(|(value, distance)| (distance.binding, value))
+        let fails = |value: &f64| self.passes(*value).is_some_and(|passes| passes <= 0.5);
+        above.filter(fails).map(|value| (self.runs.distance(value, self.sla).binding, value)).next()
     }
 
     /// The answer in words.
@@ -319,6 +339,9 @@ impl<'a> Finding<'a> {
             let constraint = &self.sla.constraints[index];
             let breach = match (self.runs.obstacle(value), self.runs.mean(value, &constraint.metric)) {
                 (Some(obstacle), _) => obstacle.to_owned(),
+                (None, Some(seen)) if constraint.margin(seen) <= 0.0 => {
+                    format!("its own runs meet {constraint}, but the runs beside it say that this was luck")
+                }
                 (None, Some(seen)) => constraint.breach(seen),
                 (None, None) if self.runs.count_at(value).1 == 0 => "the run failed".to_owned(),
                 (None, None) => format!("{} is not known: {UNBOUNDED}", constraint.metric),

@@ -258,7 +258,7 @@ pub static COMBINATIONS: [Column; 12] = [
     column("pooled_requests", Integer, Metric, "stored requests that succeeded, of all its runs"),
 ];
 
-pub static SLA: [Column; 21] = [
+pub static SLA: [Column; 23] = [
     SWEEP,
     COMBINATION,
     LABEL,
@@ -272,6 +272,13 @@ pub static SLA: [Column; 21] = [
     column("upper", Number, Metric, "the boundary is not above this load"),
     column("status", Text, Metric, "found, wide, passes_everywhere or fails_everywhere"),
     column("confidence", Number, Metric, "with which the boundary is between lower and upper"),
+    column(
+        "boundary_low",
+        Number,
+        Metric,
+        "the boundary lies above this with 97.5 % probability; between measured values, not one of them",
+    ),
+    column("boundary_high", Number, Metric, "the boundary lies below this with 97.5 % probability"),
     column("is_monotone", Boolean, Metric, "false: a higher load passed after a lower one had clearly failed"),
     column("binding", Text, Metric, "the metric that breaks first above the answer"),
     column("reason", Text, Metric, "the answer in words"),
@@ -282,7 +289,7 @@ pub static SLA: [Column; 21] = [
     measured("request_throughput", "req/s", "request throughput at that load"),
 ];
 
-pub static SLA_HISTORY: [Column; 14] = [
+pub static SLA_HISTORY: [Column; 15] = [
     SWEEP,
     COMBINATION,
     LABEL,
@@ -300,6 +307,12 @@ pub static SLA_HISTORY: [Column; 14] = [
         Metric,
         "logarithm of how many times the worst metric is beyond its target; not positive: met",
     ),
-    column("passes", Boolean, Metric, "whether the SLA is met at that load"),
+    column(
+        "pass_probability",
+        Number,
+        Metric,
+        "how likely it is that the SLA is met at that load, given all runs of the search",
+    ),
+    column("passes", Boolean, Metric, "whether that is more likely than not"),
     column("binding", Text, Metric, "the metric with the largest margin"),
 ];
