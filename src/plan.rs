@@ -52,6 +52,12 @@ impl BenchPlan {
         }
     }
 
+    /// The benchmark with other prompts and arrival times; it is the same combination.
+    pub fn with_seed(self, seed: u32) -> Self {
+        let seed = ParamSet::unchanged().with("seed", seed.into());
+        Self { command: self.command.with_params(&seed), ..self }
+    }
+
     /// The benchmark as it is, or at a level.
     pub fn at_level(&self, level: Option<&Level>) -> Self {
         level.map_or_else(|| self.clone(), |level| self.at(level))

@@ -56,6 +56,8 @@ pub struct RunRecord {
     pub outcome: Outcome,
     /// Fewer requests succeeded than must.
     pub is_degraded: bool,
+    /// What its prompts and arrival times were drawn by, where the sweep chose that.
+    pub seed: Option<u32>,
     /// Under which conditions it was measured; nothing where that is not known.
     pub under: Option<Under>,
     /// What was seen of the server and the client meanwhile; nothing of a run that no sweep of ours made.
@@ -172,6 +174,7 @@ impl RunRecord {
             gpu_count: None,
             outcome,
             is_degraded: false,
+            seed: None,
             under: None,
             observed: None,
             cautions: Vec::new(),

@@ -32,6 +32,7 @@ impl RunRecord {
             Field::own("server_start", self.place.map(|place| i64::from(place.server_start))),
             Field::own("run_order", self.place.map(|place| i64::from(place.run_order))),
             Field::own("attempt", self.place.map(|place| i64::from(place.attempt))),
+            Field::own("bench_seed", self.seed.map(i64::from)),
             Field::own("fingerprint", self.under.as_ref().map(|under| under.fingerprint.as_str())),
             Field::own("host", self.machine.as_ref().map(|machine| machine.host.as_str())),
             Field::own("gpu_uuids", gpu_uuids(self.machine.as_ref())),

@@ -29,6 +29,8 @@ pub struct Job<'a> {
     pub level: Option<Level>,
     pub number: i64,
     pub round: u32,
+    /// What its prompts and arrival times are drawn by, where that is its own.
+    pub seed: Option<u32>,
 }
 
 /// What comes next on a server.
@@ -80,7 +82,10 @@ impl<'a> Agenda<'a> {
                     self.pass.remove(index);
                 }
                 let number = free_number(made, level.as_ref());
-                let job = Job { of: bench, bench: bench.at_level(level.as_ref()), level, number, round: self.round };
+                let at_level = bench.at_level(level.as_ref());
+                let seed = course.seed(&at_level, number);
+                let at_level = seed.map_or(at_level.clone(), |seed| at_level.with_seed(seed));
+                let job = Job { of: bench, bench: at_level, level, number, round: self.round, seed };
                 Ok(Some(Step::Run(Box::new(job))))
             }
         }

@@ -63,6 +63,12 @@ fn with_percentiles(command: &Command, percentiles: &[String]) -> Command {
 /// What `vllm bench serve` reports without `--metric-percentiles`.
 pub const DEFAULT_PERCENTILES: &str = "99";
 
+/// Whether a benchmark is a load client whose flags are known: vLLM's or ours.
+pub fn is_known_client(bench: &Command) -> bool {
+    let names: Vec<&str> = bench.words().iter().map(|word| word.rsplit('/').next().unwrap_or(word)).collect();
+    names.windows(2).any(|pair| pair == ["vllm", "bench"] || pair == ["sweeplake", "bench"])
+}
+
 /// A program that can't be found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("program not found: {program}")]

@@ -32,6 +32,11 @@ pub trait Course {
     /// The next run of a combination in a round. An error ends the sweep.
     fn next(&mut self, bench: &BenchPlan, made: &[Made], round: u32) -> Result<Next, CourseError>;
 
+    /// The seed of a run, where each is to draw its own prompts and arrival times.
+    fn seed(&self, _: &BenchPlan, _: i64) -> Option<u32> {
+        None
+    }
+
     /// Keeps what was found out about a combination.
     fn conclude(&mut self, _: &BenchPlan, _: &[Made], _: &SweepWriter) -> Result<(), StoreError> {
         Ok(())

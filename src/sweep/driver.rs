@@ -426,6 +426,7 @@ impl<E: Executor> Driver<'_, E> {
             machine: Some(self.writer.manifest().environment.machine()),
             gpu_count: gpu_count(&self.plan.servers[start.server], &combination),
             under: self.writer.manifest().under(),
+            seed: job.seed,
             observed,
             source,
             ..RunRecord::new(combination, outcome)

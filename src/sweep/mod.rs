@@ -15,7 +15,7 @@ mod tuner;
 mod workload;
 
 pub use agenda::{Agenda, Job, Order, Step, any_seed};
-pub use commands::{BenchKind, DEFAULT_PERCENTILES, ProgramNotFound, check_program, known_flags};
+pub use commands::{BenchKind, DEFAULT_PERCENTILES, ProgramNotFound, check_program, is_known_client, known_flags};
 pub use conditions::Setting;
 pub use course::{Course, CourseError, Next, Pairs, Repeats};
 pub use driver::{Budget, Options, run};
@@ -23,7 +23,7 @@ pub use event::{Event, Observer};
 pub use finding::{Finding, Runs, Variable};
 pub use ledger::{Ledger, Made, too_few_succeeded};
 pub use narrow::{FEWEST, Narrow};
-pub use tuner::{Tuner, TunerOptions};
+pub use tuner::{Seeds, Tuner, TunerOptions};
 pub use workload::{Spacing, Workload};
 
 use crate::store::{StoreError, SweepState};

@@ -1,8 +1,10 @@
 //! The SLA auto-tuner: for each combination and SLA the greatest load that meets it.
 
+use super::commands::is_known_client;
 use super::course::{Course, CourseError, Next};
 use super::finding::{Finding, Runs, Variable, with_unlimited};
 use super::ledger::Made;
+use crate::id::text_hash;
 use crate::plan::BenchPlan;
 use crate::record::Row;
 use crate::sla::{Answer, Domain, Sla, Status, Step, next_step, rounded};
@@ -23,6 +25,16 @@ pub struct TunerOptions {
     pub max_iters: usize,
     /// Runs of each level at least.
     pub num_runs: usize,
+    pub seeds: Seeds,
+}
+
+/// By what runs draw their prompts and arrival times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seeds {
+    /// Each by its own: what differs between runs is what differs between hours of real traffic.
+    Own,
+    /// All by the command's: runs differ by the server alone.
+    OfCommand,
 }
 
 /// The least rate that is tried, as a share of the highest.
@@ -100,6 +112,11 @@ impl Tuner {
     }
 }
 
+/// A seed that a text always gives; clients take 32 bits.
+fn seed_of(text: &str) -> u32 {
+    u32::from_str_radix(text_hash(text).get(..8).unwrap_or_default(), 16).unwrap_or(0)
+}
+
 /// An answer of a search that was cut short: what holds at the ends of what was measured need not hold everywhere.
 fn unfinished(answer: Answer, domain: &Domain) -> Answer {
     let is_everywhere = match answer.status {
@@ -113,6 +130,13 @@ fn unfinished(answer: Answer, domain: &Domain) -> Answer {
 impl Course for Tuner {
     fn runs_of_each(&self) -> Option<usize> {
         None
+    }
+
+    fn seed(&self, bench: &BenchPlan, number: i64) -> Option<u32> {
+        let given = bench.command.flag(&["seed"]).unwrap_or_default();
+        let takes_seeds = !given.is_empty() || is_known_client(&bench.command);
+        let of = || seed_of(&format!("{given}\0{}\0{number}", bench.combination.id));
+        (self.options.seeds == Seeds::Own && takes_seeds).then(of)
     }
 
     fn next(&mut self, bench: &BenchPlan, made: &[Made], _: u32) -> Result<Next, CourseError> {

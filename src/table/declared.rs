@@ -58,7 +58,7 @@ pub static SWEEPS: [Column; 23] = [
     column("folder", Text, Context, "where it lies"),
 ];
 
-pub static RUNS: [Column; 119] = [
+pub static RUNS: [Column; 120] = [
     SWEEP,
     COMBINATION,
     RUN_ID,
@@ -85,6 +85,12 @@ pub static RUNS: [Column; 119] = [
     column("server_start", Integer, Context, "which start of a server it ran on, counted over its sweep, from 0"),
     column("run_order", Integer, Context, "which run of that server start it is, from 0"),
     column("attempt", Integer, Context, "which attempt at the run it is, from 1; earlier ones are `retried`"),
+    column(
+        "bench_seed",
+        Integer,
+        Context,
+        "what prompts and arrival times were drawn by, where the sweep gave each run its own",
+    ),
     column(
         "fingerprint",
         Text,

@@ -375,3 +375,28 @@ fn a_server_that_is_started_tells_how_long_it_took() {
     let rows = scratch.query("results", "SELECT startup_time_s >= 0.3 AND startup_time_s < 20 AS told FROM runs");
     assert_eq!(rows, [json!({"told": true})]);
 }
+
+#[test]
+fn each_run_of_a_search_draws_its_own_traffic_and_says_by_what() {
+    let scratch = Scratch::new();
+    scratch.write("sla.json", r#"[{"p99_e2el_ms": "<=0.001"}]"#);
+    let (sim, bench) = (scratch.sim(""), scratch.bench("--num-prompts 20"));
+    let tune = |name: &str, more: &[&str]| {
+        let flags = ["serve_sla", "--serve-cmd", &sim, "--bench-cmd", &bench, "--sla-params", "sla.json", "-e", name];
+        let search = ["--sla-variable", "max_concurrency", "--sla-max", "16", "--sla-max-iters", "4"];
+        scratch.ok(&[&flags[..], &search, more].concat());
+        let seeds =
+            format!("SELECT count(*) AS runs, count(DISTINCT bench_seed) AS seeds FROM runs WHERE sweep = '{name}'");
+        let row = scratch.query("results", &seeds)[0].clone();
+        (row["runs"].as_u64().unwrap(), row["seeds"].as_u64().unwrap())
+    };
+    let (runs, seeds) = tune("own", &[]);
+    assert!(runs >= 2 && seeds == runs, "{runs} runs, {seeds} seeds");
+    let log = scratch.read("results/own/max_concurrency=16/bench.log");
+    let seed =
+        scratch.query("results", "SELECT bench_seed AS s FROM runs WHERE sweep = 'own' AND max_concurrency = 16");
+    assert!(log.contains(&format!("--seed {}", seed[0]["s"])), "{log}");
+    let (runs, seeds) = tune("same", &["--same-seed"]);
+    assert!(runs >= 2 && seeds == 0, "{runs} runs, {seeds} seeds");
+    assert!(!scratch.read("results/same/max_concurrency=16/bench.log").contains("--seed"));
+}

@@ -6,7 +6,7 @@ use crate::params::Command;
 use crate::plan::{BenchPlan, Plan, ServerPlan};
 use crate::record::{BOUND_CONFIDENCE, engine_of, output_of};
 use crate::stats::values_for_bound;
-use crate::sweep::DEFAULT_PERCENTILES;
+use crate::sweep::{DEFAULT_PERCENTILES, is_known_client};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::statvfs::statvfs;
 use std::collections::BTreeSet;
@@ -132,11 +132,6 @@ fn admitted(serve: &Command) -> Option<f64> {
     let number = |names: &[&str]| serve.flag(names).and_then(|text| text.parse::<f64>().ok());
     let replicas = number(&["data-parallel-size", "dp"]).unwrap_or(1.0);
     is_known.then(|| number(&["max-num-seqs"]).unwrap_or(DEFAULT_MAX_NUM_SEQS) * replicas)
-}
-
-fn is_known_client(bench: &Command) -> bool {
-    let names: Vec<&str> = bench.words().iter().map(|word| word.rsplit('/').next().unwrap_or(word)).collect();
-    names.windows(2).any(|pair| pair == ["vllm", "bench"] || pair == ["sweeplake", "bench"])
 }
 
 fn most_in_flight(plan: &Plan) -> u64 {

@@ -4,7 +4,7 @@ use super::job::Job;
 use super::serve;
 use crate::cli::sla_params::{read_slas, variable};
 use crate::cli::{Ended, Failure, positive_number};
-use crate::sweep::{TunerOptions, Variable};
+use crate::sweep::{Seeds, TunerOptions, Variable};
 use std::path::PathBuf;
 
 /// The flags of `serve`, and those of the search.
@@ -31,6 +31,10 @@ pub struct Arguments {
     /// Most runs for one SLA of one combination.
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(2..))]
     sla_max_iters: u32,
+    /// Draw the prompts and arrival times of all runs by the same seed. Without it each run draws its own, so that the answer
+    /// holds for other traffic, too.
+    #[arg(long)]
+    same_seed: bool,
 }
 
 pub fn exec(arguments: Arguments) -> Ended {
@@ -51,6 +55,7 @@ pub fn exec(arguments: Arguments) -> Ended {
         tolerance: arguments.sla_tolerance,
         max_iters: arguments.sla_max_iters as usize,
         num_runs: 1,
+        seeds: if arguments.same_seed { Seeds::OfCommand } else { Seeds::Own },
     };
     serve::prepare(arguments.serve, Job::Tune(options))?.exec()
 }
