@@ -516,6 +516,27 @@ mod tests {
         }
 
         #[test]
+        fn an_answer_names_what_was_measured_and_follows_from_its_history(
+            loads in prop::collection::vec(1u32..200, 2..9), bound in 1.0..220.0f64, noise in prop::collection::vec(-0.1..0.1f64, 30),
+        ) {
+            let law = |(index, load): (usize, &u32)| Measured {
+                value: f64::from(*load),
+                margin: (f64::from(*load) / bound).ln() + noise[index % noise.len()],
+            };
+            let measured: Vec<Measured> = loads.iter().chain(&loads).enumerate().map(law).collect();
+            let answer = standing(true, 0.0, &measured).unwrap();
+            let history = passing(&measured);
+            let is_measured = |value: &f64| measured.iter().any(|run| run.value == *value);
+            prop_assert!([answer.value, answer.lower, answer.upper].iter().flatten().all(is_measured), "{answer:?}");
+            prop_assert!(history.iter().map(|level| level.1).is_sorted_by(|left, right| *left >= *right - 1e-9), "{history:?}");
+            let greatest = history.iter().rfind(|level| level.1 > 0.5).map(|level| level.0);
+            prop_assert_eq!(answer.value, greatest, "{:?} {:?}", answer, history);
+            if let (Some(value), Some(upper)) = (answer.value, answer.upper) {
+                prop_assert!(answer.lower.unwrap() <= value && value < upper, "{answer:?}");
+            }
+        }
+
+        #[test]
         fn whatever_is_measured_a_search_ends_in_its_domain(
             margins in prop::collection::vec(prop_oneof![-1.0..1.0f64, -0.02..0.02f64, Just(50.0), Just(-50.0), Just(0.0)], 24),
             is_integer in any::<bool>(),
