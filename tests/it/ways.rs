@@ -26,6 +26,8 @@ fn a_server_of_somebody_else_is_measured_and_left_running() {
     scratch.ok(&["report", "results/x", "-o", "r.html"]);
     assert!(scratch.read("r.html").contains("--bench-only"), "how to do it again");
     assert!(crate::scratch::is_served(scratch.port), "the server was stopped");
+    let ran = scratch.run(&["doctor", "--bench-only", "--base-url", &url, "--bench-cmd", &bench]);
+    assert!(!ran.stdout.contains("program not found"), "an address is no program: {}", ran.stdout);
     // It goes on, and another server is another thing.
     let ran = scratch.ok(&[&arguments[..9], &["3", "--resume"]].concat());
     assert!(ran.stderr.contains("1 run(s) to make, 2 run(s) already there"), "{}", ran.stderr);

@@ -90,7 +90,8 @@ impl Sweep {
 
     /// Programs that are not on this machine.
     pub fn missing_programs(&self) -> impl Iterator<Item = String> + '_ {
-        self.commands.iter().filter_map(|(name, command)| {
+        // The address of somebody else's server is among the commands, and no program.
+        self.commands.iter().filter(|(name, _)| *name != "base_url").filter_map(|(name, command)| {
             let missing = check_program(command).err()?;
             Some(format!("--{}: {missing}: install it, or give its path", name.replace('_', "-")))
         })
