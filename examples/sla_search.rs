@@ -122,7 +122,7 @@ type Run<'a> = dyn FnMut(f64) -> f64 + 'a;
 fn ours(run: &mut Run<'_>) -> Found {
     let mut measured = Vec::new();
     loop {
-        match next_step(&DOMAIN, &measured, 0, &|_| 1.0) {
+        match next_step(&DOMAIN, &measured, 0) {
             Step::Run(value) => measured.push(Measured { value, margin: run(value) }),
             Step::Done(answer) => {
                 return Found {

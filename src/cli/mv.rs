@@ -3,8 +3,7 @@
 use super::advice::of_store;
 use super::say::out;
 use super::{Ended, Failure};
-use crate::store::StoreError;
-use crate::store::{rename_sweep, resolve};
+use crate::store::{StoreError, rename_sweep, resolve};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]

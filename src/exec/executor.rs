@@ -6,6 +6,7 @@ use crate::formats::{Measured, measured};
 use crate::params::{Address, Command};
 use crate::record::{ErrorKind, Failure, UsualHits, read_result};
 use crate::redact::Redactor;
+use serde_json::{Map, Value};
 use std::path::Path;
 use std::time::Duration;
 
@@ -191,16 +192,17 @@ impl Executor for Processes {
 
 /// A result of any tool.
 pub(super) fn read_any(path: &Path) -> Result<Measured, String> {
-    let document =
-        read_result(path).map_err(|error| format!("the benchmark left no result that can be read: {error}"))?;
+    let document = read(path)?;
     measured(document, path).map_err(|reason| format!("the benchmark's result {reason}"))
 }
 
 /// A result as it stands.
 fn read_own(path: &Path) -> Result<Measured, String> {
-    let result =
-        read_result(path).map_err(|error| format!("the benchmark left no result that can be read: {error}"))?;
-    Ok(Measured { result, source: None })
+    Ok(Measured { result: read(path)?, source: None })
+}
+
+fn read(path: &Path) -> Result<Map<String, Value>, String> {
+    read_result(path).map_err(|error| format!("the benchmark left no result that can be read: {error}"))
 }
 
 /// What is to be said of those that could not be ended.

@@ -1,6 +1,5 @@
 //! Log files of servers and benchmarks, and their last lines.
 
-use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -31,19 +30,13 @@ fn read_tail(path: &Path, start: u64) -> std::io::Result<Vec<String>> {
     file.read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
     // Progress bars rewrite a line with carriage returns: only what was left standing counts.
-    let lines = text
+    let mut lines: Vec<String> = text
         .lines()
         .skip(1)
         .map(|line| line.rsplit('\r').find(|part| !part.is_empty()).unwrap_or("").trim_end().to_owned())
-        .filter(|line| !line.is_empty());
-    let mut tail = VecDeque::with_capacity(TAIL_LINES + 1);
-    for line in lines {
-        tail.push_back(line);
-        if tail.len() > TAIL_LINES {
-            tail.pop_front();
-        }
-    }
-    Ok(tail.into())
+        .filter(|line| !line.is_empty())
+        .collect();
+    Ok(lines.split_off(lines.len().saturating_sub(TAIL_LINES)))
 }
 
 #[cfg(test)]

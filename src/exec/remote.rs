@@ -52,11 +52,11 @@ impl Remote {
 
     /// What its prefix cache may do in the first run. A command is believed to clean up; that it did can't be seen.
     async fn hits_so_far(&self) -> UsualHits {
-        let is_used = Counters::of(&self.address).await.prefix_queries.is_some_and(|queries| queries > 0.0);
-        match self.reset {
-            Reset::Command(_) if is_used => UsualHits::OfUsedServer,
-            _ => UsualHits::Unknown,
+        if !matches!(self.reset, Reset::Command(_)) {
+            return UsualHits::Unknown;
         }
+        let is_used = Counters::of(&self.address).await.prefix_queries.is_some_and(|queries| queries > 0.0);
+        if is_used { UsualHits::OfUsedServer } else { UsualHits::Unknown }
     }
 
     /// Who the list of models says that it is of: `vllm`, `sglang`.

@@ -96,7 +96,7 @@ impl ResultFields {
     /// A known metric is a number, always.
     fn metric(&mut self, name: &str, value: &Value) -> Cell {
         let cell = Cell::of_result(value);
-        if value.is_string() && is_non_finite(value) {
+        if is_non_finite(value) {
             self.cautions.push(format!("{name} is {}, no number that was measured", value_text(value)));
         }
         match (metric_type(name), &cell) {

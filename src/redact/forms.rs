@@ -191,8 +191,9 @@ fn value_behind(text: &str, name: &Range<usize>) -> Option<Range<usize>> {
     start += SCHEME_NAME.find(&text[start..]).map_or(0, |scheme| scheme.end());
     // A backslash before the quote: JSON inside JSON.
     let open = skip(start, "\\");
-    let quote = text[open..].chars().next().filter(|letter| matches!(letter, '"' | '\''));
-    if let Some(closing) = text[open..].chars().next().and_then(closing_bracket) {
+    let first = text[open..].chars().next();
+    let quote = first.filter(|letter| matches!(letter, '"' | '\''));
+    if let Some(closing) = first.and_then(closing_bracket) {
         let inner = open + 1;
         let end = text[inner..].find([closing, '\n']).map_or(text.len(), |length| inner + length);
         return (end > inner).then_some(inner..end);
@@ -243,9 +244,8 @@ pub fn is_hidden(secrecy: Secrecy, text: &str) -> bool {
 
 /// A number, a list of them, or counts by names.
 fn is_of_numbers(text: &str) -> bool {
-    let parts = text.split([',', ' ', '[', ']']).filter(|part| !part.is_empty());
-    let is_count = |part: &str| part.ends_with(':') || part.parse::<f64>().is_ok();
-    parts.into_iter().all(is_count)
+    let mut parts = text.split([',', ' ', '[', ']']).filter(|part| !part.is_empty());
+    parts.all(|part| part.ends_with(':') || part.parse::<f64>().is_ok())
 }
 
 #[cfg(test)]

@@ -83,13 +83,13 @@ const NEAR: f64 = 0.3;
 const STANDARD_ERRORS: f64 = 2.5;
 
 /// From what was measured, in the order in which it was, to what comes next. The first `given` runs were there before the
-/// search began: they count as knowledge, not as runs that it made. `cost` is about what a run at a value takes.
-pub fn next_step(domain: &Domain, measured: &[Measured], given: usize, cost: &dyn Fn(f64) -> f64) -> Step {
+/// search began: they count as knowledge, not as runs that it made.
+pub fn next_step(domain: &Domain, measured: &[Measured], given: usize) -> Step {
     // What lies outside was measured for another domain.
     let is_inside = |run: &&Measured| domain.min <= run.value && run.value <= domain.max;
     let given = measured[..given].iter().filter(is_inside).count();
     let measured: Vec<Measured> = measured.iter().filter(is_inside).copied().collect();
-    Search { domain, levels: levels_of(&measured), measured: &measured, given, cost }.next()
+    Search { domain, levels: levels_of(&measured), measured: &measured, given }.next()
 }
 
 /// What runs that were made for another purpose say: the answer without any further run.
@@ -97,7 +97,7 @@ pub fn standing(is_integer: bool, tolerance: f64, measured: &[Measured]) -> Opti
     let values = || measured.iter().map(|run| run.value);
     let domain =
         Domain { min: values().reduce(f64::min)?, max: values().reduce(f64::max)?, is_integer, tolerance, max_runs: 0 };
-    match next_step(&domain, measured, measured.len(), &|_| 1.0) {
+    match next_step(&domain, measured, measured.len()) {
         Step::Done(answer) => Some(answer),
         Step::Run(_) => None,
     }
@@ -122,7 +122,6 @@ struct Search<'a> {
     measured: &'a [Measured],
     given: usize,
     levels: Vec<Level>,
-    cost: &'a dyn Fn(f64) -> f64,
 }
 
 impl Search<'_> {
@@ -172,20 +171,20 @@ impl Search<'_> {
     fn decide(&self, boundary: &Boundary, sure: (f64, f64)) -> Step {
         let (lower, upper) = self.bracket(boundary);
         let (from, until) = (boundary.quantile(TAIL), boundary.quantile(1.0 - TAIL));
-        let is_close = self.is_close(lower, upper);
-        let width = until - from;
-        let candidate = self.candidate(boundary);
-        let is_futile =
-            self.made() >= LEAST_RUNS_IN_DOUBT && width > self.domain.tolerance.ln_1p() && candidate.1 < LEAST_GAIN;
-        let answer = self.answer(boundary, lower, upper);
-        if is_close || self.is_out_of_runs() {
-            return Step::Done(answer);
+        if self.is_close(lower, upper) || self.is_out_of_runs() {
+            return Step::Done(self.answer(boundary, lower, upper));
         }
+        let width = until - from;
+        let (candidate, gain) = self.candidate(boundary);
+        let is_futile =
+            self.made() >= LEAST_RUNS_IN_DOUBT && width > self.domain.tolerance.ln_1p() && gain < LEAST_GAIN;
         if is_futile && !self.has_repeats() {
-            return Step::Run(self.nearest(boundary.quantile(0.5)));
+            let middle = boundary.quantile(0.5);
+            return Step::Run(self.nearest(middle).map_or(middle.exp(), |level| level.value));
         }
         if is_futile {
             // The answer is a value that was measured: one more, if none is near the most likely place.
+            let answer = self.answer(boundary, lower, upper);
             let middle = boundary.quantile(0.45);
             let is_near = answer.value.is_some_and(|value| (middle - value.ln()).abs() < width / 5.0);
             let wanted = self.snapped(middle);
@@ -200,7 +199,7 @@ impl Search<'_> {
         {
             return Step::Run(value);
         }
-        Step::Run(self.proposal(candidate.0, width, sure))
+        Step::Run(self.proposal(candidate, width, sure))
     }
 
     fn answer(&self, boundary: &Boundary, lower: f64, upper: f64) -> Answer {
@@ -233,34 +232,28 @@ impl Search<'_> {
         (lower.map_or(self.domain.min, |level| level.value), upper.map_or(self.domain.max, |level| level.value))
     }
 
-    /// Where the next run tells most for what it costs, and how much (in nats).
+    /// Where the next run tells most, and how much (in nats).
     fn candidate(&self, boundary: &Boundary) -> (f64, f64) {
-        let mean = self.levels.iter().map(|level| (self.cost)(level.value)).sum::<f64>() / self.levels.len() as f64;
         let worth = |place: f64| {
             let fails = boundary.below(place).clamp(1e-6, 1.0 - 1e-6);
             let entropy = -(fails * fails.ln() + (1.0 - fails) * (1.0 - fails).ln());
-            let gain = entropy * boundary.resolution(place);
-            (place, gain, gain * mean / (self.cost)(place.exp()))
+            (place, entropy * boundary.resolution(place))
         };
         let places =
             [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9].map(|probability| worth(boundary.quantile(probability)));
-        let best = places.into_iter().max_by(|left, right| left.2.total_cmp(&right.2));
-        let most = places.iter().map(|place| place.1).fold(0.0, f64::max);
-        best.map_or((0.0, 0.0), |(place, ..)| (place, most))
+        places.into_iter().max_by(|left, right| left.1.total_cmp(&right.1)).unwrap_or((0.0, 0.0))
     }
 
     fn proposal(&self, candidate: f64, width: f64, (low, high): (f64, f64)) -> f64 {
         let distance = |level: &Level, place: f64| (level.place() - place).abs();
         // Across a wide bracket the spline leads, where it foretold the latest levels.
-        let led = leading(self.measured, &self.levels).filter(|root| {
-            width > NEAR
-                && low.ln() < *root
+        let led = (width > NEAR).then(|| leading(self.measured, &self.levels)).flatten().filter(|root| {
+            low.ln() < *root
                 && *root < high.ln()
-                && self.levels.iter().all(|level| distance(level, *root) > width / 20.0)
+                && self.nearest(*root).is_some_and(|level| distance(level, *root) > width / 20.0)
         });
         let place = led.unwrap_or(candidate);
-        let nearest = self.levels.iter().min_by(|left, right| distance(left, place).total_cmp(&distance(right, place)));
-        match nearest {
+        match self.nearest(place) {
             Some(level) if width < NEAR && distance(level, place) <= width / 10.0 && level.margin.abs() < CLEAR => {
                 level.value
             }
@@ -305,11 +298,10 @@ impl Search<'_> {
         self.levels.iter().any(|level| level.runs > 1 && level.margin.abs() < CLEAR)
     }
 
-    /// The measured value that is nearest to a place.
-    fn nearest(&self, place: f64) -> f64 {
+    /// The level that is nearest to a place.
+    fn nearest(&self, place: f64) -> Option<&Level> {
         let distance = |level: &Level| (level.place() - place).abs();
-        let nearest = self.levels.iter().min_by(|left, right| distance(left).total_cmp(&distance(right)));
-        nearest.map_or(place.exp(), |level| level.value)
+        self.levels.iter().min_by(|left, right| distance(left).total_cmp(&distance(right)))
     }
 
     fn is_out_of_runs(&self) -> bool {
@@ -398,7 +390,7 @@ mod tests {
     fn search(domain: &Domain, mut margin: impl FnMut(f64) -> f64) -> (Vec<Measured>, Answer) {
         let mut measured = Vec::new();
         loop {
-            match next_step(domain, &measured, 0, &|_| 1.0) {
+            match next_step(domain, &measured, 0) {
                 Step::Run(value) => measured.push(Measured { value, margin: margin(value) }),
                 Step::Done(answer) => return (measured, answer),
             }
@@ -424,12 +416,10 @@ mod tests {
     #[test]
     fn a_verdict_at_an_end_that_may_be_luck_is_asked_for_again() {
         let mut margins = [-0.01, 0.05, 0.06, -0.8].into_iter();
-        let Step::Run(first) = next_step(&RATES, &runs(&[(1000.0, margins.next().unwrap())]), 0, &|_| 1.0) else {
-            panic!()
-        };
+        let Step::Run(first) = next_step(&RATES, &runs(&[(1000.0, margins.next().unwrap())]), 0) else { panic!() };
         assert_eq!(first, 1000.0);
         let lucky = runs(&[(1000.0, -0.01), (1000.0, 0.05), (1000.0, 0.06)]);
-        assert_eq!(next_step(&RATES, &lucky, 0, &|_| 1.0), Step::Run(501.6));
+        assert_eq!(next_step(&RATES, &lucky, 0), Step::Run(501.6));
     }
 
     #[test]
@@ -484,7 +474,7 @@ mod tests {
     fn what_is_stored_is_used() {
         let law = |load: f64| Measured { value: load, margin: (load / 50.0).ln() };
         let stored = [1.0, 20.0, 40.0, 45.0, 49.8, 50.2, 55.0, 80.0, 1000.0].map(law);
-        let Step::Done(answer) = next_step(&RATES, &stored, stored.len(), &|_| 1.0) else { panic!("no run is needed") };
+        let Step::Done(answer) = next_step(&RATES, &stored, stored.len()) else { panic!("no run is needed") };
         assert_eq!((answer.lower, answer.upper), (Some(49.8), Some(50.2)));
         let answer = standing(true, 0.0, &runs(&[(4.0, -1.0), (64.0, 1.0)])).unwrap();
         assert_eq!((answer.status, answer.lower, answer.upper), (Status::Wide, Some(4.0), Some(64.0)));

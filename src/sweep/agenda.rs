@@ -84,8 +84,11 @@ impl<'a> Agenda<'a> {
                 let number = free_number(made, level.as_ref());
                 let at_level = bench.at_level(level.as_ref());
                 let seed = course.seed(&at_level, number);
-                let at_level = seed.map_or(at_level.clone(), |seed| at_level.with_seed(seed));
-                let job = Job { of: bench, bench: at_level, level, number, round: self.round, seed };
+                let own = match seed {
+                    Some(seed) => at_level.with_seed(seed),
+                    None => at_level,
+                };
+                let job = Job { of: bench, bench: own, level, number, round: self.round, seed };
                 Ok(Some(Step::Run(Box::new(job))))
             }
         }

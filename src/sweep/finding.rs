@@ -176,9 +176,8 @@ impl<'a> Runs<'a> {
     /// What these runs say, without any further one.
     pub fn standing(&self, sla: &Sla, tolerance: f64) -> Option<Answer> {
         let unlimited = self.beyond(tolerance);
-        let has_unlimited = self.values().last().is_some_and(|value| value.is_infinite());
         let answer = standing(self.variable.is_integer(), tolerance, &self.measured(sla, unlimited))?;
-        Some(if has_unlimited { with_unlimited(answer, unlimited) } else { answer })
+        Some(if self.has_unlimited() { with_unlimited(answer, unlimited) } else { answer })
     }
 
     /// Where an unlimited value stands: above all others.
@@ -190,10 +189,13 @@ impl<'a> Runs<'a> {
     /// How likely it is that each value passes, by the rule that the answer follows from.
     fn passing(&self, sla: &Sla) -> Vec<(f64, f64)> {
         let unlimited = self.beyond(self.variable.default_tolerance());
-        let back = |value: f64| if value == unlimited { f64::INFINITY } else { value };
-        let has_unlimited = self.values().last().is_some_and(|value| value.is_infinite());
-        let passing = passing(&self.measured(sla, unlimited));
-        passing.into_iter().map(|(value, p)| (if has_unlimited { back(value) } else { value }, p)).collect()
+        let has_unlimited = self.has_unlimited();
+        let back = |value: f64| if has_unlimited && value == unlimited { f64::INFINITY } else { value };
+        passing(&self.measured(sla, unlimited)).into_iter().map(|(value, passes)| (back(value), passes)).collect()
+    }
+
+    fn has_unlimited(&self) -> bool {
+        self.values().last().is_some_and(|value| value.is_infinite())
     }
 
     /// The distance of the mean of all runs at a value.
@@ -327,9 +329,10 @@ impl<'a> Finding<'a> {
         if let Some(value) = self.starved_at {
             return Some((self.runs.distance(value, self.sla).binding, value));
         }
-        let above = self.runs.values().into_iter().filter(|value| self.answer.value.is_none_or(|found| *value > found));
+        let mut above =
+            self.runs.values().into_iter().filter(|value| self.answer.value.is_none_or(|found| *value > found));
         let fails = |value: &f64| self.passes(*value).is_some_and(|passes| passes <= 0.5);
-        above.filter(fails).map(|value| (self.runs.distance(value, self.sla).binding, value)).next()
+        above.find(fails).map(|value| (self.runs.distance(value, self.sla).binding, value))
     }
 
     /// The answer in words.

@@ -104,7 +104,7 @@ impl Tuner {
     /// The answer to an SLA, whether the search has ended or not.
     fn answer(&self, domain: &Domain, bench: &BenchPlan, index: usize, runs: &Runs<'_>) -> Option<Answer> {
         let sla = &self.options.slas[index];
-        match next_step(domain, &runs.measured(sla, domain.max), self.given(bench, index), &|_| 1.0) {
+        match next_step(domain, &runs.measured(sla, domain.max), self.given(bench, index)) {
             Step::Done(answer) if self.is_max_infinite() => Some(with_unlimited(answer, domain.max)),
             Step::Done(answer) => Some(answer),
             Step::Run(_) => runs.standing(sla, domain.tolerance).map(|answer| unfinished(answer, domain)),
@@ -164,7 +164,7 @@ impl Course for Tuner {
             let is_answered = self.answered.contains(&(bench.combination.id.to_string(), sla.to_string()));
             let given = if is_answered { 0 } else { measured.len() };
             let given = *self.given.entry((bench.combination.id.to_string(), index)).or_insert(given);
-            if let Step::Run(value) = next_step(&domain, &measured, given, &|_| 1.0) {
+            if let Step::Run(value) = next_step(&domain, &measured, given) {
                 let is_unlimited = self.is_max_infinite() && value == domain.max;
                 return Ok(Next::Run(Some(variable.level(if is_unlimited { f64::INFINITY } else { value }))));
             }

@@ -379,10 +379,10 @@ fn make_lake(lake: &Path) -> Result<(), StoreError> {
     std::fs::create_dir_all(lake).map_err(|source| StoreError::Unwritable { path: lake.into(), source })
 }
 
-/// A name that is one folder.
 /// What names of sweeps are not, because something else is called so in a lake.
 const RESERVED: [&str; 6] = ["latest", "latest-any", "yesterday", "last-week", "last-month", "compacted"];
 
+/// A name that is one folder, and that everybody finds as a sweep.
 pub fn check_name(name: &str) -> Result<(), StoreError> {
     let why = if name.is_empty() || name.contains('/') {
         "is no folder name"
