@@ -14,7 +14,7 @@ use sweeplake::query::Lake;
 use sweeplake::record::{Demands, Environment};
 use sweeplake::redact::Redactor;
 use sweeplake::store::{Manifest, SweepWriter};
-use sweeplake::sweep::{BenchKind, Event, Observer, Options, Order, Repeats, run};
+use sweeplake::sweep::{BenchKind, Detail, Event, Observer, Options, Order, Repeats, run};
 
 /// Prints each run's end.
 struct Printer;
@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let combinations = plan.combinations();
     let mut writer = SweepWriter::create(Path::new(lake), None, Local::now(), manifest, &combinations)?;
     let options = Options {
-        bench: BenchKind::Load { percentiles: Vec::new() },
+        bench: BenchKind::Load { percentiles: Vec::new(), requests: Detail::Row },
         order: Order::Interleaved,
         continue_on_error: false,
         retries: 0,

@@ -123,7 +123,7 @@ fn ours(run: &mut Run<'_>) -> Found {
     let mut measured = Vec::new();
     loop {
         match next_step(&DOMAIN, &measured, 0) {
-            Step::Run(value) => measured.push(Measured { value, margin: run(value) }),
+            Step::Run(value) => measured.push(Measured::new(value, run(value))),
             Step::Done(answer) => {
                 return Found {
                     value: answer.value.unwrap_or(0.0),

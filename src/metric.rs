@@ -1,6 +1,9 @@
 //! The metrics of a benchmark under vLLM's own keys: what they are called on an axis, their unit, and which
 //! way is better.
 
+/// How the error of a request begins that was not waited for, because its run was stopped: its latency is that until then.
+pub const CUT_OFF: &str = "cut off";
+
 /// Which way a metric improves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Better {
@@ -93,6 +96,7 @@ fn named(key: &str) -> Option<Metric> {
         "failed" | "failed_requests" => ("Failed requests", None, Lower),
         "success_rate" => ("Success rate", Some("share"), Higher),
         "achieved_request_rate" => ("Achieved request rate", Some("req/s"), Higher),
+        "usd_per_million_output_tokens" => ("Cost", Some("USD/M output tokens"), Lower),
         "rtfx" => ("Inverse real-time factor", None, Higher),
         "startup_time_s" => ("Server start-up time", Some("s"), Lower),
         "avg_cold_startup_time" => ("Cold start-up time", Some("s"), Lower),

@@ -41,6 +41,16 @@ pub struct Level {
     pub value: Value,
 }
 
+/// What a run has of its own, besides the parameters of its combination.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunFlags {
+    /// Other prompts and arrival times.
+    pub seed: Option<u32>,
+    pub num_prompts: Option<u32>,
+    /// SLAs: the run may end when none of them can be met any more.
+    pub stop_when_missed: Vec<String>,
+}
+
 impl BenchPlan {
     /// The benchmark at a level.
     pub fn at(&self, level: &Level) -> Self {
@@ -52,10 +62,16 @@ impl BenchPlan {
         }
     }
 
-    /// The benchmark with other prompts and arrival times; it is the same combination.
-    pub fn with_seed(self, seed: u32) -> Self {
-        let seed = ParamSet::unchanged().with("seed", seed.into());
-        Self { command: self.command.with_params(&seed), ..self }
+    /// The benchmark with what one run of it has of its own; it is the same combination.
+    pub fn with(self, flags: &RunFlags) -> Self {
+        let mut own = ParamSet::unchanged();
+        for (key, value) in [("seed", flags.seed), ("num_prompts", flags.num_prompts)] {
+            if let Some(value) = value {
+                own = own.with(key, value.into());
+            }
+        }
+        let stops = flags.stop_when_missed.iter().flat_map(|sla| ["--stop-when-missed".to_owned(), sla.clone()]);
+        Self { command: self.command.with_params(&own).with_words(stops), ..self }
     }
 
     /// The benchmark as it is, or at a level.

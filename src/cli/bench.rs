@@ -4,6 +4,7 @@ use super::advice::of_load;
 use super::{Ended, Failure, block_on};
 use crate::cli::say::{out, say};
 use crate::load::{Backend, Config, LoadError, RandomLengths, result_json, run, summary_lines};
+use crate::sla::Sla;
 use crate::store::write_bytes_atomically;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -85,6 +86,9 @@ pub struct Arguments {
     /// Save what was measured of each request, too.
     #[arg(long)]
     save_detailed: bool,
+    /// End the run as soon as an SLA such as 'p99_e2el_ms<=500, p99_ttft_ms<=80' can't be met any more; of several, when none can.
+    #[arg(long, value_name = "SLA", value_parser = Sla::parse)]
+    stop_when_missed: Vec<Sla>,
     #[arg(long, default_value = ".")]
     result_dir: PathBuf,
     #[arg(long)]
@@ -136,6 +140,10 @@ pub fn exec(arguments: Arguments) -> Ended {
             .map_err(|error| Failure::work(format!("--result-dir: {}: {error}", arguments.result_dir.display())))?;
         let text = serde_json::to_string(&Value::Object(result)).map_err(Failure::work)?;
         write_bytes_atomically(&arguments.result_dir.join(name), text.as_bytes()).map_err(Failure::work)?;
+    }
+    if let Some(reason) = &measured.stopped_early {
+        say!("stopped after {:.1} s: {reason}", measured.duration.as_secs_f64());
+        return Ok(());
     }
     let mut errors = measured.requests.iter().filter_map(|request| request.error.as_ref());
     match errors.next() {
@@ -189,6 +197,7 @@ fn config_of(arguments: &Arguments) -> Config {
         metric_percentiles: arguments.metric_percentiles.clone(),
         goodput: arguments.goodput.clone(),
         save_detailed: arguments.save_detailed,
+        stop_when_missed: arguments.stop_when_missed.clone(),
         metadata: metadata_of(&arguments.metadata),
     }
 }

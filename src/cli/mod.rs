@@ -22,6 +22,7 @@ mod show;
 mod sim;
 mod sla;
 mod sla_params;
+mod sla_requests;
 mod table;
 mod tag;
 mod trend;
@@ -216,6 +217,14 @@ fn positive_number(text: &str) -> Result<f64, String> {
         Ok(number) if SENSIBLE.contains(&number) => Ok(number),
         Ok(number) if number > 0.0 => Err(out_of_range()),
         _ => Err("expected a number greater than 0".into()),
+    }
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number == 0.0 || SENSIBLE.contains(&number) => Ok(number),
+        Ok(number) if number > 0.0 => Err(out_of_range()),
+        _ => Err("expected a number of at least 0".into()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `sweeplake report`: one HTML file about one or more sweeps.
 
 use super::lake::Opening;
-use super::{Ended, Failure, block_on, compare, plot, query_failure};
+use super::{Ended, Failure, block_on, compare, plot, positive_number, query_failure};
 use crate::cli::say::{out, say};
 use crate::compare::Comparison;
 use crate::query::Lake;
@@ -30,6 +30,9 @@ pub struct Arguments {
     /// Default: what the reader's system prefers.
     #[arg(long, value_enum)]
     theme: Option<ThemeName>,
+    /// Dollars for an hour of one GPU: the report tells what a million output tokens cost within each SLA.
+    #[arg(long, value_name = "USD", value_parser = positive_number)]
+    gpu_hour_price: Option<f64>,
     /// Open the page when it is written.
     #[arg(long)]
     open: bool,
@@ -70,7 +73,11 @@ pub fn exec(arguments: Arguments) -> Ended {
                 let title = arguments.title.unwrap_or_else(|| title_of(lake));
                 let is_each_one = lake.sweeps().len() == arguments.sweeps.len();
                 let comparisons = if is_each_one { comparisons(&arguments.sweeps) } else { Vec::new() };
-                write_page(lake, &Told { title, notes, theme, comparisons }, &path)
+                write_page(
+                    lake,
+                    &Told { title, notes, theme, comparisons, gpu_hour_price: arguments.gpu_hour_price },
+                    &path,
+                )
             })?;
             path
         }

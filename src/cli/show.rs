@@ -82,6 +82,15 @@ fn telling(answer: Answer) -> Result<Answer, Failure> {
     })
 }
 
+/// The answer without the columns that hold nothing.
+pub fn without_empty(answer: Answer) -> Result<Answer, Failure> {
+    answer.columns().iter().try_fold(answer, |answer, name| {
+        let values = answer.column(name).map_err(query_failure)?;
+        let is_empty = values.iter().all(|value| value.to_text().is_empty());
+        Ok(if is_empty { answer.without(name) } else { answer })
+    })
+}
+
 /// The table of combinations of a sweep, as text.
 pub fn summary_table(sweep: &Path) -> Result<String, Failure> {
     let lake = Lake::open(&[sweep.to_owned()]).map_err(query_failure)?;
@@ -99,7 +108,9 @@ pub fn startup_table(sweep: &Path) -> Result<String, Failure> {
 
 /// The answers to a sweep's SLAs, as text.
 pub fn sla_table(sweep: &Path) -> Result<String, Failure> {
-    table(sweep, &shipped::SLAS.fill(&[]))
+    let lake = Lake::open(&[sweep.to_owned()]).map_err(query_failure)?;
+    let answer = block_on(lake.sql(&shipped::slas(None)))?.map_err(query_failure)?;
+    plain_table(&without_empty(answer.without(SWEEP))?).map_err(query_failure)
 }
 
 /// The failed runs of a sweep by cause, as text.

@@ -1,6 +1,6 @@
 //! `sweeplake sim`: the simulated server.
 
-use super::{Ended, Failure, block_on};
+use super::{Ended, Failure, block_on, not_negative};
 use crate::sim::{Config, CostModel, Faults, Limits, SimError, serve};
 use std::time::Duration;
 
@@ -144,14 +144,6 @@ fn config_of(arguments: Arguments) -> Config {
             no_resets: arguments.faults.fault_no_resets,
             stubborn_worker: arguments.faults.fault_stubborn_worker,
         },
-    }
-}
-
-fn not_negative(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(number) if number == 0.0 || super::SENSIBLE.contains(&number) => Ok(number),
-        Ok(number) if number > 0.0 => Err(super::out_of_range()),
-        _ => Err("expected a number of at least 0".into()),
     }
 }
 

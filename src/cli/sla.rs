@@ -3,6 +3,7 @@
 use super::lake::Opening;
 use super::plot::{Picture, plot_failure};
 use super::sla_params::{read_slas, variable};
+use super::sla_requests::{RunAsked, StoredRequests};
 use super::table::Output;
 use super::{Ended, Failure, block_on, positive_number, query_failure};
 use crate::cli::say::say;
@@ -10,12 +11,12 @@ use crate::id::column_name;
 use crate::metric::adjusted;
 use crate::params::ParamSet;
 use crate::plan::Combination;
-use crate::plot::sla_charts;
+use crate::plot::{ladders, sla_charts};
 use crate::query::{Answer, Columns, Lake, labels_of, number_of, shipped};
 use crate::record::{Row, Status, too_few_sent};
-use crate::sla::Sla;
+use crate::sla::{Sla, is_of_requests};
 use crate::store::{SLA_FIGURES, figure_name};
-use crate::sweep::{Finding, Made, Runs, Variable, too_few_succeeded};
+use crate::sweep::{Finding, Made, Runs, Search, Variable, too_few_succeeded};
 use rayon::prelude::*;
 use serde_json::{Map, Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +36,9 @@ pub struct Arguments {
     /// How close the lowest failing value must be to the highest passing one to be called found.
     #[arg(long, value_parser = positive_number)]
     sla_tolerance: Option<f64>,
+    /// Dollars for an hour of one GPU: tells what a million output tokens cost at each answer.
+    #[arg(long, value_name = "USD", value_parser = positive_number)]
+    gpu_hour_price: Option<f64>,
     #[command(flatten)]
     opening: Opening,
     #[command(flatten)]
@@ -56,7 +60,7 @@ pub fn exec(arguments: Arguments) -> Ended {
         if rows.is_empty() {
             return Err(Failure::input("no combination was run at more than one max_concurrency or request_rate"));
         }
-        let sql = shipped::SLAS.fill(&[]);
+        let sql = shipped::slas(arguments.gpu_hour_price);
         let answer = block_on(Answer::of_rows(&rows).sql("sla", &sql))?.map_err(query_failure)?;
         arguments.output.write(&answer)?;
         super::show::remarks(lake)?.iter().for_each(|remark| say!("{remark}"));
@@ -67,9 +71,12 @@ pub fn exec(arguments: Arguments) -> Ended {
 /// Draws the chart of each answer of a sweep into its folder `sla`.
 pub fn draw(folder: &Path) -> Result<(), Failure> {
     let lake = Lake::open(&[folder.to_owned()]).map_err(query_failure)?;
-    let charts = block_on(sla_charts(&lake))?.map_err(plot_failure)?;
-    charts.par_iter().try_for_each(|chart| {
-        Picture::default().write(&folder.join(SLA_FIGURES).join(figure_name("SLA", &chart.group)), &chart.figure)
+    let of_answers = block_on(sla_charts(&lake))?.map_err(plot_failure)?;
+    let ladders = block_on(ladders(&lake))?.map_err(plot_failure)?;
+    let named = |name| move |chart| (name, chart);
+    let charts: Vec<_> = of_answers.iter().map(named("SLA")).chain(ladders.iter().map(named("LADDER"))).collect();
+    charts.par_iter().try_for_each(|(name, chart)| {
+        Picture::default().write(&folder.join(SLA_FIGURES).join(figure_name(name, &chart.group)), &chart.figure)
     })?;
     say!("charts: {}", folder.join(SLA_FIGURES).display());
     Ok(())
@@ -78,6 +85,7 @@ pub fn draw(folder: &Path) -> Result<(), Failure> {
 crate::query::typed_row! {
     struct StoredRun {
         sweep: String,
+        run_id: String,
         serve_name: Option<String>,
         serve_params: Option<String>,
         bench_name: Option<String>,
@@ -86,6 +94,8 @@ crate::query::typed_row! {
         status: String,
         success_rate: Option<f64>,
         concurrency: Option<f64>,
+        gpu_count: Option<f64>,
+        is_stopped_early: bool,
         asked_rate: Option<f64>,
         achieved_rate: Option<f64>,
     }
@@ -119,8 +129,9 @@ async fn answers(
         }
         let runs = Runs::of(variable, &made);
         for sla in slas {
-            if let Some(answer) = runs.standing(sla, tolerance) {
-                rows.push(Finding::new(&sweep, &combination, sla, &runs, answer).row());
+            let counted = runs.counted(sla, 0, Search::IsOver).runs;
+            if let Some(answer) = counted.standing(sla, tolerance) {
+                rows.push(Finding::new(&sweep, &combination, sla, &counted, answer).row());
                 answered.push((sweep.clone(), combination.clone()));
             }
         }
@@ -142,7 +153,7 @@ async fn curves(lake: &Lake, slas: &[Sla], variable: Variable) -> Result<Curves,
     let selected = metrics.iter().enumerate().map(|(index, metric)| format!("{} AS m{index}", number_of(metric)));
     let level = number_of(variable.key());
     let sql = format!(
-        "SELECT sweep, serve_name, serve_params, bench_name, bench_params, {level} AS level, status, success_rate, {} AS \
+        "SELECT sweep, run_id, serve_name, serve_params, bench_name, bench_params, {level} AS level, status, success_rate, gpu_count, stopped_early IS NOT NULL AS is_stopped_early, {} AS \
          concurrency, {} AS asked_rate, achieved_request_rate AS achieved_rate, {} FROM runs WHERE {level} IS NOT NULL ORDER BY \
          started_at, run_number",
         number_of("max_concurrency"),
@@ -153,13 +164,22 @@ async fn curves(lake: &Lake, slas: &[Sla], variable: Variable) -> Result<Curves,
     let runs: Vec<StoredRun> = answer.typed("sla: stored runs").map_err(query_failure)?;
     let values = (0..metrics.len()).map(|index| answer.numbers(&format!("m{index}")));
     let values = values.collect::<Result<Vec<_>, _>>().map_err(query_failure)?;
+    let asked: Vec<String> =
+        slas.iter().flat_map(|sla| &sla.constraints).map(|each| column_name(&each.metric)).collect();
+    let wanted: Vec<RunAsked<'_>> = runs
+        .iter()
+        .map(|run| RunAsked { sweep: &run.sweep, run_id: &run.run_id, request_rate: run.asked_rate })
+        .collect();
+    let mut requests = StoredRequests::of(lake, &wanted, &asked).await.map_err(query_failure)?;
     let mut of_server: BTreeMap<(String, String), Vec<Measured>> = BTreeMap::new();
     for (row, run) in runs.into_iter().enumerate() {
         let numbers = metrics.iter().zip(&values);
         let numbers = numbers.filter_map(|(metric, values)| Some((metric.clone(), json!(values[row]?)))).collect();
         let serve = set_of(run.serve_name.as_deref(), run.serve_params.as_deref());
         let key = (run.sweep.clone(), format!("{serve:?}"));
-        if let Some(measured) = measured(run, numbers, serve, variable) {
+        let run_id = run.run_id.clone();
+        if let Some(mut measured) = measured(run, numbers, serve, variable) {
+            requests.add_to(&run_id, &mut measured.made);
             of_server.entry(key).or_default().push(measured);
         }
     }
@@ -187,8 +207,8 @@ fn metrics(slas: &[Sla], columns: &Columns) -> Vec<String> {
     }
     let is_asked =
         |name: &String| slas.iter().flat_map(|sla| &sla.constraints).any(|each| column_name(&each.metric) == *name);
-    // A metric that is asked for and that nobody has is an error of its own.
-    metrics.into_iter().filter(|name| columns.has(name) || is_asked(name)).collect()
+    // A metric that is asked for, that nobody has and that single requests don't tell is an error of its own.
+    metrics.into_iter().filter(|name| columns.has(name) || (is_asked(name) && !is_of_requests(name))).collect()
 }
 
 fn measured(run: StoredRun, metrics: Map<String, Json>, serve: ParamSet, variable: Variable) -> Option<Measured> {
@@ -211,6 +231,9 @@ fn measured(run: StoredRun, metrics: Map<String, Json>, serve: ParamSet, variabl
             metrics: (status != Status::Failed).then_some(metrics),
             obstacle: degraded.or(shortfall),
             max_concurrency: run.concurrency,
+            steady: None,
+            gpu_count: run.gpu_count,
+            is_stopped_early: run.is_stopped_early,
         },
     })
 }
@@ -285,6 +308,9 @@ mod tests {
                 metrics: None,
                 obstacle: None,
                 max_concurrency: None,
+                steady: None,
+                gpu_count: None,
+                is_stopped_early: false,
             },
         });
         let rest = without_dependents(runs.collect(), Variable::MaxConcurrency);

@@ -1,6 +1,7 @@
 //! One request: sent, its stream read, its times taken.
 
 use super::dataset::Prompt;
+use super::flight::Flight;
 use super::{Backend, Config, LoadError, Measurement};
 use bytes::{Buf, Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
@@ -51,16 +52,17 @@ impl Client {
     }
 
     /// Sends one request and measures it; trouble of any kind is in the measurement.
-    pub async fn send(&self, prompt: &Prompt, body: Bytes, clock: Instant) -> Measurement {
+    pub async fn send(&self, prompt: &Prompt, body: Bytes, clock: Instant, flight: Flight<'_>) -> Measurement {
+        flight.sent();
         let mut measurement =
             Measurement { prompt_len: prompt.tokens.len(), start: clock.elapsed(), ..Measurement::default() };
-        if let Err(error) = self.stream(body, &mut measurement).await {
+        if let Err(error) = self.stream(body, &mut measurement, flight).await {
             measurement.error = Some(error);
         }
         measurement
     }
 
-    async fn stream(&self, body: Bytes, measurement: &mut Measurement) -> Result<(), String> {
+    async fn stream(&self, body: Bytes, measurement: &mut Measurement, flight: Flight<'_>) -> Result<(), String> {
         let sent = Instant::now();
         let response = self.request(Method::POST, &self.url, body).await?;
         let mut frames = response.into_body();
@@ -72,7 +74,11 @@ impl Client {
             if let Ok(data) = frame.into_data() {
                 events.push(data);
                 while let Some(event) = events.next_event() {
+                    let is_first = output.first.is_none();
                     output.take(&event, now)?;
+                    if is_first && output.first.is_some() {
+                        flight.first();
+                    }
                 }
             }
         }

@@ -3,13 +3,16 @@
 
 mod client;
 mod dataset;
+mod flight;
 mod result;
 mod schedule;
 
 pub use result::{result_json, summary_lines};
 
+use crate::sla::{Sla, Watch};
 use client::Client;
 use dataset::{Prompt, RandomDataset};
+use flight::Flights;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::{Map, Value};
@@ -17,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 /// Which API is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +60,8 @@ pub struct Config {
     /// Limits in milliseconds by metric, for `request_goodput`.
     pub goodput: Vec<(String, f64)>,
     pub save_detailed: bool,
+    /// The run ends early when none of these can be met any more.
+    pub stop_when_missed: Vec<Sla>,
     pub metadata: Map<String, Value>,
 }
 
@@ -94,6 +100,8 @@ pub struct Measured {
     pub duration: Duration,
     /// Of the clock that `start_times` are given on.
     pub started: f64,
+    /// Why not all requests were waited for.
+    pub stopped_early: Option<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -127,37 +135,55 @@ pub async fn run(config: &Config, progress: impl Fn(usize) + Send + Sync + 'stat
         warm_up(&client, prompt, body, config).await;
     }
 
+    let clock = Instant::now();
+    let started = schedule::monotonic_seconds();
+    let flights = Arc::new(Flights::new(clock, bodies.iter().map(|(prompt, _)| prompt.tokens.len()).collect()));
+    let watch = Watch { slas: config.stop_when_missed.clone(), num_prompts: config.num_prompts };
+    let is_open = config.request_rate.is_finite();
+    let stopped_early = tokio::select! {
+        () = send_all(&client, bodies, delays, config, &flights, progress) => None,
+        reason = flights.stopped(&watch, is_open), if !watch.slas.is_empty() => Some(reason),
+    };
+    let duration = clock.elapsed();
+    Ok(Measured { model, requests: flights.measurements(), duration, started, stopped_early })
+}
+
+/// Sends each request when its time has come and a slot is free, and waits for all. Dropped, it drops those under way.
+async fn send_all(
+    client: &Arc<Client>,
+    bodies: Vec<(Prompt, bytes::Bytes)>,
+    delays: Vec<Duration>,
+    config: &Config,
+    flights: &Arc<Flights>,
+    progress: impl Fn(usize) + Send + Sync + 'static,
+) {
     let slots = Arc::new(Semaphore::new(config.max_concurrency.unwrap_or(Semaphore::MAX_PERMITS)));
     let done = Arc::new(AtomicUsize::new(0));
     let progress = Arc::new(progress);
-    let clock = Instant::now();
-    let started = schedule::monotonic_seconds();
-    let mut tasks = Vec::with_capacity(bodies.len());
-    for ((prompt, body), delay) in bodies.into_iter().zip(delays) {
+    let clock = flights.clock();
+    let mut tasks = JoinSet::new();
+    for (index, ((prompt, body), delay)) in bodies.into_iter().zip(delays).enumerate() {
         if !delay.is_zero() {
             tokio::time::sleep_until((clock + delay).into()).await;
         }
         let (client, slots, done, progress) = (client.clone(), slots.clone(), done.clone(), progress.clone());
+        let flights = flights.clone();
         let arrived = clock.elapsed();
-        tasks.push(tokio::spawn(async move {
+        flights.of(index).arrived();
+        tasks.spawn(async move {
+            let flight = flights.of(index);
             let is_free = slots.available_permits() > 0;
             let _slot = slots.acquire().await;
             // Who had to wait could be sent from now on.
             let possible = if is_free { delay } else { clock.elapsed() };
-            let mut measurement = client.send(&prompt, body, clock).await;
+            let mut measurement = client.send(&prompt, body, clock, flight).await;
             measurement.send_lag = measurement.start.saturating_sub(possible);
             measurement.queue_time = measurement.start.saturating_sub(arrived);
             progress(done.fetch_add(1, Ordering::Relaxed) + 1);
-            measurement
-        }));
+            flight.ended(measurement);
+        });
     }
-    let mut requests = Vec::with_capacity(tasks.len());
-    for task in tasks {
-        requests.push(
-            task.await.unwrap_or_else(|error| Measurement { error: Some(error.to_string()), ..Measurement::default() }),
-        );
-    }
-    Ok(Measured { model, requests, duration: clock.elapsed(), started })
+    while tasks.join_next().await.is_some() {}
 }
 
 async fn wait_until_ready(
@@ -167,10 +193,11 @@ async fn wait_until_ready(
     limit: Duration,
 ) -> Result<(), LoadError> {
     let started = Instant::now();
+    let alone = Flights::new(started, vec![prompt.tokens.len()]);
     let mut reason = String::new();
     while !limit.is_zero() {
         let left = limit.saturating_sub(started.elapsed());
-        match tokio::time::timeout(left, client.send(prompt, body.clone(), Instant::now())).await {
+        match tokio::time::timeout(left, client.send(prompt, body.clone(), Instant::now(), alone.of(0))).await {
             Ok(Measurement { error: None, .. }) => return Ok(()),
             Ok(Measurement { error: Some(error), .. }) => reason = error,
             Err(_) if reason.is_empty() => reason = "no answer".into(),
@@ -190,7 +217,8 @@ async fn warm_up(client: &Arc<Client>, prompt: &Prompt, body: &bytes::Bytes, con
         let (client, prompt, body, slots) = (client.clone(), prompt.clone(), body.clone(), slots.clone());
         tokio::spawn(async move {
             let _slot = slots.acquire().await;
-            client.send(&prompt, body, Instant::now()).await
+            let now = Instant::now();
+            client.send(&prompt, body, now, Flights::new(now, vec![0]).of(0)).await
         })
     });
     futures::future::join_all(tasks.collect::<Vec<_>>()).await;

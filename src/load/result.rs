@@ -5,6 +5,7 @@
 //! the whole run. Percentiles and standard deviations are NumPy's. What was not measured is null, where vLLM writes 0.
 
 use super::{Backend, Config, Measured, Measurement};
+use crate::metric::CUT_OFF;
 use crate::stats::{mean, percentile, population_std};
 use chrono::{DateTime, Local};
 use serde_json::{Map, Value, json};
@@ -16,6 +17,10 @@ pub fn result_json(config: &Config, measured: &Measured, date: DateTime<Local>) 
     let wall_s = measured.duration.as_secs_f64();
     let input: usize = ok.iter().map(|request| request.prompt_len).sum();
     let output: usize = ok.iter().map(|request| request.output_len).sum();
+    let cut_off = |request: &&Measurement| request.error.as_ref().is_some_and(|error| error.starts_with(CUT_OFF));
+    // Of a run that was stopped, what was cut off took at least as long as until then.
+    let timed: Vec<&Measurement> =
+        measured.requests.iter().filter(|request| request.error.is_none() || cut_off(request)).collect();
     let good = ok.iter().filter(|request| is_good(request, &config.goodput)).count();
     let peak = Peak::of(&ok);
     let mut result = Map::new();
@@ -36,7 +41,10 @@ pub fn result_json(config: &Config, measured: &Measured, date: DateTime<Local>) 
     put("max_concurrency", config.max_concurrency.into());
     put("duration", json!(wall_s));
     put("completed", ok.len().into());
-    put("failed", (measured.requests.len() - ok.len()).into());
+    put("failed", (measured.requests.len() - timed.len()).into());
+    if let Some(reason) = &measured.stopped_early {
+        put("stopped_early", reason.clone().into());
+    }
     put("total_input_tokens", input.into());
     put("total_output_tokens", output.into());
     put("request_throughput", json!(ok.len() as f64 / wall_s));
@@ -64,7 +72,7 @@ pub fn result_json(config: &Config, measured: &Measured, date: DateTime<Local>) 
     let asked = config.percentile_metrics.iter().map(String::as_str);
     let metrics: Vec<&str> = asked.chain(queue_metrics(config)).collect();
     for metric in metrics {
-        put_statistics(&mut put, metric, values_of(metric, &ok), &config.metric_percentiles);
+        put_statistics(&mut put, metric, values_of(metric, &timed), &config.metric_percentiles);
     }
     result
 }
@@ -299,9 +307,11 @@ mod tests {
             metric_percentiles: vec![50.0, 99.9],
             goodput: vec![("ttft".into(), 100.0), ("tpot".into(), 25.0)],
             save_detailed,
+            stop_when_missed: Vec::new(),
             metadata: [("gpu".to_owned(), json!("H100"))].into_iter().collect(),
         };
-        let measured = Measured { model: "m".into(), requests, duration: millis(2000), started: 5.0 };
+        let measured =
+            Measured { model: "m".into(), requests, duration: millis(2000), started: 5.0, stopped_early: None };
         result_json(&config, &measured, DateTime::UNIX_EPOCH.into())
     }
 

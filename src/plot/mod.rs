@@ -5,6 +5,7 @@ mod chart;
 mod curves;
 mod draw;
 mod labels;
+mod ladder;
 mod lines;
 mod pareto;
 mod raster;
@@ -20,6 +21,7 @@ pub use chart::{
 pub use curves::{CurveSpec, Observation, curves, natural_order};
 pub use draw::{Size, places, to_svg};
 pub use labels::{LabelBox, place_labels};
+pub use ladder::ladders;
 pub use lines::lines_figure;
 pub use pareto::{Configuration, ParetoSpec, pareto_figure};
 pub use raster::to_png;

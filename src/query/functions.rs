@@ -21,6 +21,7 @@ pub fn register(context: &SessionContext) {
     context.register_udf(t_critical());
     context.register_udf(json_entries());
     context.register_udf(change_points());
+    context.register_udwf(super::best::best_probability());
     context.register_udf(ScalarUDF::clone(&as_number()));
     context.register_udf(ScalarUDF::clone(&spelled()));
     context.register_udf(ScalarUDF::from(Conversion::new(AS_SETTING)));

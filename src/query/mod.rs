@@ -3,6 +3,7 @@
 mod aggregates;
 mod answer;
 mod apart;
+mod best;
 mod calls;
 mod columns;
 mod depth;

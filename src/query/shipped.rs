@@ -52,6 +52,12 @@ shipped! {
     TOKENS_PER_GPU = "tokens_per_gpu";
 }
 
+/// The answers to SLAs, with what a million output tokens cost at a price of an hour of a GPU.
+pub fn slas(gpu_hour_price: Option<f64>) -> String {
+    let price = gpu_hour_price.map_or("NULL".into(), |price| price.to_string());
+    SLAS.fill(&[("gpu_hour_price", &price)])
+}
+
 impl Shipped {
     /// The query with its `{parameters}` filled in.
     pub fn fill(&self, parameters: &[(&str, &str)]) -> String {

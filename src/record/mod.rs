@@ -15,6 +15,7 @@ mod result_fields;
 mod row;
 mod soundness;
 mod steady;
+mod times;
 
 pub use cell::{Cell, Row, spelled_number};
 pub use conditions::{Change, Conditions, Under, combination_parts};
@@ -29,6 +30,7 @@ pub use result::{
 };
 pub use row::{USERS, without_requests};
 pub use soundness::{BOUND_CONFIDENCE, Lookup, Success, absurdities, shortfall, success, too_few_sent};
+pub use times::{RequestTimes, request_times};
 
 use crate::plan::Combination;
 use crate::redact::Redactor;

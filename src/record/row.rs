@@ -4,6 +4,7 @@ use super::field::{Field, REQUEST_ARRAYS, RunRow, TPOTS};
 use super::result_fields::{Extent, result_fields};
 use super::{Cell, Machine, Observed, Outcome, Row, RunRecord, Status, success};
 use crate::id::column_name;
+use crate::metric::CUT_OFF;
 use crate::params::ParamSet;
 use crate::table::{Kind, parameter_column};
 use serde_json::{Map, Value};
@@ -117,6 +118,7 @@ impl RunRecord {
         let rows = (0..count).map(|index| {
             let error = at("errors", index).and_then(Value::as_str);
             let failed = error.is_some_and(|error| !error.is_empty());
+            let is_cut_off = error.is_some_and(|error| error.starts_with(CUT_OFF));
             let output_len = at("output_lens", index).and_then(Value::as_i64);
             let itls: Option<Vec<f64>> = at("itls", index)
                 .and_then(Value::as_array)
@@ -141,7 +143,7 @@ impl RunRecord {
                 ("e2el_ms".into(), e2el.into()),
                 ("queue_time_ms".into(), seconds("queue_times", index).map(to_ms).into()),
                 ("itls_ms".into(), itls.map_or(Cell::Null, Cell::Floats)),
-                ("ok".into(), error.map_or(Cell::Null, |_| Cell::Bool(!failed))),
+                ("ok".into(), error.filter(|_| !is_cut_off).map_or(Cell::Null, |_| Cell::Bool(!failed))),
                 ("error".into(), error.filter(|error| !error.is_empty()).into()),
             ]
         });

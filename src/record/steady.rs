@@ -1,7 +1,7 @@
 //! The steady part of a run: without the ramp-up, in which the server fills, and without the drain, in which it empties.
 
 use super::soundness::Lookup;
-use serde_json::Value;
+use super::times::{RequestTimes, request_times};
 
 /// The window in which about as many requests are in flight as in the middle of the run, and what came out of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,24 +56,17 @@ impl Request {
 }
 
 fn requests(get: &Lookup<'_>) -> Option<Vec<Request>> {
-    let list = |key: &str| get(key).and_then(Value::as_array);
-    let number = |values: &[Value], index: usize| values.get(index).and_then(Value::as_f64);
-    let (starts, ttfts, tokens) = (list("start_times")?, list("ttfts")?, list("output_lens")?);
-    let (latencies, gaps) = (list("latencies"), list("itls"));
-    let request = |index: usize| {
-        let (start, ttft) = (number(starts, index)?, number(ttfts, index)?);
-        let sum =
-            |gaps: &Vec<Value>| Some(ttft + gaps.get(index)?.as_array()?.iter().filter_map(Value::as_f64).sum::<f64>());
-        let latency = latencies.and_then(|all| number(all, index)).or_else(|| gaps.and_then(sum))?;
-        let is_sound = latency > 0.0 && ttft >= 0.0 && start.is_finite() && latency.is_finite();
+    let request = |times: RequestTimes| {
+        let (latency, ttft) = (times.latency?, times.ttft?);
+        let is_sound = latency > 0.0 && ttft >= 0.0;
         is_sound.then(|| Request {
-            start,
-            first: start + ttft,
-            end: start + latency,
-            tokens: number(tokens, index).unwrap_or(0.0),
+            start: times.start,
+            first: times.start + ttft,
+            end: times.start + latency,
+            tokens: times.output_len,
         })
     };
-    Some((0..starts.len()).filter_map(request).collect())
+    Some(request_times(get)?.into_iter().filter_map(request).collect())
 }
 
 /// From when until when about as many requests are in flight as usual.
@@ -111,7 +104,7 @@ fn usual(spans: &[(f64, f64, i64)]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     /// A server of so many slots, each of which answers one request a second with ten tokens, filled one slot after the other.
     fn result(slots: usize, each: usize, ramp_s: f64) -> Value {

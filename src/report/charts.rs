@@ -5,7 +5,7 @@ use crate::compare::{Judge, Trends};
 use crate::metric::label;
 use crate::plot::{
     CurveRequest, Estimate, Figure, MOST_SERIES, Objective, ParetoRequest, PlotError, Scale, SeriesOverSweeps, Size,
-    SweepInTime, lines_figure, number_label, places, sla_charts, to_png, to_svg, trend_figure,
+    SweepInTime, ladders, lines_figure, number_label, places, sla_charts, to_png, to_svg, trend_figure,
 };
 use crate::query::{Lake, Varied, curve_variables, literal, load_variable, shipped};
 use base64::Engine;
@@ -118,8 +118,9 @@ pub async fn pareto(lake: &Lake, varied: &[Varied]) -> Result<Vec<Chart>, Report
 
 /// The charts of the answers to SLAs, the first ones of many.
 pub async fn slas(lake: &Lake) -> Result<Vec<Chart>, ReportError> {
+    let ladders = ladders(lake).await?;
     let charts = match sla_charts(lake).await {
-        Ok(charts) => charts.into_iter().take(MOST_SLA_CHARTS),
+        Ok(charts) => ladders.into_iter().chain(charts).take(MOST_SLA_CHARTS),
         // An SLA on a metric that no run has must not cost the page.
         Err(error) => return skip_what_is_missing(error).map(|()| Vec::new()),
     };

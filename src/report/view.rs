@@ -27,6 +27,8 @@ pub struct Told {
     pub theme: Option<Theme>,
     /// Of several sweeps: the later ones against the first.
     pub comparisons: Vec<Comparison>,
+    /// Dollars for an hour of one GPU.
+    pub gpu_hour_price: Option<f64>,
 }
 
 #[derive(Template)]
@@ -74,7 +76,7 @@ impl Page {
             effects: effects(lake).await?,
             heat: heat::maps(lake, &varied).await?,
             distributions: charts::distributions(lake, &worth_a_look(&headlines)).await?,
-            slas: table(lake, &shipped::SLAS.fill(&[])).await?,
+            slas: table(lake, &shipped::slas(told.gpu_hour_price)).await?,
             sla_charts: charts::slas(lake).await?,
             failures: failures(lake).await?,
             table: table(lake, &summary(lake).await?).await?,

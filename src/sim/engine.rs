@@ -149,18 +149,18 @@ async fn run(shared: Arc<Shared>, cost: CostModel, mut noise: Noise, faults: Fau
 const STALE: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// The spread of step times.
-struct Noise {
+pub struct Noise {
     random: StdRng,
     spread: Option<LogNormal<f64>>,
 }
 
 impl Noise {
-    fn new(jitter: f64, seed: u64) -> Self {
+    pub fn new(jitter: f64, seed: u64) -> Self {
         let spread = (jitter > 0.0).then(|| LogNormal::new(0.0, jitter).ok()).flatten();
         Self { random: StdRng::seed_from_u64(seed), spread }
     }
 
-    fn factor(&mut self) -> f64 {
+    pub fn factor(&mut self) -> f64 {
         self.spread.map_or(1.0, |spread| spread.sample(&mut self.random))
     }
 }

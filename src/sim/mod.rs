@@ -9,10 +9,12 @@ mod cache;
 pub mod cost;
 mod engine;
 mod faults;
+mod replay;
 mod scheduler;
 
 pub use cost::CostModel;
 pub use faults::Faults;
+pub use replay::{Arrival, Replay, Seen};
 pub use scheduler::Limits;
 
 use std::io::Write;

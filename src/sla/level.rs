@@ -1,10 +1,20 @@
 //! What is known of one value of the load.
 
+use crate::stats::mean;
+
 /// A run at a value: how far its metrics are from their targets, not positive when all are met.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Measured {
     pub value: f64,
     pub margin: f64,
+    /// How long it took, where that is known.
+    pub seconds: Option<f64>,
+}
+
+impl Measured {
+    pub fn new(value: f64, margin: f64) -> Self {
+        Self { value, margin, seconds: None }
+    }
 }
 
 /// All runs at one value.
@@ -16,6 +26,8 @@ pub struct Level {
     pub runs: usize,
     /// Whether the runs agree to the last digit.
     pub is_exact: bool,
+    /// How long a run takes, where that is known.
+    pub seconds: Option<f64>,
 }
 
 impl Level {
@@ -32,9 +44,12 @@ pub fn levels_of(measured: &[Measured]) -> Vec<Level> {
     values.dedup();
     let level = |value: f64| {
         let margins: Vec<f64> = measured.iter().filter(|run| run.value == value).map(|run| run.margin).collect();
-        let margin = margins.iter().sum::<f64>() / margins.len() as f64;
+        let margin = mean(&margins);
         let is_exact = margins.len() > 1 && margins.iter().all(|other| *other == margins[0]);
-        Level { value, margin, runs: margins.len(), is_exact }
+        let seconds: Vec<f64> =
+            measured.iter().filter(|run| run.value == value).filter_map(|run| run.seconds).collect();
+        let seconds = (!seconds.is_empty()).then(|| mean(&seconds));
+        Level { value, margin, runs: margins.len(), is_exact, seconds }
     };
     values.into_iter().map(level).collect()
 }

@@ -144,19 +144,20 @@ impl Search<'_> {
         self.decide(&Boundary::of(self.measured, low.ln(), high.ln()), (low, high))
     }
 
-    /// Down from where runs are cheap, until one passes; nothing where the least value itself is in doubt.
+    /// Down from where runs are cheap, until one passes.
     fn descend(&self) -> Option<Step> {
         let least = self.levels.first()?;
+        let none_passed = Answer { status: Status::Wide, upper: Some(least.value), ..Answer::none() };
         if least.value <= self.domain.min {
             let is_certain = least.margin > DOUBTFUL || least.is_exact;
-            return match self.is_doubtful(least) {
-                true => Some(Step::Run(least.value)),
-                false => is_certain.then(|| Step::Done(self.at_an_end(Status::FailsEverywhere, least.value))),
-            };
+            return Some(match self.is_doubtful(least) {
+                true => Step::Run(least.value),
+                false if is_certain => Step::Done(self.at_an_end(Status::FailsEverywhere, least.value)),
+                false => Step::Done(none_passed),
+            });
         }
         if self.is_out_of_runs() {
-            let upper = Some(least.value);
-            return Some(Step::Done(Answer { status: Status::Wide, upper, ..Answer::none() }));
+            return Some(Step::Done(none_passed));
         }
         // Faster each time: where even a small load fails, none may pass.
         let least_step = DESCENT.0 * 2f64.powi(self.levels.len() as i32 - 1);
@@ -232,16 +233,33 @@ impl Search<'_> {
         (lower.map_or(self.domain.min, |level| level.value), upper.map_or(self.domain.max, |level| level.value))
     }
 
-    /// Where the next run tells most, and how much (in nats).
+    /// Where the next run tells most for its time, and how much one can tell (in nats).
     fn candidate(&self, boundary: &Boundary) -> (f64, f64) {
-        let worth = |place: f64| {
+        let gain = |place: f64| {
             let fails = boundary.below(place).clamp(1e-6, 1.0 - 1e-6);
             let entropy = -(fails * fails.ln() + (1.0 - fails) * (1.0 - fails).ln());
             (place, entropy * boundary.resolution(place))
         };
         let places =
-            [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9].map(|probability| worth(boundary.quantile(probability)));
-        places.into_iter().max_by(|left, right| left.1.total_cmp(&right.1)).unwrap_or((0.0, 0.0))
+            [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9].map(|probability| gain(boundary.quantile(probability)));
+        let per_second = |(place, gain): &(f64, f64)| gain / self.seconds(*place);
+        let best = places.iter().max_by(|left, right| per_second(left).total_cmp(&per_second(right)));
+        let most = places.iter().map(|(_, gain)| *gain).fold(0.0, f64::max);
+        (best.map_or(0.0, |(place, _)| *place), most)
+    }
+
+    /// How long a run takes at a place: between two levels a power of the load, beyond them as at the last; all alike where nothing is
+    /// known.
+    fn seconds(&self, place: f64) -> f64 {
+        let known = || self.levels.iter().filter_map(|level| Some((level.place(), level.seconds?.max(1e-3).ln())));
+        let below = known().rfind(|(other, _)| *other <= place);
+        let above = known().find(|(other, _)| *other > place);
+        let log = match (below, above) {
+            (Some((from, short)), Some((until, long))) => short + (long - short) * (place - from) / (until - from),
+            (Some((_, seconds)), None) | (None, Some((_, seconds))) => seconds,
+            (None, None) => 0.0,
+        };
+        log.exp()
     }
 
     fn proposal(&self, candidate: f64, width: f64, (low, high): (f64, f64)) -> f64 {
@@ -391,7 +409,7 @@ mod tests {
         let mut measured = Vec::new();
         loop {
             match next_step(domain, &measured, 0) {
-                Step::Run(value) => measured.push(Measured { value, margin: margin(value) }),
+                Step::Run(value) => measured.push(Measured::new(value, margin(value))),
                 Step::Done(answer) => return (measured, answer),
             }
             assert!(measured.len() <= domain.max_runs, "{measured:?}");
@@ -399,7 +417,7 @@ mod tests {
     }
 
     fn runs(pairs: &[(f64, f64)]) -> Vec<Measured> {
-        pairs.iter().map(|(value, margin)| Measured { value: *value, margin: *margin }).collect()
+        pairs.iter().map(|(value, margin)| Measured::new(*value, *margin)).collect()
     }
 
     #[test]
@@ -472,7 +490,7 @@ mod tests {
 
     #[test]
     fn what_is_stored_is_used() {
-        let law = |load: f64| Measured { value: load, margin: (load / 50.0).ln() };
+        let law = |load: f64| Measured::new(load, (load / 50.0).ln());
         let stored = [1.0, 20.0, 40.0, 45.0, 49.8, 50.2, 55.0, 80.0, 1000.0].map(law);
         let Step::Done(answer) = next_step(&RATES, &stored, stored.len()) else { panic!("no run is needed") };
         assert_eq!((answer.lower, answer.upper), (Some(49.8), Some(50.2)));
@@ -509,9 +527,8 @@ mod tests {
         fn an_answer_names_what_was_measured_and_follows_from_its_history(
             loads in prop::collection::vec(1u32..200, 2..9), bound in 1.0..220.0f64, noise in prop::collection::vec(-0.1..0.1f64, 30),
         ) {
-            let law = |(index, load): (usize, &u32)| Measured {
-                value: f64::from(*load),
-                margin: (f64::from(*load) / bound).ln() + noise[index % noise.len()],
+            let law = |(index, load): (usize, &u32)| {
+                Measured::new(f64::from(*load), (f64::from(*load) / bound).ln() + noise[index % noise.len()])
             };
             let measured: Vec<Measured> = loads.iter().chain(&loads).enumerate().map(law).collect();
             let answer = standing(true, 0.0, &measured).unwrap();

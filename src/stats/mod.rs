@@ -1,11 +1,13 @@
 //! Statistics on plain slices: moments, quantiles and intervals. Pure functions; nothing here reads a clock.
 
+mod best;
 mod change_points;
 mod cholesky;
 mod order;
 pub mod robust;
 pub mod sequential;
 
+pub use best::{Uncertain, greatest};
 pub use change_points::{ChangePoint, LEAST_SWEEPS, Series, Shape, change_points};
 pub use cholesky::Cholesky;
 pub use order::{percentile_bounds, values_for_bound};

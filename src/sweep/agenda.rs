@@ -2,7 +2,7 @@
 
 use super::course::{Course, CourseError, Next};
 use super::ledger::{Ledger, Made, count_of};
-use crate::plan::{BenchPlan, Level, Plan, Start};
+use crate::plan::{BenchPlan, Level, Plan, RunFlags, Start};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::IteratorRandom;
@@ -77,17 +77,19 @@ impl<'a> Agenda<'a> {
                 self.skip(bench);
                 Ok(Some(Step::Finished(bench)))
             }
-            Next::Run(level) => {
+            Next::Run(wanted) => {
+                let level = wanted.level;
                 if self.order != Order::Sequential {
                     self.pass.remove(index);
                 }
                 let number = free_number(made, level.as_ref());
                 let at_level = bench.at_level(level.as_ref());
                 let seed = course.seed(&at_level, number);
-                let own = match seed {
-                    Some(seed) => at_level.with_seed(seed),
-                    None => at_level,
-                };
+                let own = at_level.with(&RunFlags {
+                    seed,
+                    num_prompts: wanted.num_prompts,
+                    stop_when_missed: wanted.stop_when_missed,
+                });
                 let job = Job { of: bench, bench: own, level, number, round: self.round, seed };
                 Ok(Some(Step::Run(Box::new(job))))
             }

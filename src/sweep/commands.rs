@@ -1,5 +1,6 @@
 //! The commands of benchmarks, completed with what tells them to measure everything and where to put their result.
 
+use super::ledger::Detail;
 use crate::exec::find_program;
 use crate::params::{Command, ParamSet};
 use std::path::Path;
@@ -11,6 +12,7 @@ pub enum BenchKind {
     Load {
         /// Percentiles that it is to report besides its own.
         percentiles: Vec<String>,
+        requests: Detail,
     },
     /// `vllm bench startup`.
     Startup,
@@ -25,7 +27,12 @@ impl BenchKind {
         };
         match self {
             Self::Startup => command.with_words(words),
-            Self::Load { percentiles } => with_percentiles(command, percentiles).with_words(words),
+            Self::Load { percentiles, requests } => {
+                let is_wanted = *requests == Detail::Requests && is_known_client(command);
+                let detailed = is_wanted && !command.words().iter().any(|word| word == "--save-detailed");
+                let words = words.into_iter().chain(detailed.then(|| "--save-detailed".to_owned()));
+                with_percentiles(command, percentiles).with_words(words)
+            }
         }
     }
 }
@@ -65,8 +72,17 @@ pub const DEFAULT_PERCENTILES: &str = "99";
 
 /// Whether a benchmark is a load client whose flags are known: vLLM's or ours.
 pub fn is_known_client(bench: &Command) -> bool {
+    is_client(bench, "vllm") || is_own_client(bench)
+}
+
+/// Whether it is sweeplake's own.
+pub fn is_own_client(bench: &Command) -> bool {
+    is_client(bench, "sweeplake")
+}
+
+fn is_client(bench: &Command, program: &str) -> bool {
     let names: Vec<&str> = bench.words().iter().map(|word| word.rsplit('/').next().unwrap_or(word)).collect();
-    names.windows(2).any(|pair| pair == ["vllm", "bench"] || pair == ["sweeplake", "bench"])
+    names.windows(2).any(|pair| pair == [program, "bench"])
 }
 
 /// A program that can't be found.

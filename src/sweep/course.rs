@@ -1,14 +1,31 @@
 //! Which runs a combination gets, decided run by run.
 
-use super::ledger::{Ledger, Made, count_of};
+use super::event::SearchState;
+use super::ledger::{Detail, Ledger, Made, count_of};
 use crate::plan::{BenchPlan, Level};
 use crate::store::{StoreError, SweepWriter};
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Next {
-    Run(Option<Level>),
+    Run(Wanted),
     Enough,
+}
+
+/// A run that a course asks for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wanted {
+    pub level: Option<Level>,
+    /// Where the course chooses how much is measured.
+    pub num_prompts: Option<u32>,
+    /// It may end early when none of these SLAs can be met any more.
+    pub stop_when_missed: Vec<String>,
+}
+
+impl Wanted {
+    pub fn at(level: Level) -> Self {
+        Self { level: Some(level), ..Self::default() }
+    }
 }
 
 /// Why a course can't go on.
@@ -37,6 +54,16 @@ pub trait Course {
         None
     }
 
+    /// How far it has come with a combination, where it searches.
+    fn state(&self, _: &BenchPlan, _: &[Made]) -> Option<SearchState> {
+        None
+    }
+
+    /// How closely it looks at runs.
+    fn detail(&self) -> Detail {
+        Detail::Row
+    }
+
     /// Keeps what was found out about a combination.
     fn conclude(&mut self, _: &BenchPlan, _: &[Made], _: &SweepWriter) -> Result<(), StoreError> {
         Ok(())
@@ -59,7 +86,7 @@ impl Course for Repeats {
     }
 
     fn next(&mut self, _: &BenchPlan, made: &[Made], round: u32) -> Result<Next, CourseError> {
-        Ok(if count_of(made, round) < self.num_runs { Next::Run(None) } else { Next::Enough })
+        Ok(if count_of(made, round) < self.num_runs { Next::Run(Wanted::default()) } else { Next::Enough })
     }
 }
 

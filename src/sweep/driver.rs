@@ -68,7 +68,7 @@ pub async fn run<E: Executor>(
     observer: &mut dyn Observer,
 ) -> Result<Ended, SweepError> {
     let heal = |record: &RunRecord| writer.make_whole(record);
-    let ledger = Ledger::read(plan, writer.at(), options.demands, &options.redactor, heal)?;
+    let ledger = Ledger::read(plan, writer.at(), options.demands, &options.redactor, course.detail(), heal)?;
     let skipped = ledger.count();
     let is_decided = skipped > 0 && course.is_decided(&ledger);
     let (servers, runs) = if is_decided { (0, Some(0)) } else { missing(plan, &ledger, course) };
@@ -257,6 +257,14 @@ impl<E: Executor> Driver<'_, E> {
         if let Some(level) = &job.level {
             self.writer.add_level(&job.of.combination, level, &job.bench.combination)?;
         }
+        self.make_attempts(job, start).await?;
+        if let Some(state) = self.course.state(job.of, self.ledger.of(job.of)) {
+            self.observer.event(Event::Searched { state: &state });
+        }
+        Ok(())
+    }
+
+    async fn make_attempts(&mut self, job: &Job<'_>, start: Start) -> Result<(), Halt> {
         for is_last in (0..=self.options.retries).map(|attempt| attempt == self.options.retries) {
             // What would not start for an earlier run was tried often enough.
             let is_hopeless = self.hopeless.contains_key(&start.server);
@@ -438,7 +446,7 @@ impl<E: Executor> Driver<'_, E> {
     fn keep(&mut self, job: &Job<'_>, record: &RunRecord) -> Result<(), StoreError> {
         self.writer.save(record)?;
         self.fresh.insert(record.combination.id.to_string());
-        self.ledger.add(job.of, Made::of(record, job.level.clone()));
+        self.ledger.add(job.of, Made::of(record, job.level.clone(), self.course.detail()));
         Ok(())
     }
 }

@@ -31,6 +31,10 @@ pub enum Event<'a> {
     RunEnded {
         record: &'a RunRecord,
     },
+    /// What a search knows after a run.
+    Searched {
+        state: &'a SearchState,
+    },
     /// A run failed and is tried again.
     RunRetried {
         record: &'a RunRecord,
@@ -39,6 +43,22 @@ pub enum Event<'a> {
     Warning {
         message: &'a str,
     },
+}
+
+/// How far a search has come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SearchState {
+    pub sla: String,
+    /// What is turned.
+    pub variable: &'static str,
+    /// The greatest value that passed so far, and the least above it that failed.
+    pub passed: Option<f64>,
+    pub failed: Option<f64>,
+    /// The margin of the last run: the logarithm of how many times its worst metric is beyond its target.
+    pub last_margin: Option<f64>,
+    /// Runs that the search may still make for this SLA, and about how many seconds each takes.
+    pub most_runs: usize,
+    pub run_seconds: Option<f64>,
 }
 
 /// Listens to a sweep.

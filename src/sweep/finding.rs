@@ -4,7 +4,7 @@ use super::ledger::Made;
 use crate::metric::{adjusted, label};
 use crate::plan::{Combination, Level};
 use crate::record::{self, Cell, Row};
-use crate::sla::{Answer, Constraint, Distance, Measured, Operator, Sla, Status, passing, standing};
+use crate::sla::{Answer, Constraint, Distance, Measured, Operator, Sla, Standing, Status, passing, standing};
 use serde_json::{Map, Value, json};
 
 /// Beyond so many times the rate that a saturated server completes, a higher rate changes little.
@@ -56,10 +56,34 @@ impl Variable {
 }
 
 /// All runs of one combination at values of the variable.
+#[derive(Clone)]
 pub struct Runs<'a> {
     pub variable: Variable,
     runs: Vec<(f64, &'a Made)>,
 }
+
+/// Whether more runs may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Search {
+    GoesOn,
+    IsOver,
+}
+
+/// The runs that count for an SLA.
+pub struct Counted<'a> {
+    pub runs: Runs<'a>,
+    /// Of these, those that were there before the search.
+    pub given: usize,
+    /// Runs of the search that tell too little: a longer one is asked for, or was made.
+    pub left_out: usize,
+}
+
+/// How near to its limit a margin is where a short run may take a load for bearable that is not.
+const NEAR: f64 = 0.4;
+/// Runs whose backlog nobody can judge are made again, twice as long, so many times; then they are taken as they are.
+pub const EXTENSIONS: usize = 3;
+/// Loads so many times as large are about the same.
+const ALIKE: f64 = 1.3;
 
 impl<'a> Runs<'a> {
     pub fn of(variable: Variable, made: &'a [Made]) -> Self {
@@ -93,6 +117,19 @@ impl<'a> Runs<'a> {
         self.values().into_iter().find(|value| self.at(*value).count() < count)
     }
 
+    /// A metric at the measured value next to another.
+    pub fn near(&self, value: f64, key: &str) -> Option<f64> {
+        let known = self.values().into_iter().filter(|value| value.is_finite()).rev();
+        let known = known.filter_map(|other| Some(((other / value).ln().abs(), self.mean(other, key)?)));
+        known.min_by(|left, right| left.0.total_cmp(&right.0)).map(|(_, number)| number)
+    }
+
+    /// Runs that meet an SLA as far as they go, of which nobody can say whether the server keeps up.
+    pub fn unclear(&self, sla: &Sla) -> usize {
+        let is_met = |made: &Made| sla.distance(|key| self.number(made, key)).margin <= 0.0;
+        self.runs.iter().filter(|(_, made)| made.backlog() == Some(Standing::Unclear) && is_met(made)).count()
+    }
+
     /// The mean of a metric over the runs at a value that have it.
     pub fn mean(&self, value: f64, key: &str) -> Option<f64> {
         let numbers: Vec<f64> = self.at(value).filter_map(|made| self.number(made, key)).collect();
@@ -103,6 +140,9 @@ impl<'a> Runs<'a> {
     /// client is part of its latency.
     fn number(&self, made: &Made, key: &str) -> Option<f64> {
         let metrics = made.metrics.as_ref()?;
+        if let Some(told) = made.steady.as_ref().and_then(|steady| steady.metrics.get(key)) {
+            return told.as_f64();
+        }
         let get = |key: &str| number(metrics, key);
         let with_queue = key.strip_suffix("_e2el_ms").filter(|_| self.variable == Variable::RequestRate);
         if let Some(statistic) = with_queue {
@@ -121,8 +161,10 @@ impl<'a> Runs<'a> {
     }
 
     /// Why a value meets no SLA, whatever the numbers of its runs say.
-    fn obstacle(&self, value: f64) -> Option<&'a str> {
-        self.at(value).find_map(|made| made.obstacle.as_deref())
+    fn obstacle(&self, value: f64) -> Option<String> {
+        let of_one = self.at(value).find_map(|made| made.obstacle.clone());
+        let growing: Vec<String> = self.at(value).filter_map(piles_up).collect();
+        of_one.or_else(|| growing.first().filter(|_| 2 * growing.len() > self.at(value).count()).cloned())
     }
 
     /// The constraints that a higher load can break. One that the least load breaks and a higher one meets (a throughput,
@@ -148,6 +190,45 @@ impl<'a> Runs<'a> {
     /// failed meets no SLA; where others of its level completed, it says nothing but that it was made. Results that were
     /// made without a metric of the SLA are none.
     pub fn measured(&self, sla: &Sla, unlimited: f64) -> Vec<Measured> {
+        self.margins(sla, unlimited).into_iter().flatten().collect()
+    }
+
+    /// Without those that tell too little: near the limit, a run much shorter than another of about its load; and, while longer ones may
+    /// still be made, one that meets the SLA and is too short to say whether the server keeps up. `given`: so many were there before.
+    pub fn counted(&self, sla: &Sla, given: usize, search: Search) -> Counted<'a> {
+        let margins = self.margins(sla, f64::INFINITY);
+        let seconds = |made: &Made| made.steady.as_ref().map(|steady| steady.seconds);
+        let is_near = |run: &&Measured| run.margin.abs() < NEAR;
+        let near: Vec<(f64, f64)> = self
+            .runs
+            .iter()
+            .zip(&margins)
+            .filter_map(|((value, made), run)| run.as_ref().filter(is_near).and(seconds(made)).map(|s| (*value, s)))
+            .collect();
+        let is_outlasted = |value: f64, seconds: f64| {
+            near.iter().any(|(other, longer)| *longer > 2.0 * seconds && (other / value).ln().abs() < ALIKE.ln())
+        };
+        let is_extended = search == Search::GoesOn && self.unclear(sla) <= EXTENSIONS;
+        let tells_enough = |made: &Made, run: &Measured| {
+            let is_whole = is_near(&run) && !made.is_stopped_early;
+            let is_short = is_whole && seconds(made).is_some_and(|seconds| is_outlasted(run.value, seconds));
+            let is_unclear = run.margin <= 0.0 && made.backlog() == Some(Standing::Unclear);
+            !is_short && !(is_unclear && is_extended)
+        };
+        let mut counted = Counted { runs: Self { variable: self.variable, runs: Vec::new() }, given: 0, left_out: 0 };
+        for (index, (run, margin)) in self.runs.iter().zip(&margins).enumerate() {
+            if margin.as_ref().is_none_or(|margin| tells_enough(run.1, margin)) {
+                counted.runs.runs.push(*run);
+                counted.given += usize::from(margin.is_some() && index < given);
+            } else {
+                counted.left_out += usize::from(index >= given);
+            }
+        }
+        counted
+    }
+
+    /// The margin of each run; nothing of those that say nothing of the SLA.
+    fn margins(&self, sla: &Sla, unlimited: f64) -> Vec<Option<Measured>> {
         let sla = self.breakable(sla);
         let reports = |made: &Made| {
             let metrics = made.metrics.as_ref();
@@ -156,14 +237,27 @@ impl<'a> Runs<'a> {
         let of = |&(value, made): &(f64, &Made)| {
             let margin = match &made.metrics {
                 Some(_) if made.obstacle.is_some() => Distance::hopeless().margin,
-                Some(_) if reports(made) => sla.distance(|key| self.number(made, key)).margin,
+                Some(_) if reports(made) => match sla.distance(|key| self.number(made, key)).margin {
+                    margin if margin <= 0.0 && piles_up(made).is_some() => Distance::hopeless().margin,
+                    margin => margin,
+                },
                 Some(_) => return None,
                 None if self.at(value).any(reports) => self.distance(value, &sla).margin,
                 None => Distance::hopeless().margin,
             };
-            Some(Measured { value: if value.is_infinite() { unlimited } else { value }, margin })
+            let seconds = made.metrics.as_ref().and_then(|metrics| number(metrics, "duration"));
+            Some(Measured { value: if value.is_infinite() { unlimited } else { value }, margin, seconds })
         };
-        self.runs.iter().filter_map(of).collect()
+        self.runs.iter().map(of).collect()
+    }
+
+    pub fn len(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// The first so many of them.
+    pub fn first(&self, count: usize) -> Self {
+        Self { variable: self.variable, runs: self.runs.iter().take(count).copied().collect() }
     }
 
     /// Where a run at an unlimited request rate stands among the others.
@@ -205,6 +299,12 @@ impl<'a> Runs<'a> {
             None => sla.distance(|key| self.mean(value, key)),
         }
     }
+}
+
+/// That the requests in a server grow in number: at that rate no latency stays what it is.
+fn piles_up(made: &Made) -> Option<String> {
+    let Some(Standing::Growing(share)) = made.backlog() else { return None };
+    Some(format!("the backlog grows by {:.0} % of the load: it is not sustained", 100.0 * share))
 }
 
 /// The answer with what stood for an unlimited rate written as such. Between the rates that were measured and no limit
@@ -269,6 +369,7 @@ impl<'a> Finding<'a> {
             ("reason".into(), self.reason().as_str().into()),
             ("runs".into(), (self.runs.runs.len() as i64).into()),
             ("levels".into(), (self.runs.values().len() as i64).into()),
+            ("gpu_count".into(), self.runs.runs.iter().find_map(|run| run.1.gpu_count).into()),
             ("measured_value".into(), nearest.into()),
             ("output_throughput".into(), at_level("output_throughput")),
             ("request_throughput".into(), at_level("request_throughput")),
@@ -341,7 +442,7 @@ impl<'a> Finding<'a> {
         let breach = self.binding().map(|(index, value)| {
             let constraint = &self.sla.constraints[index];
             let breach = match (self.runs.obstacle(value), self.runs.mean(value, &constraint.metric)) {
-                (Some(obstacle), _) => obstacle.to_owned(),
+                (Some(obstacle), _) => obstacle,
                 (None, Some(seen)) if constraint.margin(seen) <= 0.0 => {
                     format!("its own runs meet {constraint}, but the runs beside it say that this was luck")
                 }
@@ -357,8 +458,18 @@ impl<'a> Finding<'a> {
                 format!("{name} {value} is the greatest that meets the other constraints, but {breach}")
             }
             (Status::FailsEverywhere, Some((value, breach))) => format!("even {value} fails: {breach}"),
-            (_, Some((value, breach))) => format!("{name} {value} fails: {breach}"),
-            (_, None) => String::new(),
+            (_, Some((value, breach))) => format!("{name} {value} fails: {breach}{}", self.doubt()),
+            (_, None) => self.doubt().trim_start_matches("; ").into(),
+        }
+    }
+
+    /// That nobody knows whether the answer can be borne for long.
+    fn doubt(&self) -> String {
+        let is_unclear = |made: &Made| made.backlog() == Some(Standing::Unclear);
+        match self.answer.value.filter(|value| self.runs.at(*value).count() > 0 && self.runs.at(*value).all(is_unclear))
+        {
+            Some(value) => format!("; the runs at {value} are too short to say whether the server keeps up"),
+            None => String::new(),
         }
     }
 

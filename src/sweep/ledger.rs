@@ -1,7 +1,8 @@
 //! The runs that were made of a plan, as courses and agendas see them.
 
+use super::steady::{Steady, loop_of, requests_of};
 use crate::plan::{BenchPlan, Combination, Level, Plan, ServerPlan};
-use crate::record::{Cell, Demands, Field, RunRecord, Status, gpu_count_of, shortfall};
+use crate::record::{Cell, Demands, Field, RunRecord, Status, gpu_count_of, request_times, shortfall};
 use crate::redact::Redactor;
 use crate::store::{StoreError, SweepFolder, Terms};
 use crate::table::Kind;
@@ -22,22 +23,40 @@ pub struct Made {
     pub obstacle: Option<String>,
     /// Requests in flight at most, where that was limited.
     pub max_concurrency: Option<f64>,
+    /// The part without ramp-up and drain, where the course looks at single requests and the run tells of them.
+    pub steady: Option<Steady>,
+    pub gpu_count: Option<f64>,
+    /// Whether the benchmark ended it because it could meet no SLA any more.
+    pub is_stopped_early: bool,
+}
+
+/// How closely a course looks at runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    Row,
+    Requests,
 }
 
 impl Made {
     /// Courses look at what the run's row says: known metrics as numbers, failed requests counted.
-    pub fn of(record: &RunRecord, level: Option<Level>) -> Self {
+    pub fn of(record: &RunRecord, level: Option<Level>, detail: Detail) -> Self {
         let result = record.result();
         let is_metric = |field: &Field| field.kind == Kind::Metric && field.cell != Cell::Null;
         let row = record.to_row();
         let number = |name: &str| row.iter().find(|field| field.name == name).and_then(|field| field.cell.as_f64());
-        let max_concurrency = number("max_concurrency");
+        let (max_concurrency, rate) = (number("max_concurrency"), number("request_rate"));
         let status = record.status();
         let success_rate = number("success_rate").filter(|_| status == Status::Degraded);
         let shortfall = result
             .and_then(|result| shortfall(&|key: &str| result.get(key).or_else(|| record.combination.bench.get(key))));
         let metrics = row.into_iter().filter(is_metric);
-        let metrics = metrics.map(|field| (field.name.into_owned(), field.cell.to_json())).collect();
+        let metrics: Map<String, Value> =
+            metrics.map(|field| (field.name.into_owned(), field.cell.to_json())).collect();
+        let kind = loop_of(rate);
+        let times = result
+            .filter(|_| detail == Detail::Requests && status != Status::Failed)
+            .and_then(|result| request_times(&|key: &str| result.get(key)));
+        let steady = times.and_then(|times| Steady::of(&requests_of(times, kind), kind, metrics.keys()));
         Self {
             level,
             number: record.run_number,
@@ -46,6 +65,9 @@ impl Made {
             metrics: (status != Status::Failed).then_some(metrics),
             obstacle: success_rate.map(too_few_succeeded).or(shortfall),
             max_concurrency,
+            steady,
+            gpu_count: record.gpu_count,
+            is_stopped_early: result.is_some_and(|result| result.contains_key("stopped_early")),
         }
     }
 }
@@ -53,7 +75,18 @@ impl Made {
 impl Made {
     /// A run that a dry run takes for made.
     pub fn planned(level: Option<Level>, number: i64, round: u32) -> Self {
-        Self { level, number, round, status: Status::Completed, metrics: None, obstacle: None, max_concurrency: None }
+        Self {
+            level,
+            number,
+            round,
+            status: Status::Completed,
+            metrics: None,
+            obstacle: None,
+            max_concurrency: None,
+            steady: None,
+            gpu_count: None,
+            is_stopped_early: false,
+        }
     }
 }
 
@@ -82,6 +115,7 @@ impl Ledger {
         folder: &SweepFolder,
         demands: Demands,
         redactor: &Redactor,
+        detail: Detail,
         mut heal: H,
     ) -> Result<Self, StoreError>
     where
@@ -98,7 +132,7 @@ impl Ledger {
                     if !run.is_whole {
                         heal(&run.record)?;
                     }
-                    made.push((moment_of(&run.record), Made::of(&run.record, level.clone())));
+                    made.push((moment_of(&run.record), Made::of(&run.record, level.clone(), detail)));
                 }
             }
             made.sort_by(|left, right| left.0.cmp(&right.0));

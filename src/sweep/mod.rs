@@ -1,6 +1,7 @@
 //! The heart: drives servers and benchmarks through a plan, hands each record to the store at once, and resumes.
 
 mod agenda;
+mod amount;
 mod commands;
 mod conditions;
 mod course;
@@ -11,19 +12,21 @@ mod ledger;
 mod narrow;
 #[cfg(test)]
 mod scripted;
+mod steady;
 mod tuner;
 mod workload;
 
 pub use agenda::{Agenda, Job, Order, Step, any_seed};
 pub use commands::{BenchKind, DEFAULT_PERCENTILES, ProgramNotFound, check_program, is_known_client, known_flags};
 pub use conditions::Setting;
-pub use course::{Course, CourseError, Next, Pairs, Repeats};
+pub use course::{Course, CourseError, Next, Pairs, Repeats, Wanted};
 pub use driver::{Budget, Options, run};
-pub use event::{Event, Observer};
-pub use finding::{Finding, Runs, Variable};
-pub use ledger::{Ledger, Made, too_few_succeeded};
+pub use event::{Event, Observer, SearchState};
+pub use finding::{Finding, Runs, Search, Variable};
+pub use ledger::{Detail, Ledger, Made, too_few_succeeded};
 pub use narrow::{FEWEST, Narrow};
-pub use tuner::{Seeds, Tuner, TunerOptions};
+pub use steady::{Steady, loop_of, requests_of};
+pub use tuner::{NEAR_TIMES, Seeds, Tuner, TunerOptions};
 pub use workload::{Spacing, Workload};
 
 use crate::store::{StoreError, SweepState};

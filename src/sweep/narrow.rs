@@ -1,6 +1,6 @@
 //! Repeats until a metric's mean is known well enough.
 
-use super::course::{Course, CourseError, Next};
+use super::course::{Course, CourseError, Next, Wanted};
 use super::ledger::Made;
 use crate::plan::BenchPlan;
 use crate::record::Status;
@@ -45,6 +45,6 @@ impl Course for Narrow {
             return Err(CourseError::NotReported { metric: self.metric.clone(), nearest });
         }
         let is_enough = made.len() >= self.max_runs || self.is_enough(&values);
-        Ok(if is_enough { Next::Enough } else { Next::Run(None) })
+        Ok(if is_enough { Next::Enough } else { Next::Run(Wanted::default()) })
     }
 }

@@ -1,9 +1,11 @@
 //! The SLA auto-tuner: for each combination and SLA the greatest load that meets it.
 
-use super::commands::is_known_client;
-use super::course::{Course, CourseError, Next};
-use super::finding::{Finding, Runs, Variable, with_unlimited};
-use super::ledger::Made;
+use super::amount::Amount;
+use super::commands::{is_known_client, is_own_client};
+use super::course::{Course, CourseError, Next, Wanted};
+use super::event::SearchState;
+use super::finding::{Counted, EXTENSIONS, Finding, Runs, Search, Variable, with_unlimited};
+use super::ledger::{Detail, Made};
 use crate::id::text_hash;
 use crate::plan::BenchPlan;
 use crate::record::Row;
@@ -26,6 +28,8 @@ pub struct TunerOptions {
     /// Runs of each level at least.
     pub num_runs: usize,
     pub seeds: Seeds,
+    /// Seconds that the steady part of a run lasts at least; 0: as many prompts as the command says.
+    pub min_duration: f64,
 }
 
 /// By what runs draw their prompts and arrival times.
@@ -40,6 +44,11 @@ pub enum Seeds {
 /// The least rate that is tried, as a share of the highest.
 const LEAST_RATE: f64 = 0.005;
 
+/// Where the answer is near, runs last so many times as long: close to what a server can bear it takes its time to show.
+pub const NEAR_TIMES: f64 = 3.0;
+/// It is near when the least failing value is so many times the greatest passing one.
+const NEAR_RATIO: f64 = 1.3;
+
 /// The course of `serve_sla`.
 pub struct Tuner {
     options: TunerOptions,
@@ -47,6 +56,8 @@ pub struct Tuner {
     given: HashMap<(String, usize), usize>,
     /// Runs that a combination had when this sweep came to it.
     stored: HashMap<String, usize>,
+    /// The SLA of each combination that the latest run was asked for.
+    searched: HashMap<String, usize>,
     /// Combinations with SLAs that were answered by a sweep that had ended.
     answered: HashSet<(String, String)>,
     answers: Vec<Row>,
@@ -60,6 +71,7 @@ impl Tuner {
             answered,
             given: HashMap::new(),
             stored: HashMap::new(),
+            searched: HashMap::new(),
             answers: Vec::new(),
             history: Vec::new(),
         }
@@ -101,14 +113,72 @@ impl Tuner {
         self.given.get(&(bench.combination.id.to_string(), sla)).copied().unwrap_or(0)
     }
 
+    /// The runs that count for an SLA, and what the search may still make of its own.
+    fn counted<'a>(&self, domain: &Domain, bench: &BenchPlan, index: usize, runs: &Runs<'a>) -> (Domain, Counted<'a>) {
+        let counted = match self.chooses_prompts(bench) {
+            true => runs.counted(&self.options.slas[index], self.given(bench, index), Search::GoesOn),
+            false => {
+                let given = self.given(bench, index);
+                let given = runs.first(given).measured(&self.options.slas[index], domain.max).len();
+                Counted { runs: runs.clone(), given, left_out: 0 }
+            }
+        };
+        let max_runs = domain.max_runs.saturating_sub(counted.left_out);
+        (Domain { max_runs, ..*domain }, counted)
+    }
+
+    fn step(&self, domain: &Domain, bench: &BenchPlan, index: usize, runs: &Runs<'_>) -> Step {
+        let (domain, counted) = self.counted(domain, bench, index, runs);
+        next_step(&domain, &counted.runs.measured(&self.options.slas[index], domain.max), counted.given)
+    }
+
     /// The answer to an SLA, whether the search has ended or not.
     fn answer(&self, domain: &Domain, bench: &BenchPlan, index: usize, runs: &Runs<'_>) -> Option<Answer> {
-        let sla = &self.options.slas[index];
-        match next_step(domain, &runs.measured(sla, domain.max), self.given(bench, index)) {
+        match self.step(domain, bench, index, runs) {
             Step::Done(answer) if self.is_max_infinite() => Some(with_unlimited(answer, domain.max)),
             Step::Done(answer) => Some(answer),
-            Step::Run(_) => runs.standing(sla, domain.tolerance).map(|answer| unfinished(answer, domain)),
+            Step::Run(_) => {
+                let (_, counted) = self.counted(domain, bench, index, runs);
+                let standing = counted.runs.standing(&self.options.slas[index], domain.tolerance);
+                standing.map(|answer| unfinished(answer, domain))
+            }
         }
+    }
+
+    /// Whether the search says how many prompts a run sends: where they are no parameter, and the client is one that is known.
+    fn chooses_prompts(&self, bench: &BenchPlan) -> bool {
+        let is_parameter = bench.combination.bench.get("num_prompts").is_some();
+        let takes_them = bench.command.flag(&["num-prompts"]).is_some() || is_known_client(&bench.command);
+        self.options.min_duration > 0.0 && !is_parameter && takes_them
+    }
+
+    /// A run at a value, as long as what is known so far asks for.
+    fn wanted(&self, bench: &BenchPlan, value: f64, index: usize, runs: &Runs<'_>) -> Wanted {
+        let level = self.options.variable.level(value);
+        if value.is_infinite() || !self.chooses_prompts(bench) {
+            return Wanted::at(level);
+        }
+        let sla = &self.options.slas[index];
+        let extended = 2f64.powi(runs.unclear(sla).min(EXTENSIONS) as i32);
+        let times = if self.is_near(sla, runs) { NEAR_TIMES } else { 1.0 };
+        let seconds = self.options.min_duration * times * extended;
+        let amount = Amount { bench, slas: &self.options.slas, runs, seconds };
+        Wanted { num_prompts: Some(amount.prompts(value)), ..Wanted::at(level) }
+    }
+
+    /// Whether the boundary is known well enough to look closely. A closed loop can't pile up.
+    fn is_near(&self, sla: &Sla, runs: &Runs<'_>) -> bool {
+        let measured = runs.measured(sla, f64::INFINITY);
+        let passing = measured.iter().filter(|run| run.margin <= 0.0).map(|run| run.value).fold(0.0, f64::max);
+        let failing = measured.iter().filter(|run| run.margin > 0.0).map(|run| run.value).fold(f64::INFINITY, f64::min);
+        self.options.variable == Variable::RequestRate && failing < NEAR_RATIO * passing
+    }
+
+    /// The SLAs that are not answered yet, of which `first` is one: while one of them can be met, a run is worth its time.
+    fn open(&self, first: usize, domain: &Domain, bench: &BenchPlan, runs: &Runs<'_>) -> Vec<String> {
+        let later = (first + 1..self.options.slas.len())
+            .filter(|index| matches!(self.step(domain, bench, *index, runs), Step::Run(_)));
+        std::iter::once(first).chain(later).map(|index| self.options.slas[index].to_string()).collect()
     }
 }
 
@@ -128,8 +198,31 @@ fn unfinished(answer: Answer, domain: &Domain) -> Answer {
 }
 
 impl Course for Tuner {
+    fn detail(&self) -> Detail {
+        Detail::Requests
+    }
+
     fn runs_of_each(&self) -> Option<usize> {
         None
+    }
+
+    fn state(&self, bench: &BenchPlan, made: &[Made]) -> Option<SearchState> {
+        let index = *self.searched.get(bench.combination.id.as_str())?;
+        let (runs, sla) = (self.runs(made), &self.options.slas[index]);
+        let measured = runs.counted(sla, 0, Search::GoesOn).runs.measured(sla, f64::INFINITY);
+        let failed = measured.iter().filter(|run| run.margin > 0.0).map(|run| run.value).reduce(f64::min);
+        let passed = measured.iter().filter(|run| run.margin <= 0.0 && failed.is_none_or(|failed| run.value < failed));
+        let latest =
+            made.last().map(|last| std::slice::from_ref(last)).map(|last| self.runs(last).measured(sla, f64::INFINITY));
+        Some(SearchState {
+            sla: sla.name.clone().unwrap_or_else(|| sla.to_string()),
+            variable: self.options.variable.key(),
+            passed: passed.map(|run| run.value).reduce(f64::max),
+            failed: failed.filter(|value| value.is_finite()),
+            last_margin: latest.and_then(|latest| latest.first().map(|run| run.margin)),
+            most_runs: self.options.max_iters.saturating_sub(runs.len() - self.given(bench, index)),
+            run_seconds: measured.last().and_then(|run| run.seconds),
+        })
     }
 
     fn seed(&self, bench: &BenchPlan, number: i64) -> Option<u32> {
@@ -145,11 +238,11 @@ impl Course for Tuner {
         let variable = self.options.variable;
         let runs = self.runs(made);
         if let Some(value) = runs.value_with_fewer_than(self.options.num_runs) {
-            return Ok(Next::Run(Some(variable.level(value))));
+            return Ok(Next::Run(self.wanted(bench, value, 0, &runs)));
         }
         let Some(domain) = self.domain(bench, &runs) else {
             return match runs.count_at(f64::INFINITY) {
-                (0, _) => Ok(Next::Run(Some(variable.level(f64::INFINITY)))),
+                (0, _) => Ok(Next::Run(Wanted::at(variable.level(f64::INFINITY)))),
                 // Nothing can be tuned on a server that fails under load.
                 (_, 0) => Ok(Next::Enough),
                 _ => Err(CourseError::NoHighestRate),
@@ -159,14 +252,19 @@ impl Course for Tuner {
             return Err(CourseError::NothingBetween { min, max: domain.max });
         }
         for (index, sla) in self.options.slas.iter().enumerate() {
-            let measured = runs.measured(sla, domain.max);
             // An answered search goes on where it was, and does not get its runs anew.
             let is_answered = self.answered.contains(&(bench.combination.id.to_string(), sla.to_string()));
-            let given = if is_answered { 0 } else { measured.len() };
-            let given = *self.given.entry((bench.combination.id.to_string(), index)).or_insert(given);
-            if let Step::Run(value) = next_step(&domain, &measured, given) {
+            let given = if is_answered { 0 } else { runs.len() };
+            self.given.entry((bench.combination.id.to_string(), index)).or_insert(given);
+            if let Step::Run(value) = self.step(&domain, bench, index, &runs) {
                 let is_unlimited = self.is_max_infinite() && value == domain.max;
-                return Ok(Next::Run(Some(variable.level(if is_unlimited { f64::INFINITY } else { value }))));
+                let value = if is_unlimited { f64::INFINITY } else { value };
+                let mut wanted = self.wanted(bench, value, index, &runs);
+                if is_own_client(&bench.command) && !is_unlimited {
+                    wanted.stop_when_missed = self.open(index, &domain, bench, &runs);
+                }
+                self.searched.insert(bench.combination.id.to_string(), index);
+                return Ok(Next::Run(wanted));
             }
         }
         Ok(Next::Enough)
@@ -179,7 +277,8 @@ impl Course for Tuner {
         let Some(domain) = self.domain(bench, &runs).filter(|_| can_tell) else { return Ok(()) };
         for (index, sla) in self.options.slas.clone().iter().enumerate() {
             let Some(answer) = self.answer(&domain, bench, index, &runs) else { continue };
-            let finding = Finding::new(writer.name(), &bench.combination, sla, &runs, answer);
+            let (_, counted) = self.counted(&domain, bench, index, &runs);
+            let finding = Finding::new(writer.name(), &bench.combination, sla, &counted.runs, answer);
             self.answers.push(finding.row());
             self.history.extend(finding.history());
             writer.write_findings(&bench.combination, &sla.file_text(), &finding.to_json())?;

@@ -1,6 +1,6 @@
 //! Workload exploration: each combination alone, at full load, and at levels in between.
 
-use super::course::{Course, CourseError, Next};
+use super::course::{Course, CourseError, Next, Wanted};
 use super::finding::Variable;
 use super::ledger::Made;
 use crate::plan::{BenchPlan, Level};
@@ -90,7 +90,7 @@ impl Course for Workload {
             |level: &Level| made.iter().filter(|made| made.level.as_ref() == Some(level)).count() < self.num_runs;
         let ends = [self.serial(), self.batch(bench)];
         if let Some(level) = ends.iter().find(|level| is_wanted(level)) {
-            return Ok(Next::Run(Some(level.clone())));
+            return Ok(Next::Run(Wanted::at(level.clone())));
         }
         let reached = ends.each_ref().map(|level| self.reached(level, made));
         let has_completed =
@@ -104,7 +104,7 @@ impl Course for Workload {
         };
         let levels = self.between(serial, batch).into_iter().filter(|level| !ends.contains(level));
         let next = levels.into_iter().find(|level| is_wanted(level));
-        Ok(next.map_or(Next::Enough, |level| Next::Run(Some(level))))
+        Ok(next.map_or(Next::Enough, |level| Next::Run(Wanted::at(level))))
     }
 }
 
@@ -125,7 +125,7 @@ mod tests {
     /// The levels that are asked for, on a server whose throughput saturates at 8 requests at a time.
     fn levels(workload: &mut Workload) -> Vec<Value> {
         let mut made: Vec<Made> = Vec::new();
-        while let Next::Run(Some(level)) = workload.next(&bench(), &made, 0).unwrap() {
+        while let Next::Run(Wanted { level: Some(level), .. }) = workload.next(&bench(), &made, 0).unwrap() {
             let users = level.value.as_f64().filter(|_| level.variable == "max_concurrency").unwrap_or(64.0);
             let latency_ms = 100.0 * (users / 8.0).max(1.0);
             let result = json!({"request_throughput": users / latency_ms * 1000.0, "mean_e2el_ms": latency_ms});
@@ -138,6 +138,9 @@ mod tests {
                 metrics: result.as_object().cloned(),
                 obstacle: None,
                 max_concurrency: None,
+                steady: None,
+                gpu_count: None,
+                is_stopped_early: false,
             });
         }
         made.into_iter().filter(|made| made.number == 0).map(|made| made.level.unwrap().value).collect()

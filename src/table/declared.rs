@@ -58,7 +58,7 @@ pub static SWEEPS: [Column; 23] = [
     column("folder", Text, Context, "where it lies"),
 ];
 
-pub static RUNS: [Column; 120] = [
+pub static RUNS: [Column; 121] = [
     SWEEP,
     COMBINATION,
     RUN_ID,
@@ -151,6 +151,12 @@ pub static RUNS: [Column; 120] = [
     counted("completed", "requests that succeeded"),
     counted("failed", "requests that failed, as the benchmark reports them"),
     counted("failed_requests", "requests that failed: reported, or num_prompts less completed"),
+    column(
+        "stopped_early",
+        Text,
+        Context,
+        "why the benchmark ended the run before its end; requests that it cut off count with their time until then",
+    ),
     column(
         "percentiles_without_bound",
         Texts,
@@ -264,7 +270,7 @@ pub static COMBINATIONS: [Column; 12] = [
     column("pooled_requests", Integer, Metric, "stored requests that succeeded, of all its runs"),
 ];
 
-pub static SLA: [Column; 23] = [
+pub static SLA: [Column; 24] = [
     SWEEP,
     COMBINATION,
     LABEL,
@@ -290,6 +296,7 @@ pub static SLA: [Column; 23] = [
     column("reason", Text, Metric, "the answer in words"),
     column("runs", Integer, Metric, "runs that it rests on"),
     column("levels", Integer, Metric, "loads that were measured"),
+    column("gpu_count", Number, Context, "GPUs of the server; NULL where nobody said so"),
     column("measured_value", Number, Metric, "the measured load next to the answer"),
     measured("output_throughput", "tok/s", "output throughput at that load"),
     measured("request_throughput", "req/s", "request throughput at that load"),

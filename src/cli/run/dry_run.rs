@@ -8,7 +8,7 @@ use crate::cli::{Ended, Failure};
 use crate::params::Command;
 use crate::plan::Start;
 use crate::store::{Manifest, SweepFolder, conditions_after};
-use crate::sweep::{Agenda, Course, Job, Ledger, Made, Order, Step};
+use crate::sweep::{Agenda, Course, Detail, Job, Ledger, Made, Order, Step};
 use crate::words::describe;
 use std::collections::HashSet;
 
@@ -26,8 +26,15 @@ impl Sweep {
     pub fn print(&self) -> Ended {
         let mut folder = self.folder()?;
         let mut ledger = match self.common.is_resumed() {
-            true => Ledger::read(&self.plan, &folder, self.common.keeping.demands(), &self.redactor, |_| Ok(()))
-                .map_err(Failure::input)?,
+            true => Ledger::read(
+                &self.plan,
+                &folder,
+                self.common.keeping.demands(),
+                &self.redactor,
+                Detail::Row,
+                |_| Ok(()),
+            )
+            .map_err(Failure::input)?,
             false => Ledger::default(),
         };
         let mut course = self.job.course(self.plan.num_runs as usize, HashSet::new());
@@ -111,6 +118,7 @@ impl Sweep {
         if let Some(level) = &job.level {
             folder.add_level(combination, level, &job.bench.combination);
             printed.lines.push("# the first run; the others follow from what is measured".into());
+            printed.lines.extend(self.job.worst_case().map(|text| format!("# {text}")));
         }
         if is_cold && self.plan.warmup_num_prompts > 0 {
             let short = job.bench.warm_up(self.plan.warmup_num_prompts);

@@ -6,9 +6,14 @@ use crate::metric::{Better, Metric, percentile_of};
 use crate::plan::BenchPlan;
 use crate::sla::Sla;
 use crate::store::SweepKind;
-use crate::sweep::{BenchKind, Course, Ledger, Narrow, Order, Pairs, Repeats, Tuner, TunerOptions, Variable, Workload};
+use crate::sweep::{
+    BenchKind, Course, Detail, Ledger, NEAR_TIMES, Narrow, Order, Pairs, Repeats, Tuner, TunerOptions, Variable,
+    Workload,
+};
+use crate::words::short_time;
 use serde_json::{Map, Value};
 use std::collections::HashSet;
+use std::time::Duration;
 
 /// What a sweep does with each combination.
 pub enum Job {
@@ -112,8 +117,32 @@ impl Job {
     pub fn bench(&self) -> BenchKind {
         match self {
             Self::Startup => BenchKind::Startup,
-            _ => BenchKind::Load { percentiles: self.percentiles() },
+            Self::Tune(_) => BenchKind::Load { percentiles: self.percentiles(), requests: Detail::Requests },
+            _ => BenchKind::Load { percentiles: Vec::new(), requests: Detail::Row },
         }
+    }
+
+    /// What a search takes at most for one combination.
+    pub fn worst_case(&self) -> Option<String> {
+        let Self::Tune(options) = self else { return None };
+        let runs = options.max_iters * options.slas.len();
+        let (least, near) = (options.min_duration, options.min_duration * NEAR_TIMES);
+        let of = match options.slas.len() {
+            1 => String::new(),
+            slas => format!(" ({} for each of {slas} SLAs)", options.max_iters),
+        };
+        let time = match options.variable {
+            _ if least == 0.0 => "each sends the prompts that --bench-cmd says".into(),
+            Variable::RequestRate => format!(
+                "each with a steady part of {least} to {near} s: at most about {}",
+                short_time(Duration::from_secs_f64(near * runs as f64))
+            ),
+            Variable::MaxConcurrency => format!(
+                "each with a steady part of {least} s or more: about {} if none is longer",
+                short_time(Duration::from_secs_f64(least * runs as f64))
+            ),
+        };
+        Some(format!("at most {runs} runs{of}, {time}"))
     }
 
     pub fn sla_records(&self) -> Vec<Map<String, Value>> {

@@ -3,7 +3,7 @@
 use super::job::Job;
 use super::serve;
 use crate::cli::sla_params::{read_slas, variable};
-use crate::cli::{Ended, Failure, positive_number};
+use crate::cli::{Ended, Failure, not_negative, positive_number};
 use crate::sweep::{Seeds, TunerOptions, Variable};
 use std::path::PathBuf;
 
@@ -31,6 +31,10 @@ pub struct Arguments {
     /// Most runs for one SLA of one combination.
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(2..))]
     sla_max_iters: u32,
+    /// How many seconds the steady part of a run lasts at least, without ramp-up and drain. Near the answer, and where it can't be told
+    /// whether the server keeps up, runs are longer. 0: send as many prompts as the command says.
+    #[arg(long, value_name = "SECONDS", default_value_t = 20.0, value_parser = not_negative)]
+    sla_min_duration: f64,
     /// Draw the prompts and arrival times of all runs by the same seed. Without it each run draws its own, so that the answer
     /// holds for other traffic, too.
     #[arg(long)]
@@ -55,6 +59,7 @@ pub fn exec(arguments: Arguments) -> Ended {
         tolerance: arguments.sla_tolerance,
         max_iters: arguments.sla_max_iters as usize,
         num_runs: 1,
+        min_duration: arguments.sla_min_duration,
         seeds: if arguments.same_seed { Seeds::OfCommand } else { Seeds::Own },
     };
     serve::prepare(arguments.serve, Job::Tune(options))?.exec()

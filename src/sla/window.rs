@@ -1,0 +1,138 @@
+//! The part of a run in which the server bore the load that was asked for: without the ramp-up, in which it fills, and the drain, in
+//! which it empties.
+
+use super::backlog::{Backlog, Standing};
+use crate::metric::percentile_of;
+use crate::stats::{mean, percentile, population_std};
+
+/// One request, in seconds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// When it came: in the open loop before any wait in the client, in the closed loop when it was sent.
+    pub arrival: f64,
+    /// From its arrival; nothing of a request that failed.
+    pub ttft: Option<f64>,
+    pub e2el: Option<f64>,
+    pub tpot: Option<f64>,
+    /// Gaps between its chunks.
+    pub itls: Vec<f64>,
+    pub output_len: f64,
+}
+
+/// What decides when a request comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loop {
+    /// The traffic, whatever the server does.
+    Open,
+    /// The end of another request.
+    Closed,
+}
+
+/// The requests of the window, and what became of those that waited.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Window {
+    pub seconds: f64,
+    /// Those that came in it and had left before the drain.
+    requests: Vec<Request>,
+    request_throughput: f64,
+    output_throughput: f64,
+    pub backlog: Standing,
+}
+
+/// A window of fewer requests is none.
+const FEWEST: usize = 10;
+/// How many of the first requests tell how long the server takes to fill.
+const FIRST: f64 = 0.1;
+
+impl Window {
+    /// Nothing where no part of the run is without ramp-up and drain.
+    pub fn of(requests: &[Request], kind: Loop) -> Option<Self> {
+        let mut requests = requests.to_vec();
+        requests.sort_by(|left, right| left.arrival.total_cmp(&right.arrival));
+        let (first, last) = (requests.first()?.arrival, requests.last()?.arrival);
+        let filled = filling(&requests)?;
+        let (from, until) = (first + filled, last - filled);
+        let inside: Vec<Request> =
+            requests.iter().filter(|request| (from..=until).contains(&request.arrival)).cloned().collect();
+        if inside.len() < FEWEST {
+            return None;
+        }
+        // Until the last came, the load was whole.
+        let seconds = last - from;
+        let left = |request: &&Request| {
+            request.e2el.is_some_and(|e2el| from < request.arrival + e2el && request.arrival + e2el <= last)
+        };
+        let tokens: f64 = requests.iter().filter(left).map(|request| request.output_len).sum();
+        let completed = requests.iter().filter(left).count();
+        let backlog = match kind {
+            Loop::Open => Backlog { requests: &requests, from, until: last }.standing(),
+            Loop::Closed => Standing::Steady,
+        };
+        Some(Self {
+            seconds,
+            requests: inside,
+            request_throughput: completed as f64 / seconds,
+            output_throughput: tokens / seconds,
+            backlog,
+        })
+    }
+
+    pub fn requests(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// A metric under vLLM's key, as the window shows it; nothing of other metrics, and of a percentile that rests on a request that
+    /// failed.
+    pub fn metric(&self, key: &str) -> Option<f64> {
+        match key {
+            "request_throughput" => Some(self.request_throughput),
+            "output_throughput" => Some(self.output_throughput),
+            _ => metric_of(&self.requests, key),
+        }
+    }
+}
+
+/// Whether single requests tell a metric.
+pub fn is_of_requests(key: &str) -> bool {
+    let family = key.strip_suffix("_ms").and_then(|key| Some(key.split_once('_')?.1));
+    matches!(key, "request_throughput" | "output_throughput")
+        || matches!(family, Some("ttft" | "tpot" | "itl" | "e2el"))
+            && (percentile_of(key).is_some() || ["mean_", "median_", "std_"].iter().any(|name| key.starts_with(name)))
+}
+
+/// A latency's statistic over requests, in milliseconds. A failed request counts as unbounded in percentiles.
+pub fn metric_of(requests: &[Request], key: &str) -> Option<f64> {
+    let (statistic, family) = key.strip_suffix("_ms")?.split_once('_')?;
+    let of = |value: fn(&Request) -> Option<f64>| requests.iter().filter_map(value).collect::<Vec<f64>>();
+    let mut values = match family {
+        "ttft" => of(|request| request.ttft),
+        "tpot" => of(|request| request.tpot),
+        "e2el" => of(|request| request.e2el),
+        "itl" => requests.iter().flat_map(|request| request.itls.iter().copied()).collect(),
+        _ => return None,
+    };
+    if values.is_empty() {
+        return None;
+    }
+    let percent = match statistic {
+        "mean" => return Some(1000.0 * mean(&values)),
+        "std" => return Some(1000.0 * population_std(&values)),
+        "median" => 50.0,
+        _ => percentile_of(key)?.parse().ok()?,
+    };
+    let failed = requests.iter().filter(|request| request.e2el.is_none()).count();
+    if family != "itl" {
+        values.extend(std::iter::repeat_n(f64::INFINITY, failed));
+    }
+    values.sort_by(f64::total_cmp);
+    let value = 1000.0 * percentile(&values, percent);
+    value.is_finite().then_some(value)
+}
+
+/// How long the server takes to fill: as long as the first requests stay in it. `requests`: by their arrival.
+fn filling(requests: &[Request]) -> Option<f64> {
+    let first = ((requests.len() as f64 * FIRST) as usize).max(FEWEST);
+    let mut stays: Vec<f64> = requests.iter().take(first).filter_map(|request| request.e2el).collect();
+    stays.sort_by(f64::total_cmp);
+    (!stays.is_empty()).then(|| percentile(&stays, 50.0))
+}
