@@ -7,7 +7,7 @@
 use chrono::{Local, Utc};
 use rand::prelude::*;
 use rand_distr::{Distribution, Gamma};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::HashSet;
 use std::time::Duration;
 use sweeplake::exec::{BenchJob, Benched, Executor, Ready, ServerJob, Stop};
@@ -97,9 +97,9 @@ impl Virtual {
         let rate = number("request-rate").unwrap_or(f64::INFINITY);
         let (count, seed) =
             (number("num-prompts").map_or(PROMPTS, |count| count as usize), number("seed").unwrap_or(0.0) as u64);
-        let words = command.words();
-        let stops = words.windows(2).filter(|pair| pair[0] == "--stop-when-missed");
-        let watch = Watch { slas: stops.map(|pair| Sla::parse(&pair[1]).unwrap()).collect(), num_prompts: count };
+        let words = command.words().iter().skip_while(|word| *word != "--stop-when-missed").skip(1);
+        let slas = words.take_while(|word| !word.starts_with("--")).map(|text| Sla::parse(text).unwrap());
+        let watch = Watch { slas: slas.collect(), num_prompts: count };
         let all = arrivals(count, rate, self.burstiness, seed);
         let (mut now, mut steps, mut stopped_early) = (0.0, 0, None);
         let seen = replay(self.setting, seed).run(&all, |time, seen| {

@@ -70,8 +70,10 @@ impl BenchPlan {
                 own = own.with(key, value.into());
             }
         }
-        let stops = flags.stop_when_missed.iter().flat_map(|sla| ["--stop-when-missed".to_owned(), sla.clone()]);
-        Self { command: self.command.with_params(&own).with_words(stops), ..self }
+        if !flags.stop_when_missed.is_empty() {
+            own = own.with("stop_when_missed", flags.stop_when_missed.clone().into());
+        }
+        Self { command: self.command.with_params(&own), ..self }
     }
 
     /// The benchmark as it is, or at a level.

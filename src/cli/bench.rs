@@ -87,7 +87,7 @@ pub struct Arguments {
     #[arg(long)]
     save_detailed: bool,
     /// End the run as soon as an SLA such as 'p99_e2el_ms<=500, p99_ttft_ms<=80' can't be met any more; of several, when none can.
-    #[arg(long, value_name = "SLA", value_parser = Sla::parse)]
+    #[arg(long, value_name = "SLA", num_args = 1.., value_parser = Sla::parse)]
     stop_when_missed: Vec<Sla>,
     #[arg(long, default_value = ".")]
     result_dir: PathBuf,

@@ -59,7 +59,7 @@ fn requests(get: &Lookup<'_>) -> Option<Vec<Request>> {
     let request = |times: RequestTimes| {
         let (latency, ttft) = (times.latency?, times.ttft?);
         let is_sound = latency > 0.0 && ttft >= 0.0;
-        is_sound.then(|| Request {
+        is_sound.then_some(Request {
             start: times.start,
             first: times.start + ttft,
             end: times.start + latency,

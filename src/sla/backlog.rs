@@ -90,3 +90,68 @@ fn slope(values: &[f64]) -> (f64, f64) {
 
 /// Correlation of neighbouring parts that a line through twelve of them can show.
 const MOST_ALIKE: f64 = 0.7;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::prelude::*;
+    use rand_distr::{Distribution, Exp};
+
+    /// Poisson arrivals at a server that works on one request after the other, each for an exponential time.
+    fn queue(rate: f64, capacity: f64, seconds: f64, seed: u64) -> Vec<Request> {
+        let mut random = StdRng::seed_from_u64(seed);
+        let (between, service) = (Exp::new(rate).unwrap(), Exp::new(capacity).unwrap());
+        let (mut arrival, mut free) = (0.0, 0.0f64);
+        let mut requests = Vec::new();
+        while arrival < seconds {
+            arrival += between.sample(&mut random);
+            free = free.max(arrival) + service.sample(&mut random);
+            requests.push(Request {
+                arrival,
+                ttft: None,
+                e2el: Some(free - arrival),
+                tpot: None,
+                itls: Vec::new(),
+                output_len: 1.0,
+            });
+        }
+        requests
+    }
+
+    fn standing(requests: &[Request], seconds: f64) -> Standing {
+        Backlog { requests, from: 0.0, until: seconds }.standing()
+    }
+
+    fn share(rate: f64, seconds: f64, is: fn(&Standing) -> bool) -> f64 {
+        let all = (0..100).map(|seed| standing(&queue(rate, 50.0, seconds, seed), seconds));
+        all.filter(is).count() as f64 / 100.0
+    }
+
+    #[test]
+    fn a_server_that_keeps_up_is_hardly_ever_said_to_fall_behind() {
+        let is_growing = |standing: &Standing| matches!(standing, Standing::Growing(_));
+        for rate in [10.0, 35.0, 45.0] {
+            assert!(share(rate, 30.0, is_growing) <= 0.05, "{rate}");
+        }
+        assert!(share(35.0, 30.0, |standing| *standing == Standing::Steady) >= 0.9);
+    }
+
+    #[test]
+    fn a_server_that_falls_behind_is_not_said_to_keep_up() {
+        for rate in [60.0, 75.0, 100.0] {
+            let growing = share(rate, 30.0, |standing| matches!(standing, Standing::Growing(_)));
+            let steady = share(rate, 30.0, |standing| *standing == Standing::Steady);
+            assert!(growing >= 0.95 && steady <= 0.01, "{rate}: {growing} growing, {steady} steady");
+        }
+        // What piles up is the rate without what is completed.
+        let Standing::Growing(found) = standing(&queue(100.0, 50.0, 60.0, 1), 60.0) else { panic!() };
+        assert!((found - 0.5).abs() < 0.05, "{found}");
+    }
+
+    #[test]
+    fn what_is_too_short_is_not_judged() {
+        assert_eq!(standing(&queue(67.0, 64.0, 2.2, 1), 2.2), Standing::Unclear);
+        assert_eq!(standing(&queue(2.0, 50.0, 5.0, 1), 5.0), Standing::Unclear);
+        assert_eq!(standing(&[], 5.0), Standing::Unclear);
+    }
+}

@@ -65,10 +65,10 @@ impl Status {
 }
 
 /// The probability on each side of the bracket that the boundary lies beyond it.
-const TAIL: f64 = 0.0125;
+const TAIL: f64 = 0.005;
 const INTERVAL_TAIL: f64 = 0.025;
 /// At an end of the domain, a margin as small as this may be luck.
-const DOUBTFUL: f64 = 0.1;
+const DOUBTFUL: f64 = 0.15;
 const MOST_RUNS_AT_AN_END: usize = 3;
 /// A margin so large is no luck.
 const CLEAR: f64 = 1.2;

@@ -136,3 +136,68 @@ fn filling(requests: &[Request]) -> Option<f64> {
     stays.sort_by(f64::total_cmp);
     (!stays.is_empty()).then(|| percentile(&stays, 50.0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(arrival: f64, e2el: Option<f64>) -> Request {
+        let ttft = e2el.map(|e2el| e2el / 4.0);
+        Request { arrival, ttft, e2el, tpot: e2el.map(|e2el| e2el / 40.0), itls: vec![0.01, 0.03], output_len: 10.0 }
+    }
+
+    /// One request each tenth of a second for 20 s, each of which takes a second.
+    fn even() -> Vec<Request> {
+        (0..200).map(|index| request(f64::from(index) * 0.1, Some(1.0))).collect()
+    }
+
+    #[test]
+    fn ramp_up_and_drain_are_left_out() {
+        let mut requests = even();
+        // While the server fills it is fast, and again while it empties.
+        requests[..9].iter_mut().for_each(|request| request.e2el = Some(0.99));
+        requests[191..].iter_mut().for_each(|request| request.e2el = Some(0.2));
+        let window = Window::of(&requests, Loop::Open).unwrap();
+        assert!((window.seconds - 18.9).abs() < 0.2, "{}", window.seconds);
+        assert_eq!(window.metric("p99_e2el_ms"), Some(1000.0));
+        assert_eq!(window.metric("mean_ttft_ms"), Some(250.0));
+        assert!((window.metric("request_throughput").unwrap() - 10.0).abs() < 0.2);
+        assert!((window.metric("output_throughput").unwrap() - 100.0).abs() < 2.0);
+        assert_eq!(window.backlog, Standing::Steady);
+        assert_eq!(window.metric("completed"), None);
+    }
+
+    #[test]
+    fn all_at_once_has_no_steady_part() {
+        let burst: Vec<Request> = (0..100).map(|_| request(0.0, Some(1.0))).collect();
+        assert_eq!(Window::of(&burst, Loop::Closed), None);
+        assert_eq!(Window::of(&[], Loop::Open), None);
+        assert_eq!(Window::of(&even()[..12], Loop::Open), None);
+    }
+
+    #[test]
+    fn statistics_are_numpys_and_a_failed_request_is_unbounded() {
+        let requests: Vec<Request> = (1..=100).map(|index| request(0.0, Some(f64::from(index) / 1000.0))).collect();
+        let of = |key: &str| metric_of(&requests, key);
+        assert!(
+            (of("p99_e2el_ms").unwrap() - 99.01).abs() < 1e-9 && (of("median_e2el_ms").unwrap() - 50.5).abs() < 1e-9
+        );
+        assert!(
+            (of("mean_itl_ms").unwrap() - 20.0).abs() < 1e-9 && (of("std_e2el_ms").unwrap() - 28.866_07).abs() < 1e-4
+        );
+        assert_eq!((of("p99_goodput_ms"), of("output_throughput"), of("px_ttft_ms")), (None, None, None));
+        let failed: Vec<Request> = requests.into_iter().chain([request(0.0, None), request(0.0, None)]).collect();
+        assert_eq!(metric_of(&failed, "p99_e2el_ms"), None);
+        assert!(metric_of(&failed, "p95_e2el_ms").is_some());
+    }
+
+    #[test]
+    fn what_single_requests_tell_is_known_by_its_key() {
+        for key in ["p99_e2el_ms", "mean_ttft_ms", "median_itl_ms", "p99.9_tpot_ms", "output_throughput"] {
+            assert!(is_of_requests(key), "{key}");
+        }
+        for key in ["completed", "max_ttft_ms", "p99_client_queue_time_ms", "success_rate"] {
+            assert!(!is_of_requests(key), "{key}");
+        }
+    }
+}

@@ -209,15 +209,15 @@ impl<'a> Runs<'a> {
             near.iter().any(|(other, longer)| *longer > 2.0 * seconds && (other / value).ln().abs() < ALIKE.ln())
         };
         let is_extended = search == Search::GoesOn && self.unclear(sla) <= EXTENSIONS;
-        let tells_enough = |made: &Made, run: &Measured| {
+        let tells_little = |made: &Made, run: &Measured| {
             let is_whole = is_near(&run) && !made.is_stopped_early;
             let is_short = is_whole && seconds(made).is_some_and(|seconds| is_outlasted(run.value, seconds));
             let is_unclear = run.margin <= 0.0 && made.backlog() == Some(Standing::Unclear);
-            !is_short && !(is_unclear && is_extended)
+            is_short || (is_unclear && is_extended)
         };
         let mut counted = Counted { runs: Self { variable: self.variable, runs: Vec::new() }, given: 0, left_out: 0 };
         for (index, (run, margin)) in self.runs.iter().zip(&margins).enumerate() {
-            if margin.as_ref().is_none_or(|margin| tells_enough(run.1, margin)) {
+            if margin.as_ref().is_none_or(|margin| !tells_little(run.1, margin)) {
                 counted.runs.runs.push(*run);
                 counted.given += usize::from(margin.is_some() && index < given);
             } else {
@@ -251,7 +251,7 @@ impl<'a> Runs<'a> {
         self.runs.iter().map(of).collect()
     }
 
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.runs.len()
     }
 

@@ -4,6 +4,7 @@ use super::steady::{Steady, loop_of, requests_of};
 use crate::plan::{BenchPlan, Combination, Level, Plan, ServerPlan};
 use crate::record::{Cell, Demands, Field, RunRecord, Status, gpu_count_of, request_times, shortfall};
 use crate::redact::Redactor;
+use crate::sla::Standing;
 use crate::store::{StoreError, SweepFolder, Terms};
 use crate::table::Kind;
 use serde_json::{Map, Value};
@@ -87,6 +88,13 @@ impl Made {
             gpu_count: None,
             is_stopped_early: false,
         }
+    }
+}
+
+impl Made {
+    /// Whether what was offered was borne; nothing of runs that do not tell of single requests.
+    pub fn backlog(&self) -> Option<Standing> {
+        self.steady.as_ref().map(|steady| steady.backlog)
     }
 }
 

@@ -1,6 +1,5 @@
 //! What the single requests of a run say of the part without ramp-up and drain.
 
-use super::ledger::Made;
 use crate::record::RequestTimes;
 use crate::sla::{Loop, Request, Standing, Window, is_of_requests};
 use serde_json::{Map, Value};
@@ -46,11 +45,4 @@ pub fn requests_of(times: Vec<RequestTimes>, kind: Loop) -> Vec<Request> {
 /// At a finite rate requests come by themselves.
 pub fn loop_of(request_rate: Option<f64>) -> Loop {
     if request_rate.is_some_and(f64::is_finite) { Loop::Open } else { Loop::Closed }
-}
-
-impl Made {
-    /// Whether what was offered was borne; nothing of runs that do not tell of single requests.
-    pub fn backlog(&self) -> Option<Standing> {
-        self.steady.as_ref().map(|steady| steady.backlog)
-    }
 }

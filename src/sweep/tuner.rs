@@ -212,15 +212,14 @@ impl Course for Tuner {
         let measured = runs.counted(sla, 0, Search::GoesOn).runs.measured(sla, f64::INFINITY);
         let failed = measured.iter().filter(|run| run.margin > 0.0).map(|run| run.value).reduce(f64::min);
         let passed = measured.iter().filter(|run| run.margin <= 0.0 && failed.is_none_or(|failed| run.value < failed));
-        let latest =
-            made.last().map(|last| std::slice::from_ref(last)).map(|last| self.runs(last).measured(sla, f64::INFINITY));
+        let latest = made.last().map(std::slice::from_ref).map(|last| self.runs(last).measured(sla, f64::INFINITY));
         Some(SearchState {
             sla: sla.name.clone().unwrap_or_else(|| sla.to_string()),
             variable: self.options.variable.key(),
             passed: passed.map(|run| run.value).reduce(f64::max),
             failed: failed.filter(|value| value.is_finite()),
             last_margin: latest.and_then(|latest| latest.first().map(|run| run.margin)),
-            most_runs: self.options.max_iters.saturating_sub(runs.len() - self.given(bench, index)),
+            most_runs: self.options.max_iters.saturating_sub(runs.count() - self.given(bench, index)),
             run_seconds: measured.last().and_then(|run| run.seconds),
         })
     }
@@ -254,7 +253,7 @@ impl Course for Tuner {
         for (index, sla) in self.options.slas.iter().enumerate() {
             // An answered search goes on where it was, and does not get its runs anew.
             let is_answered = self.answered.contains(&(bench.combination.id.to_string(), sla.to_string()));
-            let given = if is_answered { 0 } else { runs.len() };
+            let given = if is_answered { 0 } else { runs.count() };
             self.given.entry((bench.combination.id.to_string(), index)).or_insert(given);
             if let Step::Run(value) = self.step(&domain, bench, index, &runs) {
                 let is_unlimited = self.is_max_infinite() && value == domain.max;

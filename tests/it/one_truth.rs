@@ -101,7 +101,8 @@ pub const CONFIGURATIONS: (&str, &str) = (
 );
 
 /// What the queries that ship are asked.
-pub const ASKED: [(&str, &str); 12] = [
+pub const ASKED: [(&str, &str); 13] = [
+    ("gpu_hour_price", "NULL"),
     ("metric", "p99_e2el_ms"),
     ("latency", "e2el_ms"),
     ("x", "output_throughput"),

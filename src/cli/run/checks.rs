@@ -30,6 +30,14 @@ pub struct Checked<'a> {
     /// The command of its servers, where it starts any.
     pub serve_cmd: Option<&'a Command>,
     pub after_bench_cmd: Option<&'a Command>,
+    pub prompts: Prompts,
+}
+
+/// Who says how many prompts a run sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prompts {
+    Command,
+    Search,
 }
 
 impl Checked<'_> {
@@ -38,7 +46,10 @@ impl Checked<'_> {
         let mut remarks = BTreeSet::new();
         for server in &self.plan.servers {
             for bench in &server.benches {
-                remarks.extend(of_load(server, bench));
+                remarks.extend(of_answers(bench));
+                if self.prompts == Prompts::Command {
+                    remarks.extend(of_load(server, bench));
+                }
             }
         }
         if let Some(serve_cmd) = self.serve_cmd {
@@ -86,19 +97,21 @@ pub fn of_machine(lake: &Path, in_flight: u64) -> Vec<String> {
     disk(lake).into_iter().chain(file_limit(in_flight)).chain(limited_gpus()).collect()
 }
 
+fn of_answers(bench: &BenchPlan) -> Option<String> {
+    let command = &bench.command;
+    let is_random = command.flag(&["dataset-name"]).is_none_or(|name| name.starts_with("random"));
+    let is_pinned = command.words().iter().any(|word| word == "--ignore-eos" || word == "--ignore_eos");
+    (is_random && !is_pinned && is_known_client(command)).then(|| {
+        "answers may end before their length: add --ignore-eos to --bench-cmd, or throughputs are of other answers"
+            .into()
+    })
+}
+
 fn of_load(server: &ServerPlan, bench: &BenchPlan) -> Vec<String> {
     let command = &bench.command;
     let number = |names: &[&str]| command.flag(names).and_then(|text| text.parse::<f64>().ok());
     let (prompts, concurrency) = (bench.num_prompts(), number(&["max-concurrency"]));
     let mut remarks = Vec::new();
-    let is_random = command.flag(&["dataset-name"]).is_none_or(|name| name.starts_with("random"));
-    let is_pinned = command.words().iter().any(|word| word == "--ignore-eos" || word == "--ignore_eos");
-    if is_random && !is_pinned && is_known_client(command) {
-        remarks.push(
-            "answers may end before their length: add --ignore-eos to --bench-cmd, or throughputs are of other answers"
-                .into(),
-        );
-    }
     if let Some(concurrency) = concurrency {
         if f64::from(prompts) < f64::from(WAVES) * concurrency {
             remarks.push(format!(

@@ -1,5 +1,6 @@
 //! What a sweep does with each combination, and what its flags say of it.
 
+use super::checks::Prompts;
 use crate::cli::sla_params::SLA_NAME;
 use crate::compare::{CompareRequest, PairedRuns, is_decided};
 use crate::metric::{Better, Metric, percentile_of};
@@ -119,6 +120,13 @@ impl Job {
             Self::Startup => BenchKind::Startup,
             Self::Tune(_) => BenchKind::Load { percentiles: self.percentiles(), requests: Detail::Requests },
             _ => BenchKind::Load { percentiles: Vec::new(), requests: Detail::Row },
+        }
+    }
+
+    pub fn prompts(&self) -> Prompts {
+        match self {
+            Self::Tune(options) if options.min_duration > 0.0 => Prompts::Search,
+            _ => Prompts::Command,
         }
     }
 
