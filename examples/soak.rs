@@ -45,6 +45,8 @@ impl Case<'_> {
                 "max_concurrency",
                 "--sla-max",
                 "8",
+                "--sla-min-duration",
+                "0",
             ],
             "serve_workload" => vec![
                 "--serve-cmd",

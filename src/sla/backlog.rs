@@ -4,7 +4,7 @@
 //! the window, and a line fitted to the averages; neighbouring parts are alike, so the error of its slope is that of a first-order
 //! autoregression.
 
-use super::window::Request;
+use super::request::Request;
 use crate::stats::{mean, t_critical};
 
 /// What the window says of it.

@@ -40,21 +40,24 @@ impl Boundary {
         let region = region(measured, low, high);
         let points = points(measured, low, high, &region);
         let kinds = weighed(kinds_of(&points, low, high, &region));
-        let mut places: Vec<f64> = (0..=PLACES).map(|cell| low + (high - low) * cell as f64 / PLACES as f64).collect();
-        let mut below = probabilities(&kinds, &places);
+        let ascents: Vec<Ascent> = kinds.iter().map(|(_, fit)| Ascent::of(fit, low, high)).collect();
+        let looked = |place: f64| Look { place, fails: kinds.iter().map(|(_, fit)| fit.fails(place)).collect() };
+        let evenly = (0..=PLACES).map(|cell| low + (high - low) * cell as f64 / PLACES as f64);
+        let mut looks: Vec<Look> = evenly.map(looked).collect();
+        let mut below = probabilities(&kinds, &ascents, &looks);
         for _ in 0..REFINEMENTS {
             let is_heavy = |index: &usize| below[index + 1] - below[*index] > HEAVY;
-            let heavy: Vec<usize> = (0..places.len() - 1).filter(is_heavy).collect();
+            let heavy: Vec<usize> = (0..looks.len() - 1).filter(is_heavy).collect();
             let pieces = |index: usize| {
-                let (from, until) = (places[index], places[index + 1]);
+                let (from, until) = (looks[index].place, looks[index + 1].place);
                 (1..PIECES).map(move |piece| from + (until - from) * piece as f64 / PIECES as f64)
             };
-            let added: Vec<f64> = heavy.into_iter().flat_map(pieces).collect();
-            places.extend(added);
-            places.sort_by(f64::total_cmp);
-            below = probabilities(&kinds, &places);
+            let added: Vec<Look> = heavy.into_iter().flat_map(pieces).map(looked).collect();
+            looks.extend(added);
+            looks.sort_by(|left, right| left.place.total_cmp(&right.place));
+            below = probabilities(&kinds, &ascents, &looks);
         }
-        Self { places, below, kinds }
+        Self { places: looks.into_iter().map(|look| look.place).collect(), below, kinds }
     }
 
     /// The place below which the boundary lies with this probability.
@@ -150,40 +153,67 @@ fn points(measured: &[Measured], low: f64, high: f64, region: &[f64]) -> Vec<Poi
     inside.map(point).collect()
 }
 
+/// A place, and what each kind foretells there: the probability that the margin is above zero.
+struct Look {
+    place: f64,
+    fails: Vec<f64>,
+}
+
 /// Probability that the boundary lies at or below each of the places, the first and last of which it lies between.
-fn probabilities(kinds: &[(f64, Fit)], places: &[f64]) -> Vec<f64> {
-    let mut below = vec![0.0; places.len()];
-    for (weight, fit) in kinds {
-        below.iter_mut().zip(ascent(fit, places)).for_each(|(sum, share)| *sum += weight * share);
+fn probabilities(kinds: &[(f64, Fit)], ascents: &[Ascent], looks: &[Look]) -> Vec<f64> {
+    let mut below = vec![0.0; looks.len()];
+    for (kind, ((weight, _), ascent)) in kinds.iter().zip(ascents).enumerate() {
+        let shares = ascent.shares(looks.iter().map(|look| (look.place, look.fails[kind])));
+        below.iter_mut().zip(shares).for_each(|(sum, share)| *sum += weight * share);
+    }
+    if let [first, .., last] = below.as_mut_slice() {
+        (*first, *last) = (0.0, 1.0);
     }
     below
 }
 
-/// The same of one kind. The margin rises with the load: between two levels the probability lies between theirs.
-fn ascent(fit: &Fit, places: &[f64]) -> Vec<f64> {
-    let (low, high) = (places[0], places[places.len() - 1]);
-    let (first, last) = (fit.fails(low), fit.fails(high));
-    // That it passes at the one end and fails at the other is known.
-    let share = |place: f64| match last - first > 1e-6 {
-        true => ((fit.fails(place) - first) / (last - first)).clamp(0.0, 1.0),
-        false => (place - low) / (high - low),
-    };
-    let anchors = fit.levels_between(low, high);
-    let known = ascending(&anchors.iter().map(|place| share(*place)).collect::<Vec<_>>());
-    let (mut gap, mut highest) = (0, 0.0);
-    let of = |place: &f64| {
-        while gap < anchors.len() && anchors[gap] <= *place {
-            highest = known[gap];
-            gap += 1;
+/// How the probability of one kind rises from the one end to the other. The margin rises with the load: between two levels the
+/// probability lies between theirs.
+struct Ascent {
+    low: f64,
+    high: f64,
+    first: f64,
+    last: f64,
+    anchors: Vec<f64>,
+    known: Vec<f64>,
+}
+
+impl Ascent {
+    fn of(fit: &Fit, low: f64, high: f64) -> Self {
+        let anchors = fit.levels_between(low, high);
+        let ends =
+            Self { low, high, first: fit.fails(low), last: fit.fails(high), anchors: Vec::new(), known: Vec::new() };
+        let known = ascending(&anchors.iter().map(|place| ends.share(*place, fit.fails(*place))).collect::<Vec<_>>());
+        Self { anchors, known, ..ends }
+    }
+
+    /// That it passes at the one end and fails at the other is known.
+    fn share(&self, place: f64, fails: f64) -> f64 {
+        match self.last - self.first > 1e-6 {
+            true => ((fails - self.first) / (self.last - self.first)).clamp(0.0, 1.0),
+            false => (place - self.low) / (self.high - self.low),
         }
-        let ceiling = known.get(gap).copied().unwrap_or(1.0).max(highest);
-        highest = share(*place).clamp(highest, ceiling);
-        highest
-    };
-    let mut shares: Vec<f64> = places.iter().map(of).collect();
-    shares[0] = 0.0;
-    shares[places.len() - 1] = 1.0;
-    shares
+    }
+
+    /// At ascending places with what is foretold there.
+    fn shares(&self, places: impl Iterator<Item = (f64, f64)>) -> Vec<f64> {
+        let (mut gap, mut highest) = (0, 0.0);
+        let of = |(place, fails): (f64, f64)| {
+            while gap < self.anchors.len() && self.anchors[gap] <= place {
+                highest = self.known[gap];
+                gap += 1;
+            }
+            let ceiling = self.known.get(gap).copied().unwrap_or(1.0).max(highest);
+            highest = self.share(place, fails).clamp(highest, ceiling);
+            highest
+        };
+        places.map(of).collect()
+    }
 }
 
 /// The nearest values that never fall: those that do are replaced by their mean (pool adjacent violators).

@@ -67,6 +67,7 @@ impl Fit {
         let scales: Vec<f64> =
             points.iter().zip(&stretches).map(|(point, stretch)| spread(point, shape, noise) * stretch).collect();
         let count = points.len();
+        let constant = log_density_constant(noise.freedom);
         let covariance = |row: usize, column: usize| shape.covariance(spots[row], spots[column]);
         let covariances: Vec<f64> = (0..count * count).map(|index| covariance(index / count, index % count)).collect();
         let mut weights: Vec<f64> = scales.iter().map(|scale| 1.0 / (scale * scale)).collect();
@@ -83,7 +84,8 @@ impl Fit {
             let new: Vec<f64> = errors.iter().zip(&scales).map(anew).collect();
             let change = new.iter().zip(&weights).map(|(new, old)| (new / old).ln().abs()).fold(0.0, f64::max);
             if step == MOST_STEPS || change < SETTLED {
-                let told: f64 = (0..count).map(|row| log_density(errors[row], noise.freedom) - scales[row].ln()).sum();
+                let told: f64 =
+                    (0..count).map(|row| constant + log_kernel(errors[row], noise.freedom) - scales[row].ln()).sum();
                 let jacobian: f64 = stretches.iter().map(|stretch| stretch.ln()).sum();
                 let rough: f64 = (0..count).map(|row| (ys[row] - solved[row] / weights[row]) * solved[row]).sum();
                 let volume = factor.log_determinant() + weights.iter().map(|weight| weight.ln()).sum::<f64>();
@@ -154,8 +156,11 @@ fn spread(point: &Point, shape: Shape, noise: Noise) -> f64 {
     noise.std.hypot(point.vague).hypot(shape.locality() * point.outside)
 }
 
-/// The logarithm of the density of Student's t.
-fn log_density(error: f64, freedom: f64) -> f64 {
-    let constant = ln_gamma((freedom + 1.0) / 2.0) - ln_gamma(freedom / 2.0) - 0.5 * (freedom * PI).ln();
-    constant - (freedom + 1.0) / 2.0 * (error * error / freedom).ln_1p()
+/// The logarithm of the density of Student's t: what depends on the error, and what does not.
+fn log_kernel(error: f64, freedom: f64) -> f64 {
+    -(freedom + 1.0) / 2.0 * (error * error / freedom).ln_1p()
+}
+
+fn log_density_constant(freedom: f64) -> f64 {
+    ln_gamma((freedom + 1.0) / 2.0) - ln_gamma(freedom / 2.0) - 0.5 * (freedom * PI).ln()
 }

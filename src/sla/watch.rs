@@ -4,7 +4,7 @@
 //! does, and clearly. Runs near the limit go on to their end, so that what is known of them is whole.
 
 use super::criteria::{Constraint, Operator, Sla};
-use super::window::Request;
+use super::request::Request;
 use crate::metric::percentile_of;
 
 /// What is watched for.

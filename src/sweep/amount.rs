@@ -1,7 +1,7 @@
 //! How much a run of a search measures: so many prompts that its steady part lasts long enough to tell of the load, and holds enough
 //! requests to tell of its percentiles.
 
-use super::finding::{Runs, Variable};
+use super::runs::{Runs, Variable};
 use crate::metric::percentile_of;
 use crate::plan::BenchPlan;
 use crate::sla::{Operator, Sla};
@@ -59,7 +59,9 @@ impl Amount<'_> {
         let seen = self.runs.near(value, "mean_e2el_ms");
         let stay = match (seen, limit) {
             (Some(seen), Some(limit)) => seen.min(limit),
-            (seen, limit) => seen.or(limit).unwrap_or(0.0),
+            (Some(seen), None) => seen,
+            // What nobody has seen makes no run longer.
+            (None, limit) => limit.unwrap_or(0.0).min(1000.0 * self.seconds / TIMES_A_REQUEST),
         };
         stay / 1000.0
     }

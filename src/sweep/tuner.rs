@@ -4,8 +4,9 @@ use super::amount::Amount;
 use super::commands::{is_known_client, is_own_client};
 use super::course::{Course, CourseError, Next, Wanted};
 use super::event::SearchState;
-use super::finding::{Counted, EXTENSIONS, Finding, Runs, Search, Variable, with_unlimited};
+use super::finding::Finding;
 use super::ledger::{Detail, Made};
+use super::runs::{Counted, EXTENSIONS, Runs, Search, Variable, with_unlimited};
 use crate::id::text_hash;
 use crate::plan::BenchPlan;
 use crate::record::Row;
@@ -78,8 +79,9 @@ impl Tuner {
     }
 
     /// The runs that count: those at an unlimited rate only where the search goes up to it.
-    fn runs<'a>(&self, made: &'a [Made]) -> Runs<'a> {
+    fn runs<'a>(&self, bench: &BenchPlan, made: &'a [Made]) -> Runs<'a> {
         let runs = Runs::of(self.options.variable, made);
+        let runs = if self.chooses_prompts(bench) { runs.sustained() } else { runs };
         if self.is_max_infinite() { runs } else { runs.limited() }
     }
 
@@ -208,11 +210,12 @@ impl Course for Tuner {
 
     fn state(&self, bench: &BenchPlan, made: &[Made]) -> Option<SearchState> {
         let index = *self.searched.get(bench.combination.id.as_str())?;
-        let (runs, sla) = (self.runs(made), &self.options.slas[index]);
+        let (runs, sla) = (self.runs(bench, made), &self.options.slas[index]);
         let measured = runs.counted(sla, 0, Search::GoesOn).runs.measured(sla, f64::INFINITY);
         let failed = measured.iter().filter(|run| run.margin > 0.0).map(|run| run.value).reduce(f64::min);
         let passed = measured.iter().filter(|run| run.margin <= 0.0 && failed.is_none_or(|failed| run.value < failed));
-        let latest = made.last().map(std::slice::from_ref).map(|last| self.runs(last).measured(sla, f64::INFINITY));
+        let latest =
+            made.last().map(std::slice::from_ref).map(|last| self.runs(bench, last).measured(sla, f64::INFINITY));
         Some(SearchState {
             sla: sla.name.clone().unwrap_or_else(|| sla.to_string()),
             variable: self.options.variable.key(),
@@ -235,7 +238,7 @@ impl Course for Tuner {
         let stored = *self.stored.entry(bench.combination.id.to_string()).or_insert(made.len());
         check_metrics(&self.options.slas, &made[stored..])?;
         let variable = self.options.variable;
-        let runs = self.runs(made);
+        let runs = self.runs(bench, made);
         if let Some(value) = runs.value_with_fewer_than(self.options.num_runs) {
             return Ok(Next::Run(self.wanted(bench, value, 0, &runs)));
         }
@@ -270,7 +273,7 @@ impl Course for Tuner {
     }
 
     fn conclude(&mut self, bench: &BenchPlan, made: &[Made], writer: &SweepWriter) -> Result<(), StoreError> {
-        let runs = self.runs(made);
+        let runs = self.runs(bench, made);
         let stored = self.stored.get(bench.combination.id.as_str()).copied().unwrap_or(made.len());
         let can_tell = check_metrics(&self.options.slas, &made[stored..]).is_ok();
         let Some(domain) = self.domain(bench, &runs).filter(|_| can_tell) else { return Ok(()) };

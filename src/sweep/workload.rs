@@ -1,8 +1,8 @@
 //! Workload exploration: each combination alone, at full load, and at levels in between.
 
 use super::course::{Course, CourseError, Next, Wanted};
-use super::finding::Variable;
 use super::ledger::Made;
+use super::runs::Variable;
 use crate::plan::{BenchPlan, Level};
 use crate::sla::rounded;
 use serde_json::{Map, Value, json};

@@ -4,7 +4,8 @@ use crate::one_truth::{ASKED, CONFIGURATIONS};
 use crate::scratch::{PROGRAM, Ran, Scratch, is_served, repository};
 use std::os::unix::fs::PermissionsExt;
 
-/// A `vllm` on PATH whose `serve` and `bench serve` are ours; flags that name data that is not here are dropped.
+/// A `vllm` on PATH whose `serve` and `bench serve` are ours; flags that name data that is not here are dropped,
+/// and so is the number of prompts: three are enough.
 const VLLM: &str = r#"#!/bin/sh
 kind="$1"; shift
 if [ "$kind" = serve ]; then exec PROGRAM sim "$@" --speed 50; fi
@@ -12,7 +13,7 @@ shift
 words=""
 while [ $# -gt 0 ]; do
   case "$1" in
-    --dataset-name|--dataset-path) shift 2 ;;
+    --dataset-name|--dataset-path|--num-prompts) shift 2 ;;
     *) words="$words $1"; shift ;;
   esac
 done

@@ -27,6 +27,7 @@ mod server;
 mod shell;
 mod sim;
 mod sla;
+mod sla_traffic;
 mod soak;
 mod store;
 mod surroundings;

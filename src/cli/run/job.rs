@@ -8,8 +8,8 @@ use crate::plan::BenchPlan;
 use crate::sla::Sla;
 use crate::store::SweepKind;
 use crate::sweep::{
-    BenchKind, Course, Detail, Ledger, NEAR_TIMES, Narrow, Order, Pairs, Repeats, Tuner, TunerOptions, Variable,
-    Workload,
+    BenchKind, Course, Detail, EXTENSIONS, Ledger, NEAR_TIMES, Narrow, Order, Pairs, Repeats, Tuner, TunerOptions,
+    Variable, Workload,
 };
 use crate::words::short_time;
 use serde_json::{Map, Value};
@@ -134,7 +134,7 @@ impl Job {
     pub fn worst_case(&self) -> Option<String> {
         let Self::Tune(options) = self else { return None };
         let runs = options.max_iters * options.slas.len();
-        let (least, near) = (options.min_duration, options.min_duration * NEAR_TIMES);
+        let (least, near) = (options.min_duration, options.min_duration * NEAR_TIMES * 2f64.powi(EXTENSIONS as i32));
         let of = match options.slas.len() {
             1 => String::new(),
             slas => format!(" ({} for each of {slas} SLAs)", options.max_iters),

@@ -143,9 +143,10 @@ impl Observer for Progress {
 /// `  p99_e2el_ms<=500: passes by 12 %; between 60 and 72; at most 14 more runs, about 4 min`.
 fn searched(state: &SearchState) -> String {
     let share = |margin: f64| 100.0 * margin.exp_m1().abs();
+    let text = |share: f64| if share < 10.0 { format!("{share:.1} %") } else { format!("{share:.0} %") };
     let verdict = match state.last_margin {
-        Some(margin) if margin <= 0.0 => format!("passes by {:.0} %; ", share(margin)),
-        Some(margin) if share(margin) < 1000.0 => format!("misses by {:.0} %; ", share(margin)),
+        Some(margin) if margin <= 0.0 => format!("passes by {}; ", text(share(margin))),
+        Some(margin) if share(margin) < 1000.0 => format!("misses by {}; ", text(share(margin))),
         Some(_) => "misses by far; ".into(),
         None => String::new(),
     };
