@@ -16,10 +16,10 @@ SELECT
     boundary_high,
     CASE
         WHEN count(*) OVER (PARTITION BY sweep, bench_params, sla, variable) > 1 THEN coalesce(
-            best_probability(
+            round(best_probability(
                 ln(CASE status WHEN 'fails_everywhere' THEN NULL ELSE coalesce(boundary_low, lower, value) END),
                 ln(CASE status WHEN 'fails_everywhere' THEN NULL ELSE coalesce(boundary_high, upper, value) END)
-            ) OVER (PARTITION BY sweep, bench_params, sla, variable),
+            ) OVER (PARTITION BY sweep, bench_params, sla, variable), 4),
             0
         )
     END AS best_probability,
