@@ -150,7 +150,9 @@ mod tests {
 
     #[test]
     fn what_is_too_short_is_not_judged() {
-        assert_eq!(standing(&queue(67.0, 64.0, 2.2, 1), 2.2), Standing::Unclear);
+        // In two seconds a queue has no time to grow: mostly nothing is said of a rate just above what the server completes.
+        let steady = |standing: &Standing| *standing == Standing::Steady;
+        assert!(share(52.0, 2.2, steady) <= 0.1 && share(60.0, 2.2, steady) <= 0.02);
         assert_eq!(standing(&queue(2.0, 50.0, 5.0, 1), 5.0), Standing::Unclear);
         assert_eq!(standing(&[], 5.0), Standing::Unclear);
     }
