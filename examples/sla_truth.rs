@@ -99,7 +99,7 @@ impl Virtual {
             (number("num-prompts").map_or(PROMPTS, |count| count as usize), number("seed").unwrap_or(0.0) as u64);
         let words = command.words().iter().skip_while(|word| *word != "--stop-when-missed").skip(1);
         let slas = words.take_while(|word| !word.starts_with("--")).map(|text| Sla::parse(text).unwrap());
-        let watch = Watch { slas: slas.collect(), num_prompts: count };
+        let watch = Watch { slas: slas.collect(), num_prompts: count, ramp_up: 0 };
         let all = arrivals(count, rate, self.burstiness, seed);
         let (mut now, mut steps, mut stopped_early) = (0.0, 0, None);
         let seen = replay(self.setting, seed).run(&all, |time, seen| {
@@ -327,6 +327,7 @@ fn truth(setting: (usize, usize, usize), burstiness: f64, limit_ms: f64) -> f64 
             let watch = Watch {
                 slas: vec![Sla::parse(&format!("p99_e2el_ms<={}", 2.0 * limit_ms)).unwrap()],
                 num_prompts: LONG,
+                ramp_up: 0,
             };
             let mut steps = 0;
             let mut now = 0.0;

@@ -179,7 +179,10 @@ async fn curves(lake: &Lake, slas: &[Sla], variable: Variable) -> Result<Curves,
         let key = (run.sweep.clone(), format!("{serve:?}"));
         let run_id = run.run_id.clone();
         if let Some(mut measured) = measured(run, numbers, serve, variable) {
-            requests.add_to(&run_id, &mut measured.made);
+            // Of a run that was stopped early, requests that were cut off have no times.
+            if !measured.made.is_stopped_early {
+                requests.add_to(&run_id, &mut measured.made);
+            }
             of_server.entry(key).or_default().push(measured);
         }
     }

@@ -11,7 +11,7 @@ use crate::params::{Address, Command};
 use crate::record::{ErrorKind, Failure, Observed};
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A benchmark command and where its result will be.
 pub struct Benchmark<'a> {
@@ -58,12 +58,12 @@ impl Benchmark<'_> {
             limit: self.limit,
             measured: None,
         };
-        let (lived, mut observed) = match against {
-            Against::Nothing => (run_to_end(task, keeper, interrupt).await?, Observed::default()),
+        let (lived, mut observed, address) = match against {
+            Against::Nothing => (run_to_end(task, keeper, interrupt).await?, Observed::default(), None),
             Against::Address(address) => {
                 let before = Counters::of(address).await;
                 let lived = run_to_end(task, keeper, interrupt).await?;
-                (lived, observed_since(before, address).await)
+                (lived, observed_since(before, address).await, Some(address.clone()))
             }
             Against::Server(server) => {
                 task.measured = Some(("the server", server.pid()));
@@ -74,10 +74,14 @@ impl Benchmark<'_> {
                     failure = server.ended("while it was measured") => return Err(failure.into()),
                     ended = run_to_end(task, keeper, interrupt) => ended?,
                 };
-                (lived, observed_since(before, &address).await)
+                (lived, observed_since(before, &address).await, Some(address))
             }
         };
         let measured = self.read(read, &lived, interrupt).await?;
+        if let Some(address) = address.filter(|_| measured.result.contains_key("stopped_early")) {
+            // The server may be busy yet with what was cut off.
+            until_idle(&address).await;
+        }
         if let Some(spoiled) = lived.pauses.spoil() {
             return Err(Failure::new(ErrorKind::Stopped, spoiled).into());
         }
@@ -110,6 +114,17 @@ impl Benchmark<'_> {
 
 /// What a result may take to be read, where the benchmark used its time up.
 const READING: Duration = Duration::from_secs(30);
+
+/// Waits until nothing is in the server any more, as far as it tells, and not for ever.
+async fn until_idle(address: &Address) {
+    let began = Instant::now();
+    while began.elapsed() < IDLE_WITHIN && Counters::of(address).await.in_flight().is_some_and(|left| left > 0.0) {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+const IDLE_WITHIN: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_millis(100);
 
 async fn observed_since(before: Counters, address: &Address) -> Observed {
     let after = Counters::of(address).await;

@@ -138,8 +138,10 @@ pub async fn run(config: &Config, progress: impl Fn(usize) + Send + Sync + 'stat
     let clock = Instant::now();
     let started = schedule::monotonic_seconds();
     let flights = Arc::new(Flights::new(clock, bodies.iter().map(|(prompt, _)| prompt.tokens.len()).collect()));
-    let watch = Watch { slas: config.stop_when_missed.clone(), num_prompts: config.num_prompts };
     let is_open = config.request_rate.is_finite();
+    // In the closed loop the first wave comes at once.
+    let ramp_up = config.max_concurrency.filter(|_| !is_open).unwrap_or(0);
+    let watch = Watch { slas: config.stop_when_missed.clone(), num_prompts: config.num_prompts, ramp_up };
     let stopped_early = tokio::select! {
         () = send_all(&client, bodies, delays, config, &flights, progress) => None,
         reason = flights.stopped(&watch, is_open), if !watch.slas.is_empty() => Some(reason),

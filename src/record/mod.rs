@@ -249,8 +249,12 @@ impl RunRecord {
             Strictness::Fail => absurdities(|name| get(name).and_then(Value::as_f64)),
             Strictness::Caution => Vec::new(),
         };
+        // Of a run that was stopped early, those under way are what it tells.
+        let is_stopped = result.contains_key("stopped_early");
         let why = match (completed, broken.into_iter().next()) {
-            (Some(0), _) => Some(Failure::new(ErrorKind::BadResult, "no request of the benchmark succeeded")),
+            (Some(0), _) if !is_stopped => {
+                Some(Failure::new(ErrorKind::BadResult, "no request of the benchmark succeeded"))
+            }
             (_, Some(rule)) => Some(Failure::new(ErrorKind::BadResult, format!("the result can't be true: {rule}"))),
             _ => None,
         };

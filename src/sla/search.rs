@@ -7,7 +7,7 @@ use super::lead::leading;
 use super::level::{Level, Measured, levels_of};
 
 /// The probability on each side of the bracket that the boundary lies beyond it.
-const TAIL: f64 = 0.005;
+const TAIL: f64 = 0.0025;
 const INTERVAL_TAIL: f64 = 0.01;
 /// At an end of the domain, a margin as small as this may be luck.
 const DOUBTFUL: f64 = 0.15;
@@ -69,7 +69,10 @@ struct Search<'a> {
 impl Search<'_> {
     fn next(&self) -> Step {
         let Some(top) = self.levels.iter().find(|level| level.value == self.domain.max) else {
-            return Step::Run(self.domain.max);
+            return match self.is_out_of_runs() && self.made() > 0 {
+                true => Step::Done(Answer::none()),
+                false => Step::Run(self.domain.max),
+            };
         };
         if self.is_doubtful(top) {
             return Step::Run(top.value);
@@ -89,9 +92,10 @@ impl Search<'_> {
     /// Down from where runs are cheap, until one passes.
     fn descend(&self) -> Option<Step> {
         let least = self.levels.first()?;
-        let none_passed = Answer { status: Status::Wide, upper: Some(least.value), ..Answer::none() };
+        let is_certain = least.margin > DOUBTFUL || least.is_exact;
+        let upper = Some(least.value).filter(|_| is_certain);
+        let none_passed = Answer { status: Status::Wide, upper, ..Answer::none() };
         if least.value <= self.domain.min {
-            let is_certain = least.margin > DOUBTFUL || least.is_exact;
             return Some(match self.is_doubtful(least) {
                 true => Step::Run(least.value),
                 false if is_certain => Step::Done(self.at_an_end(Status::FailsEverywhere, least.value)),

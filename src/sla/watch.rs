@@ -1,7 +1,7 @@
 //! Whether a run that is under way can still meet an SLA.
 //!
-//! A percentile is given up once three times as many requests as may be are beyond the limit: then it is missed for sure, whatever the rest
-//! does, and clearly. Runs near the limit go on to their end, so that what is known of them is whole.
+//! A percentile is given up once three times as many requests as may be are beyond the limit, those of the ramp-up aside: whatever the rest
+//! does, it is missed clearly. Runs near the limit go on to their end, so that what is known of them is whole.
 
 use super::criteria::{Constraint, Operator, Sla};
 use super::request::Request;
@@ -13,6 +13,8 @@ pub struct Watch {
     pub slas: Vec<Sla>,
     /// Requests of the whole run.
     pub num_prompts: usize,
+    /// The first so many do not count: they come while the server fills.
+    pub ramp_up: usize,
 }
 
 /// A percentile is given up at so many times the requests that may be beyond its limit.
@@ -22,8 +24,9 @@ const FEWEST: f64 = 5.0;
 const CLEAR_MEAN: f64 = 2.0;
 
 impl Watch {
-    /// Why none of the SLAs can be met any more. Of requests that are under way the times are those so far.
+    /// Why none of the SLAs can be met any more. `seen`: by their arrival; of requests that are under way the times are those so far.
     pub fn missed(&self, seen: &[Request]) -> Option<String> {
+        let seen = seen.get(self.ramp_up..).unwrap_or_default();
         let misses: Option<Vec<String>> = self
             .slas
             .iter()
@@ -68,7 +71,8 @@ mod tests {
 
     fn missed(slas: &[&str], seen: &[Request]) -> Option<String> {
         let slas = slas.iter().map(|text| Sla::parse(text).unwrap()).collect();
-        Watch { slas, num_prompts: 400 }.missed(seen)
+        Watch { slas, num_prompts: 400, ramp_up: 2 }
+            .missed(&[&[request(Some(9.0), 9.0), request(Some(9.0), 9.0)][..], seen].concat())
     }
 
     #[test]

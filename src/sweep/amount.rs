@@ -12,8 +12,8 @@ const BEYOND: f64 = 2.0;
 const FEWEST: f64 = 20.0;
 /// The steady part lasts so many times as long as a request.
 const TIMES_A_REQUEST: f64 = 10.0;
-/// Rounds of a closed loop, where nobody knows how long one takes.
-const ROUNDS: f64 = 12.0;
+/// Rounds of a closed loop at least.
+const ROUNDS: f64 = 4.0;
 
 /// What a run at a value is to measure.
 pub struct Amount<'a> {
@@ -35,6 +35,7 @@ impl Amount<'_> {
             Variable::RequestRate => (value * seconds).max(self.for_percentiles()) + 2.0 * value * stay,
             Variable::MaxConcurrency => {
                 let in_time = self.runs.near(value, "request_throughput").map_or(0.0, |rate| rate * seconds);
+                // Those of the first and the last round are no steady part.
                 in_time.max(self.for_percentiles()).max(ROUNDS * value) + 2.0 * value
             }
         };

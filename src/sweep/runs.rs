@@ -258,7 +258,9 @@ impl<'a> Runs<'a> {
                 Some(_) if made.obstacle.is_some() => Distance::hopeless().margin,
                 Some(_) if reports(made) => match sla.distance(|key| self.number(made, key)).margin {
                     margin if margin <= 0.0 && self.is_no_rate(value) => Distance::hopeless().margin,
-                    margin if margin <= 0.0 && piles_up(made).is_some() => Distance::hopeless().margin,
+                    _ if piles_up(made).is_some() => Distance::hopeless().margin,
+                    // Its latencies are lower bounds: that they are small says nothing.
+                    margin if margin <= 0.0 && made.is_stopped_early => return None,
                     margin => margin,
                 },
                 Some(_) => return None,

@@ -255,7 +255,7 @@ impl Sweep {
         if let Job::Serve(Some(narrow)) = &self.job {
             wider_than(folder, narrow)?.iter().for_each(|told| say!("{told}"));
         }
-        if is_search {
+        if is_search && has_numbers {
             crate::cli::sla::draw(folder)?;
         }
         say!("sweep: {}", folder.display());
