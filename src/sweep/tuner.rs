@@ -147,6 +147,13 @@ impl Tuner {
         }
     }
 
+    /// After how many of the runs the search for an SLA had ended.
+    fn ended_after(&self, index: usize, domain: &Domain, bench: &BenchPlan, runs: &Runs<'_>) -> usize {
+        let from = self.given(bench, index);
+        let has_ended = |count: &usize| matches!(self.step(domain, bench, index, &runs.first(*count)), Step::Done(_));
+        (from..runs.count()).find(has_ended).unwrap_or(runs.count())
+    }
+
     /// Whether the search says how many prompts a run sends: where they are no parameter, and the client is one that is known.
     fn chooses_prompts(&self, bench: &BenchPlan) -> bool {
         let is_parameter = bench.combination.bench.get("num_prompts").is_some();
@@ -254,10 +261,18 @@ impl Course for Tuner {
             return Err(CourseError::NothingBetween { min, max: domain.max });
         }
         for (index, sla) in self.options.slas.iter().enumerate() {
-            // An answered search goes on where it was, and does not get its runs anew.
-            let is_answered = self.answered.contains(&(bench.combination.id.to_string(), sla.to_string()));
-            let given = if is_answered { 0 } else { runs.count() };
-            self.given.entry((bench.combination.id.to_string(), index)).or_insert(given);
+            let id = bench.combination.id.to_string();
+            if !self.given.contains_key(&(id.clone(), index)) {
+                // A search that goes on does not get its runs anew.
+                let is_answered = self.answered.contains(&(id.clone(), sla.to_string()));
+                let is_interrupted = stored > 0 && !self.answered.iter().any(|(combination, _)| *combination == id);
+                let given = match (is_answered, is_interrupted, index.checked_sub(1)) {
+                    (true, ..) | (_, true, None) => 0,
+                    (_, true, Some(before)) => self.ended_after(before, &domain, bench, &runs),
+                    (_, false, _) => runs.count(),
+                };
+                self.given.insert((id, index), given);
+            }
             if let Step::Run(value) = self.step(&domain, bench, index, &runs) {
                 let is_unlimited = self.is_max_infinite() && value == domain.max;
                 let value = if is_unlimited { f64::INFINITY } else { value };
