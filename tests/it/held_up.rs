@@ -88,7 +88,7 @@ fn a_benchmark_that_was_stopped_is_no_slow_one() {
 #[test]
 fn a_benchmark_that_ended_well_while_sweeplake_was_stopped_counts() {
     let scratch = Scratch::new();
-    let bench = benchmark(&scratch, "", "sleep 0.5; touch ended");
+    let bench = benchmark(&scratch, "", "sleep 1.5; touch ended");
     let arguments = [
         "serve",
         "--serve-cmd",
