@@ -178,12 +178,16 @@ impl<'a> Runs<'a> {
 
     /// Why a value meets no SLA, whatever the numbers of its runs say.
     pub fn obstacle(&self, value: f64) -> Option<String> {
+        self.at(value).find_map(|made| made.obstacle.clone()).or_else(|| self.unsustained(value))
+    }
+
+    /// Why a value can't be borne for long: most of its runs say so.
+    fn unsustained(&self, value: f64) -> Option<String> {
         if self.is_no_rate(value) {
             return Some("all requests at once are no rate that a server can sustain".into());
         }
-        let of_one = self.at(value).find_map(|made| made.obstacle.clone());
         let growing: Vec<String> = self.at(value).filter_map(piles_up).collect();
-        of_one.or_else(|| growing.first().filter(|_| 2 * growing.len() > self.at(value).count()).cloned())
+        growing.first().filter(|_| 2 * growing.len() > self.at(value).count()).cloned()
     }
 
     /// The constraints that a higher load can break. One that the least load breaks and a higher one meets (a throughput,
@@ -258,7 +262,7 @@ impl<'a> Runs<'a> {
                 Some(_) if made.obstacle.is_some() => Distance::hopeless().margin,
                 Some(_) if reports(made) => match sla.distance(|key| self.number(made, key)).margin {
                     margin if margin <= 0.0 && self.is_no_rate(value) => Distance::hopeless().margin,
-                    _ if piles_up(made).is_some() => Distance::hopeless().margin,
+                    margin if margin <= 0.0 && piles_up(made).is_some() => Distance::hopeless().margin,
                     // Its latencies are lower bounds: that they are small says nothing.
                     margin if margin <= 0.0 && made.is_stopped_early => return None,
                     margin => margin,
@@ -320,10 +324,13 @@ impl<'a> Runs<'a> {
 
     /// The distance of the mean of all runs at a value.
     pub fn distance(&self, value: f64, sla: &Sla) -> Distance {
-        match self.obstacle(value) {
-            Some(_) => Distance::hopeless(),
-            None => sla.distance(|key| self.mean(value, key)),
+        if self.at(value).any(|made| made.obstacle.is_some()) {
+            return Distance::hopeless();
         }
+        // What misses the SLA anyway is as far from it as its numbers say.
+        let distance = sla.distance(|key| self.mean(value, key));
+        let is_unsustained = distance.margin <= 0.0 && self.unsustained(value).is_some();
+        if is_unsustained { Distance::hopeless() } else { distance }
     }
 }
 
