@@ -4,6 +4,11 @@
 /// How the error of a request begins that was not waited for, because its run was stopped: its latency is that until then.
 pub const CUT_OFF: &str = "cut off";
 
+/// Whether an error is that of such a request.
+pub fn is_cut_off(error: &str) -> bool {
+    error.starts_with(CUT_OFF)
+}
+
 /// Which way a metric improves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Better {

@@ -227,16 +227,13 @@ fn measured(run: StoredRun, metrics: Map<String, Json>, serve: ParamSet, variabl
         bench: set_of(run.bench_name.as_deref(), run.bench_params.as_deref()),
         level,
         made: Made {
-            level: Some(variable.level(level)),
-            number: 0,
-            round: 0,
             status,
             metrics: (status != Status::Failed).then_some(metrics),
             obstacle: degraded.or(shortfall),
             max_concurrency: run.concurrency,
-            steady: None,
             gpu_count: run.gpu_count,
             is_stopped_early: run.is_stopped_early,
+            ..Made::planned(Some(variable.level(level)), 0, 0)
         },
     })
 }
@@ -303,18 +300,7 @@ mod tests {
             serve: ParamSet::unchanged(),
             bench: ParamSet { name: None, params: bench.as_object().unwrap().clone() },
             level: *level,
-            made: Made {
-                level: None,
-                number: 0,
-                round: 0,
-                status: Status::Completed,
-                metrics: None,
-                obstacle: None,
-                max_concurrency: None,
-                steady: None,
-                gpu_count: None,
-                is_stopped_early: false,
-            },
+            made: Made::planned(None, 0, 0),
         });
         let rest = without_dependents(runs.collect(), Variable::MaxConcurrency);
         let rest: BTreeSet<String> = rest.into_iter().map(|run| Json::Object(run.bench.params).to_string()).collect();

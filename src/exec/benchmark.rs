@@ -8,7 +8,7 @@ use super::to_end::{Lived, Task, out_of_time, run_to_end};
 use super::{Interrupt, Stop};
 use crate::formats::Measured;
 use crate::params::{Address, Command};
-use crate::record::{ErrorKind, Failure, Observed};
+use crate::record::{ErrorKind, Failure, Observed, stopped_early};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -78,7 +78,7 @@ impl Benchmark<'_> {
             }
         };
         let measured = self.read(read, &lived, interrupt).await?;
-        if let Some(address) = address.filter(|_| measured.result.contains_key("stopped_early")) {
+        if let Some(address) = address.filter(|_| stopped_early(&|key: &str| measured.result.get(key)).is_some()) {
             // The server may be busy yet with what was cut off.
             until_idle(&address).await;
         }

@@ -5,7 +5,7 @@
 //! the whole run. Percentiles and standard deviations are NumPy's. What was not measured is null, where vLLM writes 0.
 
 use super::{Backend, Config, Measured, Measurement};
-use crate::metric::CUT_OFF;
+use crate::metric::is_cut_off;
 use crate::stats::{mean, percentile, population_std};
 use chrono::{DateTime, Local};
 use serde_json::{Map, Value, json};
@@ -17,7 +17,7 @@ pub fn result_json(config: &Config, measured: &Measured, date: DateTime<Local>) 
     let wall_s = measured.duration.as_secs_f64();
     let input: usize = ok.iter().map(|request| request.prompt_len).sum();
     let output: usize = ok.iter().map(|request| request.output_len).sum();
-    let cut_off = |request: &&Measurement| request.error.as_ref().is_some_and(|error| error.starts_with(CUT_OFF));
+    let cut_off = |request: &&Measurement| request.error.as_deref().is_some_and(is_cut_off);
     // Of a run that was stopped, what was cut off took at least as long as until then.
     let timed: Vec<&Measurement> =
         measured.requests.iter().filter(|request| request.error.is_none() || cut_off(request)).collect();

@@ -29,7 +29,7 @@ pub use result::{
     BadResult, LeanResult, parse_result, parse_results, read_result, results_before_error, without_request_numbers,
 };
 pub use row::{USERS, without_requests};
-pub use soundness::{BOUND_CONFIDENCE, Lookup, Success, absurdities, shortfall, success, too_few_sent};
+pub use soundness::{BOUND_CONFIDENCE, Lookup, Success, absurdities, shortfall, stopped_early, success, too_few_sent};
 pub use times::{RequestTimes, request_times};
 
 use crate::plan::Combination;
@@ -250,7 +250,7 @@ impl RunRecord {
             Strictness::Caution => Vec::new(),
         };
         // Of a run that was stopped early, those under way are what it tells.
-        let is_stopped = result.contains_key("stopped_early");
+        let is_stopped = stopped_early(&get).is_some();
         let why = match (completed, broken.into_iter().next()) {
             (Some(0), _) if !is_stopped => {
                 Some(Failure::new(ErrorKind::BadResult, "no request of the benchmark succeeded"))

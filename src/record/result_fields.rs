@@ -187,7 +187,7 @@ impl ResultFields {
         self.put("steady_duration_s", steady.map(|steady| steady.duration_s));
         self.put("steady_output_throughput", steady.map(|steady| steady.output_throughput));
         self.put("steady_request_throughput", steady.map(|steady| steady.request_throughput));
-        if let Some(reason) = get("stopped_early").and_then(Value::as_str) {
+        if let Some(reason) = soundness::stopped_early(get) {
             self.cautions.push(format!("stopped early, its latencies are lower bounds: {reason}"));
         }
         self.cautions.extend(soundness::shortfall(get));

@@ -4,7 +4,7 @@ use super::field::{Field, REQUEST_ARRAYS, RunRow, TPOTS};
 use super::result_fields::{Extent, result_fields};
 use super::{Cell, Machine, Observed, Outcome, Row, RunRecord, Status, success};
 use crate::id::column_name;
-use crate::metric::CUT_OFF;
+use crate::metric::is_cut_off;
 use crate::params::ParamSet;
 use crate::table::{Kind, parameter_column};
 use serde_json::{Map, Value};
@@ -118,7 +118,7 @@ impl RunRecord {
         let rows = (0..count).map(|index| {
             let error = at("errors", index).and_then(Value::as_str);
             let failed = error.is_some_and(|error| !error.is_empty());
-            let is_cut_off = error.is_some_and(|error| error.starts_with(CUT_OFF));
+            let is_cut_off = error.is_some_and(is_cut_off);
             let output_len = at("output_lens", index).and_then(Value::as_i64);
             let itls: Option<Vec<f64>> = at("itls", index)
                 .and_then(Value::as_array)

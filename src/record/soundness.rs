@@ -156,6 +156,11 @@ fn by_duration(get: &Lookup<'_>) -> Option<Achieved> {
     Some(Achieved { rate: (success.completed + success.failed) as f64 / duration, sustained: SUSTAINED_BY_DURATION })
 }
 
+/// Why the benchmark ended the run before its end, where it did.
+pub fn stopped_early<'a>(get: &Lookup<'a>) -> Option<&'a str> {
+    get("stopped_early")?.as_str()
+}
+
 /// Whether the load was another one than was asked for, in words.
 pub fn shortfall(get: &Lookup<'_>) -> Option<String> {
     let asked = get("request_rate").and_then(Value::as_f64).filter(|rate| rate.is_finite() && *rate > 0.0)?;

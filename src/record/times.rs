@@ -1,7 +1,7 @@
 //! What a result tells of single requests, in seconds.
 
 use super::soundness::Lookup;
-use crate::metric::CUT_OFF;
+use crate::metric::is_cut_off;
 use serde_json::Value;
 
 /// The times of one request. Nothing of what it does not tell.
@@ -21,7 +21,7 @@ pub struct RequestTimes {
 
 impl RequestTimes {
     pub fn is_cut_off(&self) -> bool {
-        self.error.as_deref().is_some_and(|error| error.starts_with(CUT_OFF))
+        self.error.as_deref().is_some_and(is_cut_off)
     }
 
     pub fn has_failed(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use super::steady::{Steady, loop_of, requests_of};
 use crate::plan::{BenchPlan, Combination, Level, Plan, ServerPlan};
-use crate::record::{Cell, Demands, Field, RunRecord, Status, gpu_count_of, request_times, shortfall};
+use crate::record::{Cell, Demands, Field, RunRecord, Status, gpu_count_of, request_times, shortfall, stopped_early};
 use crate::redact::Redactor;
 use crate::sla::{Loop, Standing};
 use crate::store::{StoreError, SweepFolder, Terms};
@@ -70,12 +70,10 @@ impl Made {
             max_concurrency,
             steady,
             gpu_count: record.gpu_count,
-            is_stopped_early: result.is_some_and(|result| result.contains_key("stopped_early")),
+            is_stopped_early: result.is_some_and(|result| stopped_early(&|key: &str| result.get(key)).is_some()),
         }
     }
-}
 
-impl Made {
     /// A run that a dry run takes for made.
     pub fn planned(level: Option<Level>, number: i64, round: u32) -> Self {
         Self {
@@ -91,9 +89,7 @@ impl Made {
             is_stopped_early: false,
         }
     }
-}
 
-impl Made {
     /// Whether what was offered was borne; nothing of runs that do not tell of single requests.
     pub fn backlog(&self) -> Option<Standing> {
         self.steady.as_ref().map(|steady| steady.backlog)

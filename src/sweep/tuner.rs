@@ -134,16 +134,12 @@ impl Tuner {
         next_step(&domain, &counted.runs.measured(&self.options.slas[index], domain.max), counted.given)
     }
 
-    /// The answer to an SLA, whether the search has ended or not.
-    fn answer(&self, domain: &Domain, bench: &BenchPlan, index: usize, runs: &Runs<'_>) -> Option<Answer> {
-        match self.step(domain, bench, index, runs) {
+    /// The answer to an SLA, whether the search has ended or not, from the runs that count for it.
+    fn answer(&self, domain: &Domain, sla: &Sla, counted: &Counted<'_>) -> Option<Answer> {
+        match next_step(domain, &counted.runs.measured(sla, domain.max), counted.given) {
             Step::Done(answer) if self.is_max_infinite() => Some(with_unlimited(answer, domain.max)),
             Step::Done(answer) => Some(answer),
-            Step::Run(_) => {
-                let (_, counted) = self.counted(domain, bench, index, runs);
-                let standing = counted.runs.standing(&self.options.slas[index], domain.tolerance);
-                standing.map(|answer| unfinished(answer, domain))
-            }
+            Step::Run(_) => counted.runs.standing(sla, domain.tolerance).map(|answer| unfinished(answer, domain)),
         }
     }
 
@@ -293,8 +289,8 @@ impl Course for Tuner {
         let can_tell = check_metrics(&self.options.slas, &made[stored..]).is_ok();
         let Some(domain) = self.domain(bench, &runs).filter(|_| can_tell) else { return Ok(()) };
         for (index, sla) in self.options.slas.clone().iter().enumerate() {
-            let Some(answer) = self.answer(&domain, bench, index, &runs) else { continue };
-            let (_, counted) = self.counted(&domain, bench, index, &runs);
+            let (domain, counted) = self.counted(&domain, bench, index, &runs);
+            let Some(answer) = self.answer(&domain, sla, &counted) else { continue };
             let finding = Finding::new(writer.name(), &bench.combination, sla, &counted.runs, answer);
             self.answers.push(finding.row());
             self.history.extend(finding.history());

@@ -113,7 +113,6 @@ mod tests {
     use super::*;
     use crate::params::{Command, ParamSet};
     use crate::plan::Combination;
-    use crate::record::Status;
 
     fn bench() -> BenchPlan {
         BenchPlan {
@@ -130,18 +129,7 @@ mod tests {
             let latency_ms = 100.0 * (users / 8.0).max(1.0);
             let result = json!({"request_throughput": users / latency_ms * 1000.0, "mean_e2el_ms": latency_ms});
             let number = made.iter().filter(|made| made.level.as_ref() == Some(&level)).count() as i64;
-            made.push(Made {
-                level: Some(level),
-                number,
-                round: 0,
-                status: Status::Completed,
-                metrics: result.as_object().cloned(),
-                obstacle: None,
-                max_concurrency: None,
-                steady: None,
-                gpu_count: None,
-                is_stopped_early: false,
-            });
+            made.push(Made { metrics: result.as_object().cloned(), ..Made::planned(Some(level), number, 0) });
         }
         made.into_iter().filter(|made| made.number == 0).map(|made| made.level.unwrap().value).collect()
     }

@@ -50,19 +50,8 @@ fn a_rate_that_piles_up_meets_no_sla_however_loose() {
 fn a_hopeless_run_is_stopped_and_says_so() {
     let scratch = Scratch::new();
     let _server = scratch.start_sim(&["--max-num-seqs", "1", "--speed", "1"]);
-    let port = scratch.port.to_string();
-    let base = [
-        "bench",
-        "--port",
-        &port,
-        "--random-input-len",
-        "16",
-        "--random-output-len",
-        "8",
-        "--ignore-eos",
-        "--percentile-metrics",
-        "ttft,e2el",
-    ];
+    let bench = bench(&scratch, "--percentile-metrics ttft,e2el");
+    let base: Vec<&str> = bench.split_whitespace().skip(1).collect();
     let flags = [
         "--request-rate",
         "100",
