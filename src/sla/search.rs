@@ -48,11 +48,12 @@ pub fn standing(is_integer: bool, tolerance: f64, measured: &[Measured]) -> Opti
 /// How likely it is that each measured value passes, in ascending order: what an answer rests on.
 pub fn passing(measured: &[Measured]) -> Vec<(f64, f64)> {
     let levels = levels_of(measured);
-    let of_side = |level: &Level| (level.value, if level.margin <= 0.0 { 1.0 } else { 0.0 });
     let [Some(first), Some(last)] = [levels.first(), levels.last()] else { return Vec::new() };
     let is_bracketed = levels.iter().any(|level| level.margin <= 0.0) && last.margin > 0.0 && first.value < last.value;
     if !is_bracketed {
-        return levels.iter().map(of_side).collect();
+        // Even the greatest passes, or none does: a level between that says otherwise was luck.
+        let passes = if last.margin <= 0.0 { 1.0 } else { 0.0 };
+        return levels.iter().map(|level| (level.value, passes)).collect();
     }
     let (low, high) = surely(&levels, first.value, last.value);
     let boundary = Boundary::of(measured, low.ln(), high.ln());
