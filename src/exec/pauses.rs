@@ -43,31 +43,45 @@ impl Pauses {
     }
 }
 
-/// Looks after programs for as long as `work` takes.
-pub async fn watched<T>(programs: &[(&'static str, Pid)], work: impl Future<Output = T>) -> (T, Pauses) {
-    let mut pauses = Pauses::default();
-    let offset = sleep_offset();
-    let mut looked = Instant::now();
-    tokio::pin!(work);
-    let value = loop {
-        let ended = tokio::select! {
-            biased;
-            value = &mut work => Some(value),
-            () = tokio::time::sleep(LOOK) => None,
-        };
-        pauses.own = pauses.own.max(looked.elapsed());
-        looked = Instant::now();
-        for (name, pid) in programs {
-            if was_stopped(*pid) && !pauses.programs.contains(name) {
-                pauses.programs.push(name);
+/// A watch over programs. It begins before they are started: what holds us up between their start and the first look
+/// holds them up as well.
+#[derive(Debug)]
+pub struct Watch {
+    looked: Instant,
+    offset: Duration,
+}
+
+impl Watch {
+    /// Begins now.
+    pub fn start() -> Watch {
+        Watch { looked: Instant::now(), offset: sleep_offset() }
+    }
+
+    /// Looks after programs for as long as `work` takes.
+    pub async fn over<T>(self, programs: &[(&'static str, Pid)], work: impl Future<Output = T>) -> (T, Pauses) {
+        let Watch { mut looked, offset } = self;
+        let mut pauses = Pauses::default();
+        tokio::pin!(work);
+        let value = loop {
+            let ended = tokio::select! {
+                biased;
+                value = &mut work => Some(value),
+                () = tokio::time::sleep(LOOK) => None,
+            };
+            pauses.own = pauses.own.max(looked.elapsed());
+            looked = Instant::now();
+            for (name, pid) in programs {
+                if was_stopped(*pid) && !pauses.programs.contains(name) {
+                    pauses.programs.push(name);
+                }
             }
-        }
-        if let Some(value) = ended {
-            break value;
-        }
-    };
-    pauses.slept = sleep_offset().saturating_sub(offset);
-    (value, pauses)
+            if let Some(value) = ended {
+                break value;
+            }
+        };
+        pauses.slept = sleep_offset().saturating_sub(offset);
+        (value, pauses)
+    }
 }
 
 /// Whether a child was stopped or continued since this was asked the last time.
@@ -80,4 +94,18 @@ fn was_stopped(pid: Pid) -> bool {
 fn sleep_offset() -> Duration {
     let at = |clock| clock_gettime(clock).map_or(0, |time| time.num_nanoseconds());
     Duration::from_nanos(at(ClockId::CLOCK_BOOTTIME).saturating_sub(at(ClockId::CLOCK_MONOTONIC)).unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_held_us_up_before_the_first_look_is_told() {
+        let watch = Watch::start();
+        std::thread::sleep(SHORTEST + LOOK);
+        let ((), pauses) = watch.over(&[], std::future::ready(())).await;
+        assert!(pauses.own >= SHORTEST, "{pauses:?}");
+        assert!(pauses.caution().unwrap().contains("sweeplake did not run for 1."), "{pauses:?}");
+    }
 }

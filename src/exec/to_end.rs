@@ -1,7 +1,7 @@
 //! A command that is run to its end.
 
 use super::keeper::Keeper;
-use super::pauses::{Pauses, watched};
+use super::pauses::{Pauses, Watch};
 use super::process::{Group, Output, describe_exit};
 use super::{Interrupt, Stop};
 use crate::params::Command;
@@ -39,7 +39,7 @@ pub struct Lived {
 /// Runs a command to its end.
 pub async fn run_to_end(task: Task<'_>, keeper: &Keeper, interrupt: &mut Interrupt) -> Result<Lived, Stop> {
     let Task { command, name, kind, output, limit, measured } = task;
-    let (started, cpu_before) = (Instant::now(), cpu_of_children());
+    let (watch, started, cpu_before) = (Watch::start(), Instant::now(), cpu_of_children());
     let mut group = Group::spawn(command, output, &[], keeper)
         .map_err(|error| Failure::new(kind, format!("{name} could not be started: {error}")))?;
     let programs: Vec<_> = measured.into_iter().chain([(name, group.id())]).collect();
@@ -64,7 +64,7 @@ pub async fn run_to_end(task: Task<'_>, keeper: &Keeper, interrupt: &mut Interru
             }
         }
     };
-    let (ended, pauses) = watched(&programs, waited).await;
+    let (ended, pauses) = watch.over(&programs, waited).await;
     let lived = started.elapsed();
     group.stop(STOP_GRACE).await;
     ended.map(|()| Lived {
