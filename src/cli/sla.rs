@@ -170,7 +170,7 @@ async fn curves(lake: &Lake, slas: &[Sla], variable: Variable) -> Result<Curves,
         .iter()
         .map(|run| RunAsked { sweep: &run.sweep, run_id: &run.run_id, request_rate: run.asked_rate })
         .collect();
-    let mut requests = StoredRequests::of(lake, &wanted, &asked).await.map_err(query_failure)?;
+    let mut requests = StoredRequests::of(lake, &wanted, variable, &asked).await.map_err(query_failure)?;
     let mut of_server: BTreeMap<(String, String), Vec<Measured>> = BTreeMap::new();
     for (row, run) in runs.into_iter().enumerate() {
         let numbers = metrics.iter().zip(&values);

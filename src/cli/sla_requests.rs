@@ -3,7 +3,7 @@
 
 use crate::query::{Lake, QueryError, literal};
 use crate::sla::{Loop, Request, is_of_requests, metric_of};
-use crate::sweep::{Made, Steady, loop_of};
+use crate::sweep::{Made, Steady, Variable, loop_of};
 use serde_json::{Map, Value as Json, json};
 use std::collections::{BTreeSet, HashMap};
 
@@ -32,7 +32,12 @@ pub struct StoredRequests(HashMap<String, (Map<String, Json>, Option<Steady>)>);
 
 impl StoredRequests {
     /// Of the runs that have stored requests, one sweep after the other.
-    pub async fn of(lake: &Lake, runs: &[RunAsked<'_>], asked: &[String]) -> Result<Self, QueryError> {
+    pub async fn of(
+        lake: &Lake,
+        runs: &[RunAsked<'_>],
+        variable: Variable,
+        asked: &[String],
+    ) -> Result<Self, QueryError> {
         let asked: Vec<String> = asked.iter().filter(|key| is_of_requests(key)).cloned().collect();
         let mut all = Self::default();
         if asked.is_empty() {
@@ -43,7 +48,7 @@ impl StoredRequests {
             let kinds: HashMap<&str, Loop> = runs
                 .iter()
                 .filter(|run| run.sweep == sweep)
-                .map(|run| (run.run_id, loop_of(run.request_rate)))
+                .map(|run| (run.run_id, loop_of(Some(variable), run.request_rate)))
                 .collect();
             for (run_id, requests) in requests_of(lake, sweep, &asked, &kinds).await? {
                 let Some(kind) = kinds.get(run_id.as_str()) else { continue };

@@ -39,7 +39,9 @@ impl Boundary {
     pub fn of(measured: &[Measured], low: f64, high: f64) -> Self {
         let region = region(measured, low, high);
         let points = points(measured, low, high, &region);
-        let kinds = weighed(kinds_of(&points, low, high, &region));
+        let noises: Vec<Noise> =
+            if agree(measured) { Noise::all_after_agreement().collect() } else { Noise::all().collect() };
+        let kinds = weighed(kinds_of(&points, &noises, low, high, &region));
         let ascents: Vec<Ascent> = kinds.iter().map(|(_, fit)| Ascent::of(fit, low, high)).collect();
         let looked = |place: f64| Look { place, fails: kinds.iter().map(|(_, fit)| fit.fails(place)).collect() };
         let evenly = (0..=PLACES).map(|cell| low + (high - low) * cell as f64 / PLACES as f64);
@@ -94,11 +96,12 @@ impl Boundary {
 }
 
 /// All kinds that are worth a try.
-fn kinds_of(points: &[Point], low: f64, high: f64, region: &[f64]) -> Vec<Fit> {
+fn kinds_of(points: &[Point], noises: &[Noise], low: f64, high: f64, region: &[f64]) -> Vec<Fit> {
     let center = (low + high) / 2.0;
     let smooth = Shape::smooth();
-    let of_noises: Vec<(Noise, Vec<Fit>)> = Noise::all()
-        .map(|noise| (noise, smooth.iter().filter_map(|shape| Fit::of(*shape, noise, points, center)).collect()))
+    let of_noises: Vec<(Noise, Vec<Fit>)> = noises
+        .iter()
+        .map(|noise| (*noise, smooth.iter().filter_map(|shape| Fit::of(*shape, *noise, points, center)).collect()))
         .collect();
     let best_of = |fits: &[Fit]| fits.iter().map(|fit| fit.log_probability).fold(f64::NEG_INFINITY, f64::max);
     let best = of_noises.iter().map(|(_, fits)| best_of(fits)).fold(f64::NEG_INFINITY, f64::max);
@@ -109,6 +112,13 @@ fn kinds_of(points: &[Point], low: f64, high: f64, region: &[f64]) -> Vec<Fit> {
         .flat_map(|shape| likely.iter().filter_map(move |noise| Fit::of(shape, *noise, points, center)))
         .collect();
     of_noises.into_iter().flat_map(|(_, fits)| fits).chain(jumping).collect()
+}
+
+/// Whether runs at one value agree to the last digit. Where another value says the same, the metric is at the end of its scale.
+fn agree(measured: &[Measured]) -> bool {
+    let levels = levels_of(measured);
+    let is_alone = |level: &Level| levels.iter().filter(|other| other.margin == level.margin).count() == 1;
+    levels.iter().any(|level| level.is_exact && level.margin.abs() < NEAR && is_alone(level))
 }
 
 fn weighed(fits: Vec<Fit>) -> Vec<(f64, Fit)> {

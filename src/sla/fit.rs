@@ -32,10 +32,22 @@ const FREEDOMS: [(f64, f64); 2] = [(40.0, 0.65), (2.5, 0.35)];
 const MOST_STEPS: usize = 6;
 const SETTLED: f64 = 0.02;
 
+/// How much likelier the least noise is once runs agreed to the last digit.
+const AGREED: f64 = 1000.0;
+
 impl Noise {
     pub fn all() -> impl Iterator<Item = Self> {
         STDS.into_iter()
             .flat_map(|(std, likely)| FREEDOMS.map(|(freedom, share)| Self { std, freedom, prior: likely * share }))
+    }
+
+    /// All, once runs agreed to the last digit.
+    pub fn all_after_agreement() -> impl Iterator<Item = Self> {
+        let least = STDS[0].0;
+        Self::all().map(move |noise| match noise.std == least {
+            true => Self { prior: noise.prior * AGREED, ..noise },
+            false => noise,
+        })
     }
 }
 

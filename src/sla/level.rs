@@ -2,6 +2,9 @@
 
 use crate::stats::mean;
 
+/// A margin so large is no luck.
+pub const CLEAR: f64 = 1.2;
+
 /// A run at a value: how far its metrics are from their targets, not positive when all are met.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Measured {
@@ -34,6 +37,11 @@ impl Level {
     /// The logarithm of the value.
     pub fn place(&self) -> f64 {
         self.value.ln()
+    }
+
+    /// Whether another run can tell how much runs scatter near the boundary.
+    pub fn is_worth_a_repeat(&self) -> bool {
+        self.margin.abs() < CLEAR && !self.is_exact
     }
 }
 

@@ -4,7 +4,7 @@
 use super::answer::{Answer, Domain, Status, Step};
 use super::boundary::Boundary;
 use super::lead::leading;
-use super::level::{Level, Measured, levels_of};
+use super::level::{CLEAR, Level, Measured, levels_of};
 
 /// The probability on each side of the bracket that the boundary lies beyond it.
 const TAIL: f64 = 0.0025;
@@ -12,8 +12,6 @@ const INTERVAL_TAIL: f64 = 0.01;
 /// At an end of the domain, a margin as small as this may be luck.
 const DOUBTFUL: f64 = 0.15;
 const MOST_RUNS_AT_AN_END: usize = 3;
-/// A margin so large is no luck.
-const CLEAR: f64 = 1.2;
 /// How far down the search goes at a time while all fails, in logarithms, as the margin tells.
 const DESCENT: (f64, f64) = (0.69, 2.7);
 const LEAST_RUNS_IN_DOUBT: usize = 8;
@@ -219,7 +217,7 @@ impl Search<'_> {
         });
         let place = led.unwrap_or(candidate);
         match self.nearest(place) {
-            Some(level) if width < NEAR && distance(level, place) <= width / 10.0 && level.margin.abs() < CLEAR => {
+            Some(level) if width < NEAR && distance(level, place) <= width / 10.0 && level.is_worth_a_repeat() => {
                 level.value
             }
             _ => self.between(place, low, high),

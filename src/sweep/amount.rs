@@ -1,7 +1,8 @@
 //! How much a run of a search measures: so many prompts that its steady part lasts long enough to tell of the load, and holds enough
 //! requests to tell of its percentiles.
 
-use super::runs::{Runs, Variable};
+use super::runs::Runs;
+use super::variable::Variable;
 use crate::metric::percentile_of;
 use crate::plan::BenchPlan;
 use crate::sla::{Operator, Sla};

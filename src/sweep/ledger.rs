@@ -1,10 +1,11 @@
 //! The runs that were made of a plan, as courses and agendas see them.
 
-use super::steady::{Steady, loop_of, requests_of};
+use super::steady::{Steady, requests_of};
+use super::variable::{Variable, loop_of};
 use crate::plan::{BenchPlan, Combination, Level, Plan, ServerPlan};
 use crate::record::{Cell, Demands, Field, RunRecord, Status, gpu_count_of, request_times, shortfall, stopped_early};
 use crate::redact::Redactor;
-use crate::sla::{Loop, Standing};
+use crate::sla::Standing;
 use crate::store::{StoreError, SweepFolder, Terms};
 use crate::table::Kind;
 use serde_json::{Map, Value};
@@ -53,9 +54,7 @@ impl Made {
         let metrics = row.into_iter().filter(is_metric);
         let metrics: Map<String, Value> =
             metrics.map(|field| (field.name.into_owned(), field.cell.to_json())).collect();
-        // Where the concurrency is what is turned, the others wait for their turn, however they come.
-        let is_turned = |level: &Level| level.variable == "max_concurrency";
-        let kind = if level.as_ref().is_some_and(is_turned) { Loop::Closed } else { loop_of(rate) };
+        let kind = loop_of(level.as_ref().and_then(Variable::of), rate);
         let times = result
             .filter(|_| detail == Detail::Requests && status != Status::Failed)
             .and_then(|result| request_times(&|key: &str| result.get(key)));

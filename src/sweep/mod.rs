@@ -15,6 +15,7 @@ mod runs;
 mod scripted;
 mod steady;
 mod tuner;
+mod variable;
 mod workload;
 
 pub use agenda::{Agenda, Job, Order, Step, any_seed};
@@ -26,9 +27,10 @@ pub use event::{Event, Observer, SearchState};
 pub use finding::Finding;
 pub use ledger::{Detail, Ledger, Made, too_few_succeeded};
 pub use narrow::{FEWEST, Narrow};
-pub use runs::{EXTENSIONS, Runs, Search, Variable};
-pub use steady::{Steady, loop_of, requests_of};
+pub use runs::{EXTENSIONS, Runs, Search};
+pub use steady::{Steady, requests_of};
 pub use tuner::{NEAR_TIMES, Seeds, Tuner, TunerOptions};
+pub use variable::{Variable, loop_of};
 pub use workload::{Spacing, Workload};
 
 use crate::store::{StoreError, SweepState};

@@ -1,59 +1,14 @@
 //! The runs of one combination at values of a variable, and how far each is from an SLA.
 
 use super::ledger::Made;
+use super::variable::Variable;
 use crate::metric::adjusted;
-use crate::plan::Level;
 use crate::record::Cell;
 use crate::sla::{Answer, Constraint, Distance, Measured, Operator, Sla, Standing, Status, passing, standing};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Beyond so many times the rate that a saturated server completes, a higher rate changes little.
 const SATURATED: f64 = 2.0;
-
-/// What the tuner turns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Variable {
-    RequestRate,
-    MaxConcurrency,
-}
-
-impl Variable {
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::RequestRate => "request_rate",
-            Self::MaxConcurrency => "max_concurrency",
-        }
-    }
-
-    /// Adjacent integers, or 1 % of a rate.
-    pub fn default_tolerance(self) -> f64 {
-        match self {
-            Self::MaxConcurrency => 0.0,
-            Self::RequestRate => 0.01,
-        }
-    }
-
-    pub fn is_integer(self) -> bool {
-        self == Self::MaxConcurrency
-    }
-
-    /// The level of a value; an infinite rate is written as vLLM writes it.
-    pub fn level(self, value: f64) -> Level {
-        let value = match self {
-            _ if value.is_infinite() => json!("inf"),
-            Self::MaxConcurrency => json!(value as i64),
-            Self::RequestRate => json!(value),
-        };
-        Level { variable: self.key().into(), value }
-    }
-
-    /// The value of a level of this variable.
-    fn value_of(self, level: &Level) -> Option<f64> {
-        let is_own = level.variable == self.key();
-        let value = level.value.as_f64().or_else(|| (level.value == json!("inf")).then_some(f64::INFINITY));
-        value.filter(|_| is_own)
-    }
-}
 
 /// All runs of one combination at values of the variable.
 #[derive(Clone)]

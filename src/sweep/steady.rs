@@ -41,8 +41,3 @@ pub fn requests_of(times: Vec<RequestTimes>, kind: Loop) -> Vec<Request> {
     };
     times.into_iter().map(of).collect()
 }
-
-/// At a finite rate requests come by themselves.
-pub fn loop_of(request_rate: Option<f64>) -> Loop {
-    if request_rate.is_some_and(f64::is_finite) { Loop::Open } else { Loop::Closed }
-}

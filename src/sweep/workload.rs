@@ -2,7 +2,7 @@
 
 use super::course::{Course, CourseError, Next, Wanted};
 use super::ledger::Made;
-use super::runs::Variable;
+use super::variable::Variable;
 use crate::plan::{BenchPlan, Level};
 use crate::sla::rounded;
 use serde_json::{Map, Value, json};
