@@ -58,7 +58,7 @@ def guidellm(program, tokenizer, folder, limit):
          "--metrics", json.dumps({"kind": "generative", "slo": {"e2el_ms": limit}}),
          "--constraint", "kind=max_requests,count=1000",
          "--data", f"kind=synthetic_text,prompt_tokens={INPUT},output_tokens={OUTPUT}",
-         "--tokenizer", f"kind=hf_auto,tokenizer={tokenizer}",
+         "--tokenizer", f"kind=hf_auto,model={tokenizer}",
          "--output", f"kind=json,path={folder / 'guidellm.json'}", "--disable-console-interactive"],
         folder / "guidellm.log",
     )

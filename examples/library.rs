@@ -62,7 +62,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         demands: Demands::default(),
         redactor: redactor.clone(),
     };
-    let processes = ProcessOptions { show_stdout: false, redactor, logs: Logs::Redacted, bench_timeout: None };
+    let processes =
+        ProcessOptions { show_stdout: false, redactor, logs: Logs::Redacted, bench_timeout: None, sampling: None };
     let runtime = tokio::runtime::Runtime::new()?;
     let (_interrupter, interrupt) = Interrupter::new();
     let waiting = Waiting::of(&serve_cmd, Duration::from_secs(30));

@@ -28,6 +28,7 @@ pub mod stats;
 pub mod store;
 pub mod sweep;
 pub mod table;
+pub mod telemetry;
 pub mod words;
 
 #[cfg(doctest)]

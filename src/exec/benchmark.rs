@@ -3,14 +3,16 @@
 use super::counters::{Counters, since};
 use super::keeper::Keeper;
 use super::process::Output;
+use super::sampler::Sampling;
 use super::server::Server;
-use super::to_end::{Lived, Task, out_of_time, run_to_end};
+use super::to_end::{Lived, Sampled, Task, out_of_time, run_to_end};
 use super::{Interrupt, Stop};
 use crate::formats::Measured;
 use crate::params::{Address, Command};
 use crate::record::{ErrorKind, Failure, Observed, stopped_early};
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A benchmark command and where its result will be.
@@ -19,6 +21,8 @@ pub struct Benchmark<'a> {
     pub output: Output,
     pub result_path: &'a Path,
     pub limit: Option<Duration>,
+    /// What is sampled meanwhile.
+    pub sampling: Option<&'a Sampling>,
 }
 
 /// What a benchmark left, and what was seen meanwhile.
@@ -57,10 +61,16 @@ impl Benchmark<'_> {
             output: &self.output,
             limit: self.limit,
             measured: None,
+            sampled: None,
         };
+        let sampled = |address| self.sampling.map(|sampling| Sampled { sampling, address });
         let (lived, mut observed, address) = match against {
-            Against::Nothing => (run_to_end(task, keeper, interrupt).await?, Observed::default(), None),
+            Against::Nothing => {
+                task.sampled = sampled(None);
+                (run_to_end(task, keeper, interrupt).await?, Observed::default(), None)
+            }
             Against::Address(address) => {
+                task.sampled = sampled(Some(address));
                 let before = Counters::of(address).await;
                 let lived = run_to_end(task, keeper, interrupt).await?;
                 (lived, observed_since(before, address).await, Some(address.clone()))
@@ -68,6 +78,7 @@ impl Benchmark<'_> {
             Against::Server(server) => {
                 task.measured = Some(("the server", server.pid()));
                 let address = server.address().clone();
+                task.sampled = sampled(Some(&address));
                 let before = Counters::of(&address).await;
                 let lived = tokio::select! {
                     biased;
@@ -85,6 +96,7 @@ impl Benchmark<'_> {
         if let Some(spoiled) = lived.pauses.spoil() {
             return Err(Failure::new(ErrorKind::Stopped, spoiled).into());
         }
+        observed.samples = lived.samples.map(Arc::new);
         observed.client_cores = lived.cores;
         observed.machine_cores = std::thread::available_parallelism().ok().map(NonZeroUsize::get);
         observed.disturbances.extend(lived.pauses.caution());

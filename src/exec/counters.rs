@@ -2,6 +2,7 @@
 
 use super::http::get;
 use crate::params::Address;
+use crate::telemetry::{Kept, from_engine, total};
 use std::time::Duration;
 
 /// A server that takes longer tells nothing.
@@ -18,14 +19,6 @@ pub struct Counters {
     pub prefix_hits: Option<f64>,
 }
 
-/// What they are called by vLLM, by SGLang, and by older versions of vLLM.
-const RUNNING: &[&str] = &["vllm:num_requests_running", "sglang:num_running_reqs"];
-const WAITING: &[&str] = &["vllm:num_requests_waiting", "sglang:num_queue_reqs"];
-const FINISHED: &[&str] = &["vllm:request_success_total", "sglang:num_requests_total"];
-const PREEMPTIONS: &[&str] = &["vllm:num_preemptions_total", "sglang:num_retracted_requests_total"];
-const PREFIX_QUERIES: &[&str] = &["vllm:prefix_cache_queries_total", "vllm:gpu_prefix_cache_queries_total"];
-const PREFIX_HITS: &[&str] = &["vllm:prefix_cache_hits_total", "vllm:gpu_prefix_cache_hits_total"];
-
 impl Counters {
     /// Asks a server; none of them where it has no `/metrics`.
     pub async fn of(address: &Address) -> Self {
@@ -36,18 +29,15 @@ impl Counters {
     }
 
     fn parse(text: &str) -> Self {
-        // A counter is told for each engine and each reason to end.
-        let sum = |names: &[&str]| {
-            let values = text.lines().filter_map(sample).filter(|(name, _)| names.contains(name));
-            values.fold(None, |sum, (_, value)| Some(sum.unwrap_or(0.0) + value))
-        };
+        let readings = from_engine(text, Kept::Known);
+        let total = |metric: &str| total(&readings, metric);
         Self {
-            running: sum(RUNNING),
-            waiting: sum(WAITING),
-            finished: sum(FINISHED),
-            preemptions: sum(PREEMPTIONS),
-            prefix_queries: sum(PREFIX_QUERIES),
-            prefix_hits: sum(PREFIX_HITS),
+            running: total("requests_running"),
+            waiting: total("requests_waiting"),
+            finished: total("requests_finished"),
+            preemptions: total("preemptions"),
+            prefix_queries: total("prefix_cache_queries"),
+            prefix_hits: total("prefix_cache_hits"),
         }
     }
 
@@ -61,17 +51,6 @@ impl Counters {
         let queries = since(self.prefix_queries, before.prefix_queries).filter(|queries| *queries > 0.0)?;
         Some(since(self.prefix_hits, before.prefix_hits)? / queries)
     }
-}
-
-/// The name and the value of a line in Prometheus' text format, `name{label="x"} 1.0`; nothing of a line that is none, whatever
-/// it is.
-fn sample(line: &str) -> Option<(&str, f64)> {
-    let name = line.split(['{', ' ', '\t']).next()?;
-    let rest = line.strip_prefix(name)?.trim_start();
-    // A label's value may hold a brace; behind the last one stand numbers.
-    let rest = if rest.starts_with('{') { rest.rsplit_once('}')?.1 } else { rest };
-    let value = rest.split_whitespace().next()?.parse::<f64>().ok()?;
-    value.is_finite().then_some((name, value))
 }
 
 /// How far a counter went; nothing where it went back, because it began anew.

@@ -1,6 +1,7 @@
 //! What a sweep does to servers and benchmarks, as a trait: a sweep can be driven without either.
 
 use super::gpu_memory;
+use super::sampler::Sampling;
 use super::{Against, Benched, Benchmark, Interrupt, Keeper, Logs, Output, Readiness, Reset, Server, ServerSpec, Stop};
 use crate::formats::{Measured, measured};
 use crate::params::{Address, Command};
@@ -63,15 +64,18 @@ pub struct ProcessOptions {
     pub redactor: Redactor,
     pub logs: Logs,
     pub bench_timeout: Option<Duration>,
+    /// What is sampled while benchmarks run.
+    pub sampling: Option<Sampling>,
 }
 
 impl ProcessOptions {
-    pub(super) fn benchmark<'a>(&self, job: BenchJob<'a>) -> Benchmark<'a> {
+    pub(super) fn benchmark<'a>(&'a self, job: BenchJob<'a>) -> Benchmark<'a> {
         Benchmark {
             command: job.command,
             output: self.output(job.log),
             result_path: job.result_path,
             limit: self.bench_timeout,
+            sampling: self.sampling.as_ref(),
         }
     }
 

@@ -2,12 +2,15 @@
 
 use crate::params::Address;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use std::time::Duration;
 use tokio::net::TcpStream;
+
+/// Bytes of an answer; what is longer is no answer to a small request.
+const LONGEST_ANSWER: usize = 64 << 20;
 
 /// A server's answer.
 pub struct Answer {
@@ -62,7 +65,7 @@ async fn send(address: &Address, method: Method, path: &str, body: Option<Value>
     let body = body.map_or(Bytes::new(), |body| body.to_string().into());
     let response = sender.send_request(request.body(Full::new(body))?).await?;
     let status = response.status().as_u16();
-    let body = response.into_body().collect().await?.to_bytes();
+    let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await?.to_bytes();
     driver.abort();
     Ok(Answer { status, body })
 }

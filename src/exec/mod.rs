@@ -17,6 +17,7 @@ mod process;
 mod ready;
 mod remote;
 mod reset;
+mod sampler;
 mod server;
 mod to_end;
 
@@ -29,6 +30,7 @@ pub use process::{Logs, Output, find_program};
 pub use ready::{Readiness, ReadyUrl, ReadyUrlError};
 pub use remote::Remote;
 pub use reset::{Reset, ResetUnknown};
+pub use sampler::{Sampler, Sampling, Subjects};
 pub use server::{Server, ServerSpec};
 pub use to_end::{Lived, Task, run_to_end};
 

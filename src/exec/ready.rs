@@ -161,6 +161,7 @@ async fn command_ends_well(command: &Command, probe: &Probe<'_>) -> Result<(), S
         output: probe.output,
         limit: Some(probe.limit),
         measured: None,
+        sampled: None,
     };
     match run_to_end(task, probe.keeper, &mut probe.interrupt.clone()).await {
         Ok(_) => Ok(()),

@@ -75,7 +75,7 @@ pub async fn reset(
     };
     if let Reset::Command(command) = how {
         let (name, kind) = ("the command after the benchmark", ErrorKind::ResetFailed);
-        let task = Task { command, name, kind, output, limit: None, measured: None };
+        let task = Task { command, name, kind, output, limit: None, measured: None, sampled: None };
         return run_to_end(task, keeper, interrupt).await.map(|_| ());
     }
     tokio::select! {

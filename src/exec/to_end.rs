@@ -3,9 +3,11 @@
 use super::keeper::Keeper;
 use super::pauses::{Pauses, Watch};
 use super::process::{Group, Output, describe_exit};
+use super::sampler::{Sampler, Sampling, Subjects};
 use super::{Interrupt, Stop};
-use crate::params::Command;
+use crate::params::{Address, Command};
 use crate::record::{ErrorKind, Failure};
+use crate::telemetry::Samples;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use nix::unistd::Pid;
@@ -24,6 +26,16 @@ pub struct Task<'a> {
     pub limit: Option<Duration>,
     /// A program that is measured meanwhile.
     pub measured: Option<(&'static str, Pid)>,
+    /// What is sampled meanwhile.
+    pub sampled: Option<Sampled<'a>>,
+}
+
+/// What is sampled while a command runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Sampled<'a> {
+    pub sampling: &'a Sampling,
+    /// Whose metrics are asked for.
+    pub address: Option<&'a Address>,
 }
 
 /// How a command lived that ended well.
@@ -32,17 +44,23 @@ pub struct Lived {
     /// Cores that it and what it started kept busy.
     pub cores: Option<f64>,
     pub pauses: Pauses,
+    /// What was sampled meanwhile.
+    pub samples: Option<Samples>,
     /// What is left of its time.
     pub time_left: Option<Duration>,
 }
 
 /// Runs a command to its end.
 pub async fn run_to_end(task: Task<'_>, keeper: &Keeper, interrupt: &mut Interrupt) -> Result<Lived, Stop> {
-    let Task { command, name, kind, output, limit, measured } = task;
+    let Task { command, name, kind, output, limit, measured, sampled } = task;
     let (watch, started, cpu_before) = (Watch::start(), Instant::now(), cpu_of_children());
     let mut group = Group::spawn(command, output, &[], keeper)
         .map_err(|error| Failure::new(kind, format!("{name} could not be started: {error}")))?;
     let programs: Vec<_> = measured.into_iter().chain([(name, group.id())]).collect();
+    let sampler = sampled.map(|sampled| {
+        let server = measured.map(|(_, pid)| pid);
+        Sampler::start(sampled.sampling, Subjects { address: sampled.address.cloned(), server, client: group.id() })
+    });
     let waited = async {
         let status = tokio::select! {
             biased;
@@ -66,10 +84,15 @@ pub async fn run_to_end(task: Task<'_>, keeper: &Keeper, interrupt: &mut Interru
     };
     let (ended, pauses) = watch.over(&programs, waited).await;
     let lived = started.elapsed();
+    let samples = match sampler {
+        Some(sampler) => sampler.finish().await,
+        None => None,
+    };
     group.stop(STOP_GRACE).await;
     ended.map(|()| Lived {
         cores: share(cpu_of_children().saturating_sub(cpu_before), lived),
         pauses,
+        samples,
         time_left: limit.map(|limit| limit.saturating_sub(lived)),
     })
 }

@@ -61,7 +61,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 /// The tables that every lake has, and the one that tells what their columns are.
-pub const TABLES: [&str; 7] = ["sweeps", "runs", "requests", "combinations", "sla", "sla_history", columns::COLUMNS];
+pub const TABLES: [&str; 8] =
+    ["sweeps", "runs", "requests", "telemetry", "combinations", "sla", "sla_history", columns::COLUMNS];
 
 /// `runs` in which what is set and what is measured under one name are apart: `combinations` is made from it.
 const PLAIN_RUNS: &str = "plain.runs";
@@ -249,8 +250,9 @@ impl Lake {
                 let pooled: Arc<dyn Added> = Arc::new(views::Pooled { found: self.found.clone() });
                 self.add(Table::Combinations, Arc::new(rows), vec![pooled])?;
             }
-            "requests" => {
-                let opened = tables::stored(&self.context, &self.found, Stored::Requests).await?;
+            "requests" | "telemetry" => {
+                let stored = if table == "requests" { Stored::Requests } else { Stored::Telemetry };
+                let opened = tables::stored(&self.context, &self.found, stored).await?;
                 self.warn(opened.warnings)?;
                 self.context.register_table(table, opened.table)?;
             }

@@ -1,5 +1,8 @@
 //! What was seen around a run, that its result does not tell.
 
+use crate::telemetry::Samples;
+use std::sync::Arc;
+
 /// What was seen of the server and the client while a run was made; nothing of what is not known.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
@@ -16,6 +19,8 @@ pub struct Observed {
     pub prefix_cache_hit_rate: Option<f64>,
     /// With what that is compared.
     pub usual_hits: UsualHits,
+    /// What was sampled meanwhile.
+    pub samples: Option<Arc<Samples>>,
     /// What disturbed the run, in words.
     pub disturbances: Vec<String>,
 }
@@ -69,6 +74,7 @@ impl Observed {
     /// Reasons not to trust the numbers; `sent` are the requests that the benchmark says it sent.
     pub fn cautions(&self, sent: Option<f64>) -> Vec<String> {
         let mut cautions = self.disturbances.clone();
+        cautions.extend(self.samples.iter().flat_map(|samples| samples.notes.iter().cloned()));
         if let Some(count) = self.requests_before.filter(|count| *count > 0.0) {
             let requests = if count == 1.0 { "request" } else { "requests" };
             cautions.push(format!("the server had {count} {requests} of others when the run began"));

@@ -7,6 +7,7 @@ use crate::id::column_name;
 use crate::metric::is_cut_off;
 use crate::params::ParamSet;
 use crate::table::{Kind, parameter_column};
+use crate::telemetry::{Samples, Summary};
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 
@@ -44,6 +45,8 @@ impl RunRecord {
             Field::own("gpu_count", self.gpu_count),
         ];
         row.extend(self.observed_fields());
+        let sampled = self.sampled();
+        row.extend(sampled.columns().map(|(name, value)| Field::own(name, value)));
         let parameters = parameter_fields(serve, bench);
         let set: HashSet<&str> = parameters.iter().map(|field| field.name.as_ref()).collect();
         let extent = if self.status() == Status::Failed { Extent::Counts } else { Extent::All };
@@ -68,6 +71,9 @@ impl RunRecord {
         if number(&row, "tokens_per_gpu").is_none() {
             row.push(Field::own("tokens_per_gpu", per(self.gpu_count)));
         }
+        let energy = sampled.gpu_energy_j.filter(|energy| *energy > 0.0);
+        let tokens = number(&row, "total_output_tokens");
+        row.push(Field::own("tokens_per_joule", tokens.zip(energy).map(|(tokens, energy)| tokens / energy)));
         if !found.derived.is_empty() {
             row.push(Field::own("derived", Cell::Texts(found.derived)));
         }
@@ -95,6 +101,16 @@ impl RunRecord {
             Field::own("preemptions", seen(|seen| seen.preemptions)),
             Field::own("prefix_cache_hit_rate", seen(|seen| seen.prefix_cache_hit_rate)),
         ]
+    }
+
+    /// What was sampled while it was measured.
+    pub fn samples(&self) -> Option<&Samples> {
+        self.observed.as_ref()?.samples.as_deref().filter(|samples| !samples.is_empty())
+    }
+
+    /// What the samples come to.
+    fn sampled(&self) -> Summary {
+        self.samples().map(Summary::of).unwrap_or_default()
     }
 
     fn observed_cautions(&self) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! The HTTP side: OpenAI's completions and chat completions, and what vLLM adds to them.
 
 use super::Config;
-use super::engine::{Engine, Gauges, Token};
+use super::engine::{Engine, Gauges, Latencies, Token, Total};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -93,11 +93,33 @@ async fn metrics(State(app): Shared) -> String {
         ("counter", "generation_tokens_total", sum(|one| one.counters.generation_tokens as f64)),
         ("counter", "request_success_total", sum(|one| one.counters.finished as f64)),
     ];
+    let histograms = [
+        ("request_queue_time_seconds", total(&all, |one| one.queue_time)),
+        ("time_to_first_token_seconds", total(&all, |one| one.ttft)),
+        ("inter_token_latency_seconds", total(&all, |one| one.itl)),
+        ("e2e_request_latency_seconds", total(&all, |one| one.e2el)),
+    ];
     let model = app.config.model.replace('\\', "\\\\").replace('"', "\\\"");
     let lines = rows.map(|(kind, name, value)| {
         format!("# TYPE vllm:{name} {kind}\nvllm:{name}{{model_name=\"{model}\"}} {value}\n")
     });
-    lines.concat()
+    let histograms = histograms.map(|(name, Total { seconds, count })| {
+        let labels = format!("model_name=\"{model}\"");
+        format!(
+            "# TYPE vllm:{name} histogram\nvllm:{name}_bucket{{{labels},le=\"+Inf\"}} {count}\n\
+             vllm:{name}_sum{{{labels}}} {seconds}\nvllm:{name}_count{{{labels}}} {count}\n"
+        )
+    });
+    lines.concat() + &histograms.concat()
+}
+
+/// One histogram over all engines.
+fn total(engines: &[Gauges], of: fn(&Latencies) -> Total) -> Total {
+    let parts = engines.iter().map(|engine| of(&engine.latencies));
+    parts.fold(Total::default(), |sum, part| Total {
+        seconds: sum.seconds + part.seconds,
+        count: sum.count + part.count,
+    })
 }
 
 #[derive(Deserialize)]

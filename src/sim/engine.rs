@@ -3,12 +3,13 @@
 use super::Config;
 use super::cost::CostModel;
 use super::faults::Faults;
-use super::scheduler::{Counters, Scheduler, Sequence};
+use super::scheduler::{Counters, Scheduler, Sequence, Step};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rand_distr::{Distribution, LogNormal};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
@@ -31,7 +32,8 @@ struct Shared {
 
 struct State {
     scheduler: Scheduler,
-    clients: HashMap<u64, mpsc::UnboundedSender<Token>>,
+    clients: HashMap<u64, Client>,
+    latencies: Latencies,
     next_id: u64,
     lengths: StdRng,
 }
@@ -43,6 +45,46 @@ pub struct Gauges {
     pub waiting: usize,
     pub kv_cache_usage: f64,
     pub counters: Counters,
+    pub latencies: Latencies,
+}
+
+/// A histogram of which only sum (in seconds) and count are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Total {
+    pub seconds: f64,
+    pub count: u64,
+}
+
+impl Total {
+    fn add(&mut self, time: Duration) {
+        self.seconds += time.as_secs_f64();
+        self.count += 1;
+    }
+}
+
+/// What the engine itself measures, as vLLM does.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Latencies {
+    pub queue_time: Total,
+    pub ttft: Total,
+    pub itl: Total,
+    pub e2el: Total,
+}
+
+/// Who waits for the tokens of a request, and since when.
+struct Client {
+    sender: mpsc::UnboundedSender<Token>,
+    arrived: Instant,
+    /// When the latest token was handed out.
+    latest: Instant,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Waiting,
+    Prefill,
+    Decode,
 }
 
 impl Engine {
@@ -51,6 +93,7 @@ impl Engine {
             state: Mutex::new(State {
                 scheduler: Scheduler::new(config.limits),
                 clients: HashMap::new(),
+                latencies: Latencies::default(),
                 next_id: 0,
                 lengths: StdRng::seed_from_u64(config.seed ^ 0x5eed ^ index),
             }),
@@ -74,7 +117,9 @@ impl Engine {
             false => state.lengths.random_range(max_tokens.div_ceil(2)..=max_tokens),
         };
         state.scheduler.add(Sequence::new(id, prompt, output_len, self.0.block_size));
-        state.clients.insert(id, sender);
+        state
+            .clients
+            .insert(id, Client { sender, latest: Instant::now(), arrived: Instant::now(), stage: Stage::Waiting });
         drop(state);
         self.0.work.notify_one();
         receiver
@@ -91,6 +136,7 @@ impl Engine {
             waiting: state.scheduler.num_waiting(),
             kv_cache_usage: state.scheduler.kv_cache_usage(),
             counters: state.scheduler.counters,
+            latencies: state.latencies,
         }
     }
 
@@ -106,13 +152,39 @@ impl Shared {
 }
 
 impl State {
+    fn next_step(&mut self) -> Step {
+        let step = self.scheduler.schedule();
+        self.admit(&step);
+        step
+    }
+
+    /// Notes who has left the queue.
+    fn admit(&mut self, step: &Step) {
+        for id in step.sequences() {
+            if let Some(client) = self.clients.get_mut(&id).filter(|client| client.stage == Stage::Waiting) {
+                client.stage = Stage::Prefill;
+                self.latencies.queue_time.add(client.arrived.elapsed());
+            }
+        }
+    }
+
     fn hand_out(&mut self, emitted: Vec<super::scheduler::Emitted>, stall_after: Option<u64>) {
         for token in emitted {
             if stall_after.is_some_and(|answered| token.id >= answered) {
                 continue;
             }
             let told = if token.is_last { Token::Last } else { Token::Next };
-            let is_gone = self.clients.get(&token.id).is_none_or(|client| client.send(told).is_err());
+            if let Some(client) = self.clients.get_mut(&token.id) {
+                match client.stage {
+                    Stage::Decode => self.latencies.itl.add(client.latest.elapsed()),
+                    _ => self.latencies.ttft.add(client.arrived.elapsed()),
+                }
+                if token.is_last {
+                    self.latencies.e2el.add(client.arrived.elapsed());
+                }
+                (client.stage, client.latest) = (Stage::Decode, Instant::now());
+            }
+            let is_gone = self.clients.get(&token.id).is_none_or(|client| client.sender.send(told).is_err());
             if is_gone && !token.is_last {
                 self.scheduler.abort(token.id);
             }
@@ -126,7 +198,7 @@ impl State {
 async fn run(shared: Arc<Shared>, cost: CostModel, mut noise: Noise, faults: Faults) {
     let mut free_at = Instant::now();
     loop {
-        let step = shared.lock().scheduler.schedule();
+        let step = shared.lock().next_step();
         if step.is_empty() {
             shared.work.notified().await;
             free_at = Instant::now();
@@ -146,7 +218,7 @@ async fn run(shared: Arc<Shared>, cost: CostModel, mut noise: Noise, faults: Fau
 }
 
 /// How far the time line may lag behind the clock before it is moved on.
-const STALE: std::time::Duration = std::time::Duration::from_millis(20);
+const STALE: Duration = Duration::from_millis(20);
 
 /// The spread of step times.
 pub struct Noise {

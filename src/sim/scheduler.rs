@@ -236,6 +236,11 @@ impl Scheduler {
 }
 
 impl Step {
+    /// The sequences that it works on.
+    pub fn sequences(&self) -> impl Iterator<Item = u64> {
+        self.scheduled.iter().map(|(id, _)| *id)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.scheduled.is_empty()
     }

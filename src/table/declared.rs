@@ -58,7 +58,7 @@ pub static SWEEPS: [Column; 23] = [
     column("folder", Text, Context, "where it lies"),
 ];
 
-pub static RUNS: [Column; 121] = [
+pub static RUNS: [Column; 134] = [
     SWEEP,
     COMBINATION,
     RUN_ID,
@@ -117,6 +117,23 @@ pub static RUNS: [Column; 121] = [
     column("server_requests", Number, Context, "requests that the server finished meanwhile (`/metrics`)"),
     Column { kind: Metric, ..column("preemptions", Number, Context, "requests that the server put back (`/metrics`)") },
     measured("prefix_cache_hit_rate", "share", "prompt tokens that the prefix cache answered (`/metrics`)"),
+    measured("gpu_power_w_mean", "W", "power of the server's GPUs together, mean while it worked"),
+    measured("gpu_energy_j", "J", "energy that the server's GPUs took while it worked, by their own counters"),
+    measured("tokens_per_joule", "tok/J", "output tokens for each joule that the server's GPUs took"),
+    measured("gpu_memory_peak_gib", "GiB", "the most memory in use on one of the server's GPUs"),
+    measured("gpu_utilization_mean", "share", "time in which the server's GPUs were busy, mean over them"),
+    measured("gpu_clock_mhz_min", "MHz", "lowest SM clock of the server's GPUs while it worked"),
+    measured(
+        "gpu_throttled_s",
+        "s",
+        "time in which power or heat held clocks down, of the GPU on which that was longest",
+    ),
+    measured("kv_cache_usage_max", "share", "the fullest that the KV cache was (`/metrics`)"),
+    Column { kind: Metric, ..column("queue_max", Number, Context, "most requests waiting in the server (`/metrics`)") },
+    measured("queue_time_ms_mean", "ms", "time that requests waited in the server, as it reports it (`/metrics`)"),
+    measured("server_ttft_ms_mean", "ms", "time to first token as the server reports it (`/metrics`)"),
+    measured("server_itl_ms_mean", "ms", "gap between tokens as the server reports it (`/metrics`)"),
+    measured("spec_decode_acceptance_rate", "share", "draft tokens that were accepted (`/metrics`)"),
     column("date", Text, Context, "the benchmark's own time stamp, local time"),
     column("backend", Text, BenchParameter, "the API that the benchmark spoke"),
     column("endpoint_type", Text, Context, "the API that the benchmark spoke, under its older name"),
@@ -253,6 +270,21 @@ pub static REQUESTS: [Column; 15] = [
     Column { unit: Some("ms"), ..column("itls_ms", Numbers, Metric, "gaps between its chunks") },
     column("ok", Boolean, Metric, "whether it succeeded; NULL where that is not known"),
     column("error", Text, Context, "why it failed"),
+];
+
+pub static TELEMETRY: [Column; 9] = [
+    SWEEP,
+    COMBINATION,
+    RUN_ID,
+    RUN_NUMBER,
+    Column {
+        unit: Some("s"),
+        ..column("at_s", Number, Identity, "when it was sampled, since the benchmark was started")
+    },
+    column("source", Text, Identity, "who reported it: server, gpu, host or client"),
+    column("device", Text, Identity, "which of several: the index of a GPU, the number of an engine"),
+    column("metric", Text, Identity, "what it is, with its unit; docs/telemetry.md lists them"),
+    column("value", Number, Metric, "its value at that time"),
 ];
 
 pub static COMBINATIONS: [Column; 12] = [

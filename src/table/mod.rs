@@ -16,6 +16,7 @@ pub enum Table {
     Sweeps,
     Runs,
     Requests,
+    Telemetry,
     Combinations,
     Sla,
     SlaHistory,
@@ -63,14 +64,15 @@ pub struct Column {
 }
 
 impl Table {
-    pub const ALL: [Self; 6] =
-        [Self::Sweeps, Self::Runs, Self::Requests, Self::Combinations, Self::Sla, Self::SlaHistory];
+    pub const ALL: [Self; 7] =
+        [Self::Sweeps, Self::Runs, Self::Requests, Self::Telemetry, Self::Combinations, Self::Sla, Self::SlaHistory];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Sweeps => "sweeps",
             Self::Runs => "runs",
             Self::Requests => "requests",
+            Self::Telemetry => "telemetry",
             Self::Combinations => "combinations",
             Self::Sla => "sla",
             Self::SlaHistory => "sla_history",
@@ -83,6 +85,7 @@ impl Table {
             Self::Sweeps => "a sweep",
             Self::Runs => "a run, failed ones too",
             Self::Requests => "a request of a run, where the benchmark stored them",
+            Self::Telemetry => "a value that the server, a GPU, the machine or the client reported during a run",
             Self::Combinations => "the runs of a combination, summarized",
             Self::Sla => "an answer of `serve_sla`",
             Self::SlaHistory => "a load that was measured for an answer",
@@ -95,6 +98,7 @@ impl Table {
             Self::Sweeps => &declared::SWEEPS,
             Self::Runs => &declared::RUNS,
             Self::Requests => &declared::REQUESTS,
+            Self::Telemetry => &declared::TELEMETRY,
             Self::Combinations => &declared::COMBINATIONS,
             Self::Sla => &declared::SLA,
             Self::SlaHistory => &declared::SLA_HISTORY,

@@ -32,5 +32,6 @@ mod soak;
 mod store;
 mod surroundings;
 mod sweep;
+mod telemetry;
 mod ways;
 mod weaknesses;

@@ -19,11 +19,12 @@ mod values;
 use super::Failure;
 use super::lake::Keeping;
 use crate::cli::say::say;
-use crate::exec::{Interrupt, Interrupter};
+use crate::exec::{Interrupt, Interrupter, Sampling};
 use crate::params::{Command, ParamSet, read_params_file};
 use crate::redact::Redactor;
 use crate::store::OnChange;
 use crate::sweep::check_program;
+use crate::telemetry::Kept;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -58,6 +59,8 @@ pub struct Common {
     /// Keep the output of the commands as they write it. Without it, secrets are taken out of the log files.
     #[arg(long)]
     pub raw_logs: bool,
+    #[command(flatten)]
+    pub sampling: SamplingFlags,
     /// Print the commands that would be run, and touch nothing.
     #[arg(long)]
     pub dry_run: bool,
@@ -68,6 +71,24 @@ pub struct Common {
     /// before and after apart, and no mean is over both.
     #[arg(long)]
     accept_changes: bool,
+}
+
+/// What is sampled while benchmarks run.
+#[derive(clap::Args, Clone, Copy)]
+pub struct SamplingFlags {
+    /// Sample the server's metrics, the GPUs and the machine every so many seconds while a benchmark runs (table `telemetry`); 0: never.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = super::not_negative)]
+    sample_interval: f64,
+    /// Keep every metric that the server exports, under its own name, not only those that are known.
+    #[arg(long)]
+    sample_all: bool,
+}
+
+impl SamplingFlags {
+    pub fn sampling(self) -> Option<Sampling> {
+        let kept = if self.sample_all { Kept::All } else { Kept::Known };
+        (self.sample_interval > 0.0).then(|| Sampling::new(Duration::from_secs_f64(self.sample_interval), kept))
+    }
 }
 
 impl Common {

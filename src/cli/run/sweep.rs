@@ -150,6 +150,7 @@ impl Sweep {
             redactor: self.redactor.clone(),
             logs: if self.common.raw_logs { Logs::Raw } else { Logs::Redacted },
             bench_timeout: self.bench_timeout.map(Duration::from_secs_f64),
+            sampling: self.common.sampling.sampling(),
         };
         let answered = writer.answered_slas().clone();
         let mut course = self.job.course(self.plan.num_runs as usize, answered);

@@ -5,6 +5,7 @@ mod checksum;
 mod columns;
 mod loose;
 mod parquet;
+mod samples;
 mod schema;
 mod version_1;
 
@@ -16,6 +17,7 @@ pub use parquet::{
     FORMAT_VERSION, check_version, is_version_1, parquet_schema, read_batches, read_parquet, version_of,
     without_metadata, write_batches, write_parquet,
 };
+pub use samples::{Sampled, samples_to_batch};
 pub use schema::{
     converted, field_of, fit_all, is_metric, is_mixed, kind_of, result_name, source_of, spelled, unite, unite_schemas,
     with_column, with_text,

@@ -6,7 +6,8 @@ use super::remote::Remote;
 use crate::store::StoreError;
 use crate::store::file::rows_to_batch;
 use crate::store::sweep::{
-    Detail, LooseFiles, MANIFEST, Manifest, SUMMARY, Stored, SweepState, Table, is_written, read_rows, run_number_of,
+    Detail, LOOSE_REQUESTS, LOOSE_TELEMETRY, LooseFiles, MANIFEST, Manifest, SUMMARY, Stored, SweepState, Table,
+    is_written, read_rows, run_number_of,
 };
 use arrow::array::RecordBatch;
 use rayon::prelude::*;
@@ -125,18 +126,17 @@ impl Sweep {
             (Origin::Own(_), Table::Runs) => {
                 return Ok(Stored { loose: LooseFiles::of(&self.folder).runs, ..Stored::default() });
             }
-            (Origin::Own(_), Table::Requests) => self.loose_requests(),
+            (Origin::Own(_), Table::Requests) => self.loose(LOOSE_REQUESTS, |files| files.requests),
+            (Origin::Own(_), Table::Telemetry) => self.loose(LOOSE_TELEMETRY, |files| files.telemetry),
         };
         Ok(Stored::of_files(files))
     }
 
-    fn loose_requests(&self) -> Vec<Url> {
+    /// Files of single runs, by how their names end.
+    fn loose(&self, ending: &str, of: fn(LooseFiles) -> Vec<PathBuf>) -> Vec<Url> {
         match &self.remote {
-            Some(remote) => remote.urls_below(&self.folder, |name| run_number_of(name, ".requests.parquet").is_some()),
-            None => {
-                let files = LooseFiles::of(&self.folder).requests;
-                files.iter().filter_map(|path| file_url(path)).collect()
-            }
+            Some(remote) => remote.urls_below(&self.folder, |name| run_number_of(name, ending).is_some()),
+            None => of(LooseFiles::of(&self.folder)).iter().filter_map(|path| file_url(path)).collect(),
         }
     }
 

@@ -4,7 +4,7 @@
 //! every run; else the loose files do, which are never taken away. So no file that a reader has found goes before it is read:
 //! a resume writes the manifest before its first run, and at the end the tables, by rename, before the manifest.
 
-use super::layout::{REQUESTS, RUNS, is_row, run_number_of};
+use super::layout::{LOOSE_REQUESTS, LOOSE_TELEMETRY, REQUESTS, RUNS, TELEMETRY, is_row, run_number_of};
 use crate::record::Status;
 use crate::store::StoreError;
 use crate::store::file::{LooseRows, parquet_schema, read_batches, unite_schemas, write_batches};
@@ -20,10 +20,11 @@ pub struct Counted {
     pub failed: usize,
 }
 
-/// Writes `requests.parquet` and `runs.parquet` from the loose files.
+/// Writes `requests.parquet`, `telemetry.parquet` and then `runs.parquet` from the loose files.
 pub fn compact(folder: &Path) -> Result<Counted, StoreError> {
     let loose = LooseFiles::of(folder);
     unite_files(&loose.requests, &folder.join(REQUESTS))?;
+    unite_files(&loose.telemetry, &folder.join(TELEMETRY))?;
     let mut counted = Counted { runs: 0, failed: 0 };
     let rows = LooseRows::open_runs(loose.runs).whole()?;
     let old = rows.old_runs()?;
@@ -65,18 +66,21 @@ fn schema_of_all(files: &[PathBuf]) -> Result<arrow::datatypes::SchemaRef, Store
 pub struct LooseFiles {
     pub runs: Vec<PathBuf>,
     pub requests: Vec<PathBuf>,
+    pub telemetry: Vec<PathBuf>,
 }
 
 impl LooseFiles {
     pub fn of(folder: &Path) -> Self {
-        let mut files = Self { runs: Vec::new(), requests: Vec::new() };
+        let mut files = Self { runs: Vec::new(), requests: Vec::new(), telemetry: Vec::new() };
         let entries = WalkDir::new(folder).sort_by_file_name().into_iter().filter_map(Result::ok);
         for entry in entries {
             let Some(name) = entry.file_name().to_str() else { continue };
             if is_row(name) {
                 files.runs.push(entry.into_path());
-            } else if run_number_of(name, ".requests.parquet").is_some() {
+            } else if run_number_of(name, LOOSE_REQUESTS).is_some() {
                 files.requests.push(entry.into_path());
+            } else if run_number_of(name, LOOSE_TELEMETRY).is_some() {
+                files.telemetry.push(entry.into_path());
             }
         }
         files

@@ -11,6 +11,10 @@ pub const SUMMARY: &str = "summary.json";
 pub const SUMMARY_CSV: &str = "summary.csv";
 pub const RUNS: &str = "runs.parquet";
 pub const REQUESTS: &str = "requests.parquet";
+pub const TELEMETRY: &str = "telemetry.parquet";
+/// How the files of single runs end.
+pub const LOOSE_REQUESTS: &str = ".requests.parquet";
+pub const LOOSE_TELEMETRY: &str = ".telemetry.parquet";
 /// Answers to SLAs, and what was measured on the way.
 pub const SLA: &str = "sla.parquet";
 /// Where the charts of the answers lie in a sweep's folder.
@@ -90,7 +94,11 @@ pub fn run_parquet(folder: &Path, run_number: i64) -> PathBuf {
 }
 
 pub fn requests_parquet(folder: &Path, run_number: i64) -> PathBuf {
-    folder.join(format!("run={run_number}.requests.parquet"))
+    folder.join(format!("run={run_number}{LOOSE_REQUESTS}"))
+}
+
+pub fn telemetry_parquet(folder: &Path, run_number: i64) -> PathBuf {
+    folder.join(format!("run={run_number}{LOOSE_TELEMETRY}"))
 }
 
 /// Where the row of a failed attempt lies once the run was tried again.

@@ -22,7 +22,8 @@ pub use foreign::{Detail, foreign_start, read_rows, result_files, vllm_serve};
 pub use going_on::{OnChange, conditions_after};
 pub use kind::{SweepKind, SweepState};
 pub use layout::{
-    LOCK, MANIFEST, PARETO_FIGURE, REPORT, REQUESTS, RUNS, SLA_FIGURES, SUMMARY, figure_name, is_row, run_number_of,
+    LOCK, LOOSE_REQUESTS, LOOSE_TELEMETRY, MANIFEST, PARETO_FIGURE, REPORT, REQUESTS, RUNS, SLA_FIGURES, SUMMARY,
+    figure_name, is_row, run_number_of,
 };
 pub use lock::{is_written, lock};
 pub use manifest::{Manifest, MeasuredUnder, Note, StoredCombination};

@@ -11,6 +11,8 @@ use url::Url;
 pub enum Table {
     Runs,
     Requests,
+    /// What was sampled while runs were measured.
+    Telemetry,
     /// Answers to SLAs.
     Slas,
     /// What was measured for them.
@@ -18,13 +20,14 @@ pub enum Table {
 }
 
 impl Table {
-    pub const ALL: [Self; 4] = [Self::Requests, Self::Slas, Self::SlaHistory, Self::Runs];
+    pub const ALL: [Self; 5] = [Self::Requests, Self::Telemetry, Self::Slas, Self::SlaHistory, Self::Runs];
 
     /// What its columns are.
     pub fn declared(self) -> crate::table::Table {
         match self {
             Self::Runs => crate::table::Table::Runs,
             Self::Requests => crate::table::Table::Requests,
+            Self::Telemetry => crate::table::Table::Telemetry,
             Self::Slas => crate::table::Table::Sla,
             Self::SlaHistory => crate::table::Table::SlaHistory,
         }
@@ -35,6 +38,7 @@ impl Table {
         match self {
             Self::Runs => layout::RUNS,
             Self::Requests => layout::REQUESTS,
+            Self::Telemetry => layout::TELEMETRY,
             Self::Slas => layout::SLA,
             Self::SlaHistory => layout::SLA_HISTORY,
         }

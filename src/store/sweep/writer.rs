@@ -14,8 +14,8 @@ use crate::plan::{Combination, Level};
 use crate::record::{Environment, Outcome, Row, RunRecord, Status, complete_result};
 use crate::store::StoreError;
 use crate::store::file::{
-    read_parquet, remove_if_there, remove_parts, rows_to_batch, runs_to_batch, unite, unite_schemas, with_text,
-    write_atomically, write_parquet,
+    Sampled, read_parquet, remove_if_there, remove_parts, rows_to_batch, runs_to_batch, samples_to_batch, unite,
+    unite_schemas, with_text, write_atomically, write_parquet,
 };
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::error::ArrowError;
@@ -271,6 +271,17 @@ impl SweepWriter {
         match requests.is_empty() {
             true => remove_if_there(&requests_path)?,
             false => write_parquet(&requests_path, &rows_to_batch(&requests))?,
+        }
+        let telemetry_path = layout::telemetry_parquet(&folder, record.run_number);
+        match record.samples() {
+            None => remove_if_there(&telemetry_path)?,
+            Some(samples) => {
+                let (sweep, run_id, run_number) = (&record.sweep, &record.run_id, record.run_number);
+                let run = Sampled { sweep, combination: &record.combination_name(), run_id, run_number };
+                let batch =
+                    samples_to_batch(run, samples).map_err(|error| StoreError::parquet(&telemetry_path)(error))?;
+                write_parquet(&telemetry_path, &batch)?;
+            }
         }
         write_parquet(&layout::run_parquet(&folder, record.run_number), &runs_to_batch(&[record.to_row()]))
     }

@@ -1,0 +1,177 @@
+//! Samples what a server, GPUs and the machine report while a benchmark runs. It never disturbs a run: what does not answer in time
+//! is not known.
+
+use super::family::descendants_of;
+use super::http::get;
+use crate::params::Address;
+use crate::telemetry::{Amd, Groups, Host, Kept, Nvidia, Reading, Samples, from_engine};
+use nix::unistd::Pid;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+
+/// A server that takes longer reports nothing.
+const LIMIT: Duration = Duration::from_secs(1);
+/// After so many questions without an answer in a row no more are asked in this run.
+const PATIENCE: usize = 3;
+
+/// What is sampled, and how often.
+#[derive(Clone, Debug)]
+pub struct Sampling {
+    pub interval: Duration,
+    pub kept: Kept,
+    gpus: Arc<OnceLock<Gpus>>,
+}
+
+impl Sampling {
+    pub fn new(interval: Duration, kept: Kept) -> Self {
+        Self { interval, kept, gpus: Arc::default() }
+    }
+}
+
+/// The GPUs of this machine, looked for once.
+#[derive(Default)]
+struct Gpus {
+    nvidia: Option<Nvidia>,
+    amd: Option<Amd>,
+}
+
+impl std::fmt::Debug for Gpus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of NVIDIA, of AMD by {:?}", self.nvidia.as_ref().map_or(0, Nvidia::count), self.amd)
+    }
+}
+
+impl Gpus {
+    fn open() -> Self {
+        let nvidia = Nvidia::open();
+        let amd = if nvidia.is_none() { Amd::open() } else { None };
+        Self { nvidia, amd }
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        let of_nvidia = self.nvidia.as_ref().map(Nvidia::readings);
+        of_nvidia.or_else(|| self.amd.map(Amd::readings)).unwrap_or_default()
+    }
+}
+
+/// Whose metrics and processes are sampled.
+#[derive(Clone, Debug)]
+pub struct Subjects {
+    pub address: Option<Address>,
+    pub server: Option<Pid>,
+    pub client: Pid,
+}
+
+/// A sampler that runs beside a benchmark.
+pub struct Sampler {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Samples>,
+}
+
+impl Sampler {
+    pub fn start(sampling: &Sampling, subjects: Subjects) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(sample(sampling.clone(), subjects, stopped));
+        Self { stop, task }
+    }
+
+    /// Takes a last sample.
+    pub async fn finish(self) -> Option<Samples> {
+        let _ = self.stop.send(());
+        self.task.await.ok()
+    }
+}
+
+async fn sample(sampling: Sampling, subjects: Subjects, mut stopped: oneshot::Receiver<()>) -> Samples {
+    let began = Instant::now();
+    let mut ticks = tokio::time::interval(sampling.interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut engine = Engine { address: subjects.address.clone(), kept: sampling.kept, silent: 0, has_answered: false };
+    let mut machine = Machine { gpus: sampling.gpus, subjects, host: Host::default(), server_gpus: BTreeSet::new() };
+    let mut samples = Samples::default();
+    loop {
+        let is_last = tokio::select! {
+            biased;
+            _ = &mut stopped => true,
+            _ = ticks.tick() => false,
+        };
+        let at_s = began.elapsed().as_secs_f64();
+        let seen = tokio::task::spawn_blocking(move || {
+            let readings = machine.readings(at_s);
+            (machine, readings)
+        });
+        let told = engine.readings(&mut samples).await;
+        let Ok((back, readings)) = seen.await else {
+            samples.note("the machine could not be sampled".into());
+            return samples;
+        };
+        machine = back;
+        told.into_iter().chain(readings).for_each(|reading| samples.push(at_s, reading));
+        if is_last {
+            samples.server_gpus =
+                Some(machine.server_gpus.into_iter().collect()).filter(|gpus: &Vec<_>| !gpus.is_empty());
+            return samples;
+        }
+    }
+}
+
+/// A server's `/metrics`.
+struct Engine {
+    address: Option<Address>,
+    kept: Kept,
+    silent: usize,
+    has_answered: bool,
+}
+
+impl Engine {
+    async fn readings(&mut self, samples: &mut Samples) -> Vec<Reading> {
+        let Some(address) = &self.address else { return Vec::new() };
+        let why = match get(address, "/metrics", LIMIT).await {
+            Ok(answer) if answer.status == 200 => {
+                (self.silent, self.has_answered) = (0, true);
+                return from_engine(&String::from_utf8_lossy(&answer.body), self.kept);
+            }
+            Ok(answer) => format!("status {}", answer.status),
+            Err(why) => why,
+        };
+        self.silent += 1;
+        if self.has_answered {
+            samples.note(format!("some samples of the server's metrics are missing: /metrics: {why}"));
+        }
+        if self.silent >= PATIENCE {
+            self.address = None;
+        }
+        Vec::new()
+    }
+}
+
+/// What is read on this machine, which may block.
+struct Machine {
+    gpus: Arc<OnceLock<Gpus>>,
+    subjects: Subjects,
+    host: Host,
+    /// Those on which processes of the server were seen.
+    server_gpus: BTreeSet<String>,
+}
+
+impl Machine {
+    fn readings(&mut self, at_s: f64) -> Vec<Reading> {
+        let server = self.subjects.server.map(family_of).unwrap_or_default();
+        let groups = Groups { server, client: family_of(self.subjects.client) };
+        let mut readings = self.host.readings(at_s, &groups);
+        let gpus = self.gpus.get_or_init(Gpus::open);
+        if let Some(nvidia) = &gpus.nvidia {
+            self.server_gpus.extend(nvidia.devices_of(&groups.server));
+        }
+        readings.extend(gpus.readings());
+        readings
+    }
+}
+
+fn family_of(pid: Pid) -> HashSet<i32> {
+    descendants_of(pid.as_raw()).into_iter().map(|member| member.pid).chain([pid.as_raw()]).collect()
+}
