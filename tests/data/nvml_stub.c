@@ -37,10 +37,13 @@ int nvmlDeviceGetUtilizationRates(gpu *device, unsigned rates[2]) {
     return SUCCESS;
 }
 
-int nvmlDeviceGetMemoryInfo(gpu *device, unsigned long long memory[3]) {
-    memory[0] = 80ull << 30;
-    memory[2] = device->index ? 60ull << 30 : 1ull << 30;
-    memory[1] = memory[0] - memory[2];
+typedef struct memory { unsigned version; unsigned long long total, reserved, free, used; } memory;
+
+int nvmlDeviceGetMemoryInfo_v2(gpu *device, memory *memory) {
+    memory->total = 80ull << 30;
+    memory->used = device->index ? 60ull << 30 : 1ull << 30;
+    memory->free = memory->total - memory->used;
+    memory->reserved = 0;
     return SUCCESS;
 }
 

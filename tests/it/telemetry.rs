@@ -125,7 +125,8 @@ fn gpus_are_read_through_the_drivers_library_and_only_those_of_the_server_count(
     );
     for run in &runs {
         let number = |name: &str| run[name].as_f64().unwrap_or_else(|| panic!("{name}: {run}"));
-        assert_eq!((number("power"), number("memory"), number("clock")), (300.0, 60.0, 1380.0));
+        assert_eq!((number("memory"), number("clock")), (60.0, 1380.0));
+        assert!((number("power") - 300.0).abs() < 1e-6);
         assert!((number("busy") - 0.9).abs() < 1e-9);
         assert!((number("tokens") - number("total_output_tokens")).abs() < 1e-6);
         // While the server worked: the benchmark's time, to a sample before and one behind it.
