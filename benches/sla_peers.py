@@ -3,10 +3,11 @@ server; and the truth, measured with long runs around their answers.
 
     pip install guidellm                       # in one environment
     pip install aiperf                         # in another
-    python3 benches/sla_peers.py target/release/sweeplake GUIDELLM AIPERF TOKENIZER [P99_E2EL_MS]
+    python3 benches/sla_peers.py target/release/sweeplake GUIDELLM AIPERF [P99_E2EL_MS]
 
-GUIDELLM and AIPERF are the programs of these environments, TOKENIZER is a folder with any tokenizer of Hugging Face (of the other two).
-Prompts have 256 tokens, answers 32; a request may take P99_E2EL_MS, of which 99 of 100 must hold. Prints Markdown.
+GUIDELLM and AIPERF are the programs of these environments. Prompts have 256 tokens, answers 32; 99 of 100 requests must take at most
+P99_E2EL_MS. The two get a tokenizer of words, as the simulated server counts; how long prompts and answers were is asked of the server.
+Prints Markdown.
 """
 
 import json
@@ -49,6 +50,31 @@ def serve_sla(program, folder, limit):
     )[0]
     bracket = f"{answer['lower']:g} to {answer['upper']:g}"
     return answer["value"], bracket, answer["runs"]
+
+
+def tokenizer_in(folder):
+    """A tokenizer with a token for each word."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = ["<unk>", "<s>", "</s>", *(a + b + c for a in letters for b in letters for c in "aeiou")]
+    folder.mkdir()
+    (folder / "tokenizer.json").write_text(json.dumps({
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
+        "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": None, "decoder": None,
+        "model": {"type": "WordLevel", "vocab": {word: index for index, word in enumerate(words)}, "unk_token": "<unk>"},
+    }))
+    (folder / "tokenizer_config.json").write_text(json.dumps({
+        "tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>",
+        "pad_token": "</s>", "model_max_length": 8192,
+    }))
+    return folder
+
+
+def counters():
+    """Prompt tokens, output tokens and requests of the server so far."""
+    text = urllib.request.urlopen(f"{URL}/metrics").read().decode()
+    lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    names = ["prompt_tokens_total", "generation_tokens_total", "request_success_total"]
+    return [float(next(value for key, value in lines.items() if key.startswith(f"vllm:{name}"))) for name in names]
 
 
 def guidellm(program, tokenizer, folder, limit):
@@ -125,22 +151,29 @@ def p99_at(program, folder, concurrency):
 
 
 def main():
-    program, guidellm_program, aiperf_program, tokenizer, *rest = sys.argv[1:]
+    program, guidellm_program, aiperf_program, *rest = sys.argv[1:]
     limit = int(rest[0]) if rest else 1000
     folder = pathlib.Path(tempfile.mkdtemp())
     print(f"files in {folder}", file=sys.stderr)
+    tokenizer = tokenizer_in(folder / "tokenizer")
     rows = []
 
     def timed(name, search, *arguments):
         began = time.monotonic()
         found = search(*arguments)
-        rows.append((name, *found, time.monotonic() - began))
+        rows.append([name, *found, time.monotonic() - began])
         print(rows[-1], file=sys.stderr)
+
+    def counted(*arguments):
+        before = counters()
+        timed(*arguments)
+        prompt, output, requests = (after - start for after, start in zip(counters(), before))
+        print(f"a request of {arguments[0]}: {prompt / requests:.1f} + {output / requests:.1f} tokens", file=sys.stderr)
 
     timed("serve_sla", serve_sla, program, folder, limit)
     with Server(program):
-        timed("guidellm", guidellm, guidellm_program, tokenizer, folder, limit)
-        timed("aiperf", aiperf, aiperf_program, tokenizer, folder, limit)
+        counted("guidellm", guidellm, guidellm_program, tokenizer, folder, limit)
+        counted("aiperf", aiperf, aiperf_program, tokenizer, folder, limit)
         print("| method | answer | bracket | runs | seconds | its P99 in a long run, ms |\n| --- | ---: | ---: | ---: | ---: | ---: |")
         for name, answer, bracket, runs, seconds in rows:
             print(f"| {name} | {answer:g} | {bracket} | {runs} | {seconds:.0f} | {p99_at(program, folder, int(answer)):.0f} |")

@@ -1,45 +1,44 @@
--- The parameters that matter: for each value of each parameter the metric's geometric mean over all combinations that have it, as a
--- change from the mean of all, and the share of the metric's variance that the parameter explains alone (eta squared, on
--- logarithms). Where a sweep is no full grid, parameters that vary together share their effects.
+-- The parameters that matter: what each value of each does to a metric while all others are held alike, as a change from the mean of its
+-- values with a 95 % interval (least squares on logarithms over the combinations; the sweep counts as a parameter where there are several).
+-- `share` is what the parameter explains of the metric's variance (omega squared: what noise explains is taken off), `p_value` that it
+-- explains nothing. Parameters that always change together stand in one row; `inseparable` names those from which one can't be told
+-- apart. Rows with × and no value are interactions that are large.
 -- Parameters: {metric}, a column of runs
 -- Defaults: metric = output_throughput
--- Columns: parameter, share, value, combinations, level, effect
+-- Columns: parameter, share, p_value, inseparable, value, combinations, level, effect, effect_low, effect_high
 WITH measured AS (
     SELECT
         sweep,
         combination,
         first_value(serve_params) AS serve_params,
         first_value(bench_params) AS bench_params,
-        avg(ln("{metric}")) AS log_mean
+        avg(ln("{metric}")) AS log_mean,
+        count(*) AS n,
+        var_samp(ln("{metric}")) AS variance
     FROM runs
     WHERE status = 'completed' AND "{metric}" > 0
     GROUP BY sweep, combination
 ),
-entries AS (
-    SELECT log_mean, unnest(json_entries(serve_params)) AS entry FROM measured
-    UNION ALL
-    SELECT log_mean, unnest(json_entries(bench_params)) AS entry FROM measured
-),
-levels AS (
-    SELECT entry['name'] AS parameter, entry['value'] AS value, count(*) AS n, avg(log_mean) AS level_mean
-    FROM entries
-    GROUP BY entry['name'], entry['value']
-),
 whole AS (
-    SELECT entry['name'] AS parameter, avg(log_mean) AS grand_mean, var_pop(log_mean) * count(*) AS total
-    FROM entries
-    GROUP BY entry['name']
-    HAVING count(DISTINCT entry['value']) > 1
+    SELECT
+        array_agg(named_struct('log', log_mean, 'sweep', sweep, 'serve', serve_params, 'bench', bench_params)) AS combinations,
+        sum((n - 1) * variance) / nullif(sum(n - 1), 0) / avg(n) AS variance,
+        sum(n - 1) AS degrees
+    FROM measured
+),
+found AS (
+    SELECT unnest(effects(combinations, variance, degrees)) AS found FROM whole
 )
 SELECT
-    levels.parameter,
-    CASE WHEN total > 0
-        THEN sum(n * power(level_mean - grand_mean, 2)) OVER (PARTITION BY levels.parameter) / total
-    END AS share,
-    value,
-    n AS combinations,
-    exp(level_mean) AS level,
-    exp(level_mean - grand_mean) - 1 AS effect
-FROM levels
-JOIN whole ON whole.parameter = levels.parameter
-ORDER BY round(share, 9) DESC, levels.parameter, TRY_CAST(value AS DOUBLE), value
+    found['parameter'] AS parameter,
+    found['share'] AS share,
+    found['p_value'] AS p_value,
+    found['inseparable'] AS inseparable,
+    found['value'] AS value,
+    found['combinations'] AS combinations,
+    found['level'] AS level,
+    found['effect'] AS effect,
+    found['effect_low'] AS effect_low,
+    found['effect_high'] AS effect_high
+FROM found
+ORDER BY found['place'], found['level_place']

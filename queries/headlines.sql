@@ -10,16 +10,6 @@ WITH candidates AS (
         tokens_per_gpu_mean, tokens_per_gpu_ci95, -tokens_per_gpu_mean AS cost,
         sweep, combination, serve_params, label, status, n
     FROM combinations
-    UNION ALL
-    SELECT 3, 'Fastest first token: median TTFT', 'median_ttft_ms',
-        median_ttft_ms_mean, median_ttft_ms_ci95, median_ttft_ms_mean AS cost,
-        sweep, combination, serve_params, label, status, n
-    FROM combinations
-    UNION ALL
-    SELECT 4, 'Shortest tail: P99 E2E latency', 'p99_e2el_ms',
-        p99_e2el_ms_mean, p99_e2el_ms_ci95, p99_e2el_ms_mean AS cost,
-        sweep, combination, serve_params, label, status, n
-    FROM combinations
 ),
 ranked AS (
     SELECT *, row_number() OVER (PARTITION BY place ORDER BY cost, sweep, combination) AS position

@@ -122,7 +122,7 @@ fn write_page(lake: &Lake, told: &Told, path: &Path) -> Result<(), Failure> {
     write_bytes_atomically(path, html.as_bytes()).map_err(Failure::input)
 }
 
-fn failure(error: ReportError) -> Failure {
+pub(super) fn failure(error: ReportError) -> Failure {
     match error {
         ReportError::Query(error) => query_failure(error),
         ReportError::Plot(error) => plot::plot_failure(error),

@@ -2,9 +2,10 @@
 
 use super::lake::Opening;
 use super::table::{Output, plain_table};
-use super::{Ended, Failure, block_on, query_failure};
+use super::{Ended, Failure, block_on, query_failure, report};
 use crate::cli::say::{out, say};
 use crate::query::{Answer, Lake, shipped};
+use crate::report::answer::answers;
 use crate::table::usual;
 use crate::words::printable_line;
 use std::io::IsTerminal;
@@ -28,6 +29,7 @@ pub fn exec(arguments: Arguments) -> Ended {
         let is_for_reading = output.format.is_none() && output.output.is_none() && std::io::stdout().is_terminal();
         if is_for_reading {
             print_facts(&facts)?;
+            answer_lines(lake)?.iter().for_each(|line| out!("{line}"));
         }
         let is_one = lake.sweeps().len() == 1;
         let summary = if is_one { summary.without(SWEEP) } else { summary };
@@ -91,12 +93,23 @@ pub fn without_empty(answer: Answer) -> Result<Answer, Failure> {
     })
 }
 
-/// The table of combinations of a sweep, as text.
+/// Which settings are best, in words.
+fn answer_lines(lake: &Lake) -> Result<Vec<String>, Failure> {
+    let answers = block_on(answers(lake))?.map_err(report::failure)?;
+    let lines = answers.into_iter().flat_map(|answer| {
+        let heading = answer.sweep.map(|sweep| format!("{sweep}:"));
+        heading.into_iter().chain(answer.sentences)
+    });
+    Ok(lines.collect())
+}
+
+/// The answer and the table of combinations of a sweep, as text.
 pub fn summary_table(sweep: &Path) -> Result<String, Failure> {
     let lake = Lake::open(&[sweep.to_owned()]).map_err(query_failure)?;
     let answer = block_on(shipped::SUMMARY.ask(&lake, &[]))?.map_err(query_failure)?;
     let table = plain_table(&telling(answer.without(SWEEP))?).map_err(query_failure)?;
-    Ok(std::iter::once(table).chain(remarks(&lake)?).collect::<Vec<_>>().join("\n"))
+    let lines = answer_lines(&lake)?.into_iter().chain([table]).chain(remarks(&lake)?);
+    Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 
 /// The start-up times of a sweep, as text: whatever the command measured.

@@ -1,5 +1,6 @@
 //! Functions that SQL lacks.
 
+use super::effects::effects_function;
 use crate::id::column_name;
 use crate::params::value_text;
 use crate::stats;
@@ -20,6 +21,7 @@ use std::sync::{Arc, LazyLock};
 pub fn register(context: &SessionContext) {
     context.register_udf(t_critical());
     context.register_udf(json_entries());
+    context.register_udf(effects_function());
     context.register_udf(change_points());
     context.register_udwf(super::best::best_probability());
     context.register_udf(ScalarUDF::clone(&as_number()));

@@ -7,6 +7,7 @@ mod best;
 mod calls;
 mod columns;
 mod depth;
+mod effects;
 mod error;
 mod filter;
 mod functions;

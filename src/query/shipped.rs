@@ -46,6 +46,8 @@ shipped! {
     RETRO_SLA = "retro_sla";
     /// The answers to SLAs.
     SLAS = "sla";
+    /// The combinations as settings of servers under loads.
+    SETTINGS = "settings";
     SLOWEST = "slowest";
     /// The combinations of a lake with their main metrics.
     SUMMARY = "summary";

@@ -1,22 +1,25 @@
-//! Which parameters matter: the main effects of each on what most readers look at first.
+//! Which parameters matter: what each does, the others held alike, to what most readers look at first.
 
 use super::ReportError;
 use super::table::{number, percent};
 use crate::metric::label;
 use crate::query::{Lake, NamedQuery};
 
-/// A metric's main effects, the strongest parameter first.
+/// What the parameters do to a metric, the strongest first.
 pub struct Effects {
     pub id: String,
     pub heading: String,
     pub metric: String,
     pub parameters: Vec<Parameter>,
+    /// Pairs that do more together than each alone.
+    pub interactions: Vec<String>,
     pub sql: String,
 }
 
 /// A parameter, or several that always change together.
 pub struct Parameter {
     pub name: String,
+    /// How much of the metric's differences it explains, or why that can't be told.
     pub explains: String,
     pub levels: Vec<Level>,
     /// Levels that are not shown.
@@ -35,7 +38,10 @@ pub struct Level {
 /// Of more levels the first and the last ones are shown: an effect is seen in them.
 const MOST_LEVELS: usize = 12;
 
-/// The main effects. Where nothing varies there are none.
+/// A parameter of which chance would make as much at least this often explains nothing.
+const LUCK: f64 = 0.05;
+
+/// Where nothing varies there are none.
 pub async fn effects(lake: &Lake) -> Result<Vec<Effects>, ReportError> {
     let mut effects = Vec::new();
     for metric in ["output_throughput", "p99_e2el_ms"] {
@@ -47,6 +53,7 @@ pub async fn effects(lake: &Lake) -> Result<Vec<Effects>, ReportError> {
                 heading: format!("On {}", label(metric)),
                 metric: label(metric),
                 parameters: parameters(&rows),
+                interactions: rows.iter().filter_map(interaction).collect(),
                 sql,
             });
         }
@@ -59,10 +66,14 @@ crate::query::typed_row! {
     struct Effect {
         parameter: String,
         share: Option<f64>,
+        p_value: Option<f64>,
+        inseparable: Option<String>,
         value: Option<String>,
-        combinations: i64,
+        combinations: Option<i64>,
         level: Option<f64>,
         effect: Option<f64>,
+        effect_low: Option<f64>,
+        effect_high: Option<f64>,
     }
 }
 
@@ -71,42 +82,47 @@ fn parameters(rows: &[Effect]) -> Vec<Parameter> {
     let largest = rows.iter().map(|row| logarithm(row).abs()).fold(f64::MIN_POSITIVE, f64::max);
     let level = |row: &Effect| Level {
         value: row.value.clone().unwrap_or_default(),
-        combinations: row.combinations.to_string(),
+        combinations: row.combinations.map(|count| count.to_string()).unwrap_or_default(),
         mean: row.level.map(number).unwrap_or_default(),
-        change: row.effect.map(|effect| format!("{:+.1} %", effect * 100.0)).unwrap_or_default(),
+        change: change(row),
         bar: bar(logarithm(row) / largest),
     };
-    let mut parameters: Vec<Parameter> = Vec::new();
-    let mut known: Vec<&[Effect]> = Vec::new();
-    for own in rows.chunk_by(|left, right| left.parameter == right.parameter) {
-        let name = own[0].parameter.clone();
-        if let Some(place) = known.iter().position(|other| are_one(other, own)) {
-            let together = &mut parameters[place];
-            together.name = format!("{}, {name}", together.name);
-            let values = own.iter().map(|row| row.value.clone().unwrap_or_default());
-            together
-                .levels
-                .iter_mut()
-                .zip(values)
-                .for_each(|(level, value)| level.value = format!("{}, {value}", level.value));
-            continue;
-        }
-        known.push(own);
-        parameters.push(Parameter {
-            name,
-            explains: own[0].share.map(percent).unwrap_or_default(),
+    let of_parameter = |own: &[Effect]| {
+        let mut parameter = Parameter {
+            name: own[0].parameter.clone(),
+            explains: explains(&own[0]),
             levels: own.iter().map(level).collect(),
             hidden: 0,
-        });
-    }
-    parameters.iter_mut().for_each(Parameter::keep_the_ends);
-    parameters
+        };
+        parameter.keep_the_ends();
+        parameter
+    };
+    let mains = rows.chunk_by(|left, right| left.parameter == right.parameter).filter(|own| own[0].value.is_some());
+    mains.map(of_parameter).collect()
 }
 
-/// Whether two parameters have the same combinations level by level: then nobody can tell whose effect it is.
-fn are_one(one: &[Effect], other: &[Effect]) -> bool {
-    let numbers = |row: &Effect| (row.combinations, row.level, row.effect);
-    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| numbers(one) == numbers(other))
+fn change(row: &Effect) -> String {
+    let signed = |change: f64| format!("{:+.1}", change * 100.0);
+    match (row.effect, row.effect_low.zip(row.effect_high)) {
+        (None, _) => "can’t be told".into(),
+        (Some(effect), None) => format!("{} %", signed(effect)),
+        (Some(effect), Some((low, high))) => format!("{} % ({} to {})", signed(effect), signed(low), signed(high)),
+    }
+}
+
+fn explains(row: &Effect) -> String {
+    match (&row.inseparable, row.share, row.p_value) {
+        (Some(others), ..) => format!("can’t be told apart from {others}"),
+        (None, _, Some(p_value)) if p_value > LUCK => "can’t be told from noise".into(),
+        (None, Some(share), _) => format!("explains {}", percent(share)),
+        (None, None, _) => "nothing is left to tell noise by: repeat the runs".into(),
+    }
+}
+
+/// What is said of two parameters that depend on each other.
+fn interaction(row: &Effect) -> Option<String> {
+    let share = row.share.filter(|_| row.value.is_none())?;
+    Some(format!("{}: what one does depends on the other ({} of the differences)", row.parameter, percent(share)))
 }
 
 impl Parameter {
@@ -131,30 +147,43 @@ mod tests {
         Effect {
             parameter: parameter.into(),
             share: Some(0.5),
+            p_value: Some(0.001),
+            inseparable: None,
             value: Some(value.into()),
-            combinations: 2,
+            combinations: Some(2),
             level: Some(9.0),
             effect: Some(effect),
+            effect_low: Some(effect - 0.1),
+            effect_high: Some(effect + 0.1),
         }
     }
 
     #[test]
-    fn parameters_that_change_together_are_one() {
-        let rows = [
-            row("a", "1", -0.5),
-            row("a", "2", 1.0),
-            row("b", "x", -0.5),
-            row("b", "y", 1.0),
-            row("c", "1", -0.5),
-            row("c", "2", 0.25),
-        ];
+    fn a_parameter_is_said_to_explain_only_what_can_be_told() {
+        let told = |change: &dyn Fn(&mut Effect)| {
+            let mut row = row("a", "1", 0.5);
+            change(&mut row);
+            explains(&row)
+        };
+        assert_eq!(told(&|_| ()), "explains 50.0 %");
+        assert_eq!(told(&|row| row.p_value = Some(0.2)), "can’t be told from noise");
+        assert_eq!(told(&|row| row.inseparable = Some("b, c".into())), "can’t be told apart from b, c");
+        assert!(told(&|row| (row.share, row.p_value) = (None, None)).contains("repeat the runs"));
+        assert_eq!(change(&row("a", "1", 0.5)), "+50.0 % (+40.0 to +60.0)");
+    }
+
+    #[test]
+    fn interactions_are_told_apart_from_parameters() {
+        let pair = Effect { value: None, ..row("a × b", "", 0.0) };
+        let rows = [row("a", "1", -0.5), row("a", "2", 1.0), row("c", "1", -0.5), row("c", "2", 0.25), pair.clone()];
         let found = parameters(&rows);
         let names: Vec<&str> = found.iter().map(|parameter| parameter.name.as_str()).collect();
-        assert_eq!(names, ["a, b", "c"]);
-        assert_eq!(found[0].levels.iter().map(|level| level.value.as_str()).collect::<Vec<_>>(), ["1, x", "2, y"]);
+        assert_eq!(names, ["a", "c"]);
         // Halving and doubling are equally far from no change.
         assert_eq!(found[0].levels.iter().map(|level| level.bar).collect::<Vec<_>>(), [(0, 50), (50, 100)]);
         assert_eq!(found[1].levels[1].bar, (50, 66));
+        assert!(interaction(&pair).unwrap().starts_with("a × b: what one does depends on the other"));
+        assert_eq!(interaction(&rows[0]), None);
     }
 
     #[test]

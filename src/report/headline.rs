@@ -6,6 +6,7 @@ use crate::metric::{Metric, label};
 use crate::params::{Command, ParamSet};
 use crate::query::{Lake, QueryError, shipped};
 use crate::store::Sweep;
+use std::collections::HashSet;
 
 pub struct Headline {
     pub purpose: String,
@@ -32,10 +33,13 @@ crate::query::typed_row! {
 }
 
 pub async fn headlines(lake: &Lake) -> Result<Vec<Headline>, ReportError> {
-    let mut headlines = Vec::new();
+    let (mut headlines, mut printed) = (Vec::new(), HashSet::new());
     for query in [shipped::HEADLINES, shipped::KNEE, shipped::BEST_WITHIN_SLA] {
         for best in query.rows::<Best>(lake, &[]).await? {
-            headlines.push(headline(best, lake.sweeps())?);
+            let mut headline = headline(best, lake.sweeps())?;
+            // Once is enough.
+            headline.command = headline.command.filter(|command| printed.insert(command.clone()));
+            headlines.push(headline);
         }
     }
     Ok(headlines)

@@ -1,5 +1,6 @@
 //! The report: one HTML file that needs nothing else. Views are finished strings; the template only places them.
 
+pub mod answer;
 mod certainty;
 mod charts;
 pub mod comparison;

@@ -1,6 +1,7 @@
 //! The report of a sweep, or of several, put together.
 
 use super::ReportError;
+use super::answer::{Answer, answers};
 use super::certainty::certainty;
 use super::charts::{self, Chart};
 use super::comparison::{Shown, shown};
@@ -40,6 +41,7 @@ pub struct Page {
     written_at: String,
     version: &'static str,
     sweeps: Vec<Facts>,
+    answers: Vec<Answer>,
     headlines: Vec<Headline>,
     certainty: Vec<String>,
     comparisons: Vec<Shown>,
@@ -68,6 +70,7 @@ impl Page {
             written_at: now.format("%Y-%m-%d %H:%M").to_string(),
             version: env!("CARGO_PKG_VERSION"),
             sweeps: facts(lake).await?,
+            answers: answers(lake).await?,
             certainty: certainty(lake).await?,
             comparisons: shown(&told.comparisons)?,
             pareto: charts::pareto(lake, &varied).await?,

@@ -3,7 +3,9 @@
 mod best;
 mod change_points;
 mod cholesky;
+pub mod effects;
 mod order;
+mod ranking;
 pub mod robust;
 pub mod sequential;
 
@@ -11,6 +13,7 @@ pub use best::{Uncertain, greatest};
 pub use change_points::{ChangePoint, LEAST_SWEEPS, Series, Shape, change_points};
 pub use cholesky::Cholesky;
 pub use order::{percentile_bounds, values_for_bound};
+pub use ranking::{Candidate, Expected, RunNoise, expected};
 
 use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, Normal, StudentsT};
 use statrs::function::gamma::digamma;

@@ -14,5 +14,5 @@ pub use engines::{Kept, from_engine, total};
 pub use host::{Groups, Host};
 pub use nvml::Nvidia;
 pub use prometheus::{Line, lines};
-pub use samples::{Reading, Samples, Series, Source};
+pub use samples::{Course, Reading, Samples, Series, Source};
 pub use summary::{Summary, Window};

@@ -53,6 +53,13 @@ impl Reading {
     }
 }
 
+/// A metric of one device: when, in seconds since the run's start, and what.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Course<'a> {
+    pub device: Option<&'a str>,
+    pub values: Vec<(f64, f64)>,
+}
+
 /// All values of a run, in the order in which they were sampled.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Samples {
@@ -108,18 +115,14 @@ impl Samples {
     }
 
     /// The values of a metric over time, for each device.
-    pub fn over_time(&self, source: Source, metric: &str) -> Vec<(Option<&str>, Vec<(f64, f64)>)> {
+    pub fn over_time<'a>(&'a self, source: Source, metric: &str) -> Vec<Course<'a>> {
         let is_meant = |series: &Series| series.source == source && &*series.metric == metric;
-        let mut found: Vec<(u32, Option<&str>, Vec<(f64, f64)>)> = Vec::new();
-        for (index, series) in self.series.iter().enumerate().filter(|(_, series)| is_meant(series)) {
-            found.push((index as u32, series.device.as_deref(), Vec::new()));
-        }
-        for (index, at_s, value) in &self.values {
-            if let Some((_, _, values)) = found.iter_mut().find(|(wanted, _, _)| wanted == index) {
-                values.push((*at_s, *value));
-            }
-        }
-        found.into_iter().map(|(_, device, values)| (device, values)).collect()
+        let meant = self.series.iter().enumerate().filter(|(_, series)| is_meant(series));
+        let course = |(index, series): (usize, &'a Series)| {
+            let own = self.values.iter().filter(|(of, _, _)| *of as usize == index);
+            Course { device: series.device.as_deref(), values: own.map(|(_, at_s, value)| (*at_s, *value)).collect() }
+        };
+        meant.map(course).collect()
     }
 }
 
@@ -134,7 +137,8 @@ mod tests {
             samples.push(at_s, Reading::new(Source::Gpu, Some(device), "power_w", value));
         }
         samples.push(0.0, Reading::new(Source::Host, None, "power_w", 7.0));
-        let expected = vec![(Some("0"), vec![(0.0, 1.0), (1.0, 2.0)]), (Some("1"), vec![(0.0, 5.0)])];
+        let course = |device, values| Course { device: Some(device), values };
+        let expected = vec![course("0", vec![(0.0, 1.0), (1.0, 2.0)]), course("1", vec![(0.0, 5.0)])];
         assert_eq!(samples.over_time(Source::Gpu, "power_w"), expected);
         assert_eq!(samples.len(), 4);
     }

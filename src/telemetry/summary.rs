@@ -74,14 +74,14 @@ impl Summary {
         };
         let mean_ms = |name: &str| ratio(&format!("{name}_sum"), &format!("{name}_count")).map(|seconds| seconds * 1e3);
         Self {
-            gpu_power_w_mean: gpus.sum_of("power_w", |values| mean_over_time(values)),
-            gpu_energy_j: gpus.sum_of("energy_j", |values| grown(values)),
+            gpu_power_w_mean: gpus.sum_of("power_w", mean_over_time),
+            gpu_energy_j: gpus.sum_of("energy_j", grown),
             gpu_memory_peak_gib: highest(gpus.each("memory_used_bytes", peak)).map(|bytes| bytes / GIB),
-            gpu_utilization_mean: gpus.mean_of("utilization", |values| mean_over_time(values)),
+            gpu_utilization_mean: gpus.mean_of("utilization", mean_over_time),
             gpu_clock_mhz_min: highest(gpus.each("sm_clock_mhz", trough).into_iter().map(|clock| -clock))
                 .map(|clock| -clock),
             gpu_throttled_s: highest(gpus.each("throttled", |values| Some(held(values)))),
-            kv_cache_usage_max: highest(kv_cache.iter().filter_map(|(_, values)| peak(values))),
+            kv_cache_usage_max: highest(kv_cache.iter().filter_map(|course| peak(&course.values))),
             queue_max: most("requests_waiting"),
             queue_time_ms_mean: mean_ms("queue_time_s"),
             server_ttft_ms_mean: mean_ms("ttft_s"),
@@ -124,9 +124,9 @@ impl Gpus<'_> {
             Some(gpus) => gpus.iter().any(|gpu| Some(gpu.as_str()) == device),
             None => is_only,
         };
-        let theirs = devices.into_iter().filter(|(device, _)| is_theirs(*device));
-        let values = theirs.filter_map(|(_, values)| {
-            let inside: Vec<_> = values.into_iter().filter(|(at_s, _)| self.window.has(*at_s)).collect();
+        let theirs = devices.into_iter().filter(|course| is_theirs(course.device));
+        let values = theirs.filter_map(|course| {
+            let inside: Vec<_> = course.values.into_iter().filter(|(at_s, _)| self.window.has(*at_s)).collect();
             of(&inside)
         });
         values.collect()
@@ -147,7 +147,7 @@ fn total_over_time(samples: &Samples, metric: &str) -> Vec<(f64, f64)> {
     let mut total: Vec<(f64, f64)> = Vec::new();
     let engines = samples.over_time(Source::Server, metric);
     let count = engines.len();
-    let mut values: Vec<(f64, f64)> = engines.into_iter().flat_map(|(_, values)| values).collect();
+    let mut values: Vec<(f64, f64)> = engines.into_iter().flat_map(|course| course.values).collect();
     values.sort_by(|left, right| left.0.total_cmp(&right.0));
     for at_one_time in values.chunk_by(|left, right| left.0 == right.0) {
         // A moment at which an engine did not answer has no total.

@@ -444,7 +444,7 @@ fn named_queries_give_the_rows_that_are_known() {
         let value = value.as_f64().unwrap();
         assert!((value - expected).abs() <= 1e-9 * expected.abs(), "{value} is not {expected}");
     };
-    // Effects on logarithms, computed with DuckDB from the same file.
+    // Effects on logarithms, computed with DuckDB and NumPy from the same file; p-values of F(1, 1) are 1 - 2 / pi * atan(sqrt(F)).
     let effects = named("effects", &[]);
     assert_eq!(effects.len(), 4);
     let row = |parameter: &str, value: &str| {
@@ -453,8 +453,10 @@ fn named_queries_give_the_rows_that_are_known() {
     near(&row("max_concurrency", "16")["level"], 9430.94433927736);
     near(&row("max_concurrency", "16")["effect"], 1.1860158074245106);
     near(&row("max_num_seqs", "8")["effect"], -0.011508664296336013);
-    near(&row("max_concurrency", "2")["share"], 0.9995847390731946);
-    near(&row("max_num_seqs", "64")["share"], 0.0002189720556482099);
+    near(&row("max_concurrency", "2")["share"], 0.9991923198695005);
+    assert!((row("max_concurrency", "2")["p_value"].as_f64().unwrap() - 0.008_920_510_9).abs() < 1e-8);
+    assert!((row("max_num_seqs", "64")["share"].as_f64().unwrap() - 2.267_873_3e-5).abs() < 1e-11);
+    assert!((row("max_num_seqs", "64")["p_value"].as_f64().unwrap() - 0.482_604_004).abs() < 1e-8);
     let frontier = named("frontier", &["x=median_ttft_ms", "y=output_throughput"]);
     let front: Vec<f64> = frontier.iter().map(|row| row["output_throughput_mean"].as_f64().unwrap()).collect();
     near(&json!(front[0]), 1975.3379104156563);

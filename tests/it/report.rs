@@ -56,9 +56,10 @@ fn a_report_tells_what_is_known_of_the_frozen_sample() {
         "Knee of the curve",
         "4 combinations, each measured 3 times.",
         "P99 of only 32 requests in some runs",
-        // Main effects and shares, from DuckDB: 118.6 % and 0.9996.
-        "<td>+118.6 %</td>",
-        "max_concurrency <span class=\"quiet\">explains 100.0 %</span>",
+        // Effects and shares, from DuckDB and NumPy: 118.6 % and 0.9992.
+        "<td>+118.6 % (+90.2 to +151.3)</td>",
+        "max_concurrency <span class=\"quiet\">explains 99.9 %</span>",
+        "max_num_seqs <span class=\"quiet\">can’t be told from noise</span>",
         "Max num seqs ↓ Max concurrency →",
         "E2E latency, the tail",
         "sweeplake serve --serve-cmd &#39;sweeplake sim m --port 9321 --speed 10&#39;",
@@ -67,8 +68,8 @@ fn a_report_tells_what_is_known_of_the_frozen_sample() {
         assert!(html.contains(text), "{text} is not in the report");
     }
     let order = [
-        "id=\"measured\"",
         "id=\"best\"",
+        "id=\"measured\"",
         "id=\"certainty\"",
         "id=\"pareto\"",
         "id=\"combinations\"",

@@ -1,0 +1,214 @@
+//! The answer in sentences.
+
+use super::{Point, Standings, mean_of, running};
+use crate::report::table::{number, percent};
+use crate::stats::Expected;
+
+/// What is told first.
+pub fn sentences(standings: &Standings, expected: Option<&[Vec<Option<Expected>>]>) -> Vec<String> {
+    let Some(expected) = expected else { return unrepeated(standings) };
+    let mut told = vec![best(standings, expected)];
+    told.extend(alike(standings, expected));
+    told.extend(again(standings, expected));
+    told.extend(per_gpu(standings));
+    if standings.is_of_one_start {
+        told.push(
+            "Each server was started once: how much two starts of the same server differ is not in these numbers."
+                .into(),
+        );
+    }
+    told
+}
+
+/// Without repeats the highest number is just that.
+fn unrepeated(standings: &Standings) -> Vec<String> {
+    let Some((load, of_load)) = standings.loads.last().zip(standings.points.last()) else { return Vec::new() };
+    let throughput = |setting: &usize| of_load[*setting].as_ref().map_or(0.0, |point| point.throughput);
+    let highest = (0..of_load.len()).max_by(|left, right| throughput(left).total_cmp(&throughput(right)));
+    let named = highest.map(|setting| {
+        let (name, value) = (&standings.settings[setting], number(throughput(&setting)));
+        format!("{name} had the highest throughput at {load}, {value} tok/s.")
+    });
+    let why = "Nothing was measured twice: whether that is more than luck can’t be told.".to_owned();
+    named.into_iter().chain([why]).collect()
+}
+
+/// Which setting is best, under which loads.
+fn best(standings: &Standings, expected: &[Vec<Option<Expected>>]) -> String {
+    let of_loads: Vec<Vec<usize>> = expected.iter().map(|of_load| running(of_load)).collect();
+    let leads = |setting: usize| of_loads.iter().filter(|running| running.first() == Some(&setting)).count();
+    let always: Vec<usize> = (0..standings.settings.len())
+        .filter(|setting| of_loads.iter().all(|running| running.contains(setting)))
+        .collect();
+    // Of several that are never behind the one that is first most often.
+    let chosen = always.into_iter().max_by_key(|setting| (leads(*setting), usize::MAX - setting));
+    let Some(chosen) = chosen else { return by_load(standings, &of_loads) };
+    let name = &standings.settings[chosen];
+    let is_alone = of_loads.iter().all(|running| running.len() == 1);
+    let where_ = match (standings.loads.len(), is_alone) {
+        (1, true) => format!("best at {}", standings.loads[0]),
+        (1, false) => format!("likeliest to be best at {}, but others may be", standings.loads[0]),
+        (_, true) => "best at every load".into(),
+        (_, false) => "best at every load, or can’t be told from the best".into(),
+    };
+    format!("{name} is {where_}{}.", lead(standings, expected, chosen).unwrap_or_default())
+}
+
+/// By how much it leads at the highest load at which it does so for sure.
+fn lead(standings: &Standings, expected: &[Vec<Option<Expected>>], chosen: usize) -> Option<String> {
+    let load = (0..expected.len()).rev().find(|load| running(&expected[*load]) == [chosen])?;
+    let own = expected[load][chosen]?;
+    let others = (0..expected[load].len()).filter(|other| *other != chosen);
+    let (next, known) = others
+        .filter_map(|other| Some((other, expected[load][other]?)))
+        .max_by(|left, right| left.1.log.total_cmp(&right.1.log))?;
+    let (log, half) = own.lead(&known);
+    let (low, high) = ((log - half).exp_m1(), (log + half).exp_m1());
+    Some(format!(
+        ": {} more throughput ({} to {}) than the next, {}, at {}",
+        percent(log.exp_m1()),
+        percent(low),
+        percent(high),
+        standings.settings[next],
+        standings.loads[load]
+    ))
+}
+
+/// Where none is best throughout: the best of each stretch of loads.
+fn by_load(standings: &Standings, of_loads: &[Vec<usize>]) -> String {
+    let first: Vec<Option<usize>> = of_loads.iter().map(|running| running.first().copied()).collect();
+    let mut parts = Vec::new();
+    let mut start = 0;
+    for stretch in first.chunk_by(|left, right| left == right) {
+        let end = start + stretch.len() - 1;
+        let is_sure = of_loads[start..=end].iter().all(|running| running.len() == 1);
+        if let Some(setting) = stretch[0] {
+            let (name, loads) = (&standings.settings[setting], &standings.loads);
+            let at = if start == end { loads[start].clone() } else { format!("{} to {}", loads[start], loads[end]) };
+            parts.push(format!("{name} at {at}{}", if is_sure { "" } else { " (not surely)" }));
+        }
+        start = end + 1;
+    }
+    format!("Which is best depends on the load: {}.", parts.join("; "))
+}
+
+/// Settings that can't be told apart at the highest load.
+fn alike(standings: &Standings, expected: &[Vec<Option<Expected>>]) -> Option<String> {
+    let (load, of_load) = standings.loads.last().zip(expected.last())?;
+    let running = running(of_load);
+    let names: Vec<&str> = running.iter().map(|setting| standings.settings[*setting].as_str()).collect();
+    let chance = of_load[*running.first()?]?.best;
+    (names.len() > 1).then(|| {
+        format!(
+            "At {load} these can’t be told apart: {}. The first is the best with a probability of {}.",
+            names.join("; "),
+            percent(chance)
+        )
+    })
+}
+
+/// What the winner of the highest load would come to if it were measured again.
+fn again(standings: &Standings, expected: &[Vec<Option<Expected>>]) -> Option<String> {
+    let (load, of_load) = standings.loads.last().zip(expected.last())?;
+    let first = *running(of_load).first()?;
+    let (own, point) = (of_load[first]?, standings.points.last()?[first].as_ref()?);
+    Some(format!(
+        "Measured again at {load}, {} would likely give {} tok/s ({} to {}); this time it gave {}.",
+        standings.settings[first],
+        number(own.log.exp()),
+        number((own.log - own.half).exp()),
+        number((own.log + own.half).exp()),
+        number(point.throughput)
+    ))
+}
+
+/// The best for each GPU, where settings have different numbers of them.
+fn per_gpu(standings: &Standings) -> Option<String> {
+    let gpus = |setting: usize| mean_of(standings.points.iter().filter_map(|of_load| of_load[setting].as_ref()?.gpus));
+    let counts: Vec<f64> = (0..standings.settings.len()).map(gpus).collect::<Option<Vec<_>>>()?;
+    if counts.windows(2).all(|pair| pair[0] == pair[1]) {
+        return None;
+    }
+    let log = |point: &Point| point.candidate.log - point.gpus.unwrap_or(1.0).ln();
+    let expected = standings.expected(standings.noise?, log);
+    let (load, of_load) = standings.loads.last().zip(expected.last())?;
+    let names: Vec<&str> = running(of_load).iter().map(|setting| standings.settings[*setting].as_str()).collect();
+    let value = of_load[*running(of_load).first()?]?.log.exp();
+    Some(match names.as_slice() {
+        [one] => format!("Per GPU, {one} is best at {load}: {} tok/s.", number(value)),
+        several => format!("Per GPU, these can’t be told apart at {load}: {}.", several.join("; ")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Mark, Matrix};
+    use super::*;
+    use crate::stats::{Candidate, RunNoise};
+
+    /// Settings a, b, … by loads, in tok/s.
+    fn standings(values: &[&[f64]], gpus: &[f64]) -> Standings {
+        let point = |(setting, throughput): (usize, &f64)| {
+            Some(Point {
+                throughput: *throughput,
+                ttft_ms: Some(20.0),
+                e2el_ms: None,
+                gpus: Some(gpus[setting]),
+                candidate: Candidate { log: throughput.ln(), runs: 3 },
+            })
+        };
+        Standings {
+            settings: ["a", "b", "c"][..gpus.len()].iter().map(|name| (*name).to_owned()).collect(),
+            loads: (0..values.len()).map(|load| format!("load={load}")).collect(),
+            points: values.iter().map(|of_load| of_load.iter().enumerate().map(point).collect()).collect(),
+            noise: Some(RunNoise { variance: 0.01f64.powi(2), degrees: 12.0 }),
+            is_of_one_start: false,
+        }
+    }
+
+    fn told(standings: &Standings) -> Vec<String> {
+        let expected = standings.expected(standings.noise.unwrap(), |point| point.candidate.log);
+        sentences(standings, Some(&expected))
+    }
+
+    #[test]
+    fn a_setting_that_leads_everywhere_is_named_with_its_lead() {
+        let found = told(&standings(&[&[100.0, 150.0], &[1000.0, 1810.0]], &[1.0, 1.0]));
+        assert!(found[0].starts_with("b is best at every load: 80.9 % more throughput ("), "{found:?}");
+        assert!(found[0].ends_with("than the next, a, at load=1."), "{found:?}");
+        assert!(found[1].starts_with("Measured again at load=1, b would likely give 18"), "{found:?}");
+        assert_eq!(found.len(), 2);
+    }
+
+    #[test]
+    fn what_is_alike_is_said_to_be_and_no_winner_is_named() {
+        let even = standings(&[&[100.0, 100.5, 99.8], &[1000.0, 1003.0, 998.0]], &[1.0; 3]);
+        let found = told(&even);
+        assert!(found[0].contains("can’t be told from the best"), "{found:?}");
+        assert!(found[1].starts_with("At load=1 these can’t be told apart: "), "{found:?}");
+        let expected = even.expected(even.noise.unwrap(), |point| point.candidate.log);
+        let matrix = Matrix::of(&even, Some(&expected));
+        assert!(matrix.rows.iter().flat_map(|row| row.cells.iter().flatten()).all(|cell| cell.mark == Mark::MayBeBest));
+    }
+
+    #[test]
+    fn a_change_of_the_lead_with_the_load_is_told() {
+        let found = told(&standings(&[&[200.0, 100.0], &[400.0, 300.0], &[500.0, 900.0]], &[1.0, 1.0]));
+        assert_eq!(found[0], "Which is best depends on the load: a at load=0 to load=1; b at load=2.");
+    }
+
+    #[test]
+    fn more_gpus_are_no_merit_by_themselves() {
+        let found = told(&standings(&[&[1000.0, 1500.0]], &[1.0, 2.0]));
+        assert!(found[0].starts_with("b is best at load=0: 49.9 % more"), "{found:?}");
+        assert!(found.last().unwrap().starts_with("Per GPU, a is best at load=0: "), "{found:?}");
+    }
+
+    #[test]
+    fn without_repeats_nothing_is_called_best() {
+        let once = Standings { noise: None, ..standings(&[&[100.0, 150.0]], &[1.0, 1.0]) };
+        let found = sentences(&once, None);
+        assert_eq!(found[0], "b had the highest throughput at load=0, 150 tok/s.");
+        assert!(found[1].contains("can’t be told"), "{found:?}");
+    }
+}
