@@ -10,9 +10,9 @@
 use rand::prelude::*;
 use rand_distr::{Distribution, StandardNormal};
 use statrs::distribution::{ContinuousCDF, StudentsT};
-use sweeplake::sla::{Curve, Domain, Known, Measured, Scales, Status, Step, next_step};
+use sweeplake::sla::{Curve, Domain, Measured, Scales, Status, Step, next_step};
 
-const FAMILIES: [&str; 14] = [
+const FAMILIES: [&str; 12] = [
     "linear",
     "power",
     "closed loop",
@@ -25,15 +25,11 @@ const FAMILIES: [&str; 14] = [
     "hyperbola",
     "linear, outliers",
     "queue, outliers",
-    "linear, stopped",
-    "queue, stopped",
 ];
 const NOISES: [f64; 3] = [0.0, 0.02, 0.05];
 const INSTANCES: u64 = 60;
 /// One run in fourteen is twice as slow, in families with outliers.
 const OUTLIERS: f64 = 0.07;
-/// Runs this far beyond the limit are stopped, in families with that, and say no more than that they are.
-const STOPPED: f64 = 0.1;
 /// What a straight line is drawn through: runs whose metric is within a factor of two of the limit.
 const LOCAL: f64 = std::f64::consts::LN_2;
 const DOMAIN: Domain = Domain { min: 1.0, max: 1000.0, is_integer: false, tolerance: 0.01, max_runs: 24 };
@@ -65,7 +61,7 @@ fn instance(family: &str, random: &mut StdRng) -> Instance {
     let root = log_uniform(random, 1.5, 700.0);
     let margin: Box<dyn Fn(f64) -> f64> = match family {
         // A latency of q + load, in units of its value at the root.
-        "linear" | "linear, outliers" | "linear, stopped" => {
+        "linear" | "linear, outliers" => {
             let q = log_uniform(random, 0.1, 2.0);
             Box::new(move |load| ((q + load / root) / (q + 1.0)).ln())
         }
@@ -88,7 +84,7 @@ fn instance(family: &str, random: &mut StdRng) -> Instance {
             Box::new(move |load| (f64::max(1.0, load * ratio / root) / ratio).ln())
         }
         // 1 / (1 - load / capacity), and a backlog that grows with the load beyond it.
-        "queue" | "queue, outliers" | "queue, stopped" => {
+        "queue" | "queue, outliers" => {
             let target = log_uniform(random, 1.5, 20.0);
             let capacity = root / (1.0 - 1.0 / target);
             Box::new(move |load| {
@@ -129,16 +125,13 @@ fn instance(family: &str, random: &mut StdRng) -> Instance {
     Instance { margin, truth: root }
 }
 
-type Run<'a> = dyn FnMut(f64) -> (f64, Known) + 'a;
+type Run<'a> = dyn FnMut(f64) -> f64 + 'a;
 
 fn ours(run: &mut Run<'_>) -> Found {
     let mut measured = Vec::new();
     loop {
         match next_step(&DOMAIN, &measured, 0) {
-            Step::Run(value) => {
-                let (margin, known) = run(value);
-                measured.push(Measured { known, ..Measured::new(value, margin) });
-            }
+            Step::Run(value) => measured.push(Measured::new(value, run(value))),
             Step::Done(answer) => {
                 return Found {
                     value: answer.value.unwrap_or(0.0),
@@ -155,7 +148,7 @@ fn ours(run: &mut Run<'_>) -> Found {
 
 /// Both ends first, then whatever `next` proposes between the greatest passing and the least failing value.
 fn bracketing(run: &mut Run<'_>, next: impl Fn(&[(f64, f64)], f64, f64) -> f64) -> Found {
-    let mut history: Vec<(f64, f64)> = [DOMAIN.max, DOMAIN.min].map(|value| (value, run(value).0)).to_vec();
+    let mut history: Vec<(f64, f64)> = [DOMAIN.max, DOMAIN.min].map(|value| (value, run(value))).to_vec();
     let mut is_finished = true;
     let (lower, upper) = loop {
         let passing = history.iter().filter(|level| level.1 <= 0.0).map(|level| level.0);
@@ -171,7 +164,7 @@ fn bracketing(run: &mut Run<'_>, next: impl Fn(&[(f64, f64)], f64, f64) -> f64) 
         }
         history.sort_by(|left, right| left.0.total_cmp(&right.0));
         let value = next(&history, lower, upper);
-        let (margin, _) = run(value);
+        let margin = run(value);
         history.push((value, margin));
     };
     Found { value: lower, lower, upper, interval: None, is_certain: true, is_finished }
@@ -214,10 +207,8 @@ fn trials(family: &str, noise: f64, instances: u64, method: impl Fn(&mut Run<'_>
             let error: f64 = StandardNormal.sample(&mut random);
             let is_slow = family.ends_with("outliers") && random.random::<f64>() < OUTLIERS;
             let margin = (instance.margin)(load) + noise * error + if is_slow { 2f64.ln() } else { 0.0 };
-            let is_stopped = family.ends_with("stopped") && margin > STOPPED;
-            let (margin, known) = if is_stopped { (STOPPED, Known::AtLeast) } else { (margin, Known::Whole) };
             runs.push((load.ln(), margin));
-            (margin, known)
+            margin
         });
         Trial { found, truth: instance.truth, runs }
     };

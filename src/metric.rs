@@ -42,6 +42,39 @@ pub fn label(key: &str) -> String {
     }
 }
 
+/// The head of a narrow column: `TTFT med, ms` for `median_ttft_ms_mean`, `output, tok/s` for `output_throughput_mean`; any other name as it
+/// is.
+pub fn short(key: &str) -> String {
+    let inner = key.strip_suffix("_mean").unwrap_or(key);
+    if let Some(text) = short_latency(inner) {
+        return text;
+    }
+    match inner {
+        "output_throughput" => "output, tok/s".into(),
+        "total_token_throughput" => "all tokens, tok/s".into(),
+        "request_throughput" => "requests/s".into(),
+        "success_rate" => "success".into(),
+        "failed_runs" => "failed".into(),
+        "n" => "runs".into(),
+        _ => key.to_owned(),
+    }
+}
+
+fn short_latency(key: &str) -> Option<String> {
+    let (statistic, family) = key.strip_suffix("_ms")?.split_once('_')?;
+    let family = match family {
+        "ttft" | "tpot" | "itl" => family.to_uppercase(),
+        "e2el" => "E2E".into(),
+        _ => return None,
+    };
+    let statistic = match statistic {
+        "median" => "med".to_owned(),
+        "mean" | "std" | "min" | "max" => statistic.to_owned(),
+        percentile => format!("P{}", percentile.strip_prefix('p')?),
+    };
+    Some(format!("{family} {statistic}, ms"))
+}
+
 /// The latencies of which a request has one, and which a failed request therefore leaves unbounded.
 pub const ADJUSTED_LATENCIES: [&str; 3] = ["ttft", "tpot", "e2el"];
 /// The percentiles that are told with failed requests counted as unbounded, as AIPerf does.
@@ -172,6 +205,10 @@ mod tests {
         assert_eq!(label("request_rate"), "Request rate (req/s)");
         assert_eq!(label("max_concurrency"), "Max concurrency");
         assert_eq!(label("px_ttft_ms"), "Px ttft ms");
+        assert_eq!(short("median_ttft_ms_mean"), "TTFT med, ms");
+        assert_eq!(short("p99_e2el_ms"), "E2E P99, ms");
+        assert_eq!(short("output_throughput_mean"), "output, tok/s");
+        assert_eq!(short("max_num_seqs"), "max_num_seqs");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `sweeplake list`: the sweeps of a lake, the newest first.
 
 use super::lake::Opening;
+use super::shape::Shape;
 use super::table::Output;
 use super::{Ended, block_on, query_failure};
 use crate::query::shipped;
@@ -11,6 +12,8 @@ pub struct Arguments {
     #[arg(default_value = "results", value_name = "LAKE")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
+    shape: Shape,
+    #[command(flatten)]
     opening: Opening,
     #[command(flatten)]
     output: Output,
@@ -18,7 +21,7 @@ pub struct Arguments {
 
 pub fn exec(arguments: Arguments) -> Ended {
     arguments.opening.with(&arguments.paths, |lake| {
-        let answer = block_on(shipped::LIST.ask(lake, &[]))?.map_err(query_failure)?;
-        arguments.output.write(&answer)
+        let sql = arguments.shape.of(&shipped::LIST.fill(&[]));
+        arguments.output.write(&block_on(lake.sql(&sql))?.map_err(query_failure)?)
     })
 }

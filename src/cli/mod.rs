@@ -2,6 +2,7 @@
 
 mod advice;
 mod bench;
+mod color;
 mod command_line;
 mod compact;
 mod compare;
@@ -17,6 +18,7 @@ mod report;
 mod rm;
 mod run;
 mod say;
+mod shape;
 mod shell;
 mod show;
 mod sim;
@@ -44,6 +46,9 @@ use std::time::Duration;
 #[command(after_help = "Exit codes: 0 fine, 1 the work failed, 2 the command line or an input file is wrong, \
                         130 interrupted. Results go to stdout, everything else to stderr.")]
 struct Arguments {
+    /// Color in tables: on a terminal unless NO_COLOR is set, always, or never.
+    #[arg(long, global = true, value_enum, default_value_t, hide_default_value = true, value_name = "WHEN")]
+    color: color::Color,
     #[command(subcommand)]
     command: Command,
 }
@@ -156,6 +161,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => error.exit(),
     };
+    color::choose(arguments.color);
     if arguments.command.only_reads() {
         end_quietly_when_the_reader_goes();
     }

@@ -27,6 +27,11 @@ pub fn stdout() -> Box<dyn Write + Send> {
     if std::io::stdout().is_terminal() { Box::new(Escaping::new(stdout)) } else { Box::new(stdout) }
 }
 
+/// For text with colors of ours, whose parts were escaped before.
+pub fn styled_stdout() -> Box<dyn Write + Send> {
+    Box::new(BufWriter::new(std::io::stdout()))
+}
+
 /// Writes text that comes in pieces, escaped. A piece may end inside a letter: its beginning waits for the rest.
 struct Escaping<W> {
     to: W,

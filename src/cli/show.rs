@@ -1,13 +1,16 @@
 //! `sweeplake show`: a sweep's facts and its combinations.
 
 use super::lake::Opening;
-use super::table::{Output, plain_table};
+use super::shape::Shape;
+use super::table::{Headings, Output, headed_table, plain_table};
 use super::{Ended, Failure, block_on, query_failure, report};
 use crate::cli::say::{out, say};
-use crate::query::{Answer, Lake, shipped};
+use crate::id::column_name;
+use crate::query::{Answer, Lake, quoted, shipped};
 use crate::report::answer::answers;
-use crate::table::usual;
-use crate::words::printable_line;
+use crate::table::{parameter_column, usual};
+use crate::words::{pair, printable_line};
+use serde_json::{Map, Value as Json};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +18,8 @@ use std::path::{Path, PathBuf};
 pub struct Arguments {
     #[arg(required = true, value_name = "SWEEP")]
     sweeps: Vec<PathBuf>,
+    #[command(flatten)]
+    shape: Shape,
     #[command(flatten)]
     opening: Opening,
     #[command(flatten)]
@@ -25,19 +30,106 @@ pub fn exec(arguments: Arguments) -> Ended {
     let output = &arguments.output;
     arguments.opening.with(&arguments.sweeps, |lake| {
         let facts = block_on(lake.sql("SELECT * FROM sweeps"))?.map_err(query_failure)?;
-        let summary = block_on(shipped::SUMMARY.ask(lake, &[]))?.map_err(query_failure)?;
         let is_for_reading = output.format.is_none() && output.output.is_none() && std::io::stdout().is_terminal();
         if is_for_reading {
             print_facts(&facts)?;
             answer_lines(lake)?.iter().for_each(|line| out!("{line}"));
         }
-        let is_one = lake.sweeps().len() == 1;
+        let settings = Settings::of(lake)?;
+        let sql = match arguments.shape.is_of_columns() {
+            true => ALL_COLUMNS.to_owned(),
+            false => shipped::SUMMARY.fill(&[("settings", &settings.columns())]),
+        };
+        let summary = block_on(lake.sql(&arguments.shape.of(&sql)))?.map_err(query_failure)?;
+        let is_one = lake.sweeps().len() == 1 && !arguments.shape.is_of_columns();
         let summary = if is_one { summary.without(SWEEP) } else { summary };
-        output.write(&if is_for_reading { telling(summary)? } else { summary })?;
+        if is_for_reading {
+            settings.shared.iter().for_each(|shared| out!("all with {shared}"));
+            output.write_headed(&telling(summary)?, Headings::Short)?;
+        } else {
+            output.write(&summary)?;
+        }
         // A table for programs has its cautions in their column.
         remarks(lake)?.iter().for_each(|remark| say!("{remark}"));
         Ok(())
     })
+}
+
+/// What `--columns` chooses from.
+const ALL_COLUMNS: &str = "SELECT * FROM combinations ORDER BY sweep, started_at, combination";
+
+/// What tells combinations apart, and what they share.
+struct Settings {
+    names: Vec<String>,
+    shared: Option<String>,
+}
+
+crate::query::typed_row! {
+    struct Named {
+        serve_named: i64,
+        bench_named: i64,
+        serve_params: Option<String>,
+        bench_params: Option<String>,
+    }
+}
+
+impl Settings {
+    fn of(lake: &Lake) -> Result<Self, Failure> {
+        let varied = block_on(lake.varied())?.map_err(query_failure)?;
+        let sql = "SELECT count(serve_name) AS serve_named, count(bench_name) AS bench_named, \
+                   min(serve_params) AS serve_params, min(bench_params) AS bench_params FROM runs";
+        let found: Vec<Named> =
+            block_on(lake.sql(sql))?.and_then(|answer| answer.typed("settings")).map_err(query_failure)?;
+        let Some(named) = found.into_iter().next() else { return Ok(Self { names: Vec::new(), shared: None }) };
+        let mut names = Vec::new();
+        let mut shared = Vec::new();
+        let sides = [
+            ("serve", named.serve_named > 0, true, named.serve_params),
+            ("bench", named.bench_named > 0, false, named.bench_params),
+        ];
+        for (side, is_named, is_serve, params) in sides {
+            let own = || varied.iter().filter(|varied| varied.is_serve == is_serve).map(|varied| varied.name.clone());
+            if is_named {
+                names.push(side.to_owned());
+                continue;
+            }
+            names.extend(own());
+            let params: Map<String, Json> =
+                params.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+            let is_same = |key: &String| !own().any(|name| name == parameter_column(column_name(key)));
+            shared.extend(params.iter().filter(|(key, _)| is_same(key)).map(|(key, value)| pair(key, value)));
+        }
+        let mut settings = Self { names, shared: (!shared.is_empty()).then(|| shared.join(" ")) };
+        settings.leave_out_what_follows(lake)?;
+        Ok(settings)
+    }
+
+    /// A number of prompts that follows from the other parameters tells nothing apart.
+    fn leave_out_what_follows(&mut self, lake: &Lake) -> Result<(), Failure> {
+        let others: Vec<String> = self.names.iter().filter(|name| *name != "num_prompts").cloned().collect();
+        if others.is_empty() || others.len() == self.names.len() {
+            return Ok(());
+        }
+        let columns = others.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
+        let sql = format!(
+            "SELECT count(*) AS all, (SELECT count(*) FROM (SELECT DISTINCT sweep, {columns} FROM combinations)) AS told \
+             FROM combinations"
+        );
+        let answer = block_on(lake.sql(&sql))?.map_err(query_failure)?;
+        let count = |name: &str| answer.numbers(name).map_err(query_failure);
+        if count("all")? == count("told")? {
+            self.names = others;
+        }
+        Ok(())
+    }
+
+    /// As a list in SQL.
+    fn columns(&self) -> String {
+        match self.names.is_empty() {
+            true => "label".into(),
+            false => self.names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", "),
+        }
+    }
 }
 
 crate::query::typed_row! {
@@ -106,9 +198,12 @@ fn answer_lines(lake: &Lake) -> Result<Vec<String>, Failure> {
 /// The answer and the table of combinations of a sweep, as text.
 pub fn summary_table(sweep: &Path) -> Result<String, Failure> {
     let lake = Lake::open(&[sweep.to_owned()]).map_err(query_failure)?;
-    let answer = block_on(shipped::SUMMARY.ask(&lake, &[]))?.map_err(query_failure)?;
-    let table = plain_table(&telling(answer.without(SWEEP))?).map_err(query_failure)?;
-    let lines = answer_lines(&lake)?.into_iter().chain([table]).chain(remarks(&lake)?);
+    let settings = Settings::of(&lake)?;
+    let sql = shipped::SUMMARY.fill(&[("settings", &settings.columns())]);
+    let answer = block_on(lake.sql(&sql))?.map_err(query_failure)?;
+    let table = headed_table(&telling(answer.without(SWEEP))?).map_err(query_failure)?;
+    let shared = settings.shared.map(|shared| format!("all with {shared}"));
+    let lines = answer_lines(&lake)?.into_iter().chain(shared).chain([table]).chain(remarks(&lake)?);
     Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 

@@ -158,7 +158,7 @@ fn points(measured: &[Measured], low: f64, high: f64, region: &[f64]) -> Vec<Poi
         let margin = run.margin.clamp(-LARGEST, LARGEST);
         let place = run.value.ln();
         let outside = (near - place).max(place - far).max(0.0);
-        Point { place, margin, known: run.known, vague: VAGUE * (margin.abs() - NEAR).max(0.0), outside }
+        Point { place, margin, vague: VAGUE * (margin.abs() - NEAR).max(0.0), outside }
     };
     inside.map(point).collect()
 }

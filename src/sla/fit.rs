@@ -3,7 +3,6 @@
 //! Gaussian process regression with a Student-t likelihood, at its mode (Vanhatalo, Jylänki and Vehtari 2009: Gaussian process regression
 //! with Student-t likelihood), found by reweighting; the evidence is Laplace's.
 
-use super::level::Known;
 use super::shape::{Shape, Spot};
 use crate::stats::{Cholesky, normal_cdf};
 use statrs::function::gamma::ln_gamma;
@@ -14,7 +13,6 @@ use std::f64::consts::PI;
 pub struct Point {
     pub place: f64,
     pub margin: f64,
-    pub known: Known,
     pub vague: f64,
     /// How far outside it is of the region where a jump may be.
     pub outside: f64,
@@ -31,9 +29,6 @@ pub struct Noise {
 const STDS: [(f64, f64); 7] =
     [(0.0003, 0.04), (0.002, 0.08), (0.008, 0.17), (0.02, 0.25), (0.05, 0.25), (0.12, 0.15), (0.3, 0.06)];
 const FREEDOMS: [(f64, f64); 2] = [(40.0, 0.65), (2.5, 0.35)];
-/// A bound that the shape lies beyond holds it as little as this.
-const FREE: f64 = 1e-4;
-const LEAST_LIKELY: f64 = 1e-300;
 const MOST_STEPS: usize = 6;
 const SETTLED: f64 = 0.02;
 
@@ -95,25 +90,19 @@ impl Fit {
             let factor = Cholesky::of(count, element)?;
             let solved = factor.solve(&ys);
             let errors: Vec<f64> = (0..count).map(|row| solved[row] / weights[row] / scales[row]).collect();
-            let anew = |row: usize| {
-                let (error, scale) = (errors[row], scales[row]);
-                let weight = (noise.freedom + 1.0) / (noise.freedom + error * error) / (scale * scale);
-                if is_beyond(points[row].known, error) { weight * FREE } else { weight }
+            let anew = |(error, scale): (&f64, &f64)| {
+                (noise.freedom + 1.0) / (noise.freedom + error * error) / (scale * scale)
             };
-            let new: Vec<f64> = (0..count).map(anew).collect();
+            let new: Vec<f64> = errors.iter().zip(&scales).map(anew).collect();
             let change = new.iter().zip(&weights).map(|(new, old)| (new / old).ln().abs()).fold(0.0, f64::max);
             if step == MOST_STEPS || change < SETTLED {
-                let of_row = |row: usize| match points[row].known {
-                    Known::Whole => {
-                        constant + log_kernel(errors[row], noise.freedom) - scales[row].ln() + stretches[row].ln()
-                    }
-                    Known::AtLeast => normal_cdf(-errors[row]).max(LEAST_LIKELY).ln(),
-                };
-                let told: f64 = (0..count).map(of_row).sum();
+                let told: f64 =
+                    (0..count).map(|row| constant + log_kernel(errors[row], noise.freedom) - scales[row].ln()).sum();
+                let jacobian: f64 = stretches.iter().map(|stretch| stretch.ln()).sum();
                 let rough: f64 = (0..count).map(|row| (ys[row] - solved[row] / weights[row]) * solved[row]).sum();
                 let volume = factor.log_determinant() + weights.iter().map(|weight| weight.ln()).sum::<f64>();
                 let prior = (shape.prior * noise.prior).ln();
-                let log_probability = told - rough / 2.0 - volume / 2.0 + prior;
+                let log_probability = told + jacobian - rough / 2.0 - volume / 2.0 + prior;
                 let fit = Self { shape, noise, log_probability, center, spots, solved, factor };
                 return log_probability.is_finite().then_some(fit);
             }
@@ -172,11 +161,6 @@ impl Fit {
         let std = (self.shape.covariance(own, own) - told).max(1e-18).sqrt();
         (normal_cdf(mean / std), mean, std)
     }
-}
-
-/// Whether a shape meets a lower bound, which then says no more about it.
-fn is_beyond(known: Known, error: f64) -> bool {
-    known == Known::AtLeast && error < 0.0
 }
 
 /// The standard deviation of a run's margin about the shape.

@@ -10,22 +10,13 @@ pub const CLEAR: f64 = 1.2;
 pub struct Measured {
     pub value: f64,
     pub margin: f64,
-    pub known: Known,
     /// How long it took, where that is known.
     pub seconds: Option<f64>,
 }
 
-/// How a margin is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Known {
-    Whole,
-    /// The run was stopped when it could no longer meet the SLA: its margin is at least this.
-    AtLeast,
-}
-
 impl Measured {
     pub fn new(value: f64, margin: f64) -> Self {
-        Self { value, margin, known: Known::Whole, seconds: None }
+        Self { value, margin, seconds: None }
     }
 }
 
@@ -38,8 +29,6 @@ pub struct Level {
     pub runs: usize,
     /// Whether the runs agree to the last digit.
     pub is_exact: bool,
-    /// Whether its runs were stopped, all of them, as they could no longer meet the SLA.
-    pub is_at_least: bool,
     /// How long a run takes, where that is known.
     pub seconds: Option<f64>,
 }
@@ -52,7 +41,7 @@ impl Level {
 
     /// Whether another run can tell how much runs scatter near the boundary.
     pub fn is_worth_a_repeat(&self) -> bool {
-        self.margin.abs() < CLEAR && !self.is_exact && !self.is_at_least
+        self.margin.abs() < CLEAR && !self.is_exact
     }
 }
 
@@ -68,8 +57,7 @@ pub fn levels_of(measured: &[Measured]) -> Vec<Level> {
         let seconds: Vec<f64> =
             measured.iter().filter(|run| run.value == value).filter_map(|run| run.seconds).collect();
         let seconds = (!seconds.is_empty()).then(|| mean(&seconds));
-        let is_at_least = measured.iter().filter(|run| run.value == value).all(|run| run.known == Known::AtLeast);
-        Level { value, margin, runs: margins.len(), is_exact, is_at_least, seconds }
+        Level { value, margin, runs: margins.len(), is_exact, seconds }
     };
     values.into_iter().map(level).collect()
 }

@@ -18,7 +18,7 @@ pub use answer::{Answer, Domain, Status, Step};
 pub use backlog::Standing;
 pub use criteria::{Constraint, Distance, Operator, Sla};
 pub use curve::{Curve, Scales};
-pub use level::{Known, Measured};
+pub use level::Measured;
 pub use request::Request;
 pub use search::{next_step, passing, rounded, standing};
 pub use watch::Watch;

@@ -278,7 +278,7 @@ impl Search<'_> {
 
     /// Whether the verdict at an end of the domain may be luck. Runs that agree to the last digit are no luck.
     fn is_doubtful(&self, level: &Level) -> bool {
-        let is_settled = level.is_exact || level.is_at_least || level.runs >= MOST_RUNS_AT_AN_END;
+        let is_settled = level.is_exact || level.runs >= MOST_RUNS_AT_AN_END;
         level.margin.abs() < DOUBTFUL && !is_settled && !self.is_out_of_runs()
     }
 

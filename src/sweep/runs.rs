@@ -4,7 +4,7 @@ use super::ledger::Made;
 use super::variable::Variable;
 use crate::metric::adjusted;
 use crate::record::Cell;
-use crate::sla::{Answer, Constraint, Distance, Known, Measured, Operator, Sla, Standing, Status, passing, standing};
+use crate::sla::{Answer, Constraint, Distance, Measured, Operator, Sla, Standing, Status, passing, standing};
 use serde_json::{Map, Value};
 
 /// Beyond so many times the rate that a saturated server completes, a higher rate changes little.
@@ -47,6 +47,9 @@ pub struct Counted<'a> {
 const NEAR: f64 = 0.4;
 /// Runs whose backlog nobody can judge are made again, twice as long, so many times; then they are taken as they are.
 pub const EXTENSIONS: usize = 2;
+/// A run that was stopped misses its SLA by at least about as much: three times as many requests as may be were beyond the limit. Without
+/// that, loads far beyond what a server can bear look as if they nearly met it, and the search looks there again and again.
+const MISSED: f64 = 0.12;
 /// Loads so many times as large are about the same.
 const ALIKE: f64 = 1.3;
 
@@ -220,6 +223,8 @@ impl<'a> Runs<'a> {
                     margin if margin <= 0.0 && piles_up(made).is_some() => Distance::hopeless().margin,
                     // Its latencies are lower bounds: that they are small says nothing.
                     margin if margin <= 0.0 && made.is_stopped_early => return None,
+                    // It was stopped because it misses clearly, and its numbers are of the part that was made.
+                    margin if made.is_stopped_early => margin.max(MISSED),
                     margin => margin,
                 },
                 Some(_) => return None,
@@ -227,28 +232,10 @@ impl<'a> Runs<'a> {
                 None => Distance::hopeless().margin,
             };
             let seconds = made.metrics.as_ref().and_then(|metrics| number(metrics, "duration"));
-            let foretold = || self.foretold(made, value, &sla);
-            let (margin, known) = match made.is_stopped_early {
-                true => foretold().map_or((margin, Known::AtLeast), |foretold| (foretold.max(margin), Known::Whole)),
-                false => (margin, Known::Whole),
-            };
             let value = if value.is_infinite() { unlimited } else { value };
-            Some(Measured { value, margin, known, seconds })
+            Some(Measured { value, margin, seconds })
         };
         self.runs.iter().map(of).collect()
-    }
-
-    /// About the margin that a run would have come to that was stopped: where requests come at a rate that is too high, each waits
-    /// longer than those before it, in proportion to the time since the run began. Nothing where the server kept up.
-    fn foretold(&self, made: &Made, rate: f64, sla: &Sla) -> Option<f64> {
-        let metrics = made.metrics.as_ref()?;
-        let (planned, duration) = (number(metrics, "num_prompts")? / rate, number(metrics, "duration")?);
-        let is_rate = self.variable == Variable::RequestRate && rate.is_finite() && duration > 0.0;
-        let binding = sla.constraints.get(sla.distance(|key| self.number(made, key)).binding)?;
-        let is_latency = ["_ttft_ms", "_e2el_ms"].iter().any(|latency| binding.metric.ends_with(latency));
-        let may_pile_up = is_rate && is_latency && made.backlog() != Some(Standing::Steady);
-        let at_the_stop = self.number(made, &binding.metric).filter(|_| may_pile_up)?;
-        Some(binding.margin(at_the_stop * (planned / duration).max(1.0)))
     }
 
     fn is_no_rate(&self, value: f64) -> bool {

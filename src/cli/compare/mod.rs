@@ -5,9 +5,11 @@ mod text;
 pub use text::text;
 
 use crate::cli::advice::of_store;
+use crate::cli::color::ink;
 use crate::cli::lake::{Opening, tell};
 use crate::cli::plot::Picture;
 use crate::cli::say::say;
+use crate::cli::table::Ink;
 use crate::cli::table::{Output, OutputFormat};
 use crate::cli::trend::Trend;
 use crate::cli::{Ended, Failure, block_on, query_failure};
@@ -26,7 +28,7 @@ use crate::store::{
 };
 use chrono::Local;
 use serde_json::Value;
-use std::io::{IsTerminal, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
@@ -428,7 +430,7 @@ fn write(comparisons: &[Comparison], arguments: &Arguments) -> Result<(), Failur
         Some("parquet") => CompareFormat::Parquet,
         _ => CompareFormat::Text,
     });
-    let has_color = arguments.output.is_none() && std::io::stdout().is_terminal();
+    let has_color = arguments.output.is_none() && ink() == Ink::Colored;
     let extent = if arguments.all { Extent::All } else { Extent::Telling };
     let joined = |text: &dyn Fn(&Comparison) -> String| {
         comparisons.iter().map(text).collect::<Vec<_>>().join("\n\n").into_bytes()

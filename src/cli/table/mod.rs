@@ -1,12 +1,20 @@
 //! Answers as text: a table for a terminal, markdown, and the formats that other programs read.
 
+mod digits;
+mod grid;
+
+use super::color::ink;
 use super::{Failure, query_failure, say};
+use crate::metric::{self, Better, Metric};
 use crate::query::{Answer, Format, QueryError, Rows, Value};
 use crate::stats::with_interval;
 use crate::table::is_interval_of;
 use crate::words::{params_text, printable, printable_line};
 use clap::ValueEnum;
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, Table, presets};
+use digits::Digits;
+pub use grid::Ink;
+use grid::{Column, Grid, Holds, Weight};
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -34,9 +42,19 @@ pub struct Output {
 
 impl Output {
     pub fn write(&self, answer: &Answer) -> Result<(), Failure> {
+        self.write_headed(answer, Headings::Names)
+    }
+
+    /// With headings for people, if it is for them.
+    pub fn write_headed(&self, answer: &Answer, headings: Headings) -> Result<(), Failure> {
+        let is_screen = self.output.is_none() && self.kind() == OutputFormat::Table;
         match &self.output {
-            Some(path) => write_answer(answer, self.kind(), &mut create(path)?),
+            None if is_screen => {
+                let text = screen_table(answer, headings, ink()).map_err(query_failure)?;
+                write_text(&mut *say::styled_stdout(), &text)
+            }
             None => write_answer(answer, self.kind(), &mut *say::stdout()),
+            Some(path) => write_answer(answer, self.kind(), &mut create(path)?),
         }
     }
 
@@ -102,22 +120,48 @@ fn write_text(sink: &mut dyn Write, text: &str) -> Result<(), Failure> {
 
 /// A table for reading, no wider than the screen.
 pub fn plain_table(answer: &Answer) -> Result<String, QueryError> {
-    table_text(answer, std::io::stdout().is_terminal())
+    screen_table(answer, Headings::Names, Ink::Plain)
+}
+
+/// The same, with headings for people.
+pub fn headed_table(answer: &Answer) -> Result<String, QueryError> {
+    screen_table(answer, Headings::Short, Ink::Plain)
+}
+
+fn screen_table(answer: &Answer, headings: Headings, ink: Ink) -> Result<String, QueryError> {
+    let is_terminal = std::io::stdout().is_terminal();
+    let width = is_terminal.then(|| usize::from(terminal_width().unwrap_or(80)));
+    Ok(sized(&grid(answer, headings)?, answer.num_rows(), width, ink))
 }
 
 /// A table for reading, as wide as it is.
 pub fn wide_table(answer: &Answer) -> Result<String, QueryError> {
-    table_text(answer, false)
+    Ok(sized(&grid(answer, Headings::Names)?, answer.num_rows(), None, Ink::Plain))
 }
 
-fn table_text(answer: &Answer, fits_screen: bool) -> Result<String, QueryError> {
-    let mut table = filled(answer, text_of)?;
-    table.load_preset(presets::UTF8_FULL_CONDENSED);
-    if fits_screen {
-        table.set_content_arrangement(ContentArrangement::Dynamic);
+/// The table, how many rows it has, and what it has no room for.
+fn sized(grid: &Grid, rows: usize, width: Option<usize>, ink: Ink) -> String {
+    let fitted = grid.fitted(width, ink);
+    let more = elided(&fitted.left_out, width.unwrap_or(80));
+    let lines = [fitted.text, format!("{rows} row{}", if rows == 1 { "" } else { "s" })].into_iter().chain(more);
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Which columns are left out, as far as a line goes, and how to see them.
+fn elided(names: &[String], width: usize) -> Option<String> {
+    let (count, mut named) = (names.len(), String::new());
+    for name in names {
+        if named.len() + name.len() + 4 > width {
+            named.push_str(", …");
+            break;
+        }
+        let comma = if named.is_empty() { "" } else { ", " };
+        named.push_str(&format!("{comma}{name}"));
     }
-    let rows = answer.num_rows();
-    Ok(format!("{table}\n{rows} row{}", if rows == 1 { "" } else { "s" }))
+    let plural = if count == 1 { "" } else { "s" };
+    (count > 0).then(|| {
+        format!("… {count} more column{plural}, for which there is no room: --columns A,B or --format csv, or \\x in the shell\n  {named}")
+    })
 }
 
 /// Each row as a list of its columns.
@@ -146,34 +190,92 @@ pub fn new_table() -> Table {
 }
 
 fn markdown(answer: &Answer) -> Result<String, QueryError> {
+    let grid = grid(answer, Headings::Names)?;
     // A bar or a line break would end the cell.
-    let mut table = filled(answer, |value| text_of(value).replace('|', "\\|").replace('\n', "<br>"))?;
+    let escaped = |text: &str| text.replace('|', "\\|").replace('\n', "<br>");
+    let mut table = new_table();
+    table.set_header(grid.columns.iter().map(|column| escaped(&column.heading)));
+    grid.rows.iter().for_each(|row| {
+        table.add_row(row.iter().map(|(text, _)| escaped(text)));
+    });
+    for (index, column) in grid.columns.iter().enumerate() {
+        if let Some(drawn) = table.column_mut(index).filter(|_| column.holds == Holds::Numbers) {
+            drawn.set_cell_alignment(CellAlignment::Right);
+        }
+    }
     table.load_preset(presets::ASCII_MARKDOWN);
     Ok(table.to_string())
 }
 
-fn filled(answer: &Answer, text: impl Fn(&Value) -> String) -> Result<Table, QueryError> {
+/// What stands above columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Headings {
+    /// The columns' own names, by which SQL knows them.
+    Names,
+    /// Short ones, with units.
+    Short,
+}
+
+/// Texts of a column all of which are shorter are names: they are not cut.
+const LONGEST_NAME: usize = 24;
+
+/// An answer as texts. Half the width of an interval goes into the cell of its mean.
+fn grid(answer: &Answer, headings: Headings) -> Result<Grid, QueryError> {
     let columns = answer.columns();
     let rows = answer.rows()?;
-    // Half the width of an interval goes into the cell of its mean.
     let is_interval =
         |index: usize| index > 0 && columns.get(index).is_some_and(|name| is_interval_of(name, &columns[index - 1]));
     let shown: Vec<usize> = (0..columns.len()).filter(|index| !is_interval(*index)).collect();
-    let mut table = new_table();
-    table.set_header(shown.iter().map(|index| printable_line(&columns[*index])));
-    for row in &rows {
-        table.add_row(shown.iter().map(|index| match (&row[*index], row.get(index + 1)) {
-            (Value::Float(mean), Some(Value::Float(half))) if is_interval(index + 1) => with_interval(*mean, *half),
-            (value, _) => text(value),
-        }));
-    }
-    for (position, index) in shown.iter().enumerate() {
-        let is_number = rows.iter().any(|row| matches!(row[*index], Value::Int(_) | Value::Float(_)));
-        if let Some(column) = table.column_mut(position).filter(|_| is_number) {
-            column.set_cell_alignment(CellAlignment::Right);
+    let heading = |index: usize| match headings {
+        Headings::Names => printable_line(&columns[index]).into_owned(),
+        Headings::Short => printable_line(&metric::short(&columns[index])).into_owned(),
+    };
+    let holds = |index: usize| {
+        let known: Vec<&Value> = rows.iter().map(|row| &row[index]).filter(|value| **value != Value::Null).collect();
+        let is_number = |value: &&Value| matches!(value, Value::Int(_) | Value::Float(_));
+        if !known.is_empty() && known.iter().all(is_number) {
+            return Holds::Numbers;
         }
-    }
-    Ok(table)
+        let is_short = |value: &&Value| text_of(value).chars().count() <= LONGEST_NAME;
+        if known.iter().all(is_short) { Holds::Names } else { Holds::Texts }
+    };
+    let digits: Vec<Digits> = (0..columns.len()).map(|index| Digits::of(rows.iter().map(|row| &row[index]))).collect();
+    let text = |row: &[Value], index: usize| match (&row[index], row.get(index + 1)) {
+        (Value::Float(mean), Some(Value::Float(half))) if is_interval(index + 1) => with_interval(*mean, *half),
+        (Value::Float(number), _) => digits[index].write(*number),
+        (value, _) => text_of(value),
+    };
+    let best: Vec<Option<f64>> = shown.iter().map(|index| best_of(&columns[*index], *index, &rows)).collect();
+    let weight = |row: &[Value], place: usize| match &row[shown[place]] {
+        Value::Text(text) if ["failed", "degraded"].contains(&text.as_str()) => Weight::Bad,
+        value if best[place].is_some() && value.as_f64() == best[place] => Weight::Best,
+        _ => Weight::Plain,
+    };
+    Ok(Grid {
+        columns: shown
+            .iter()
+            .map(|index| Column {
+                name: printable_line(&columns[*index]).into_owned(),
+                heading: heading(*index),
+                holds: holds(*index),
+            })
+            .collect(),
+        rows: rows
+            .iter()
+            .map(|row| (0..shown.len()).map(|place| (text(row, shown[place]), weight(row, place))).collect())
+            .collect(),
+    })
+}
+
+/// The best value of a column of measurements; nothing where there is nothing to choose from.
+fn best_of(name: &str, index: usize, rows: &[Vec<Value>]) -> Option<f64> {
+    let better = Metric::of(name)?.better;
+    let values = || rows.iter().filter_map(|row| row[index].as_f64()).filter(|number| number.is_finite());
+    let best = match better {
+        Better::Higher => values().reduce(f64::max)?,
+        Better::Lower => values().reduce(f64::min)?,
+    };
+    values().any(|value| value != best).then_some(best)
 }
 
 /// Floats to six significant digits: what is measured is not known better. Parameters as `a=1 b=2`.

@@ -1,0 +1,36 @@
+//! Whether there is color on the terminal.
+
+use super::table::Ink;
+use clap::ValueEnum;
+use std::io::IsTerminal;
+use std::sync::OnceLock;
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+static CHOSEN: OnceLock<Color> = OnceLock::new();
+
+/// What holds for the whole of the program.
+pub fn choose(color: Color) {
+    let _ = CHOSEN.set(color);
+}
+
+/// For what is written to stdout.
+pub fn ink() -> Ink {
+    let is_on = match CHOSEN.get().copied().unwrap_or_default() {
+        Color::Always => true,
+        Color::Never => false,
+        // https://no-color.org
+        Color::Auto => {
+            std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        }
+    };
+    if is_on { Ink::Colored } else { Ink::Plain }
+}
