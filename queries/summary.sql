@@ -1,11 +1,9 @@
 -- The combinations of a sweep with their main metrics: mean of the runs, and half the width of its 95 % interval.
--- Parameters: {settings}, columns that say which combination it is
--- Defaults: settings = label
 -- Columns: sweep, label, status, success_rate_mean, output_throughput_mean, output_throughput_ci95, median_ttft_ms_mean, median_ttft_ms_ci95,
 --          p99_e2el_ms_mean, p99_e2el_ms_ci95, median_tpot_ms_mean, median_tpot_ms_ci95, n, failed_runs
 SELECT
     sweep,
-    {settings},
+    label,
     status,
     success_rate_mean,
     output_throughput_mean,

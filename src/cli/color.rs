@@ -1,6 +1,5 @@
 //! Whether there is color on the terminal.
 
-use super::table::Ink;
 use clap::ValueEnum;
 use std::io::IsTerminal;
 use std::sync::OnceLock;
@@ -13,6 +12,13 @@ pub enum Color {
     Auto,
     Always,
     Never,
+}
+
+/// Colors, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ink {
+    Plain,
+    Colored,
 }
 
 static CHOSEN: OnceLock<Color> = OnceLock::new();

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Tables: sweeps, runs, requests, combinations, sla, sla_history; `DESCRIBE runs` lists the columns of one with their units.\n\
+    after_help = "Tables: sweeps, runs, requests, telemetry, combinations, sla, sla_history; `DESCRIBE runs` lists the columns of one with their units.\n\
                   A query that ships: sweeplake query LAKE --name best --param sla=500; --list tells all."
 )]
 pub struct Arguments {

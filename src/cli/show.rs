@@ -38,7 +38,7 @@ pub fn exec(arguments: Arguments) -> Ended {
         let settings = Settings::of(lake)?;
         let sql = match arguments.shape.is_of_columns() {
             true => ALL_COLUMNS.to_owned(),
-            false => shipped::SUMMARY.fill(&[("settings", &settings.columns())]),
+            false => shipped::summary(&settings.columns()),
         };
         let summary = block_on(lake.sql(&arguments.shape.of(&sql)))?.map_err(query_failure)?;
         let is_one = lake.sweeps().len() == 1 && !arguments.shape.is_of_columns();
@@ -199,7 +199,7 @@ fn answer_lines(lake: &Lake) -> Result<Vec<String>, Failure> {
 pub fn summary_table(sweep: &Path) -> Result<String, Failure> {
     let lake = Lake::open(&[sweep.to_owned()]).map_err(query_failure)?;
     let settings = Settings::of(&lake)?;
-    let sql = shipped::SUMMARY.fill(&[("settings", &settings.columns())]);
+    let sql = shipped::summary(&settings.columns());
     let answer = block_on(lake.sql(&sql))?.map_err(query_failure)?;
     let table = headed_table(&telling(answer.without(SWEEP))?).map_err(query_failure)?;
     let shared = settings.shared.map(|shared| format!("all with {shared}"));

@@ -42,6 +42,8 @@ pub enum Format {
     Json,
     JsonLines,
     Parquet,
+    /// Arrow's IPC stream.
+    Arrow,
 }
 
 impl Answer {
@@ -184,6 +186,7 @@ enum Writer<'a> {
     Json(arrow::json::Writer<Sink<'a>, JsonArray>),
     JsonLines(arrow::json::Writer<Sink<'a>, LineDelimited>),
     Parquet(Box<parquet::arrow::ArrowWriter<Sink<'a>>>),
+    Arrow(Box<arrow::ipc::writer::StreamWriter<Sink<'a>>>),
 }
 
 type Sink<'a> = &'a mut (dyn Write + Send);
@@ -204,6 +207,10 @@ impl<'a> Writer<'a> {
                 let writer = parquet::arrow::ArrowWriter::try_new(sink, schema.clone(), None);
                 Self::Parquet(Box::new(writer.map_err(output_error)?))
             }
+            Format::Arrow => {
+                let writer = arrow::ipc::writer::StreamWriter::try_new(sink, schema);
+                Self::Arrow(Box::new(writer.map_err(output_error)?))
+            }
         })
     }
 
@@ -215,15 +222,20 @@ impl<'a> Writer<'a> {
             Self::Json(writer) => writer.write(batch).map_err(output_error),
             Self::JsonLines(writer) => writer.write(batch).map_err(output_error),
             Self::Parquet(writer) => writer.write(batch).map_err(output_error),
+            Self::Arrow(writer) => writer.write(batch).map_err(output_error),
         }
     }
 
     fn finish(self) -> Result<(), QueryError> {
         match self {
             Self::Csv(..) => Ok(()),
-            Self::Json(mut writer) => writer.finish().map_err(output_error),
+            Self::Json(mut writer) => {
+                writer.finish().map_err(output_error)?;
+                writer.into_inner().write_all(b"\n").map_err(output_error)
+            }
             Self::JsonLines(mut writer) => writer.finish().map_err(output_error),
             Self::Parquet(writer) => writer.close().map(|_| ()).map_err(output_error),
+            Self::Arrow(mut writer) => writer.finish().map_err(output_error),
         }
     }
 }

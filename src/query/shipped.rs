@@ -54,6 +54,11 @@ shipped! {
     TOKENS_PER_GPU = "tokens_per_gpu";
 }
 
+/// The combinations with their main metrics, and in place of their labels the columns that tell them apart, as a list in SQL.
+pub fn summary(settings: &str) -> String {
+    SUMMARY.fill(&[]).replacen("label", settings, 1)
+}
+
 /// The answers to SLAs, with what a million output tokens cost at a price of an hour of a GPU.
 pub fn slas(gpu_hour_price: Option<f64>) -> String {
     let price = gpu_hour_price.map_or("NULL".into(), |price| price.to_string());

@@ -98,7 +98,7 @@ async fn summary(lake: &Lake) -> Result<String, ReportError> {
     for sweep in lake.sweeps() {
         let manifest = sweep.manifest().map_err(QueryError::from)?;
         if manifest.is_none_or(|manifest| manifest.kind != SweepKind::Startup) {
-            return Ok(shipped::SUMMARY.fill(&[("settings", "label")]));
+            return Ok(shipped::SUMMARY.fill(&[]));
         }
     }
     Ok(lake.startup_summary().await?)

@@ -133,7 +133,7 @@ pub static RUNS: [Column; 134] = [
     measured("queue_time_ms_mean", "ms", "time that requests waited in the server, as it reports it (`/metrics`)"),
     measured("server_ttft_ms_mean", "ms", "time to first token as the server reports it (`/metrics`)"),
     measured("server_itl_ms_mean", "ms", "gap between tokens as the server reports it (`/metrics`)"),
-    measured("spec_decode_acceptance_rate", "share", "draft tokens that were accepted (`/metrics`)"),
+    measured("draft_acceptance_rate", "share", "draft tokens that were accepted (`/metrics`)"),
     column("date", Text, Context, "the benchmark's own time stamp, local time"),
     column("backend", Text, BenchParameter, "the API that the benchmark spoke"),
     column("endpoint_type", Text, Context, "the API that the benchmark spoke, under its older name"),

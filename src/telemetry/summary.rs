@@ -59,7 +59,7 @@ pub struct Summary {
     pub queue_time_ms_mean: Option<f64>,
     pub server_ttft_ms_mean: Option<f64>,
     pub server_itl_ms_mean: Option<f64>,
-    pub spec_decode_acceptance_rate: Option<f64>,
+    pub draft_acceptance_rate: Option<f64>,
 }
 
 impl Summary {
@@ -86,7 +86,7 @@ impl Summary {
             queue_time_ms_mean: mean_ms("queue_time_s"),
             server_ttft_ms_mean: mean_ms("ttft_s"),
             server_itl_ms_mean: mean_ms("itl_s"),
-            spec_decode_acceptance_rate: ratio("spec_decode_accepted_tokens", "spec_decode_draft_tokens"),
+            draft_acceptance_rate: ratio("spec_decode_accepted_tokens", "spec_decode_draft_tokens"),
         }
     }
 
@@ -104,7 +104,7 @@ impl Summary {
             ("queue_time_ms_mean", self.queue_time_ms_mean),
             ("server_ttft_ms_mean", self.server_ttft_ms_mean),
             ("server_itl_ms_mean", self.server_itl_ms_mean),
-            ("spec_decode_acceptance_rate", self.spec_decode_acceptance_rate),
+            ("draft_acceptance_rate", self.draft_acceptance_rate),
         ]
     }
 }

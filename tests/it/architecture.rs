@@ -110,6 +110,7 @@ fn flags_are_named_by_the_command_line_alone() {
         "sweep/commands.rs",
         "record/environment.rs",
         "exec/gpu_memory.rs",
+        "telemetry/amd.rs",
         "report/facts.rs",
         "table/markdown.rs",
         "report/comparison/words.rs",

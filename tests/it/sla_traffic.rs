@@ -31,7 +31,9 @@ fn a_rate_that_piles_up_meets_no_sla_however_loose() {
     let answer = &scratch.query("results", "SELECT value, upper, status, reason FROM sla")[0];
     let (value, upper) = (answer["value"].as_f64().unwrap(), answer["upper"].as_f64().unwrap());
     assert!(value <= 1.1 * capacity && upper >= 0.9 * capacity, "{answer} {capacity}");
-    assert!(answer["reason"].as_str().unwrap().contains("is not sustained"), "{answer}");
+    // Whichever of its runs said so: that it grew, or that nobody could say that it did not.
+    let reason = answer["reason"].as_str().unwrap();
+    assert!(reason.contains("is not sustained") || reason.contains("whether the server keeps up"), "{answer}");
     // What the search knows is told, with what is left.
     assert!(ran.stderr.contains("request_rate between") && ran.stderr.contains("more runs, about"), "{}", ran.stderr);
     // Runs send as many prompts as their rate asks for, never fewer than the command says.

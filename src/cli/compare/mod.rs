@@ -5,11 +5,10 @@ mod text;
 pub use text::text;
 
 use crate::cli::advice::of_store;
-use crate::cli::color::ink;
+use crate::cli::color::{Ink, ink};
 use crate::cli::lake::{Opening, tell};
 use crate::cli::plot::Picture;
 use crate::cli::say::say;
-use crate::cli::table::Ink;
 use crate::cli::table::{Output, OutputFormat};
 use crate::cli::trend::Trend;
 use crate::cli::{Ended, Failure, block_on, query_failure};

@@ -77,11 +77,23 @@ pub struct Common {
 #[derive(clap::Args, Clone, Copy)]
 pub struct SamplingFlags {
     /// Sample the server's metrics, the GPUs and the machine every so many seconds while a benchmark runs (table `telemetry`); 0: never.
-    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = super::not_negative)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = sample_interval)]
     sample_interval: f64,
     /// Keep every metric that the server exports, under its own name, not only those that are known.
     #[arg(long)]
     sample_all: bool,
+}
+
+/// Below this the sampler would be what is measured.
+const SHORTEST_INTERVAL: f64 = 0.05;
+
+fn sample_interval(text: &str) -> Result<f64, String> {
+    match super::not_negative(text)? {
+        seconds if seconds > 0.0 && seconds < SHORTEST_INTERVAL => {
+            Err(format!("expected 0 (never) or at least {SHORTEST_INTERVAL} seconds"))
+        }
+        seconds => Ok(seconds),
+    }
 }
 
 impl SamplingFlags {

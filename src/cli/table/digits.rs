@@ -4,7 +4,7 @@ use super::short_number;
 use crate::query::Value;
 
 /// What the smallest number of a column is told with.
-const SIGNIFICANT: i32 = 3;
+const SIGNIFICANT: i32 = 4;
 const MOST_DECIMALS: i32 = 6;
 /// A column in which numbers differ by more is told number by number.
 const WIDEST: f64 = 1e6;
@@ -56,9 +56,9 @@ mod tests {
 
     #[test]
     fn numbers_of_a_column_have_as_many_decimals() {
-        assert_eq!(column(&[339.774, 18.3204]), ["339.8", "18.3"]);
+        assert_eq!(column(&[339.774, 18.3204]), ["339.77", "18.32"]);
         assert_eq!(column(&[1142.48, 24564.2, 0.0]), ["1142", "24564", "0"]);
-        assert_eq!(column(&[0.00123, 0.5]), ["0.00123", "0.50000"]);
+        assert_eq!(column(&[0.00123, 0.5]), ["0.001230", "0.500000"]);
         assert_eq!(column(&[1.0, f64::INFINITY]), ["1", "inf"]);
         assert_eq!(column(&[8.0, 64.0]), ["8", "64"]);
         // Nothing is rounded away where numbers have nothing in common.

@@ -1,6 +1,7 @@
 //! A table for reading, as wide as the terminal: no number and no name is ever broken. What does not fit is cut with `…` if it is a text, and
 //! else left out and named.
 
+use crate::cli::color::Ink;
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 use unicode_width::UnicodeWidthStr;
 
@@ -37,13 +38,6 @@ pub enum Weight {
     Best,
     /// A failure.
     Bad,
-}
-
-/// Colors, or none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ink {
-    Plain,
-    Colored,
 }
 
 #[derive(Default)]

@@ -3,7 +3,7 @@
 mod digits;
 mod grid;
 
-use super::color::ink;
+use super::color::{Ink, ink};
 use super::{Failure, query_failure, say};
 use crate::metric::{self, Better, Metric};
 use crate::query::{Answer, Format, QueryError, Rows, Value};
@@ -13,7 +13,6 @@ use crate::words::{params_text, printable, printable_line};
 use clap::ValueEnum;
 use comfy_table::{CellAlignment, Table, presets};
 use digits::Digits;
-pub use grid::Ink;
 use grid::{Column, Grid, Holds, Weight};
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Write};
@@ -27,6 +26,8 @@ pub enum OutputFormat {
     Jsonl,
     Markdown,
     Parquet,
+    /// Arrow's IPC stream.
+    Arrow,
 }
 
 /// Where an answer goes, and how.
@@ -94,6 +95,7 @@ impl OutputFormat {
             Self::Json => Some(Format::Json),
             Self::Jsonl => Some(Format::JsonLines),
             Self::Parquet => Some(Format::Parquet),
+            Self::Arrow => Some(Format::Arrow),
         }
     }
 }
@@ -309,6 +311,7 @@ fn format_of(path: &Path) -> OutputFormat {
         Some("jsonl" | "ndjson") => OutputFormat::Jsonl,
         Some("md") => OutputFormat::Markdown,
         Some("parquet") => OutputFormat::Parquet,
+        Some("arrow" | "arrows") => OutputFormat::Arrow,
         Some("txt") => OutputFormat::Table,
         _ => OutputFormat::Csv,
     }

@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn a_setting_that_leads_everywhere_is_named_with_its_lead() {
         let found = told(&standings(&[&[100.0, 150.0], &[1000.0, 1810.0]], &[1.0, 1.0]));
-        assert!(found[0].starts_with("b is best at every load: 80.9 % more throughput ("), "{found:?}");
+        assert!(found[0].starts_with("b is best at every load: 81.0 % more throughput ("), "{found:?}");
         assert!(found[0].ends_with("than the next, a, at load=1."), "{found:?}");
         assert!(found[1].starts_with("Measured again at load=1, b would likely give 18"), "{found:?}");
         assert_eq!(found.len(), 2);
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn more_gpus_are_no_merit_by_themselves() {
         let found = told(&standings(&[&[1000.0, 1500.0]], &[1.0, 2.0]));
-        assert!(found[0].starts_with("b is best at load=0: 49.9 % more"), "{found:?}");
+        assert!(found[0].starts_with("b is best at load=0: 50.0 % more"), "{found:?}");
         assert!(found.last().unwrap().starts_with("Per GPU, a is best at load=0: "), "{found:?}");
     }
 
