@@ -22,7 +22,7 @@ WITH measured AS (
 whole AS (
     SELECT
         array_agg(named_struct('log', log_mean, 'sweep', sweep, 'serve', serve_params, 'bench', bench_params)) AS combinations,
-        sum((n - 1) * variance) / nullif(sum(n - 1), 0) / avg(n) AS variance,
+        sum((n - 1) * variance) / nullif(sum(n - 1), 0) * avg(1.0 / n) AS variance,
         sum(n - 1) AS degrees
     FROM measured
 ),

@@ -17,6 +17,6 @@ SELECT
     avg(median_ttft_ms) AS median_ttft_ms,
     avg(p99_e2el_ms) AS p99_e2el_ms
 FROM runs
-WHERE status = 'completed' AND output_throughput > 0
+WHERE status = 'completed' AND output_throughput > 0 AND stopped_early IS NULL
 GROUP BY sweep, combination
 ORDER BY sweep, min(started_at), combination

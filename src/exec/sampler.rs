@@ -15,6 +15,10 @@ use tokio::time::MissedTickBehavior;
 
 /// A server that takes longer reports nothing.
 const LIMIT: Duration = Duration::from_secs(1);
+/// Seconds between questions to AMD's tools.
+const AMD_INTERVAL: f64 = 10.0;
+/// How long the last sample may take.
+const PARTING: Duration = Duration::from_secs(5);
 /// After so many questions without an answer in a row no more are asked in this run.
 const PATIENCE: usize = 3;
 
@@ -79,10 +83,10 @@ impl Sampler {
         Self { stop, task }
     }
 
-    /// Takes a last sample.
+    /// Takes a last sample. A driver that hangs must not hold up the sweep: then nothing is known.
     pub async fn finish(self) -> Option<Samples> {
         let _ = self.stop.send(());
-        self.task.await.ok()
+        tokio::time::timeout(PARTING, self.task).await.ok()?.ok()
     }
 }
 
@@ -91,8 +95,10 @@ async fn sample(sampling: Sampling, subjects: Subjects, mut stopped: oneshot::Re
     let mut ticks = tokio::time::interval(sampling.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut engine = Engine { address: subjects.address.clone(), kept: sampling.kept, silent: 0, has_answered: false };
-    let mut machine = Machine { gpus: sampling.gpus, subjects, host: Host::default(), server_gpus: BTreeSet::new() };
+    let mut machine =
+        Machine { gpus: sampling.gpus, subjects, host: Host::default(), asked_amd: None, server_gpus: BTreeSet::new() };
     let mut samples = Samples::default();
+    samples.is_remote = machine.subjects.server.is_none();
     loop {
         let is_last = tokio::select! {
             biased;
@@ -110,8 +116,10 @@ async fn sample(sampling: Sampling, subjects: Subjects, mut stopped: oneshot::Re
             return samples;
         };
         machine = back;
-        told.into_iter().chain(readings).for_each(|reading| samples.push(at_s, reading));
+        // The server may report thousands.
+        readings.into_iter().chain(told).for_each(|reading| samples.push(at_s, reading));
         if is_last {
+            samples.is_complete = engine.address.is_some() || !engine.has_answered;
             samples.server_gpus =
                 Some(machine.server_gpus.into_iter().collect()).filter(|gpus: &Vec<_>| !gpus.is_empty());
             return samples;
@@ -154,6 +162,8 @@ struct Machine {
     gpus: Arc<OnceLock<Gpus>>,
     subjects: Subjects,
     host: Host,
+    /// When AMD's tool was asked the last time.
+    asked_amd: Option<f64>,
     /// Those on which processes of the server were seen.
     server_gpus: BTreeSet<String>,
 }
@@ -167,7 +177,12 @@ impl Machine {
         if let Some(nvidia) = &gpus.nvidia {
             self.server_gpus.extend(nvidia.devices_of(&groups.server));
         }
-        readings.extend(gpus.readings());
+        // AMD's tools are programs that take half a second of a core.
+        let is_due = gpus.amd.is_none() || self.asked_amd.is_none_or(|asked| at_s - asked >= AMD_INTERVAL);
+        if is_due {
+            self.asked_amd = Some(at_s);
+            readings.extend(gpus.readings());
+        }
         readings
     }
 }

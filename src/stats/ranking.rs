@@ -6,6 +6,9 @@
 
 use super::{Uncertain, greatest, mean, t_quantile};
 
+/// Nothing is known better.
+const LEAST_VARIANCE: f64 = 1e-18;
+
 /// A setting under one load: the mean of the logarithms of its runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Candidate {
@@ -64,7 +67,7 @@ fn between(loads: &[Vec<Option<Candidate>>], noise: RunNoise) -> f64 {
 
 fn of_load(load: &[Option<Candidate>], noise: RunNoise, between: f64) -> Vec<Option<Expected>> {
     let known: Vec<Candidate> = load.iter().flatten().copied().collect();
-    let weight = |one: &Candidate| 1.0 / (between + noise.variance / one.runs as f64).max(f64::MIN_POSITIVE);
+    let weight = |one: &Candidate| 1.0 / (between + noise.variance / one.runs as f64).max(LEAST_VARIANCE);
     let weights: f64 = known.iter().map(weight).sum();
     let center = known.iter().map(|one| weight(one) * one.log).sum::<f64>() / weights;
     // Noise that is known from few runs may be larger than it seems.
@@ -186,6 +189,9 @@ mod tests {
         let (lead, half) = best.lead(&next);
         assert!((lead.exp() - 1.81).abs() < 0.005 && half < 0.03, "{lead} {half}");
         assert!(found[1].iter().flatten().all(|one| one.best < 0.95));
+        // Without any noise and any difference all are as good.
+        let same = expected(&[vec![one(5.0), one(5.0)]], RunNoise { variance: 0.0, degrees: 2.0 });
+        assert!(same[0].iter().flatten().all(|one| (one.best - 0.5).abs() < 1e-6 && one.log.is_finite()), "{same:?}");
         assert!(expected(&[vec![one(5.0)]], RunNoise { variance: 0.0, degrees: 2.0 })[0][0].unwrap().best > 0.99);
     }
 }

@@ -224,7 +224,8 @@ impl<'a> Runs<'a> {
                     // Its latencies are lower bounds: that they are small says nothing.
                     margin if margin <= 0.0 && made.is_stopped_early => return None,
                     // It was stopped because it misses clearly, and its numbers are of the part that was made.
-                    margin if made.is_stopped_early => margin.max(MISSED),
+                    // Two such runs that miss by less are not the same to the last digit.
+                    margin if made.is_stopped_early => margin.max(MISSED + 1e-3 * margin),
                     margin => margin,
                 },
                 Some(_) => return None,

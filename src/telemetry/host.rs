@@ -4,6 +4,7 @@ use super::samples::{Reading, Source};
 use procfs::process::{Process, Stat};
 use procfs::{Current, CurrentSI, KernelStats, LoadAverage, Meminfo};
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 /// Processes whose share is sampled.
 #[derive(Clone, Debug, Default)]
@@ -77,7 +78,9 @@ fn machine() -> Vec<Reading> {
         add("load_1m", f64::from(load.one));
     }
     if let Ok(interfaces) = procfs::net::dev_status() {
-        let others = || interfaces.values().filter(|interface| interface.name != "lo");
+        // Those of bridges and bonds count what went through others.
+        let is_real = |name: &str| Path::new("/sys/class/net").join(name).join("device").exists();
+        let others = || interfaces.values().filter(|interface| is_real(&interface.name));
         add("network_received_bytes", others().map(|interface| interface.recv_bytes as f64).sum());
         add("network_sent_bytes", others().map(|interface| interface.sent_bytes as f64).sum());
     }

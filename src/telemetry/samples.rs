@@ -1,7 +1,7 @@
 //! Values over time, kept small: a run of hours has millions.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Series beyond this many are left out; that is said.
@@ -67,6 +67,10 @@ pub struct Samples {
     index: HashMap<Series, u32>,
     /// Which series, when (in seconds since the run's start), and what.
     values: Vec<(u32, f64, f64)>,
+    /// Whether the server is not a process of ours: it may be on another machine, with GPUs of its own.
+    pub is_remote: bool,
+    /// Whether the server answered until the end.
+    pub is_complete: bool,
     /// GPUs on which processes of the server were seen; `None` where nobody knows.
     pub server_gpus: Option<Vec<String>>,
     /// What could not be sampled, and why.
@@ -112,6 +116,12 @@ impl Samples {
     /// Series, time in seconds since the run's start, and value.
     pub fn iter(&self) -> impl Iterator<Item = (&Series, f64, f64)> {
         self.values.iter().map(|(index, at_s, value)| (&self.series[*index as usize], *at_s, *value))
+    }
+
+    /// How many devices a source has.
+    pub fn devices(&self, source: Source) -> usize {
+        let of_source = self.series.iter().filter(|series| series.source == source);
+        of_source.map(|series| series.device.as_deref()).collect::<HashSet<_>>().len()
     }
 
     /// The values of a metric over time, for each device.

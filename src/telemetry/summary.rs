@@ -35,7 +35,10 @@ impl Window {
         };
         let joined =
             |left: Self, right: Self| Self { from: left.from.min(right.from), until: left.until.max(right.until) };
-        Some(worked.reduce(joined).or_else(busy).unwrap_or(whole))
+        // Some engines count tokens only when a request ends.
+        let found = worked.chain(busy()).reduce(joined).unwrap_or(whole);
+        // Where the server fell silent, it may have worked until the end.
+        Some(if samples.is_complete { found } else { Self { until: whole.until, ..found } })
     }
 
     fn has(&self, at_s: f64) -> bool {
@@ -78,8 +81,7 @@ impl Summary {
             gpu_energy_j: gpus.sum_of("energy_j", grown),
             gpu_memory_peak_gib: highest(gpus.each("memory_used_bytes", peak)).map(|bytes| bytes / GIB),
             gpu_utilization_mean: gpus.mean_of("utilization", mean_over_time),
-            gpu_clock_mhz_min: highest(gpus.each("sm_clock_mhz", trough).into_iter().map(|clock| -clock))
-                .map(|clock| -clock),
+            gpu_clock_mhz_min: gpus.each("sm_clock_mhz", trough_at_work).into_iter().reduce(f64::min),
             gpu_throttled_s: highest(gpus.each("throttled", |values| Some(held(values)))),
             kv_cache_usage_max: highest(kv_cache.iter().filter_map(|course| peak(&course.values))),
             queue_max: most("requests_waiting"),
@@ -119,7 +121,7 @@ impl Gpus<'_> {
     /// Of each GPU that is the server's: those on which its processes were seen, or the only one of the machine.
     fn each(&self, metric: &str, of: impl Fn(&[(f64, f64)]) -> Option<f64>) -> Vec<f64> {
         let devices = self.samples.over_time(Source::Gpu, metric);
-        let is_only = devices.len() == 1;
+        let is_only = !self.samples.is_remote && self.samples.devices(Source::Gpu) == 1;
         let is_theirs = |device: Option<&str>| match &self.samples.server_gpus {
             Some(gpus) => gpus.iter().any(|gpu| Some(gpu.as_str()) == device),
             None => is_only,
@@ -183,8 +185,10 @@ fn peak(values: &[(f64, f64)]) -> Option<f64> {
     highest(values.iter().map(|(_, value)| *value))
 }
 
-fn trough(values: &[(f64, f64)]) -> Option<f64> {
-    values.iter().map(|(_, value)| *value).reduce(f64::min)
+/// The lowest value but for the first, which is of before the work.
+fn trough_at_work(values: &[(f64, f64)]) -> Option<f64> {
+    let at_work = if values.len() > 1 { &values[1..] } else { values };
+    at_work.iter().map(|(_, value)| *value).reduce(f64::min)
 }
 
 fn highest(values: impl IntoIterator<Item = f64>) -> Option<f64> {
@@ -206,7 +210,7 @@ mod tests {
     /// Ten seconds; the server works from the second to the sixth, on GPU 1 of two.
     fn run() -> Samples {
         let mut samples = Samples::default();
-        samples.server_gpus = Some(vec!["1".into()]);
+        (samples.server_gpus, samples.is_complete) = (Some(vec!["1".into()]), true);
         add(
             &mut samples,
             Source::Server,
@@ -234,14 +238,31 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_falls_silent_may_have_worked_until_the_end() {
+        let mut samples = run();
+        samples.is_complete = false;
+        assert_eq!(Window::of(&samples), Some(Window { from: 2.0, until: 9.0 }));
+        assert_eq!(Summary::of(&samples).gpu_energy_j, Some(1350.0));
+    }
+
+    #[test]
     fn of_several_gpus_none_is_the_servers_unless_it_is_known() {
         let mut samples = run();
         samples.server_gpus = None;
         let unknown = Summary::of(&samples);
         assert_eq!((unknown.gpu_power_w_mean, unknown.gpu_energy_j), (None, None));
         let mut only = Samples::default();
+        only.is_complete = true;
         add(&mut only, Source::Gpu, Some("0"), "power_w", &[100., 300.]);
         assert_eq!(Summary::of(&only).gpu_power_w_mean, Some(200.0));
+        // A GPU of the machine from which a server elsewhere is measured is not the server's.
+        only.is_remote = true;
+        assert_eq!(Summary::of(&only).gpu_power_w_mean, None);
+        // Of two GPUs only one has an energy counter: that does not make it the server's.
+        let mut two = Samples::default();
+        add(&mut two, Source::Gpu, Some("0"), "energy_j", &[1., 2.]);
+        add(&mut two, Source::Gpu, Some("1"), "power_w", &[1., 2.]);
+        assert_eq!(Summary::of(&two).gpu_energy_j, None);
     }
 
     #[test]
@@ -265,7 +286,8 @@ mod tests {
             for (at_s, value) in &values {
                 samples.push(*at_s, Reading::new(Source::Gpu, Some("0"), "power_w", *value));
             }
-            let (low, high) = (trough(&values).unwrap(), peak(&values).unwrap());
+            let low = values.iter().map(|(_, value)| *value).fold(f64::INFINITY, f64::min);
+            let high = peak(&values).unwrap();
             if let Some(mean) = Summary::of(&samples).gpu_power_w_mean {
                 prop_assert!(low - 1e-6 <= mean && mean <= high + 1e-6);
             }

@@ -22,7 +22,7 @@ fn a_script_is_followed_statement_by_statement() {
     );
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_eq!(ran.stdout, "runs\n12\nmark\n;\n");
-    assert_eq!(scratch.read("out.json"), r#"[{"max_num_seqs":8,"n":6},{"max_num_seqs":64,"n":6}]"#);
+    assert_eq!(scratch.read("out.json"), "[{\"max_num_seqs\":8,\"n\":6},{\"max_num_seqs\":64,\"n\":6}]\n");
     assert!(ran.stderr.contains("timing: on") && ran.stderr.contains("time: "), "{}", ran.stderr);
     let described = follow(&scratch, "\\d\n\\d sla\n");
     assert!(

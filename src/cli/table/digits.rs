@@ -32,6 +32,10 @@ impl Digits {
         let magnitude = |size: f64| size.log10().floor() as i32;
         // As many as the largest has room for with six digits.
         let room = (5 - magnitude(most)).clamp(0, MOST_DECIMALS);
+        // The smallest would be told with less than two digits.
+        if room < 1 - magnitude(least) {
+            return Self(None);
+        }
         Self(Some((SIGNIFICANT - 1 - magnitude(least)).clamp(0, room) as usize))
     }
 
@@ -61,6 +65,7 @@ mod tests {
         assert_eq!(column(&[0.00123, 0.5]), ["0.001230", "0.500000"]);
         assert_eq!(column(&[1.0, f64::INFINITY]), ["1", "inf"]);
         assert_eq!(column(&[8.0, 64.0]), ["8", "64"]);
+        assert_eq!(column(&[339774.0, 0.4]), ["339774", "0.4"]);
         // Nothing is rounded away where numbers have nothing in common.
         assert_eq!(column(&[1e-9, 1e9]), ["1.00000e-9", "1000000000"]);
     }

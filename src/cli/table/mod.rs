@@ -284,7 +284,7 @@ fn best_of(name: &str, index: usize, rows: &[Vec<Value>]) -> Option<f64> {
 fn text_of(value: &Value) -> String {
     match value {
         Value::Float(number) => short_number(*number),
-        Value::Text(text) if text.starts_with('{') => params_text(text),
+        Value::Text(text) if text.starts_with('{') => printable(&params_text(text)).into_owned(),
         other => printable(&other.to_text()).into_owned(),
     }
 }

@@ -86,7 +86,8 @@ impl Standings {
         };
         let (settings, known_loads) = (in_order(&serve), sorted(in_order(&loads)));
         let at = |load: &String, setting: &String| {
-            let row = (0..rows.len()).find(|row| loads[*row] == *load && serve[*row] == *setting)?;
+            // Of one that was measured anew under changed conditions, what holds now.
+            let row = (0..rows.len()).rfind(|row| loads[*row] == *load && serve[*row] == *setting)?;
             Some(Point::of(&rows[row]))
         };
         let points = known_loads.iter().map(|load| settings.iter().map(|setting| at(load, setting)).collect());
@@ -101,7 +102,7 @@ impl Standings {
             loads,
             points,
             noise: noise_of(rows),
-            is_of_one_start: rows.iter().all(|row| row.starts <= 1),
+            is_of_one_start: rows.iter().all(|row| row.starts == 1),
         })
     }
 
@@ -185,13 +186,15 @@ fn sorted(mut labels: Vec<String>) -> Vec<String> {
     labels
 }
 
-/// From this chance of being the best on, a setting can't be told from the best.
-pub(super) const IN_THE_RUNNING: f64 = 0.05;
+/// A setting whose chance of being the best is this share of the likeliest's can't be told from it.
+const IN_THE_RUNNING: f64 = 0.05;
 
 /// The settings that may be the best under a load, the likeliest first.
 pub(super) fn running(of_load: &[Option<Expected>]) -> Vec<usize> {
     let chance = |index: &usize| of_load[*index].map_or(0.0, |one| one.best);
-    let mut running: Vec<usize> = (0..of_load.len()).filter(|index| chance(index) >= IN_THE_RUNNING).collect();
+    let highest = (0..of_load.len()).map(|index| chance(&index)).fold(0.0, f64::max);
+    let is_in = |index: &usize| of_load[*index].is_some() && chance(index) >= IN_THE_RUNNING * highest;
+    let mut running: Vec<usize> = (0..of_load.len()).filter(is_in).collect();
     running.sort_by(|left, right| chance(right).total_cmp(&chance(left)));
     running
 }

@@ -1,7 +1,7 @@
 //! Which parameters vary, and the columns that they are in a linear model.
 
 use super::Observation;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A part of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Design {
         let mut parameters: Vec<Parameter> = Vec::new();
         for (name, values) in values {
             let found = Parameter::of(name, &values);
-            match parameters.iter_mut().find(|known| known.of_row == found.of_row) {
+            match parameters.iter_mut().find(|known| known.is_one_with(&found)) {
                 Some(known) => known.join(&found),
                 None if found.levels.len() > 1 => parameters.push(found),
                 None => {}
@@ -145,11 +145,19 @@ impl Parameter {
         }
     }
 
-    /// Takes another one in that has the same rows level by level.
+    /// Whether both part the rows in the same way, whatever the order of their values.
+    fn is_one_with(&self, other: &Self) -> bool {
+        let pairs: HashSet<(usize, usize)> = self.of_row.iter().copied().zip(other.of_row.iter().copied()).collect();
+        pairs.len() == self.levels.len() && pairs.len() == other.levels.len()
+    }
+
+    /// Takes another one in that parts the rows in the same way.
     fn join(&mut self, other: &Self) {
         self.name = format!("{}, {}", self.name, other.name);
-        for ((value, _), (added, _)) in self.levels.iter_mut().zip(&other.levels) {
-            *value = format!("{value}, {added}");
+        let partner: HashMap<usize, usize> = self.of_row.iter().copied().zip(other.of_row.iter().copied()).collect();
+        for (level, (value, _)) in self.levels.iter_mut().enumerate() {
+            let added = partner.get(&level).and_then(|index| other.levels.get(*index));
+            *value = format!("{value}, {}", added.map_or("", |(added, _)| added.as_str()));
         }
     }
 }

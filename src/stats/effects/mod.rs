@@ -235,6 +235,10 @@ mod tests {
         let names: Vec<&str> = found.iter().map(|effect| effect.parameter.as_str()).collect();
         assert_eq!(names, ["a, b", "c"]);
         assert_eq!(found[0].levels[2].value, "3, 30");
+        // Also where one falls while the other rises.
+        let sets = [[1, 30], [2, 20], [3, 10], [1, 30]].map(|[a, b]| vec![("a", a), ("b", b)]);
+        let found = effects(&observations(&sets, |get| get("a")), None);
+        assert_eq!((found[0].parameter.as_str(), found[0].levels[2].value.as_str()), ("a, b", "3, 10"));
         // A value of `sum` says what a and b are: without it, each is something of its own.
         let sets = [[0, 0], [0, 1], [1, 0], [1, 1], [0, 1], [1, 0]];
         let sets: Vec<Vec<_>> = sets.iter().map(|[a, b]| vec![("a", *a), ("b", *b), ("sum", a + 2 * b)]).collect();
