@@ -30,9 +30,9 @@ pub use process::{Logs, Output, find_program};
 pub use ready::{Readiness, ReadyUrl, ReadyUrlError};
 pub use remote::Remote;
 pub use reset::{Reset, ResetUnknown};
-pub use sampler::{Sampler, Sampling, Subjects};
+pub use sampler::Sampling;
 pub use server::{Server, ServerSpec};
-pub use to_end::{Lived, Task, run_to_end};
+pub use to_end::{Lived, Sampled, Task, run_to_end};
 
 use crate::record::Failure;
 

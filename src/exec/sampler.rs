@@ -37,7 +37,6 @@ impl Sampling {
 }
 
 /// The GPUs of this machine, looked for once.
-#[derive(Default)]
 struct Gpus {
     nvidia: Option<Nvidia>,
     amd: Option<Amd>,

@@ -13,6 +13,5 @@ pub use amd::Amd;
 pub use engines::{Kept, from_engine, total};
 pub use host::{Groups, Host};
 pub use nvml::Nvidia;
-pub use prometheus::{Line, lines};
 pub use samples::{Course, Reading, Samples, Series, Source};
 pub use summary::{Summary, Window};

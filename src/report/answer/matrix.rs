@@ -54,14 +54,13 @@ impl Mark {
 
 impl Matrix {
     pub fn of(standings: &Standings, expected: Option<&[Vec<Option<Expected>>]>) -> Self {
-        let mark = |load: usize, setting: usize| {
-            let Some(expected) = expected else { return Mark::Unknown };
-            let running = running(&expected[load]);
-            match running.contains(&setting) {
-                true if running.len() == 1 => Mark::Best,
-                true => Mark::MayBeBest,
-                false => Mark::Behind,
-            }
+        let of_loads: Option<Vec<Vec<usize>>> =
+            expected.map(|expected| expected.iter().map(|of_load| running(of_load)).collect());
+        let mark = |load: usize, setting: usize| match of_loads.as_ref().map(|of_loads| of_loads[load].as_slice()) {
+            None => Mark::Unknown,
+            Some([only]) if *only == setting => Mark::Best,
+            Some(running) if running.contains(&setting) => Mark::MayBeBest,
+            Some(_) => Mark::Behind,
         };
         let cell = |load: usize, setting: usize| {
             let point = standings.points[load][setting].as_ref()?;

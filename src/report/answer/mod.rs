@@ -8,7 +8,7 @@ pub use matrix::{Cell, Mark, Matrix};
 use super::ReportError;
 use crate::params::ParamSet;
 use crate::query::{Lake, labels_of, shipped};
-use crate::stats::{Candidate, Expected, RunNoise, expected, mean};
+use crate::stats::{Candidate, Expected, RunNoise, expected};
 use std::collections::BTreeSet;
 
 /// What one sweep answers.
@@ -79,11 +79,9 @@ impl Standings {
     /// Nothing where no two settings were measured under one load.
     fn of(rows: &[Setting]) -> Option<Self> {
         let serve = labels(rows, |row| (&row.serve_name, &row.serve_params), &[]);
-        let loads = labels(rows, |row| (&row.bench_name, &row.bench_params), &["num_prompts"]);
-        let loads = match are_as_many(&loads, &labels(rows, |row| (&row.bench_name, &row.bench_params), &[])) {
-            true => loads,
-            false => labels(rows, |row| (&row.bench_name, &row.bench_params), &[]),
-        };
+        let of_loads = |without: &[&str]| labels(rows, |row| (&row.bench_name, &row.bench_params), without);
+        let (whole, short) = (of_loads(&[]), of_loads(&["num_prompts"]));
+        let loads = if are_as_many(&whole, &short) { short } else { whole };
         let (settings, known_loads) = (in_order(&serve), sorted(in_order(&loads)));
         let at = |load: &String, setting: &String| {
             // Of one that was measured anew under changed conditions, what holds now.
@@ -197,10 +195,4 @@ pub(super) fn running(of_load: &[Option<Expected>]) -> Vec<usize> {
     let mut running: Vec<usize> = (0..of_load.len()).filter(is_in).collect();
     running.sort_by(|left, right| chance(right).total_cmp(&chance(left)));
     running
-}
-
-/// The mean of what is known.
-pub(super) fn mean_of(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let values: Vec<f64> = values.collect();
-    (!values.is_empty()).then(|| mean(&values))
 }

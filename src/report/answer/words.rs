@@ -1,8 +1,8 @@
 //! The answer in sentences.
 
-use super::{Point, Standings, mean_of, running};
+use super::{Point, Standings, running};
 use crate::report::table::{number, percent};
-use crate::stats::Expected;
+use crate::stats::{Expected, mean};
 
 /// What is told first.
 pub fn sentences(standings: &Standings, expected: Option<&[Vec<Option<Expected>>]>) -> Vec<String> {
@@ -124,7 +124,10 @@ fn again(standings: &Standings, expected: &[Vec<Option<Expected>>]) -> Option<St
 
 /// The best for each GPU, where settings have different numbers of them.
 fn per_gpu(standings: &Standings) -> Option<String> {
-    let gpus = |setting: usize| mean_of(standings.points.iter().filter_map(|of_load| of_load[setting].as_ref()?.gpus));
+    let gpus = |setting: usize| {
+        let known: Vec<f64> = standings.points.iter().filter_map(|of_load| of_load[setting].as_ref()?.gpus).collect();
+        (!known.is_empty()).then(|| mean(&known))
+    };
     let counts: Vec<f64> = (0..standings.settings.len()).map(gpus).collect::<Option<Vec<_>>>()?;
     if counts.windows(2).all(|pair| pair[0] == pair[1]) {
         return None;

@@ -99,30 +99,26 @@ impl Design {
 
     /// The mean at a level, over all levels of the other parameters alike. Of main effects only.
     pub fn marginal_mean(&self, terms: &[Term], parameter: usize, level: usize) -> Vec<f64> {
-        let mut weights = vec![1.0];
-        for term in terms {
-            let Term::Main(other) = *term else { continue };
-            let count = self.levels(other).len();
-            let weight = |of: usize| match other == parameter {
-                true => f64::from(u8::from(of == level)),
-                false => 1.0 / count as f64,
-            };
-            weights.extend((1..count).map(weight));
-        }
-        weights
+        self.weights(terms, 1.0, |other, of| match other == parameter {
+            true => f64::from(u8::from(of == level)),
+            false => 1.0 / self.levels(other).len() as f64,
+        })
     }
 
     /// How far a level is from the mean of all levels of its parameter. Of main effects only.
     pub fn contrast(&self, terms: &[Term], parameter: usize, level: usize) -> Vec<f64> {
-        let mut weights = vec![0.0];
+        self.weights(terms, 0.0, |other, of| match other == parameter {
+            true => f64::from(u8::from(of == level)) - 1.0 / self.levels(other).len() as f64,
+            false => 0.0,
+        })
+    }
+
+    /// The weight of the intercept, and of each level of each parameter but the first ones.
+    fn weights(&self, terms: &[Term], intercept: f64, weight: impl Fn(usize, usize) -> f64) -> Vec<f64> {
+        let mut weights = vec![intercept];
         for term in terms {
-            let Term::Main(other) = *term else { continue };
-            let count = self.levels(other).len();
-            let weight = |of: usize| match other == parameter {
-                true => f64::from(u8::from(of == level)) - 1.0 / count as f64,
-                false => 0.0,
-            };
-            weights.extend((1..count).map(weight));
+            let Term::Main(parameter) = *term else { continue };
+            weights.extend((1..self.levels(parameter).len()).map(|level| weight(parameter, level)));
         }
         weights
     }

@@ -66,15 +66,12 @@ pub fn effects(observations: &[Observation], noise: Option<Noise>) -> Vec<Effect
     let terms: Vec<Term> = design.parameters().map(Term::Main).collect();
     let Some(full) = Fit::of(&design, &terms) else { return Vec::new() };
     let error = full.noise().or(noise);
-    let mut found: Vec<Effect> = terms.iter().map(|term| main_effect(&design, &terms, *term, &full, error)).collect();
+    let found: Vec<Effect> = terms.iter().map(|term| main_effect(&design, &terms, *term, &full, error)).collect();
     let mut order: Vec<usize> = (0..found.len()).collect();
     let strength = |index: usize| found[index].share.unwrap_or(-1.0);
     order.sort_by(|left, right| strength(*right).total_cmp(&strength(*left)));
     let interactions = interactions(&design, &terms, &order, &full, noise);
-    let mut sorted: Vec<Effect> = order.iter().map(|index| found[*index].clone()).collect();
-    found.clear();
-    sorted.extend(interactions);
-    sorted
+    order.iter().map(|index| found[*index].clone()).chain(interactions).collect()
 }
 
 fn main_effect(design: &Design, terms: &[Term], term: Term, full: &Fit, error: Option<Noise>) -> Effect {

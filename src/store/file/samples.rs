@@ -4,7 +4,7 @@ use super::schema::field_of;
 use crate::table::Table;
 use crate::telemetry::Samples;
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{Field, Schema};
 use arrow::error::ArrowError;
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ pub fn samples_to_batch(run: Sampled<'_>, samples: &Samples) -> Result<RecordBat
     ];
     let field = |(name, array): &(&str, ArrayRef)| -> Field {
         let kind = Table::Telemetry.column(name).map(|column| column.kind);
-        field_of(name, array.data_type().clone() as DataType, kind, false)
+        field_of(name, array.data_type().clone(), kind, false)
     };
     let schema = Schema::new(columns.iter().map(field).collect::<Vec<_>>());
     RecordBatch::try_new(Arc::new(schema), columns.into_iter().map(|(_, array)| array).collect())

@@ -278,8 +278,7 @@ impl SweepWriter {
             Some(samples) => {
                 let (sweep, run_id, run_number) = (&record.sweep, &record.run_id, record.run_number);
                 let run = Sampled { sweep, combination: &record.combination_name(), run_id, run_number };
-                let batch =
-                    samples_to_batch(run, samples).map_err(|error| StoreError::parquet(&telemetry_path)(error))?;
+                let batch = samples_to_batch(run, samples).map_err(StoreError::parquet(&telemetry_path))?;
                 write_parquet(&telemetry_path, &batch)?;
             }
         }
