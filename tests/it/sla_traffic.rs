@@ -30,7 +30,9 @@ fn a_rate_that_piles_up_meets_no_sla_however_loose() {
     let capacity = all[0]["most"].as_f64().unwrap();
     let answer = &scratch.query("results", "SELECT value, upper, status, reason FROM sla")[0];
     let (value, upper) = (answer["value"].as_f64().unwrap(), answer["upper"].as_f64().unwrap());
-    assert!(value <= 1.1 * capacity && upper >= 0.9 * capacity, "{answer} {capacity}");
+    // Runs of a second end with a drain, and a busy machine serves less in one than in another: a quarter at most. What an
+    // SLA that never binds answers without a test of the backlog is many times the capacity.
+    assert!(value <= 1.25 * capacity && upper >= 0.8 * capacity, "{answer} {capacity}");
     // Whichever of its runs said so: that it grew, or that nobody could say that it did not.
     let reason = answer["reason"].as_str().unwrap();
     assert!(reason.contains("is not sustained") || reason.contains("whether the server keeps up"), "{answer}");
