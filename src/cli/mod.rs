@@ -2,6 +2,7 @@
 
 mod advice;
 mod bench;
+mod board;
 mod color;
 mod command_line;
 mod compact;
@@ -10,6 +11,7 @@ mod import;
 mod lake;
 mod list;
 mod mv;
+mod next;
 mod note;
 mod plot;
 mod plot_pareto;
@@ -29,6 +31,7 @@ mod table;
 mod tag;
 mod trend;
 mod verify;
+mod watch;
 
 use crate::cli::say::say;
 use crate::query::QueryError;
@@ -89,6 +92,8 @@ enum Command {
     Rm(rm::Arguments),
     /// Look through all files of a lake for damage and leftovers.
     Verify(verify::Arguments),
+    /// Watch a sweep as it goes, from another terminal.
+    Watch(watch::Arguments),
     /// Draw performance curves of sweeps.
     Plot(plot::Arguments),
     /// Draw the Pareto frontier of sweeps, and print it.
@@ -182,6 +187,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Mv(arguments) => mv::exec(arguments),
         Command::Rm(arguments) => rm::exec(arguments),
         Command::Verify(arguments) => verify::exec(arguments),
+        Command::Watch(arguments) => watch::exec(arguments),
         Command::Plot(arguments) => plot::exec(arguments),
         Command::PlotPareto(arguments) => plot_pareto::exec(arguments),
         Command::Query(arguments) => query::exec(arguments),

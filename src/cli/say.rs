@@ -32,6 +32,13 @@ pub fn styled_stdout() -> Box<dyn Write + Send> {
     Box::new(BufWriter::new(std::io::stdout()))
 }
 
+/// A line for a person to stdout, with colors of ours, whose parts were escaped before.
+pub fn styled(line: &str) {
+    if writeln!(std::io::stdout(), "{line}").is_err() {
+        IS_LOST.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Writes text that comes in pieces, escaped. A piece may end inside a letter: its beginning waits for the rest.
 struct Escaping<W> {
     to: W,

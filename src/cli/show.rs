@@ -59,7 +59,7 @@ pub fn exec(arguments: Arguments) -> Ended {
 const ALL_COLUMNS: &str = "SELECT * FROM combinations ORDER BY sweep, started_at, combination";
 
 /// What tells combinations apart, and what they share.
-struct Settings {
+pub struct Settings {
     names: Vec<String>,
     shared: Option<String>,
 }
@@ -74,7 +74,7 @@ crate::query::typed_row! {
 }
 
 impl Settings {
-    fn of(lake: &Lake) -> Result<Self, Failure> {
+    pub fn of(lake: &Lake) -> Result<Self, Failure> {
         let varied = block_on(lake.varied())?.map_err(query_failure)?;
         let sql = "SELECT count(serve_name) AS serve_named, count(bench_name) AS bench_named, \
                    min(serve_params) AS serve_params, min(bench_params) AS bench_params FROM runs";
@@ -123,12 +123,15 @@ impl Settings {
         Ok(())
     }
 
+    /// The columns that tell combinations apart.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let label = self.names.is_empty().then_some("label");
+        self.names.iter().map(String::as_str).chain(label)
+    }
+
     /// As a list in SQL.
     fn columns(&self) -> String {
-        match self.names.is_empty() {
-            true => "label".into(),
-            false => self.names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", "),
-        }
+        self.names().map(quoted).collect::<Vec<_>>().join(", ")
     }
 }
 

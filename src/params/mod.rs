@@ -49,6 +49,13 @@ impl ParamSet {
         name.chain(self.params.iter().map(|(key, value)| (key.clone(), value.clone()))).collect()
     }
 
+    /// The parameters of such a record.
+    pub fn of_record(record: &Map<String, Value>) -> Self {
+        let name = record.get(BENCHMARK_NAME).and_then(Value::as_str).map(str::to_owned);
+        let params = record.iter().filter(|(key, _)| *key != BENCHMARK_NAME);
+        Self { name, params: params.map(|(key, value)| (key.clone(), value.clone())).collect() }
+    }
+
     /// The set as it may be stored.
     pub fn redacted(&self, redactor: &Redactor) -> Self {
         Self {

@@ -72,7 +72,8 @@ pub async fn run<E: Executor>(
     let skipped = ledger.count();
     let is_decided = skipped > 0 && course.is_decided(&ledger);
     let (servers, runs) = if is_decided { (0, Some(0)) } else { missing(plan, &ledger, course) };
-    observer.event(Event::SweepStarted { folder: writer.folder(), servers, runs, skipped });
+    writer.set_planned(runs.map(|runs| runs + skipped))?;
+    observer.event(Event::SweepStarted { folder: writer.folder(), servers, runs, ledger: &ledger });
     let ended = Ended {
         state: SweepState::Completed,
         planned: runs,
@@ -247,6 +248,7 @@ impl<E: Executor> Driver<'_, E> {
         for at in made.iter().map(|made| bench.at_level(made.level.as_ref()).combination) {
             if self.fresh.remove(at.id.as_str()) {
                 self.writer.finish_combination(&at)?;
+                self.observer.event(Event::CombinationEnded { combination: &at });
             }
         }
         if made.is_empty() { Ok(()) } else { self.course.conclude(bench, made, self.writer) }
@@ -259,7 +261,7 @@ impl<E: Executor> Driver<'_, E> {
         }
         self.make_attempts(job, start).await?;
         if let Some(state) = self.course.state(job.of, self.ledger.of(job.of)) {
-            self.observer.event(Event::Searched { state: &state });
+            self.observer.event(Event::Searched { combination: &job.of.combination, state: &state });
         }
         Ok(())
     }

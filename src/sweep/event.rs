@@ -1,5 +1,6 @@
 //! What a sweep tells while it runs.
 
+use super::ledger::Ledger;
 use crate::params::ParamSet;
 use crate::plan::Combination;
 use crate::record::RunRecord;
@@ -12,8 +13,8 @@ pub enum Event<'a> {
         /// Servers to start and runs to make, where that is known beforehand.
         servers: usize,
         runs: Option<usize>,
-        /// Runs that were there already.
-        skipped: usize,
+        /// The runs that were there already.
+        ledger: &'a Ledger,
     },
     ServerStarting {
         serve: &'a ParamSet,
@@ -33,7 +34,12 @@ pub enum Event<'a> {
     },
     /// What a search knows after a run.
     Searched {
+        combination: &'a Combination,
         state: &'a SearchState,
+    },
+    /// A combination has all the runs that it gets on this start of its server, or the sweep ends without them.
+    CombinationEnded {
+        combination: &'a Combination,
     },
     /// A run failed and is tried again.
     RunRetried {

@@ -17,6 +17,7 @@ mod keeping;
 mod nothing_left;
 mod one_truth;
 mod plot;
+mod progress;
 mod query;
 mod report;
 mod resume;

@@ -1,5 +1,6 @@
 //! `sweeplake ab`: base and candidate in turn, until it is decided which is better.
 
+use super::ending::pairs;
 use super::job::{AbJob, Job, Until};
 use super::serve::OrderName;
 use super::servers::ServerFlags;
@@ -72,7 +73,7 @@ pub fn exec(arguments: Arguments) -> Ended {
     sweep.warn();
     let folder = sweep.run()?;
     match &sweep.job {
-        Job::Ab(job) => judging.close(&[sweep.pairs(job, &folder)?]),
+        Job::Ab(job) => judging.close(&[pairs(job, &folder)?]),
         _ => Ok(()),
     }
 }

@@ -2,7 +2,9 @@
 
 use super::job::Job;
 use super::serve;
+use crate::cli::next;
 use crate::cli::say::out;
+use crate::cli::show::without_empty;
 use crate::cli::table::plain_table;
 use crate::cli::{Ended, Failure, block_on, query_failure, report};
 use crate::params::Command;
@@ -60,21 +62,17 @@ pub fn exec(arguments: Arguments) -> Ended {
 
     let lake = Lake::open(std::slice::from_ref(&folder)).map_err(query_failure)?;
     let answer = block_on(shipped::BEST.ask(&lake, &[("sla", SLA_MS)]))?.map_err(query_failure)?;
-    let table = plain_table(&answer.without("sweep").without("model_id")).map_err(query_failure)?;
+    let answer = without_empty(answer.without("sweep").without("model_id").without("p99_e2el_ms_max"))?;
+    let table = plain_table(&answer).map_err(query_failure)?;
     out!("\nHighest throughput with every P99 end-to-end latency within {SLA_MS} ms:\n{table}");
     out!("\nThe report: {}", path.display());
-    let quoted = words(&[&program]);
-    let lake = words(&[&arguments.output_dir.to_string_lossy()]);
-    let sweep = words(&[&folder.to_string_lossy()]);
-    out!("\nTry next:");
-    out!(
-        "  {quoted} query {lake} \"SELECT max_num_seqs, max_concurrency, output_throughput_mean FROM combinations ORDER BY 1, 2\""
+    let more = format!(
+        "{} plot {} --var-x max_concurrency --var-y p99_e2el_ms --curve-by max_num_seqs,tensor_parallel_size --scale-x log2",
+        next::program(),
+        next::quoted_path(&folder)
     );
-    out!(
-        "  {quoted} plot {sweep} --var-x max_concurrency --var-y p99_e2el_ms --curve-by max_num_seqs,tensor_parallel_size --scale-x log2"
-    );
-    out!("  {quoted} plot_pareto {sweep} --label-by max_concurrency,max_num_seqs");
-    out!("  edit {} and {}, then:\n  {again}", serve_params.display(), bench_params.display());
+    out!("\nAnd a chart:\n  {more}");
+    out!("\nTo sweep something else, edit {} and {}, then:\n  {again}", serve_params.display(), bench_params.display());
     Ok(())
 }
 

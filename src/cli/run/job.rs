@@ -4,7 +4,7 @@ use super::checks::Prompts;
 use crate::cli::sla_params::SLA_NAME;
 use crate::compare::{CompareRequest, PairedRuns, is_decided};
 use crate::metric::{Better, Metric, percentile_of};
-use crate::plan::BenchPlan;
+use crate::plan::{BenchPlan, Plan};
 use crate::sla::Sla;
 use crate::store::SweepKind;
 use crate::sweep::{
@@ -113,6 +113,13 @@ impl Job {
             }
             Self::Ab(_) => Box::new(Repeats { num_runs }),
         }
+    }
+
+    /// How many runs each combination gets in all, where that is known beforehand.
+    pub fn runs_of_each(&self, plan: &Plan) -> Option<usize> {
+        let is_open = matches!(self, Self::Ab(job) if job.until == Until::Decided);
+        let each = self.course(plan.num_runs as usize, HashSet::new()).runs_of_each().filter(|_| !is_open)?;
+        Some(each * plan.rounds.count() as usize)
     }
 
     pub fn bench(&self) -> BenchKind {

@@ -5,6 +5,7 @@ mod checks;
 pub mod demo;
 pub mod doctor;
 mod dry_run;
+mod ending;
 mod estimate;
 mod job;
 mod progress;

@@ -1,12 +1,19 @@
-//! Progress of a sweep: a bar with the time left on a terminal, plain lines elsewhere.
+//! Progress of a sweep. On a terminal one line a combination, which changes in place until the combination has all its runs, and a bar with
+//! the time left; elsewhere one plain line a run, with the time.
 
 use super::estimate::Usual;
+use crate::cli::board::{Board, Live, Ran, in_words};
+use crate::cli::color::{Style, ink_of_stderr};
 use crate::cli::say::say;
-use crate::record::RunRecord;
-use crate::sweep::{Event, Observer, SearchState};
-use crate::words::{describe, describe_set, printable, short_time};
-use indicatif::{ProgressBar, ProgressStyle};
+use crate::cli::table::{cut, terminal_width};
+use crate::plan::Plan;
+use crate::record::{RunRecord, Status};
+use crate::sweep::{Event, Ledger, Observer, SearchState};
+use crate::words::{describe_set, printable, short_time};
+use chrono::Local;
+use serde_json::Value;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// What a sweep starts besides benchmarks.
@@ -16,160 +23,292 @@ pub enum Starts {
     Nothing,
 }
 
-pub struct Progress {
+/// More lines than these don't change in place.
+const MOST_LINES: usize = 8;
+
+pub struct Progress<'a> {
+    plan: &'a Plan,
     starts: Starts,
-    bar: Option<ProgressBar>,
+    live: Option<Live>,
+    board: Board,
+    is_search: bool,
+    is_headed: bool,
+    /// Lines that were not kept since they changed, the latest last.
+    under_way: Vec<usize>,
+    /// What a search knows.
+    searched: Option<String>,
+    now: String,
     /// Runs to make, where that is known.
     total: Option<usize>,
     done: usize,
+    failed: usize,
     started: Instant,
     usual: Option<Usual>,
 }
 
-impl Progress {
-    pub fn new(starts: Starts, usual: Option<Usual>) -> Self {
+/// What a sweep will do, as far as it is known before.
+pub struct Outlook<'a> {
+    pub plan: &'a Plan,
+    pub starts: Starts,
+    /// The parameter of the load that it chooses itself.
+    pub turned: Option<&'static str>,
+    /// Runs that each combination is to have, where that is known.
+    pub runs_of_each: Option<usize>,
+    pub usual: Option<Usual>,
+}
+
+impl<'a> Progress<'a> {
+    pub fn new(outlook: Outlook<'a>) -> Self {
         Self {
-            starts,
-            usual,
-            bar: std::io::stderr().is_terminal().then(|| ProgressBar::new(0)),
+            plan: outlook.plan,
+            starts: outlook.starts,
+            live: std::io::stderr().is_terminal().then(Live::new),
+            board: Board::new(&outlook.plan.combinations(), outlook.turned, outlook.runs_of_each),
+            is_search: outlook.turned.is_some(),
+            is_headed: false,
+            under_way: Vec::new(),
+            searched: None,
+            now: String::new(),
             total: None,
             done: 0,
+            failed: 0,
             started: Instant::now(),
+            usual: outlook.usual,
         }
     }
 
-    pub fn finish(self) {
-        if let Some(bar) = self.bar {
-            bar.finish_and_clear();
+    pub fn finish(mut self) {
+        for line in std::mem::take(&mut self.under_way) {
+            self.keep_line(line, "");
+        }
+        self.keep_searched();
+        if let Some(live) = self.live {
+            live.finish();
         }
     }
 
     /// A line that stays.
-    fn line(&self, text: String) {
-        match &self.bar {
-            Some(bar) => bar.println(printable(&text)),
+    fn keep(&self, text: &str) {
+        match &self.live {
+            Some(live) => live.keep(&printable(text)),
             None => say!("{text}"),
         }
     }
 
     /// What is under way now; only on a terminal.
-    fn now(&self, text: String) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(printable(&text).into_owned());
+    fn now(&mut self, text: String) {
+        self.now = printable(&text).into_owned();
+        self.draw();
+    }
+
+    fn draw(&mut self) {
+        let width = usize::from(terminal_width().unwrap_or(80));
+        let ink = ink_of_stderr();
+        let latest = self.under_way.iter().skip(self.under_way.len().saturating_sub(MOST_LINES));
+        let lines = latest.map(|line| self.board.line(*line, width, ink));
+        let searched = self.searched.iter().map(|text| cut(&printable(text), width));
+        let lines: Vec<String> = lines.chain(searched).collect();
+        let message = [self.count_text(), self.left_text(), Some(self.now.clone())];
+        let message: Vec<String> = message.into_iter().flatten().filter(|part| !part.is_empty()).collect();
+        let done = self.done;
+        if let Some(live) = &mut self.live {
+            live.show(&lines);
+            live.set(done, message.join(" · "));
         }
     }
 
-    /// From the time that the runs so far took, servers included.
-    fn time_left(&self) -> Option<Duration> {
+    /// `5/36 runs · 1 failed`.
+    fn count_text(&self) -> Option<String> {
+        let of = self.total.map(|total| format!("/{total}")).unwrap_or_default();
+        let failed = if self.failed > 0 { format!(" · {} failed", self.failed) } else { String::new() };
+        Some(format!("{}{of} runs{failed}", self.done))
+    }
+
+    /// From the time that the runs so far took, servers included; before the first as earlier ones did.
+    fn left_text(&self) -> Option<String> {
         let per_run = self.started.elapsed().checked_div(self.done as u32)?;
-        Some(per_run * self.total?.saturating_sub(self.done) as u32)
+        let left = per_run * self.total?.saturating_sub(self.done) as u32;
+        Some(format!("about {} left", short_time(left)))
+    }
+
+    /// A line of the board, once nothing more is expected of it for now; nothing elsewhere than on a terminal.
+    fn keep_line(&mut self, line: usize, verdict: &str) {
+        let Some(live) = &self.live else { return };
+        let (width, ink) = (usize::from(terminal_width().unwrap_or(80)), ink_of_stderr());
+        if !self.is_headed
+            && let Some(heading) = self.board.heading(width, ink)
+        {
+            live.keep(&heading);
+            self.is_headed = true;
+        }
+        let room = width.saturating_sub(verdict.chars().count());
+        live.keep(&format!("{}{verdict}", self.board.line(line, room, ink)));
+    }
+
+    fn sweep_started(&mut self, folder: &Path, servers: usize, runs: Option<usize>, ledger: &Ledger) {
+        let skipped = ledger.count();
+        self.total = runs;
+        if let Some(live) = &self.live {
+            live.start(runs);
+        }
+        let already = if skipped > 0 { format!(", {skipped} already there") } else { String::new() };
+        let to_make = runs.map_or("as many runs as it takes".to_owned(), |runs| format!("{runs} run(s) to make"));
+        let to_start = match self.starts {
+            Starts::Servers => format!("{servers} server(s), "),
+            Starts::Nothing => String::new(),
+        };
+        self.keep(&format!("sweep {}: {to_start}{to_make}{already}", folder.display()));
+        if let Some(shared) = self.board.shared() {
+            self.keep(&shared);
+        }
+        if let Some((usual, runs)) = self.usual.as_ref().zip(runs.filter(|runs| *runs > 0)) {
+            self.keep(&usual.text(servers, runs));
+        }
+        if self.live.is_some() && !self.is_search && runs != Some(0) {
+            self.keep(self.board.statistic());
+        }
+        // The means are of all runs, those of earlier invocations too.
+        for bench in self.plan.servers.iter().flat_map(|server| &server.benches) {
+            for made in ledger.of(bench) {
+                let at = bench.at_level(made.level.as_ref()).combination;
+                let metric = |name: &str| made.metrics.as_ref()?.get(name)?.as_f64();
+                self.board.add(&at, &Ran { status: made.status, metric: &metric });
+            }
+        }
     }
 
     fn run_ended(&mut self, record: &RunRecord) {
         self.done += 1;
-        let left = self.time_left().map(|left| format!(", about {} left", short_time(left))).unwrap_or_default();
-        let what = describe(&record.combination.serve, &record.combination.bench);
-        let how = match record.failure() {
-            Some(failure) => format!("FAILED ({}): {failure}", failure.kind.as_str()),
-            None => main_metrics(record),
-        };
-        let of = self.total.map(|total| format!("/{total}")).unwrap_or_default();
-        self.line(format!("[{}{of}{left}] {what} · run {}: {how}", self.done, record.run_number));
+        let metric = |name: &str| record.result()?.get(name).and_then(Value::as_f64);
+        let line = self.board.add(&record.combination, &Ran { status: record.status(), metric: &metric });
+        let what = format!("{}, run {}", self.board.label(&record.combination), record.run_number);
+        if self.live.is_none() {
+            let left = self.left_text().map(|left| format!(", {left}")).unwrap_or_default();
+            let of = self.total.map(|total| format!("/{total}")).unwrap_or_default();
+            let how = match record.failure() {
+                Some(failure) => format!("FAILED ({}): {failure}", failure.kind.as_str()),
+                None => in_words(&metric),
+            };
+            let at = Local::now().format("%H:%M:%S");
+            self.keep(&format!("{at} [{}{of}{left}] {what}: {how}", self.done));
+        } else if let Some(failure) = record.failure() {
+            self.keep(&format!("✗ {what} FAILED ({}): {failure}", failure.kind.as_str()));
+        }
         if let Some(failure) = record.failure() {
-            failure.log_tail.iter().for_each(|line| self.line(format!("    | {line}")));
+            failure.log_tail.iter().for_each(|text| self.keep(&format!("    | {text}")));
         }
-        if let Some(bar) = &self.bar {
-            bar.set_position(self.done as u64);
+        self.failed += usize::from(record.status() == Status::Failed);
+        self.under_way.retain(|other| *other != line);
+        self.under_way.push(line);
+        if self.board.is_complete(line) {
+            self.settle(line);
         }
+        self.draw();
+    }
+
+    /// Nothing more will come of a line, as far as is known.
+    fn settle(&mut self, line: usize) {
+        if self.under_way.contains(&line) {
+            self.under_way.retain(|other| *other != line);
+            self.keep_line(line, "");
+        }
+    }
+
+    /// A search is told of each run, when it knows what that says.
+    fn searched(&mut self, label: &str, state: &SearchState) {
+        let text = format!("{label}: {}", state_text(state));
+        if self.live.is_none() {
+            self.keep(&format!("    {}", still_to_come(&text, state)));
+            return;
+        }
+        if let Some(line) = self.under_way.pop() {
+            let verdict = verdict(state);
+            let style = if state.last_margin.is_some_and(|margin| margin <= 0.0) { Style::Good } else { Style::Bad };
+            let verdict = verdict.map(|text| ink_of_stderr().painted(&format!("  {text}"), style));
+            self.keep_line(line, &verdict.unwrap_or_default());
+        }
+        self.searched = Some(still_to_come(&text, state));
+        self.draw();
+    }
+
+    fn keep_searched(&mut self) {
+        if let Some(text) = self.searched.take().filter(|_| self.live.is_some()) {
+            let known = text.split("; at most").next().unwrap_or_default();
+            self.keep(known);
+        }
+    }
+
+    fn server_starting(&mut self, text: String) {
+        if self.live.is_none() {
+            self.keep(&text);
+        }
+        self.now(text);
     }
 }
 
-impl Observer for Progress {
+impl Observer for Progress<'_> {
     fn event(&mut self, event: Event<'_>) {
         match event {
-            Event::SweepStarted { folder, servers, runs, skipped } => {
-                self.total = runs;
-                let already = if skipped > 0 { format!(", {skipped} run(s) already there") } else { String::new() };
-                if let Some(bar) = &self.bar {
-                    let template = match runs {
-                        Some(runs) => {
-                            bar.set_length(runs as u64);
-                            "{spinner} {pos}/{len} {bar:24} {elapsed_precise} {wide_msg}"
-                        }
-                        None => "{spinner} {pos} {elapsed_precise} {wide_msg}",
-                    };
-                    if let Ok(style) = ProgressStyle::with_template(template) {
-                        bar.set_style(style);
-                    }
-                    bar.enable_steady_tick(Duration::from_millis(200));
-                }
-                let to_start = servers;
-                let runs = runs.map_or("as many runs as it takes".to_owned(), |runs| format!("{runs} run(s) to make"));
-                let servers = match self.starts {
-                    Starts::Servers => format!("{servers} server(s), "),
-                    Starts::Nothing => String::new(),
-                };
-                self.line(format!("sweep {}: {servers}{runs}{already}", folder.display()));
-                if let Some((usual, runs)) = self.usual.as_ref().zip(self.total.filter(|runs| *runs > 0)) {
-                    self.line(usual.text(to_start, runs));
-                }
+            Event::SweepStarted { folder, servers, runs, ledger } => {
+                self.sweep_started(folder, servers, runs, ledger);
             }
             Event::ServerStarting { .. } | Event::ServerStopping if self.starts == Starts::Nothing => {}
             Event::ServerStarting { serve } => {
                 let what = if serve.is_unchanged() { "the command unchanged".into() } else { describe_set(serve) };
-                self.now(format!("starting server: {what}"));
-                if self.bar.is_none() {
-                    self.line(format!("starting server: {what}"));
-                }
+                self.server_starting(format!("starting server: {what}"));
             }
             Event::ServerReady { after } => self.now(format!("server ready after {:.1} s", after.as_secs_f64())),
             Event::WarmingUp { num_prompts } => self.now(format!("warming up with {num_prompts} prompts")),
             Event::RunStarted { combination, run_number } => {
-                self.now(format!("{} · run {run_number}", describe(&combination.serve, &combination.bench)));
+                self.now(format!("{}, run {run_number}", self.board.label(combination)));
             }
             Event::RunEnded { record } => self.run_ended(record),
-            Event::Searched { state } => self.line(searched(state)),
-            Event::RunRetried { record } => {
-                let what = describe(&record.combination.serve, &record.combination.bench);
-                let why = record.failure().map(|failure| format!("{} ({failure})", failure.kind.as_str()));
-                self.line(format!("{what} · run {}: {}; trying again", record.run_number, why.unwrap_or_default()));
+            Event::Searched { combination, state } => self.searched(&self.board.label(combination), state),
+            Event::CombinationEnded { combination } if self.plan.rounds.count() == 1 => {
+                if let Some(line) = self.board.find(combination) {
+                    self.settle(line);
+                }
+                self.keep_searched();
+                self.draw();
             }
-            Event::Warning { message } => self.line(format!("warning: {message}")),
+            Event::CombinationEnded { .. } => {}
+            Event::RunRetried { record } => {
+                let what = self.board.label(&record.combination);
+                let why = record.failure().map(|failure| format!("{} ({failure})", failure.kind.as_str()));
+                self.keep(&format!("{what}, run {}: {}; trying again", record.run_number, why.unwrap_or_default()));
+            }
+            Event::Warning { message } => self.keep(&format!("warning: {message}")),
             Event::ServerStopping => self.now("stopping server".into()),
         }
     }
 }
 
-/// `  p99_e2el_ms<=500: passes by 12 %; between 60 and 72; at most 14 more runs, about 4 min`.
-fn searched(state: &SearchState) -> String {
+/// `passes by 12 %`.
+fn verdict(state: &SearchState) -> Option<String> {
     let share = |margin: f64| 100.0 * margin.exp_m1().abs();
     let text = |share: f64| if share < 10.0 { format!("{share:.1} %") } else { format!("{share:.0} %") };
-    let verdict = match state.last_margin {
-        Some(margin) if margin <= 0.0 => format!("passes by {}; ", text(share(margin))),
-        Some(margin) if share(margin) < 1000.0 => format!("misses by {}; ", text(share(margin))),
-        Some(_) => "misses by far; ".into(),
-        None => String::new(),
-    };
+    Some(match state.last_margin? {
+        margin if margin <= 0.0 => format!("passes by {}", text(share(margin))),
+        margin if share(margin) < 1000.0 => format!("misses by {}", text(share(margin))),
+        _ => "misses by far".into(),
+    })
+}
+
+/// `p99_e2el_ms<=500: passes by 12 %; max_concurrency between 60 and 72`.
+fn state_text(state: &SearchState) -> String {
     let bracket = match (state.passed, state.failed) {
         (Some(passed), Some(failed)) => format!("between {passed} and {failed}"),
         (Some(passed), None) => format!("above {passed}"),
         (None, Some(failed)) => format!("below {failed}"),
-        (None, None) => "nothing is known yet".into(),
+        (None, None) => "not known yet".into(),
     };
-    let seconds = state.run_seconds.map(|seconds| Duration::from_secs_f64(seconds * state.most_runs as f64));
-    let time = seconds.map(|time| format!(", about {}", short_time(time))).unwrap_or_default();
-    format!("    {}: {verdict}{} {bracket}; at most {} more runs{time}", state.sla, state.variable, state.most_runs)
+    let verdict = verdict(state).map(|verdict| format!("{verdict}; ")).unwrap_or_default();
+    format!("{}: {verdict}{} {bracket}", state.sla, state.variable)
 }
 
-fn main_metrics(record: &RunRecord) -> String {
-    let get = |key: &str| record.result().and_then(|result| result.get(key)).and_then(|value| value.as_f64());
-    let parts = [
-        ("output_throughput", "tok/s"),
-        ("median_ttft_ms", "ms TTFT"),
-        ("p99_e2el_ms", "ms P99 E2E"),
-        ("avg_cold_startup_time", "s cold start"),
-        ("avg_warm_startup_time", "s warm start"),
-    ];
-    let texts = parts.iter().filter_map(|(key, unit)| Some(format!("{:.1} {unit}", get(key)?)));
-    texts.collect::<Vec<_>>().join(", ")
+/// The same, with `; at most 14 more runs, about 4 min`.
+fn still_to_come(text: &str, state: &SearchState) -> String {
+    let seconds = state.run_seconds.map(|seconds| Duration::from_secs_f64(seconds * state.most_runs as f64));
+    let time = seconds.map(|time| format!(", about {}", short_time(time))).unwrap_or_default();
+    format!("{text}; at most {} more runs{time}", state.most_runs)
 }

@@ -1,28 +1,24 @@
 //! A sweep that was checked: it can be printed or run.
 
 use super::checks::{Checked, refuse_too_few_files};
+use super::ending::{close, how_to_go_on, tell_results};
 use super::estimate::Usual;
-use super::job::{AbJob, Job};
-use super::progress::{Progress, Starts};
+use super::job::Job;
+use super::progress::{Outlook, Progress, Starts};
 use super::{Common, interrupt_on_signals};
 use crate::cli::advice::{of_course, of_store};
-use crate::cli::compare;
 use crate::cli::say::say;
-use crate::cli::show::{failures_table, sla_table, startup_table, summary_table};
 use crate::cli::{Failure, block_on};
-use crate::compare::Comparison;
 use crate::exec::{Logs, ProcessOptions, Processes, Remote, Reset, Standalone, Waiting, end_leftovers};
 use crate::params::{Address, Command, ParamSet};
 use crate::plan::Plan;
-use crate::query::{Lake, quoted};
 use crate::record::Environment;
 use crate::redact::Redactor;
-use crate::report::comparison::Extent;
-use crate::store::{Manifest, MeasuredUnder, SweepState, SweepWriter};
-use crate::sweep::{self, Budget, Narrow, Options, Order, Setting, SweepError, check_program, run};
+use crate::store::{Manifest, MeasuredUnder, SweepWriter};
+use crate::sweep::{self, Budget, Options, Order, Setting, SweepError, check_program, run};
 use chrono::{Local, Utc};
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What runs a sweep's benchmarks.
@@ -121,12 +117,18 @@ impl Sweep {
         let mut writer = self.open_writer()?;
         let usual = Usual::of(&self.common.output_dir, &self.plan, &self.manifest);
         let known = usual.as_ref().map(Usual::by_combination).unwrap_or_default();
-        let mut progress = Progress::new(self.runner.starts(), usual);
+        let mut progress = Progress::new(Outlook {
+            plan: &self.plan,
+            starts: self.runner.starts(),
+            turned: self.job.turned().map(|(_, variable)| variable.key()),
+            runs_of_each: self.job.runs_of_each(&self.plan),
+            usual,
+        });
         let ended = block_on(self.drive(&mut writer, known, &mut progress))??;
         let folder = writer.folder().to_owned();
         drop(writer);
         progress.finish();
-        self.tell_results(&folder, ended)?;
+        tell_results(&self.job, &folder, ended)?;
         close(&folder, ended)
     }
 
@@ -134,7 +136,7 @@ impl Sweep {
         &self,
         writer: &mut SweepWriter,
         usual: HashMap<String, Duration>,
-        progress: &mut Progress,
+        progress: &mut Progress<'_>,
     ) -> Result<sweep::Ended, Failure> {
         let options = Options {
             bench: self.job.bench(),
@@ -222,103 +224,4 @@ impl Sweep {
             ..self.manifest.clone()
         }
     }
-
-    /// What the pairs of the sweep say.
-    pub fn pairs(&self, job: &AbJob, folder: &Path) -> Result<Comparison, Failure> {
-        let lake = Lake::open(&[folder.to_owned()]).map_err(crate::cli::query_failure)?;
-        compare::of_pairs(&lake, &job.request)
-    }
-
-    fn tell_results(&self, folder: &Path, ended: sweep::Ended) -> Result<(), Failure> {
-        let is_search = matches!(self.job, Job::Tune(_));
-        if ended.runs == 0 && !is_search && !matches!(self.job, Job::Ab(_)) {
-            return Ok(());
-        }
-        // Of runs that all failed there is nothing to show but why.
-        let has_numbers = ended.failed < ended.runs + ended.skipped;
-        match self.job {
-            _ if !has_numbers => {}
-            Job::Tune(_) => say!("{}", sla_table(folder)?),
-            Job::Startup => say!("{}", startup_table(folder)?),
-            Job::Serve(_) | Job::Explore(_) => say!("{}", summary_table(folder)?),
-            Job::Ab(ref job) => say!("{}", compare::text(&self.pairs(job, folder)?, Extent::Telling, false)),
-        }
-        // A single failure was told when it happened.
-        if ended.failed > 1 {
-            say!("failed runs, by cause:\n{}", failures_table(folder)?);
-        }
-        if ended.degraded > 0 {
-            say!(
-                "{} run(s) are degraded: fewer requests succeeded than --min-success asks; they are never recommended",
-                ended.degraded
-            );
-        }
-        if let Job::Serve(Some(narrow)) = &self.job {
-            wider_than(folder, narrow)?.iter().for_each(|told| say!("{told}"));
-        }
-        if is_search && has_numbers {
-            crate::cli::sla::draw(folder)?;
-        }
-        say!("sweep: {}", folder.display());
-        let quoted = quoted_path(folder);
-        say!("next:  sweeplake report {quoted}\n       sweeplake query {quoted} \"SELECT * FROM combinations\"");
-        Ok(())
-    }
-}
-
-crate::query::typed_row! {
-    struct Wider {
-        label: Option<String>,
-        runs: i64,
-        share: f64,
-    }
-}
-
-/// Combinations of which a metric's mean is not known as well as was asked for.
-fn wider_than(folder: &Path, narrow: &Narrow) -> Result<Vec<String>, Failure> {
-    let Narrow { metric, width, .. } = narrow;
-    let lake = Lake::open(&[folder.to_owned()]).map_err(crate::cli::query_failure)?;
-    let share = format!("{} / abs({})", quoted(&format!("{metric}_ci95")), quoted(&format!("{metric}_mean")));
-    let sql = format!("SELECT label, n AS runs, {share} AS share FROM combinations WHERE {share} > {width} ORDER BY 1");
-    let answer = block_on(lake.sql(&sql))?.map_err(crate::cli::query_failure)?;
-    let wider: Vec<Wider> = answer.typed("wide intervals").map_err(crate::cli::query_failure)?;
-    let told = |wider: Wider| {
-        let (label, width, share) = (wider.label.unwrap_or_default(), width * 100.0, wider.share * 100.0);
-        format!("{label}: {metric} is known to ±{share:.1} % after {} runs, not to ±{width} % (--max-runs)", wider.runs)
-    };
-    Ok(wider.into_iter().map(told).collect())
-}
-
-fn close(folder: &Path, ended: sweep::Ended) -> Result<PathBuf, Failure> {
-    let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    let again = how_to_go_on(&name);
-    match ended.state {
-        SweepState::Completed => Ok(folder.to_owned()),
-        SweepState::Interrupted if ended.is_over_budget => {
-            let kept = ended.runs + ended.skipped;
-            say!("the budget is used up: {kept} run(s) are in {}; {again}", folder.display());
-            Ok(folder.to_owned())
-        }
-        SweepState::Interrupted => {
-            let kept = ended.runs + ended.skipped;
-            say!("interrupted: {kept} run(s) are kept in {}; {again}", folder.display());
-            Err(Failure::Interrupted)
-        }
-        SweepState::Failed | SweepState::Running => {
-            let planned = ended.planned.unwrap_or(ended.runs).max(ended.runs);
-            let left = match planned - ended.runs {
-                0 => String::new(),
-                left => format!(", {left} were not started (--continue-on-error goes on after a failure)"),
-            };
-            Err(Failure::work(format!("{} of {planned} run(s) failed{left}; {again}", ended.failed)))
-        }
-    }
-}
-
-fn how_to_go_on(name: &str) -> String {
-    format!("add --resume -e {} to the same command to run what is missing", quoted_path(Path::new(name)))
-}
-
-fn quoted_path(path: &Path) -> String {
-    Command::new([path.to_string_lossy()]).quoted()
 }

@@ -134,7 +134,7 @@ fn total(widths: &[usize]) -> usize {
 }
 
 /// A text on one line, cut to a width.
-fn cut(text: &str, width: usize) -> String {
+pub fn cut(text: &str, width: usize) -> String {
     let line = text.replace('\n', "↵").replace('\t', " ");
     if line.width() <= width {
         return line;

@@ -13,6 +13,7 @@ use crate::words::{params_text, printable, printable_line};
 use clap::ValueEnum;
 use comfy_table::{CellAlignment, Table, presets};
 use digits::Digits;
+pub use grid::cut;
 use grid::{Column, Grid, Holds, Weight};
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Write};
@@ -182,6 +183,12 @@ pub fn terminal_width() -> Option<u16> {
     Table::new().width().filter(|width| *width > 0)
 }
 
+/// The columns and the rows of the terminal.
+pub fn terminal_size() -> (usize, usize) {
+    let (rows, columns) = console::Term::stdout().size_checked().unwrap_or((24, 80));
+    (usize::from(columns), usize::from(rows))
+}
+
 /// A table that fits the terminal, and is as wide as it needs elsewhere.
 pub fn new_table() -> Table {
     let mut table = Table::new();
@@ -220,6 +227,8 @@ pub enum Headings {
 
 /// Texts of a column all of which are shorter are names: they are not cut.
 const LONGEST_NAME: usize = 24;
+/// What rows are called may be longer: cut, one says as much as the other.
+const LONGEST_LABEL: usize = 60;
 
 /// An answer as texts. Half the width of an interval goes into the cell of its mean.
 fn grid(answer: &Answer, headings: Headings) -> Result<Grid, QueryError> {
@@ -238,7 +247,8 @@ fn grid(answer: &Answer, headings: Headings) -> Result<Grid, QueryError> {
         if !known.is_empty() && known.iter().all(is_number) {
             return Holds::Numbers;
         }
-        let is_short = |value: &&Value| text_of(value).chars().count() <= LONGEST_NAME;
+        let longest = if columns[index] == "label" { LONGEST_LABEL } else { LONGEST_NAME };
+        let is_short = |value: &&Value| text_of(value).chars().count() <= longest;
         if known.iter().all(is_short) { Holds::Names } else { Holds::Texts }
     };
     let digits: Vec<Digits> = (0..columns.len()).map(|index| Digits::of(rows.iter().map(|row| &row[index]))).collect();

@@ -55,6 +55,9 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
     pub combinations: Vec<StoredCombination>,
+    /// Runs that it is to have in all, where that is known while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_runs: Option<usize>,
     pub runs: usize,
     pub failed: usize,
     /// Servers that were started for it, those that did not become ready too.
@@ -165,6 +168,7 @@ impl Manifest {
             base_url: None,
             origin: None,
             combinations: Vec::new(),
+            planned_runs: None,
             runs: 0,
             failed: 0,
             server_starts: 0,

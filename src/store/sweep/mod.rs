@@ -12,6 +12,7 @@ mod lock;
 mod manifest;
 mod summary;
 mod table;
+mod watched;
 mod writer;
 
 pub use checksums::{CHECKSUMS, checksum_of, checksum_of_list, is_kept, is_passing, kept_files, read_checksums};
@@ -28,4 +29,5 @@ pub use layout::{
 pub use lock::{is_written, lock};
 pub use manifest::{Manifest, MeasuredUnder, Note, StoredCombination};
 pub use table::{Stored, Table};
+pub use watched::{Look, latest_log};
 pub use writer::{SweepWriter, check_name};

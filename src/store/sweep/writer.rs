@@ -169,6 +169,12 @@ impl SweepWriter {
         Ok(number)
     }
 
+    /// Notes how many runs it is to have in all, for those who watch.
+    pub fn set_planned(&mut self, runs: Option<usize>) -> Result<(), StoreError> {
+        self.at.manifest.planned_runs = runs;
+        self.at.manifest.write(&self.at.folder)
+    }
+
     /// Notes what a server says of itself.
     pub fn set_engine(&mut self, engine: Option<&str>, version: Option<&str>) -> Result<(), StoreError> {
         let environment = &mut self.at.manifest.environment;
