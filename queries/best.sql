@@ -1,5 +1,5 @@
--- For each model the five combinations with the highest throughput among those that keep a limit on P99 end-to-end latency. One in
--- which requests failed counts them as unbounded.
+-- For each model the five combinations with the highest throughput within a limit on P99 end-to-end latency. Failed requests
+-- count as infinitely slow.
 -- Parameters: {sla}, the limit in milliseconds
 -- Columns: sweep, model_id, label, output_throughput_mean, output_throughput_ci95, p99_e2el_ms_mean, p99_e2el_ms_max, n, cautions
 WITH kept AS (

@@ -1,4 +1,4 @@
--- Of each SLA that was asked for, the combination that serves the most within it; one without a value, if none meets it.
+-- For each requested SLA, the combination with the highest throughput within it; without a value if none meets it.
 -- Columns: purpose, metric, value, ci95, label, load, n, sweep, combination, serve_params
 WITH ranked AS (
     SELECT
@@ -7,7 +7,7 @@ WITH ranked AS (
     FROM sla
 )
 SELECT
-    'Most throughput within ' || coalesce(sla_name, sla) AS purpose,
+    'Highest throughput within ' || coalesce(sla_name, sla) AS purpose,
     'output_throughput' AS metric,
     CASE WHEN value IS NOT NULL THEN output_throughput END AS value,
     CAST(NULL AS DOUBLE) AS ci95,

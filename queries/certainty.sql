@@ -1,4 +1,4 @@
--- How sure the numbers of a lake are: repeats of a combination, and half the 95 % interval of two metrics as a share of their means.
+-- How reliable the numbers of a lake are: repeats per combination, and half the 95 % interval of two metrics as a share of their means.
 -- Columns: combinations, least_runs, most_runs, failed_runs, degraded_runs, throughput_median, throughput_worst, p99_median, p99_worst, fewest_requests
 SELECT
     count(*) AS combinations,

@@ -1,5 +1,5 @@
--- A metric of two sweeps side by side, by combination: what `sweeplake compare` starts from. Changes are ratios of the
--- geometric means; std_log is the standard deviation of the runs' logarithms, roughly the noise as a share.
+-- A metric of two sweeps side by side, by combination: the input of `sweeplake compare`. Changes are ratios of the
+-- geometric means; std_log is the standard deviation of the runs' logarithms, roughly the relative noise.
 -- Parameters: {base} and {candidate}, names of sweeps; {metric}, a column of runs
 -- Columns: label, base, candidate, change, base_n, candidate_n, base_std_log, candidate_std_log
 WITH sides AS (

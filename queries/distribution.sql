@@ -1,7 +1,7 @@
--- The distribution of a latency over all requests of some combinations: some two hundred ranks of each, and every one of the last
+-- The distribution of a latency over all requests of some combinations: about two hundred ranks of each, plus all of the last
 -- hundred.
--- Parameters: {latency}, a column of requests; {combinations}, their identities in quotes with commas between
--- Columns: sweep, combination, x (the latency), y (the share of requests that take at most as long)
+-- Parameters: {latency}, a column of requests; {combinations}, their quoted IDs separated by commas
+-- Columns: sweep, combination, x (the latency), y (the share of requests at or below it)
 WITH ranked AS (
     SELECT
         sweep,

@@ -1,6 +1,6 @@
--- How a metric of each combination moved from sweep to sweep: since the one before, since the first, and where it changed for good
--- (step, drift or outlier, judged by the scatter of the sweeps; the p-value is corrected for the number of combinations).
--- Degraded runs are left out.
+-- How a metric of each combination changed from sweep to sweep: since the previous one, since the first, and its change points
+-- (step, drift or outlier, judged by the scatter between sweeps; the p-value is corrected for the number of combinations).
+-- Degraded runs are excluded.
 -- Parameters: {metric}, a column of runs
 -- Defaults: metric = p99_e2el_ms
 -- Columns: label, sweep, started_at, {metric}, n, since_previous, since_first, change_point, step, p_value

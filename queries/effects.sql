@@ -1,8 +1,8 @@
--- The parameters that matter: what each value of each does to a metric while all others are held alike, as a change from the mean of its
--- values with a 95 % interval (least squares on logarithms over the combinations; the sweep counts as a parameter where there are several).
--- `share` is what the parameter explains of the metric's variance (omega squared: what noise explains is taken off), `p_value` that it
--- explains nothing. Parameters that always change together stand in one row; `inseparable` names those from which one can't be told
--- apart. Rows with × and no value are interactions that are large.
+-- Which parameters matter: the effect of each parameter value on a metric with all other parameters held constant, as a change from the
+-- mean of that parameter's values with a 95 % interval (least squares on logarithms over the combinations; with several sweeps, the sweep
+-- counts as a parameter). `share` is the share of the metric's variance that the parameter explains (omega squared: the share that noise
+-- would explain is subtracted), `p_value` tests whether it explains anything. Parameters that always change together share one row;
+-- `inseparable` names parameters whose effects cannot be separated. Rows with × and no value are large interactions.
 -- Parameters: {metric}, a column of runs
 -- Defaults: metric = output_throughput
 -- Columns: parameter, share, p_value, inseparable, value, combinations, level, effect, effect_low, effect_high

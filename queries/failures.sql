@@ -1,11 +1,11 @@
--- What failed: runs, with the last lines of their logs, and requests of runs that did not, by their kind: the message without its
--- numbers.
+-- All failures: failed runs with the last lines of their logs, and failed requests in other runs, grouped by error message
+-- (without its numbers).
 -- Columns: sweep, label, run_number, status, error_kind, requests, error, exit_code, log_tail
 WITH of_requests AS (
     SELECT
         sweep,
         run_id,
-        regexp_replace(coalesce(error, 'not told'), '[0-9]+', '#', 'g') AS error_kind,
+        regexp_replace(coalesce(error, 'not reported'), '[0-9]+', '#', 'g') AS error_kind,
         count(*) AS requests,
         min(error) AS error
     FROM requests
@@ -21,7 +21,7 @@ SELECT
     runs.label,
     runs.run_number,
     runs.status,
-    coalesce(of_requests.error_kind, 'not told') AS error_kind,
+    coalesce(of_requests.error_kind, 'not reported') AS error_kind,
     coalesce(of_requests.requests, runs.failed_requests) AS requests,
     of_requests.error,
     NULL AS exit_code,

@@ -1,5 +1,5 @@
--- The Pareto frontier of the combinations: those that no other one beats in both metrics.
--- Parameters: {x} and {y}, metrics; which way is better is known of each
+-- The Pareto frontier of the combinations: those that no other combination beats in both metrics.
+-- Parameters: {x} and {y}, metrics for which it is known which direction is better
 -- Defaults: x = tokens_per_user, y = tokens_per_gpu
 -- Columns: sweep, label, {x}_mean, {x}_ci95, {y}_mean, {y}_ci95, n
 SELECT

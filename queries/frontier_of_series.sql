@@ -1,6 +1,6 @@
--- The configurations of each series, with those on its Pareto frontier marked: those that no other one beats in both.
--- Parameters: {configurations}, a query with columns sweep, combination, series, x and y; {x} and {y}, max where more is better and min
---             where less is
+-- The configurations of each series, marking those on its Pareto frontier: those that no other one beats in both x and y.
+-- Parameters: {configurations}, a query with columns sweep, combination, series, x and y; {x} and {y}, max if higher is better, min if
+--             lower is
 -- Columns: those of {configurations}, then is_frontier
 WITH configurations AS (
     {configurations}

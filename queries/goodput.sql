@@ -1,6 +1,6 @@
--- What the table function goodput(requests, CONDITION, …) stands for: of each combination the stored requests, those that
--- meet all conditions, their share, and how many of them were served in a second. A failed request meets none; one that has
--- no such number (TPOT of a single token) breaks none; of a run that stored no such numbers nothing is known.
+-- What the table function goodput(requests, CONDITION, …) expands to: for each combination the stored requests, those that
+-- meet all conditions, their share, and how many of them were served per second. A failed request meets no condition; one
+-- without the value in question (TPOT of a single token) violates none; runs that did not store the value give no result.
 -- Parameters: {requests}, a table or query with the columns of requests; {condition}, what a request must meet; {is_known}, whether
 --             a run has the numbers for it
 -- Columns: sweep, combination, label, status, serve, bench, serve_params, bench_params, n, requests, good, good_share, request_goodput,

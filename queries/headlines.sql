@@ -1,4 +1,4 @@
--- The best combination for each purpose, by the mean of its runs. One in which too many requests failed is none.
+-- The best combination for each purpose, by the mean of its runs. Combinations in which too many requests failed are excluded.
 -- Columns: purpose, metric, value, ci95, label, load, n, sweep, combination, serve_params
 WITH candidates AS (
     SELECT 1 AS place, 'Highest output throughput' AS purpose, 'output_throughput' AS metric,

@@ -1,4 +1,4 @@
--- The sweeps of a lake with what they reached, the newest first.
+-- The sweeps of a lake with their best results, newest first.
 -- Columns: sweep, started_at, state, engine, gpu, combinations, runs, failed_runs, degraded_runs, best_throughput, least_p99_e2el_ms, folder
 SELECT
     sweeps.sweep,

@@ -1,8 +1,8 @@
--- The knee of the latency-throughput curve: the combination with the most throughput for its latency, by Kleinrock's power, throughput
+-- The knee of the latency-throughput curve: the combination with the best ratio of throughput to latency, by Kleinrock's power, throughput
 -- divided by mean response time ("Power and deterministic rules of thumb for probabilistic problems in computer communications", 1979).
 -- Columns: purpose, metric, value, ci95, label, load, n, sweep, combination, serve_params
 SELECT
-    'Knee of the curve: most throughput for its latency' AS purpose,
+    'Knee of the curve: best ratio of throughput to latency' AS purpose,
     'output_throughput' AS metric,
     output_throughput_mean AS value,
     output_throughput_ci95 AS ci95,

@@ -1,4 +1,4 @@
--- The sweeps of a lake, the newest first.
+-- The sweeps of a lake, newest first.
 -- Columns: sweep, state, started_at, combinations, runs, failed, degraded, engine, engine_version, gpu, note, folder
 SELECT
     sweeps.sweep,

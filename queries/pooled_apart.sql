@@ -1,5 +1,5 @@
--- Combinations whose runs differ by more than repeats do: in their tokens per request, which repeats of one workload have in common, or
--- in their throughput. What they are the mean of may be two things.
+-- Combinations whose runs differ by more than repeats should: in tokens per request, which repeats of one workload have in common, or
+-- in throughput. Their mean may mix different things.
 -- Columns: sweep, label, n, input_tokens_min, input_tokens_max, output_throughput_min, output_throughput_max, why
 WITH spread AS (
     SELECT
@@ -26,7 +26,7 @@ usual AS (
 SELECT
     sweep, label, n, input_tokens_min, input_tokens_max, output_throughput_min, output_throughput_max,
     CASE WHEN input_tokens_max > 1.05 * input_tokens_min THEN 'their prompts differ in length'
-         ELSE 'their throughputs differ by more than those of repeats' END AS why
+         ELSE 'their throughputs differ by more than repeats should' END AS why
 FROM spread
 JOIN usual USING (sweep)
 WHERE input_tokens_max > 1.05 * input_tokens_min

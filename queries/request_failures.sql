@@ -1,10 +1,10 @@
--- Requests that failed in runs that did not, by their kind: the message without its numbers.
+-- Failed requests in runs that did not fail, grouped by error message (without its numbers).
 -- Columns: sweep, label, run_number, status, failed_requests, success_rate, error_kind, requests, example
 WITH failed AS (
     SELECT
         sweep,
         run_id,
-        regexp_replace(coalesce(error, 'not told'), '[0-9]+', '#', 'g') AS error_kind,
+        regexp_replace(coalesce(error, 'not reported'), '[0-9]+', '#', 'g') AS error_kind,
         count(*) AS requests,
         min(error) AS example
     FROM requests

@@ -1,6 +1,6 @@
--- Which combinations meet an SLA on single requests that was not thought of when they were measured: from the stored requests,
+-- Which combinations meet a per-request SLA that was defined after they were measured: evaluated on the stored requests,
 -- without a new run.
--- Parameters: {condition}, what a request must meet, as ttft_ms <= 200 (several with commas between); {share}, of the requests
+-- Parameters: {condition}, what a request must meet, such as ttft_ms <= 200 (comma-separated); {share}, of the requests
 -- Defaults: share = 0.99
 -- Columns: sweep, label, requests, good_share, request_goodput, output_throughput, n
 SELECT sweep, label, requests, good_share, request_goodput, output_throughput, n

@@ -1,5 +1,5 @@
--- The combinations as settings of servers under loads: what their throughput is on a logarithmic scale, over how many runs, and the latency
--- beside it. What failed or is degraded is no candidate.
+-- The combinations as server settings under loads: their throughput on a logarithmic scale, the number of runs, and their latency.
+-- Failed and degraded runs are excluded.
 -- Columns: sweep, combination, serve_name, bench_name, serve_params, bench_params, runs, starts, log_mean, log_variance, gpu_count, output_throughput, median_ttft_ms, p99_e2el_ms
 SELECT
     sweep,

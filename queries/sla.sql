@@ -1,5 +1,5 @@
--- The answers to SLAs, as a ladder: under each SLA the highest load that each combination bears, between which values the boundary lies,
--- how likely it is that no other server setting of the sweep bears more, the throughput there, and what would break next.
+-- The answers to SLAs, as a ladder: for each SLA the highest load that each combination sustains, the bounds of that load,
+-- the probability that no other server setting of the sweep sustains more, the throughput there, and which metric would fail next.
 -- Parameters: {gpu_hour_price}, dollars for an hour of one GPU
 -- Defaults: gpu_hour_price=NULL
 -- Columns: sweep, sla, label, variable, value, lower, upper, boundary_low, boundary_high, best_probability, output_throughput,

@@ -1,4 +1,4 @@
--- The slowest requests, with the combination and the run that they are of.
+-- The slowest requests, with their combination and run.
 -- Parameters: {limit}, how many
 -- Defaults: limit = 20
 -- Columns: sweep, label, run_number, request_index, start_s, input_len, output_len, ttft_ms, e2el_ms

@@ -1,4 +1,4 @@
--- The combinations by what a GPU yields, with what is left for each user. Where nobody said how many GPUs there were, nothing is known.
+-- The combinations by throughput per GPU, with the throughput per user. Combinations with an unknown number of GPUs are left out.
 -- Parameters: {limit}, how many
 -- Defaults: limit = 10
 -- Columns: sweep, label, gpu_count, tokens_per_gpu_mean, tokens_per_gpu_ci95, tokens_per_user_mean, tokens_per_user_ci95,

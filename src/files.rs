@@ -25,13 +25,13 @@ pub fn open(path: &Path, links: Links) -> Result<File> {
     let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path);
     let file = file.map_err(|error| match error.raw_os_error() {
         Some(code) if code == Errno::ELOOP as i32 => {
-            Error::new(ErrorKind::InvalidInput, "is a link; put a copy of what it leads to in its place")
+            Error::new(ErrorKind::InvalidInput, "is a link; replace it with a copy of its target")
         }
         _ => error,
     })?;
     match file.metadata()?.is_file() {
         true => Ok(file),
-        false => Err(Error::new(ErrorKind::InvalidInput, "is no regular file")),
+        false => Err(Error::new(ErrorKind::InvalidInput, "is not a regular file")),
     }
 }
 
@@ -94,7 +94,7 @@ pub fn without_mark(text: String) -> String {
 
 /// Why bytes are no text.
 pub fn no_text(error: &std::string::FromUtf8Error) -> String {
-    format!("is no UTF-8 text (byte {})", error.utf8_error().valid_up_to())
+    format!("is not valid UTF-8 (byte {})", error.utf8_error().valid_up_to())
 }
 
 #[cfg(test)]
@@ -107,8 +107,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("result.json");
         nix::unistd::mkfifo(&pipe, Mode::S_IRWXU).unwrap();
-        assert_eq!(bytes(&pipe, Links::Refuse).unwrap_err().to_string(), "is no regular file");
-        assert_eq!(bytes(folder.path(), Links::Refuse).unwrap_err().to_string(), "is no regular file");
+        assert_eq!(bytes(&pipe, Links::Refuse).unwrap_err().to_string(), "is not a regular file");
+        assert_eq!(bytes(folder.path(), Links::Refuse).unwrap_err().to_string(), "is not a regular file");
     }
 
     #[test]
@@ -118,7 +118,7 @@ mod tests {
         std::fs::write(&path, b"\xef\xbb\xbf{}").unwrap();
         assert_eq!(text(&path, Links::Refuse).unwrap(), "{}");
         std::fs::write(&path, b"{\"a\": \"\xff\"}").unwrap();
-        assert_eq!(text(&path, Links::Refuse).unwrap_err().to_string(), "is no UTF-8 text (byte 7)");
+        assert_eq!(text(&path, Links::Refuse).unwrap_err().to_string(), "is not valid UTF-8 (byte 7)");
     }
 
     #[test]

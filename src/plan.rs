@@ -161,7 +161,7 @@ pub enum PlanError {
     UnknownLink { side: &'static str, key: String, nearest: Option<String> },
     #[error("no combination is left: the linked values are never equal")]
     NothingLinked,
-    #[error("{word:?} is no port number in: {command}")]
+    #[error("{word:?} is not a port number in: {command}")]
     BadPort { word: String, command: String },
 }
 
@@ -222,7 +222,8 @@ impl Plan {
                 if seen.insert(combination.id.clone()) {
                     benches.push(BenchPlan { command: request.bench_cmd.with_params(bench), combination });
                 } else {
-                    warnings.push(format!("given more than once, run once: {}", describe(&kept, &combination.bench)));
+                    warnings
+                        .push(format!("duplicate combination, run only once: {}", describe(&kept, &combination.bench)));
                 }
             }
             if !benches.is_empty() {
@@ -306,11 +307,11 @@ fn misdirected(servers: &[ServerPlan]) -> Option<String> {
             Ok(target) if target.is_same_place(&server.address) => {}
             Ok(target) => {
                 return Some(format!(
-                    "the benchmark sends to {target}, the server listens at {}: is there a router between them?",
+                    "the benchmark sends requests to {target}, but the server listens at {}: is there a router in between?",
                     server.address
                 ));
             }
-            Err(word) => return Some(format!("the benchmark's port, {word:?}, is no number")),
+            Err(word) => return Some(format!("the benchmark's port, {word:?}, is not a number")),
         }
     }
     None

@@ -106,5 +106,5 @@ pub fn nearest_name<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) 
 /// What a combination is called: the words of its server and of its load.
 pub fn label(parts: &[String; 2]) -> String {
     let parts: Vec<&str> = parts.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
-    if parts.is_empty() { "the commands unchanged".into() } else { parts.join(" · ") }
+    if parts.is_empty() { "unmodified commands".into() } else { parts.join(" · ") }
 }

@@ -15,7 +15,7 @@ pub fn of_store(error: &StoreError) -> String {
     match error {
         StoreError::BadName { .. } => format!("-e/--experiment-name: {error}"),
         StoreError::Exists { .. } => {
-            format!("{error}; add --resume to go on with it, or choose another -e/--experiment-name")
+            format!("{error}; add --resume to continue it, or choose another -e/--experiment-name")
         }
         StoreError::Occupied { .. } => format!("{error}; choose another -e/--experiment-name"),
         StoreError::NothingToResume { .. } => format!("--resume: {error}"),
@@ -23,14 +23,14 @@ pub fn of_store(error: &StoreError) -> String {
         StoreError::Changed { path, changes } => {
             let changes: Vec<String> = changes.iter().map(|change| as_flag(change).to_string()).collect();
             format!(
-                "--resume: {path}: was made under other conditions; runs of both must not mix:\n  {changes}\n\
-                 Use the same, or --accept-changes to go on and keep the runs apart; to start over, another -e/--experiment-name, or \
-                 first `sweeplake rm {path}`",
+                "--resume: {path}: conditions have changed since the sweep started; runs from before and after must not mix:\n  {changes}\n\
+                 Restore the conditions, or pass --accept-changes to continue with the runs kept apart; to start over, choose another \
+                 -e/--experiment-name or run `sweeplake rm {path}` first",
                 path = path.display(),
                 changes = changes.join("\n").replace('\n', "\n  ")
             )
         }
-        StoreError::NotInLake { .. } => format!("{error}; --lake names the lake that it lies in"),
+        StoreError::NotInLake { .. } => format!("{error}; use --lake to name the lake that contains it"),
         _ => error.to_string(),
     }
 }
@@ -48,12 +48,12 @@ fn as_flag(change: &Change) -> Change {
 pub fn of_query(error: &QueryError) -> String {
     match error {
         QueryError::Store(error) => of_store(error),
-        QueryError::NoNamedQuery { .. } => format!("--name: {error}; --list tells all"),
+        QueryError::NoNamedQuery { .. } => format!("--name: {error}; --list shows all queries"),
         QueryError::MissingParameter { query, parameter } => format!("--name {query}: needs --param {parameter}=VALUE"),
         QueryError::UnknownParameter { query, .. } => format!("--name {query}: --param: {error}"),
         QueryError::BadMetric { .. } => format!("--metrics: {error}"),
         QueryError::BadFilter { .. } => format!("--filter-by: {error}"),
-        QueryError::OutOfMemory(_) => format!("{error}: --memory-limit"),
+        QueryError::OutOfMemory(_) => format!("{error}; see --memory-limit"),
         QueryError::LeftOut { .. } => format!("--strict: {error}"),
         _ => error.to_string(),
     }
@@ -107,7 +107,7 @@ pub fn of_plan(error: &PlanError) -> String {
 /// A server whose caches nobody knows how to reset.
 pub fn of_reset(error: &ResetUnknown) -> String {
     format!(
-        "--serve-cmd: {error}; say how with --after-bench-cmd (`--after-bench-cmd true` if there is nothing to reset)"
+        "--serve-cmd: {error}; specify how with --after-bench-cmd (use `--after-bench-cmd true` if there is nothing to reset)"
     )
 }
 
@@ -115,7 +115,7 @@ pub fn of_reset(error: &ResetUnknown) -> String {
 pub fn of_load(error: &LoadError) -> String {
     match error {
         LoadError::BadUrl { .. } => format!("--base-url: {error}"),
-        LoadError::NoModel { .. } => format!("{error}; give it with --model"),
+        LoadError::NoModel { .. } => format!("{error}; set it with --model"),
         LoadError::BadRange { .. } => format!("--random-range-ratio: {error}"),
         LoadError::NotReady { .. } => error.to_string(),
     }
@@ -127,12 +127,12 @@ pub fn of_course(error: &CourseError) -> String {
         CourseError::NotReported { metric, nearest } => {
             let hint = nearest.as_ref().map_or(".".to_owned(), |name| format!("; did you mean `{name}`?"));
             format!(
-                "--sla-params, --repeat-until: the benchmark reports no `{metric}`{hint} The run is kept: correct that and --resume"
+                "--sla-params, --repeat-until: the benchmark does not report `{metric}`{hint} The run is kept; fix the name and use --resume"
             )
         }
-        CourseError::NoHighestRate => format!("{error}; give --sla-max"),
+        CourseError::NoHighestRate => format!("{error}; set --sla-max"),
         CourseError::NothingBetween { min, max } => {
-            format!("--sla-min {min} is above the greatest value to try, {max}")
+            format!("--sla-min {min} is above the highest value to try, {max}")
         }
         CourseError::NoLevels => error.to_string(),
     }

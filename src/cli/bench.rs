@@ -30,22 +30,22 @@ enum DatasetName {
 pub struct Arguments {
     #[arg(long, value_enum, default_value = "openai")]
     backend: BackendName,
-    /// Scheme, host and port; instead of --host and --port.
+    /// Server URL (scheme, host and port), instead of --host and --port.
     #[arg(long)]
     base_url: Option<String>,
     #[arg(long, default_value = "127.0.0.1")]
     host: String,
     #[arg(long, default_value_t = 8000)]
     port: u16,
-    /// Default: /v1/completions, or /v1/chat/completions for openai-chat.
+    /// API path; default: /v1/completions, or /v1/chat/completions for openai-chat.
     #[arg(long)]
     endpoint: Option<String>,
-    /// Default: the first model that the server names.
+    /// Model name; default: the first model that the server lists.
     #[arg(long)]
     model: Option<String>,
     #[arg(long)]
     served_model_name: Option<String>,
-    /// Kept in the result; prompts are made of token ids or words, so none is needed.
+    /// Only recorded in the result: prompts are made of token IDs or words, so no tokenizer is needed.
     #[arg(long)]
     tokenizer: Option<String>,
     #[arg(long)]
@@ -56,44 +56,44 @@ pub struct Arguments {
     random_input_len: usize,
     #[arg(long, default_value_t = 128)]
     random_output_len: usize,
-    /// Lengths are uniform in len·(1 ± ratio).
+    /// Draw lengths uniformly from len·(1 ± ratio).
     #[arg(long, default_value_t = 0.0)]
     random_range_ratio: f64,
-    /// Tokens in front that all prompts share.
+    /// Number of tokens in the prefix that all prompts share.
     #[arg(long, default_value_t = 0)]
     random_prefix_len: usize,
     #[arg(long, default_value_t = 1000)]
     num_prompts: usize,
-    /// Requests per second, or inf: all at once.
+    /// Requests per second; inf sends all requests at once.
     #[arg(long, default_value = "inf", value_parser = positive_rate)]
     request_rate: f64,
-    /// 1: a Poisson process; less: burstier; more: more even.
+    /// Burstiness of arrivals: 1 is a Poisson process, lower is burstier, higher is more even.
     #[arg(long, default_value_t = 1.0)]
     burstiness: f64,
     #[arg(long)]
     max_concurrency: Option<usize>,
-    /// Comma-separated: ttft, tpot, itl, e2el.
+    /// Latency metrics to report, comma-separated: ttft, tpot, itl, e2el.
     #[arg(long, default_value = "ttft,tpot,itl", value_delimiter = ',', value_parser = metric_name)]
     percentile_metrics: Vec<String>,
-    /// Comma-separated percentiles.
+    /// Percentiles to report, comma-separated.
     #[arg(long, default_value = "99", value_delimiter = ',', value_parser = percent)]
     metric_percentiles: Vec<f64>,
-    /// Limits in ms of a good request: ttft:200 tpot:50 e2el:2000.
+    /// Latency limits (ms) that a request must meet to count toward goodput: ttft:200 tpot:50 e2el:2000.
     #[arg(long, num_args = 1.., value_parser = goodput)]
     goodput: Vec<(String, f64)>,
     #[arg(long)]
     save_result: bool,
-    /// Save what was measured of each request, too.
+    /// Also save the measurements of each request.
     #[arg(long)]
     save_detailed: bool,
-    /// End the run as soon as an SLA such as 'p99_e2el_ms<=500, p99_ttft_ms<=80' can't be met any more; of several, when none can.
+    /// Stop the run once an SLA such as 'p99_e2el_ms<=500, p99_ttft_ms<=80' can no longer be met; with several, once none can.
     #[arg(long, value_name = "SLA", num_args = 1.., value_parser = Sla::parse)]
     stop_when_missed: Vec<Sla>,
     #[arg(long, default_value = ".")]
     result_dir: PathBuf,
     #[arg(long)]
     result_filename: Option<String>,
-    /// Added to the result: KEY=VALUE …
+    /// Metadata to add to the result: KEY=VALUE …
     #[arg(long, num_args = 1.., value_parser = key_value)]
     metadata: Vec<(String, String)>,
     #[arg(long, default_value_t = 0)]
@@ -102,13 +102,13 @@ pub struct Arguments {
     ignore_eos: bool,
     #[arg(long)]
     temperature: Option<f64>,
-    /// Requests sent and not measured before the measurement.
+    /// Number of unmeasured warm-up requests to send first.
     #[arg(long, default_value_t = 0)]
     num_warmups: usize,
-    /// Send a test request until it is answered, for so long; 0: don't.
+    /// Seconds to keep retrying a test request until the server answers it; 0 sends none.
     #[arg(long, default_value_t = 0)]
     ready_check_timeout_sec: u64,
-    /// Show no progress bar.
+    /// Hide the progress bar.
     #[arg(long)]
     disable_tqdm: bool,
 }
@@ -148,10 +148,10 @@ pub fn exec(arguments: Arguments) -> Ended {
     let mut errors = measured.requests.iter().filter_map(|request| request.error.as_ref());
     match errors.next() {
         Some(first) if 1 + errors.count() == measured.requests.len() => {
-            Err(Failure::work(format!("every request failed; the first: {first}")))
+            Err(Failure::work(format!("every request failed; first error: {first}")))
         }
         Some(first) => {
-            say!("warning: some requests failed; the first: {first}");
+            say!("warning: some requests failed; first error: {first}");
             Ok(())
         }
         None => Ok(()),

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Sweeps do this themselves when they end; it is for those that were interrupted, and for lakes of many \
+    after_help = "Sweeps are compacted automatically when they end; run this for interrupted sweeps and for lakes with many \
                   sweeps. Nothing is removed: a sweep keeps all its files, and LAKE/compacted/latest/ can be deleted and \
-                  made again."
+                  rebuilt."
 )]
 pub struct Arguments {
-    /// Sweeps, and lakes with all their sweeps. A lake's ended sweeps also go to LAKE/compacted/latest/*.parquet.
+    /// Sweeps or lakes. The finished sweeps of a lake are also merged into LAKE/compacted/latest/*.parquet.
     #[arg(default_value = "results", value_name = "PATH")]
     paths: Vec<PathBuf>,
 }
@@ -27,7 +27,7 @@ pub fn exec(arguments: Arguments) -> Ended {
             match damage_of(sweep).map_or_else(|| compact_sweep(sweep), Err) {
                 Ok(done) => compacted += usize::from(done),
                 // One sweep of many takes no other down.
-                Err(error) if is_lake => say!("left out: {error}"),
+                Err(error) if is_lake => say!("skipped: {error}"),
                 Err(error) => return Err(Failure::work(error)),
             }
         }
@@ -39,13 +39,13 @@ pub fn exec(arguments: Arguments) -> Ended {
 
 fn told(sweeps: usize, lake: Option<Option<usize>>) -> String {
     let of_sweeps = match sweeps {
-        0 => "no loose runs".to_owned(),
+        0 => "nothing to compact".to_owned(),
         1 => "1 sweep compacted".to_owned(),
         many => format!("{many} sweeps compacted"),
     };
     match lake {
         Some(Some(all)) => format!("{of_sweeps}; {all} sweeps in compacted/latest"),
-        Some(None) => format!("{of_sweeps}; compacted/latest has all that ended"),
+        Some(None) => format!("{of_sweeps}; compacted/latest is up to date"),
         None => of_sweeps,
     }
 }

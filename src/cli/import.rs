@@ -10,33 +10,33 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Read are: `vllm bench serve` files (--append-result and --save-detailed too) and folders of `vllm bench sweep`, \
+    after_help = "Supported: `vllm bench serve` files (also with --append-result or --save-detailed) and folders of `vllm bench sweep`, \
                   SGLang's bench_serving, guidellm's benchmarks.json, AIPerf's profile_export_aiperf.json and GenAI-Perf's \
-                  profile_export_genai_perf.json with the requests beside them, and InferenceX's rows; packed with gzip, too. Metrics \
-                  get vLLM's names and units; what has no such name is kept in column `extra`. A run that the lake has is not added \
-                  again.\n\n\
-                  Runs are repeats of each other if they have the same parameters. Of a file that does not say which model it \
-                  measured, on which workload and under which load, the runs are kept apart from those of other files, until \
-                  --set, --set-from-path or --repeats-of says more."
+                  profile_export_genai_perf.json along with their per-request files, and InferenceX's rows; all may be gzipped. \
+                  Metrics get vLLM's names and units; anything without such a name is kept in column `extra`. Runs that are \
+                  already in the lake are not added again.\n\n\
+                  Runs with the same parameters are repeats of each other. If a file does not say which model, workload and \
+                  load it measured, its runs are kept apart from those of other files unless --set, --set-from-path or \
+                  --repeats-of supplies what is missing."
 )]
 pub struct Arguments {
-    /// Result files, or folders of them.
+    /// Result files, or folders that contain them.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// The lake.
+    /// The lake to import into.
     #[arg(long, short, default_value = "results", value_name = "LAKE", value_parser = super::lake::local_path)]
     output_dir: PathBuf,
-    /// Say what no file says of its runs: gpu_count=16, model_id=…, dataset=…. May be given more than once.
+    /// Set a fact about the runs that the files do not contain: gpu_count=16, model_id=…, dataset=…. May be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Take parameters from the files' paths, by a regular expression with named groups:
-    /// 'tp(?<tensor_parallel_size>\\d+)_conc(?<max_concurrency>\\d+)'.
+    /// Take parameters from the files' paths, using a regular expression with named groups:
+    /// 'tp(?<tensor_parallel_size>\d+)_conc(?<max_concurrency>\d+)'.
     #[arg(long, value_name = "REGEX")]
     set_from_path: Option<String>,
-    /// All files measure the same model, workload and load as this one of them, as far as they don't say otherwise.
+    /// Treat all files as measuring the same model, workload and load as this one, unless they say otherwise.
     #[arg(long, value_name = "FILE")]
     repeats_of: Option<PathBuf>,
-    /// Say for each file as what it is read, and why; import nothing.
+    /// Show how each file is recognized, and why, without importing anything.
     #[arg(long)]
     explain: bool,
     #[command(flatten)]
@@ -70,13 +70,13 @@ pub fn exec(arguments: Arguments) -> Ended {
     }
     for (unknown, files) in &summary.kept_apart {
         say!(
-            "note: {} not say: {unknown}. Runs of such files are kept apart; --set, --set-from-path or --repeats-of can say more",
+            "note: {} not specify: {unknown}. Runs of such files are kept apart; use --set, --set-from-path or --repeats-of to fill it in",
             if *files == 1 { "1 file does".into() } else { format!("{files} files do") }
         );
     }
     say!("{}", told_of(&summary));
     match summary.runs + summary.known {
-        0 => Err(Failure::input("there were no runs to import")),
+        0 => Err(Failure::input("no runs to import")),
         _ => Ok(()),
     }
 }
@@ -84,11 +84,11 @@ pub fn exec(arguments: Arguments) -> Ended {
 fn told_of(summary: &Summary) -> String {
     let parts = [
         (summary.failed, "failed"),
-        (summary.degraded, "degraded, as too many of their requests failed"),
-        (summary.known, "in the lake already"),
+        (summary.degraded, "degraded (too many requests failed)"),
+        (summary.known, "already in the lake"),
         (summary.unmatched, "files whose paths do not match --set-from-path"),
-        (summary.companions, "files beside results left out"),
-        (summary.not_read.len(), "files not read, or not to their end"),
+        (summary.companions, "companion files skipped"),
+        (summary.not_read.len(), "files not read, or only in part"),
     ];
     let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("; {count} {what}"));
     format!("{} imported{}", counted(summary.runs, "run"), parts.collect::<String>())
@@ -105,8 +105,8 @@ fn explain(path: &Path) {
         out!("{}: {}", path.display(), reasons(document));
     }
     match contents.not_read {
-        Some(NotRead::Companion) => out!("{}: belongs to a result, and is not read by itself", path.display()),
-        Some(NotRead::Because(reason)) => out!("{}: not read: it {reason}", path.display()),
+        Some(NotRead::Companion) => out!("{}: companion of a result file, not read on its own", path.display()),
+        Some(NotRead::Because(reason)) => out!("{}: not read: {reason}", path.display()),
         None => {}
     }
 }
@@ -114,8 +114,12 @@ fn explain(path: &Path) {
 fn reasons(document: &Document) -> String {
     let best = &document.fits[0];
     let signs = best.held.len() + best.missing.len();
-    let mut text =
-        format!("{} ({} of {signs} signs), {}", best.format.name, best.held.len(), counted(document.runs.len(), "run"));
+    let mut text = format!(
+        "{} ({} of {signs} signs match), {}",
+        best.format.name,
+        best.held.len(),
+        counted(document.runs.len(), "run")
+    );
     for sign in &best.held {
         text += &format!("\n    yes: {sign}");
     }
@@ -124,7 +128,7 @@ fn reasons(document: &Document) -> String {
     }
     for other in document.fits[1..].iter().filter(|other| !other.held.is_empty()).take(2) {
         let against: Vec<String> = other.missing.iter().map(ToString::to_string).collect();
-        text += &format!("\n    not {}: not so: {}", other.format.name, against.join("; "));
+        text += &format!("\n    not {}: not met: {}", other.format.name, against.join("; "));
     }
     text
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// How sweeps and lakes are read.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Opening {
-    /// Fail if any sweep of a lake can't be read. Without it, such a sweep is left out and named on stderr.
+    /// Fail if any sweep of a lake cannot be read. By default, such sweeps are skipped with a warning on stderr.
     #[arg(long)]
     strict: bool,
 }
@@ -42,7 +42,10 @@ impl Opening {
 /// A place that is written to: a path of this machine.
 pub fn local_path(text: &str) -> Result<PathBuf, String> {
     match is_remote(Path::new(text)) {
-        true => Err("written are files of this machine; give a path, and copy it to the store afterwards (queries read it there)".into()),
+        true => Err(
+            "output must be a local path; copy the result to the object store afterwards (queries can read it there)"
+                .into(),
+        ),
         false => Ok(text.into()),
     }
 }
@@ -50,11 +53,11 @@ pub fn local_path(text: &str) -> Result<PathBuf, String> {
 /// What a run must be to count, and what is kept of it.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Keeping {
-    /// A run in which fewer requests succeed is degraded: it is kept, and never recommended.
+    /// Minimum share of requests that must succeed. A run below it is degraded: it is kept, but never recommended.
     #[arg(long, default_value = "100%", value_name = "SHARE", value_parser = share)]
     min_success: f64,
-    /// Count a run as failed if its numbers can't be true (a duration below 0, a P99 below the median, …). Without it, such a run
-    /// is kept with a caution.
+    /// Count a run as failed if its numbers are impossible (a negative duration, a P99 below the median, …). By default, such a
+    /// run is kept with a caution.
     #[arg(long)]
     strict: bool,
 }

@@ -43,13 +43,13 @@ use std::ops::RangeInclusive;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Parameter sweeps of LLM servers: run, store, query, show and compare.
+/// Parameter sweeps for LLM servers: run, store, query, show and compare.
 #[derive(Parser)]
 #[command(name = "sweeplake", version, infer_long_args = true, args_override_self = true, max_term_width = 110)]
-#[command(after_help = "Exit codes: 0 fine, 1 the work failed, 2 the command line or an input file is wrong, \
+#[command(after_help = "Exit codes: 0 success, 1 failure, 2 invalid command line or input file, \
                         130 interrupted. Results go to stdout, everything else to stderr.")]
 struct Arguments {
-    /// Color in tables: on a terminal unless NO_COLOR is set, always, or never.
+    /// When to use color in tables.
     #[arg(long, global = true, value_enum, default_value_t, hide_default_value = true, value_name = "WHEN")]
     color: color::Color,
     #[command(subcommand)]
@@ -58,56 +58,56 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run a server under each set of parameters, and a benchmark under each load.
+    /// Run a server with each set of parameters, and a benchmark at each load.
     Serve(run::serve::Arguments),
-    /// Find, for each combination, the greatest load that meets an SLA.
+    /// Find the highest load at which each combination meets an SLA.
     #[command(name = "serve_sla", alias = "serve-sla")]
     ServeSla(run::serve_sla::Arguments),
-    /// Explore each combination alone, at full load, and in between.
+    /// Benchmark each combination one request at a time, at full load, and at levels in between.
     #[command(name = "serve_workload", alias = "serve-workload")]
     ServeWorkload(run::serve_workload::Arguments),
-    /// Measure how an engine starts under each set of parameters.
+    /// Measure how an engine starts with each set of parameters.
     Startup(run::startup::Arguments),
-    /// Decide between two servers: base and candidate are measured in turn until it is clear which is better.
+    /// A/B test two servers: alternate between base and candidate until it is clear which is better.
     Ab(run::ab::Arguments),
-    /// See the whole job on a simulated server: about a minute, no GPU needed.
+    /// Try the whole workflow on a simulated server (takes about a minute, no GPU needed).
     Demo(run::demo::Arguments),
-    /// Say what would spoil the numbers of a sweep, before it is run.
+    /// Check the machine and a planned sweep for anything that would distort the results.
     Doctor(run::doctor::Arguments),
     /// Write one self-contained HTML report about sweeps.
     Report(report::Arguments),
-    /// Show a sweep's facts and the table of its combinations.
+    /// Show a sweep's details and a table of its combinations.
     Show(show::Arguments),
-    /// Answer SLAs from the runs that sweeps have, without running anything.
+    /// Evaluate SLAs against stored runs, without running anything.
     Sla(sla::Arguments),
-    /// Say what changed between sweeps, and end with 1 where it may not.
+    /// Compare sweeps; exit with 1 when a gate fails.
     Compare(compare::Arguments),
-    /// Give a sweep a name, to compare others with.
+    /// Tag a sweep, so that others can be compared with it.
     Tag(tag::Arguments),
-    /// Write down something about a sweep, to be shown with it.
+    /// Attach a note to a sweep.
     Note(note::Arguments),
-    /// Give a sweep another name.
+    /// Rename a sweep.
     Mv(mv::Arguments),
     /// Remove sweeps.
     Rm(rm::Arguments),
-    /// Look through all files of a lake for damage and leftovers.
+    /// Check all files of a lake for damage and leftovers.
     Verify(verify::Arguments),
-    /// Watch a sweep as it goes, from another terminal.
+    /// Watch a running sweep from another terminal.
     Watch(watch::Arguments),
     /// Draw performance curves of sweeps.
     Plot(plot::Arguments),
     /// Draw the Pareto frontier of sweeps, and print it.
     #[command(name = "plot_pareto", alias = "plot-pareto")]
     PlotPareto(plot_pareto::Arguments),
-    /// Ask sweeps in SQL.
+    /// Query sweeps with SQL.
     Query(query::Arguments),
-    /// Bring results of other tools into a lake: vLLM, SGLang, guidellm, AIPerf, GenAI-Perf.
+    /// Import results of other tools into a lake: vLLM, SGLang, guidellm, AIPerf, GenAI-Perf.
     Import(import::Arguments),
-    /// Put many small files of sweeps and lakes into few large ones.
+    /// Merge the many small files of sweeps and lakes into a few large ones.
     Compact(compact::Arguments),
     /// List the sweeps of a lake.
     List(list::Arguments),
-    /// Send load to an OpenAI-compatible server and measure, as `vllm bench serve` does.
+    /// Benchmark an OpenAI-compatible server, like `vllm bench serve`.
     Bench(bench::Arguments),
     /// Run a simulated LLM server: real HTTP, real time, no GPU.
     Sim(sim::Arguments),
@@ -236,7 +236,7 @@ fn not_negative(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(number) if number == 0.0 || SENSIBLE.contains(&number) => Ok(number),
         Ok(number) if number > 0.0 => Err(out_of_range()),
-        _ => Err("expected a number of at least 0".into()),
+        _ => Err("expected a number greater than or equal to 0".into()),
     }
 }
 

@@ -8,11 +8,11 @@ use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// A path, a name in the lake, a tag, latest, latest~1.
+    /// The sweep: a path, a name in the lake, a tag, latest or latest~1.
     sweep: String,
-    /// The name of its folder in the same lake. Tags go with it.
+    /// New name of its folder in the same lake. Tags keep pointing to it.
     new_name: String,
-    /// The lake in which names are looked for.
+    /// The lake in which names are looked up.
     #[arg(long, value_name = "DIR", default_value = "results")]
     lake: PathBuf,
 }
@@ -24,6 +24,6 @@ pub fn exec(arguments: Arguments) -> Ended {
         StoreError::BadName { .. } => Failure::input(format!("NEW_NAME: {error}")),
         other => failed(other),
     })?;
-    out!("{} is {} now", sweep.display(), sweep.with_file_name(folder.file_name().unwrap_or_default()).display());
+    out!("renamed {} to {}", sweep.display(), sweep.with_file_name(folder.file_name().unwrap_or_default()).display());
     Ok(())
 }

@@ -9,15 +9,15 @@ use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// A path, a name in the lake, a tag, latest, latest~1.
+    /// The sweep: a path, a name in the lake, a tag, latest or latest~1.
     sweep: String,
-    /// What there is to say. It is added to what was said before.
+    /// Text of the note. It is added to earlier notes.
     #[arg(required_unless_present = "clear")]
     text: Option<String>,
-    /// Take all notes out first; without a text there are none then.
+    /// Remove all earlier notes first; without TEXT, no notes remain.
     #[arg(long)]
     clear: bool,
-    /// The lake in which names are looked for.
+    /// The lake in which names are looked up.
     #[arg(long, value_name = "DIR", default_value = "results")]
     lake: PathBuf,
 }
@@ -32,6 +32,6 @@ pub fn exec(arguments: Arguments) -> Ended {
     if let Some(text) = &arguments.text {
         note_sweep(&sweep, Some(text), &redactor).map_err(failed)?;
     }
-    out!("noted in {}", sweep.display());
+    out!("updated the notes of {}", sweep.display());
     Ok(())
 }

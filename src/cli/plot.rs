@@ -12,48 +12,48 @@ use std::path::{Path, PathBuf};
 /// The flags of `vllm bench sweep plot`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Sweeps (or lakes); with several, curves are told apart by sweep, too.
+    /// Sweeps (or lakes); with several, each sweep gets its own curves.
     #[arg(default_value = "results", value_name = "EXPERIMENT_DIR")]
     sweeps: Vec<PathBuf>,
-    /// Where the figures go, relative to the (first) EXPERIMENT_DIR.
+    /// Folder for the figures, relative to the first EXPERIMENT_DIR.
     #[arg(long, value_parser = super::lake::local_path)]
     fig_dir: Option<PathBuf>,
-    /// Variables, comma-separated: a figure for each combination of their values.
+    /// Draw one figure for each combination of these variables' values (comma-separated).
     #[arg(long, default_value = "", value_delimiter = ',')]
     fig_by: Vec<String>,
-    /// A row of panels for each.
+    /// Draw one row of panels for each combination of these variables' values.
     #[arg(long, default_value = "", value_delimiter = ',')]
     row_by: Vec<String>,
-    /// A column of panels for each.
+    /// Draw one column of panels for each combination of these variables' values.
     #[arg(long, default_value = "", value_delimiter = ',')]
     col_by: Vec<String>,
-    /// A curve for each: colour by the first, dash by the second, marker by the third.
+    /// Draw one curve for each combination: color by the first variable, dash by the second, marker by the third.
     #[arg(long, default_value = "", value_delimiter = ',')]
     curve_by: Vec<String>,
     #[arg(long, default_value = "total_token_throughput")]
     var_x: String,
     #[arg(long, default_value = "median_ttft_ms")]
     var_y: String,
-    /// Keep only these runs: `max_concurrency<=1024,tp==2`, or a boolean expression of SQL.
+    /// Keep only matching runs: `max_concurrency<=1024,tp==2`, or a boolean SQL expression.
     #[arg(long, default_value = "")]
     filter_by: String,
-    /// Round a variable down to multiples: `request_throughput%0.5`.
+    /// Round a variable down to a multiple: `request_throughput%0.5`.
     #[arg(long, default_value = "", value_delimiter = ',')]
     bin_by: Vec<String>,
-    /// linear, log, log2, symlog or sqrt.
+    /// Axis scale: linear, log, log2, symlog or sqrt.
     #[arg(long, default_value = "linear")]
     scale_x: Scale,
     #[arg(long, default_value = "linear")]
     scale_y: Scale,
-    /// The figures' file names begin with it.
+    /// Prefix of the figures' file names.
     #[arg(long, default_value = "FIGURE")]
     fig_name: String,
-    /// Draw no intervals.
+    /// Do not draw confidence intervals.
     #[arg(long)]
     no_error_bars: bool,
     #[command(flatten)]
     picture: Picture,
-    /// Print the figures that would be drawn.
+    /// Print what would be drawn, without drawing it.
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -68,7 +68,7 @@ pub struct Picture {
     fig_height: f64,
     #[arg(long, default_value_t = 300.0, value_parser = super::positive_number)]
     fig_dpi: f64,
-    /// Write it as SVG, too.
+    /// Also write SVG.
     #[arg(long)]
     svg: bool,
 }
@@ -100,7 +100,7 @@ pub fn exec(arguments: Arguments) -> Ended {
             Ok(()) => {
                 out!("{}", path.display());
                 if drawn.left_out > 0 {
-                    say!("warning: {}: {} run(s) have no place on the axes", path.display(), drawn.left_out);
+                    say!("warning: {}: {} run(s) cannot be placed on the axes", path.display(), drawn.left_out);
                 }
             }
             Err(Failure::Input(reason) | Failure::Work(reason)) => say!("error: {}: {reason}", path.display()),

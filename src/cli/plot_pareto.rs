@@ -15,30 +15,30 @@ pub struct Arguments {
     /// Sweeps (or lakes).
     #[arg(default_value = "results", value_name = "EXPERIMENT_DIR")]
     sweeps: Vec<PathBuf>,
-    /// Holds the number of users; max_concurrent_requests where it has no value.
+    /// Variable with the number of users; max_concurrent_requests is used where it has no value.
     #[arg(long)]
     user_count_var: Option<String>,
-    /// Holds the number of GPUs; default: num_gpus or gpu_count, else tensor × pipeline × data parallel size.
+    /// Variable with the number of GPUs; default: num_gpus or gpu_count, else tensor × pipeline × data parallel size.
     #[arg(long)]
     gpu_count_var: Option<String>,
     /// Variables whose values label the points.
     #[arg(long, default_value = "max_concurrency,gpu_count", value_delimiter = ',')]
     label_by: Vec<String>,
-    /// A frontier for each combination of these variables' values.
+    /// Draw one frontier for each combination of these variables' values.
     #[arg(long, default_value = "", value_delimiter = ',')]
     group_by: Vec<String>,
-    /// Instead of tokens/s/user: a metric, and whether it should be small or large.
+    /// Metric of the x axis, and whether lower or higher is better; default: tokens/s/user.
     #[arg(long, value_name = "METRIC[:min|:max]")]
     x: Option<String>,
-    /// Instead of tokens/s/GPU.
+    /// Metric of the y axis, likewise; default: tokens/s/GPU.
     #[arg(long, value_name = "METRIC[:min|:max]")]
     y: Option<String>,
-    /// Keep only these runs, as in `plot`.
+    /// Keep only matching runs, as in `plot`.
     #[arg(long, default_value = "")]
     filter_by: String,
     #[command(flatten)]
     picture: Picture,
-    /// Print what would be drawn.
+    /// Print what would be drawn, without drawing it.
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -61,7 +61,7 @@ pub fn exec(arguments: Arguments) -> Ended {
     arguments.picture.write(&path, &frontier.figure)?;
     say!("{}", path.display());
     if frontier.skipped > 0 {
-        say!("warning: {} run(s) without both values left out", frontier.skipped);
+        say!("warning: {} run(s) skipped because they lack one of the two values", frontier.skipped);
     }
     arguments.output.write(&frontier.table)
 }

@@ -10,40 +10,40 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Tables: sweeps, runs, requests, telemetry, combinations, sla, sla_history; `DESCRIBE runs` lists the columns of one with their units.\n\
-                  A query that ships: sweeplake query LAKE --name best --param sla=500; --list tells all."
+    after_help = "Tables: sweeps, runs, requests, telemetry, combinations, sla, sla_history; `DESCRIBE runs` lists columns and units.\n\
+                  To run a built-in query: sweeplake query LAKE --name best --param sla=500; --list shows all of them."
 )]
 pub struct Arguments {
-    /// Sweeps and lakes (s3://, gs:// and az:// too), and behind them the SQL, unless it is given with --file or --name.
-    /// Without any SQL a shell starts, or the statements on stdin are followed.
+    /// Sweeps or lakes (also s3://, gs:// and az://), followed by the SQL unless --file or --name supplies it.
+    /// Without SQL, starts an interactive shell, or executes the statements on stdin.
     #[arg(required_unless_present = "list", value_name = "LAKE… SQL")]
     words: Vec<String>,
     /// Read the SQL from a file.
     #[arg(long, value_name = "FILE", conflicts_with = "name")]
     file: Option<PathBuf>,
-    /// Ask a query that ships.
+    /// Run a built-in query.
     #[arg(long, value_name = "QUERY")]
     name: Option<String>,
-    /// A parameter of that query; may be given again.
+    /// Set a parameter of the built-in query. May be repeated.
     #[arg(long = "param", value_name = "NAME=VALUE", requires = "name", value_parser = parameter)]
     params: Vec<(String, String)>,
-    /// Without SQL: keep only these runs, as in `plot`.
+    /// Without SQL: keep only matching runs, as in `plot`.
     #[arg(long, value_name = "CONDITIONS", conflicts_with_all = ["file", "name"])]
     filter_by: Option<String>,
-    /// Without SQL: a row for each combination of these variables' values.
+    /// Without SQL: return one row for each combination of these variables' values.
     #[arg(long, value_delimiter = ',', value_name = "VAR,…", conflicts_with_all = ["file", "name"])]
     group_by: Vec<String>,
-    /// Without SQL: the numbers of each row: 'mean(p99_e2el_ms),max(output_throughput)'.
+    /// Without SQL: the values to compute for each row: 'mean(p99_e2el_ms),max(output_throughput)'.
     #[arg(long, value_name = "FUNCTION(METRIC),…", conflicts_with_all = ["file", "name"])]
     metrics: Option<String>,
-    /// List the queries that ship, with their parameters.
+    /// List the built-in queries with their parameters.
     #[arg(long)]
     list: bool,
-    /// How much memory a query may take (2GiB, 500MB); what is more goes to temporary files. Default: three quarters of
-    /// the machine's.
+    /// Memory limit of a query (2GiB, 500MB); anything beyond it spills to temporary files. Default: three quarters of
+    /// the machine's memory.
     #[arg(long, value_name = "BYTES")]
     memory_limit: Option<ByteSize>,
-    /// Print the SQL before the answer, to stderr.
+    /// Print the SQL to stderr before the result.
     #[arg(long)]
     show_sql: bool,
     #[command(flatten)]
@@ -109,7 +109,7 @@ fn question(arguments: &Arguments) -> Result<(Lake, Option<String>), Failure> {
         (None, None) => words.pop().unwrap_or_default(),
     };
     if words.is_empty() {
-        return Err(Failure::input("say which lake: sweeplake query LAKE \"SELECT …\""));
+        return Err(Failure::input("no lake given; expected: sweeplake query LAKE \"SELECT …\""));
     }
     Ok((open(words)?, Some(sql)))
 }

@@ -15,25 +15,25 @@ pub struct Arguments {
     /// Sweeps (or lakes).
     #[arg(required_unless_present = "lake", value_name = "SWEEP")]
     sweeps: Vec<PathBuf>,
-    /// Write the index of a lake instead: its sweeps, their trends, links to their reports.
+    /// Write an index of a lake instead: its sweeps, their trends, and links to their reports.
     #[arg(long, value_name = "LAKE", conflicts_with_all = ["sweeps", "notes"])]
     lake: Option<PathBuf>,
-    /// Default: report.html in the (first) sweep's folder; index.html in the lake.
+    /// Output file; default: report.html in the first sweep's folder, or index.html in the lake.
     #[arg(long, short, value_name = "FILE", value_parser = super::lake::local_path)]
     output: Option<PathBuf>,
     /// The page's title.
     #[arg(long)]
     title: Option<String>,
-    /// Notes in Markdown, to stand at the top.
+    /// Markdown file with notes to show at the top.
     #[arg(long, value_name = "FILE")]
     notes: Option<PathBuf>,
-    /// Default: what the reader's system prefers.
+    /// Color theme; default: follow the reader's system.
     #[arg(long, value_enum)]
     theme: Option<ThemeName>,
-    /// Dollars for an hour of one GPU: the report tells what a million output tokens cost within each SLA.
+    /// Price of one GPU per hour in dollars; adds the cost of a million output tokens within each SLA.
     #[arg(long, value_name = "USD", value_parser = positive_number)]
     gpu_hour_price: Option<f64>,
-    /// Open the page when it is written.
+    /// Open the page after writing it.
     #[arg(long)]
     open: bool,
     #[command(flatten)]
@@ -62,7 +62,7 @@ pub fn exec(arguments: Arguments) -> Ended {
     let path = match &arguments.lake {
         Some(place) => {
             let path = arguments.output.unwrap_or_else(|| place.join(INDEX));
-            let title = arguments.title.unwrap_or_else(|| format!("Sweeps of {}", place.display()));
+            let title = arguments.title.unwrap_or_else(|| format!("Sweeps in {}", place.display()));
             let told = Told { title, theme, ..Told::default() };
             arguments.opening.with(std::slice::from_ref(place), |lake| write_index(lake, place, &told, &path))?;
             path
@@ -100,7 +100,7 @@ fn comparisons(sweeps: &[PathBuf]) -> Vec<Comparison> {
     match compare::of_sweeps(sweeps) {
         Ok(comparisons) => comparisons,
         Err(Failure::Input(reason) | Failure::Work(reason)) => {
-            say!("warning: without a comparison: {reason}");
+            say!("warning: no comparison in the report: {reason}");
             Vec::new()
         }
         Err(Failure::Interrupted) => Vec::new(),

@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// A path, a name in the lake, a tag, latest, latest~1.
+    /// The sweeps: paths, names in the lake, tags, latest or latest~1.
     #[arg(required = true, value_name = "SWEEP")]
     sweeps: Vec<String>,
-    /// The lake in which names are looked for.
+    /// The lake in which names are looked up.
     #[arg(long, value_name = "DIR", default_value = "results")]
     lake: PathBuf,
-    /// Don't ask.
+    /// Remove without asking for confirmation.
     #[arg(long, short)]
     yes: bool,
 }
@@ -48,19 +48,22 @@ fn describe(folder: &Path) -> Result<String, Failure> {
     let begun = manifest.started_at.format("%Y-%m-%d");
     let others = orphans(folder, &manifest);
     let others: Vec<String> = others.iter().map(|path| path.display().to_string()).collect();
-    let others =
-        if others.is_empty() { String::new() } else { format!(", and what is not its own: {}", others.join(", ")) };
-    Ok(format!("{}: {} runs, begun {begun}{others}", folder.display(), manifest.runs))
+    let others = if others.is_empty() {
+        String::new()
+    } else {
+        format!(", including files that are not part of the sweep: {}", others.join(", "))
+    };
+    Ok(format!("{}: {} runs, started {begun}{others}", folder.display(), manifest.runs))
 }
 
 fn is_agreed(told: &[String]) -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::input(format!(
-            "--yes is needed where nobody can be asked: it would remove {}",
+            "stdin is not a terminal, so removal cannot be confirmed; pass --yes to remove {}",
             told.join(", ")
         )));
     }
-    say!("remove with all files?\n  {}", told.join("\n  "));
+    say!("remove with all their files?\n  {}", told.join("\n  "));
     let mut stderr = std::io::stderr();
     let _ = write!(stderr, "[y/N] ").and_then(|()| stderr.flush());
     let mut answer = String::new();

@@ -4,13 +4,13 @@ use crate::query::quoted;
 
 #[derive(clap::Args, Clone)]
 pub struct Shape {
-    /// Show these columns only, in this order.
+    /// Show only these columns, in this order.
     #[arg(long, value_name = "COLUMN,…", value_delimiter = ',')]
     columns: Vec<String>,
-    /// Order the rows by a column; with a minus before it, from the highest down.
+    /// Sort the rows by a column; a leading minus sorts in descending order.
     #[arg(long, value_name = "[-]COLUMN", allow_hyphen_values = true)]
     sort: Option<String>,
-    /// Show so many rows.
+    /// Show at most N rows.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 }

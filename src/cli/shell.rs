@@ -21,14 +21,14 @@ use std::time::Instant;
 use tokio::runtime::Runtime;
 
 const HELP: &str = "\
-  SELECT …;      ask; a statement may go over several lines
+  SELECT …;      run a query, which may span several lines
   \\d             list the tables
   \\d TABLE       list a table's columns
-  \\x             rows as columns, for wide results: on or off
-  \\timing        tell how long each query took: on or off
-  \\o FILE        write results to a file (.csv, .json, .jsonl, .parquet, .md, .txt); \\o alone: back to the screen
-  \\?             this text
-  \\q             leave (or Ctrl-D)";
+  \\x             turn rows as columns on or off, for wide results
+  \\timing        turn the time of each query on or off
+  \\o FILE        write results to a file (.csv, .json, .jsonl, .parquet, .md, .txt); \\o alone returns to the screen
+  \\?             show this help
+  \\q             quit (or Ctrl-D)";
 
 const PROMPT: &str = "lake> ";
 
@@ -80,7 +80,7 @@ impl Shell {
             // There is none yet when the shell is used for the first time.
             let _ = editor.load_history(path);
         }
-        out!("{} sweeps. SQL ends with a semicolon; \\? for help.", self.lake.sweeps().len());
+        out!("{} sweeps. End each query with a semicolon; \\? for help.", self.lake.sweeps().len());
         loop {
             match editor.readline(PROMPT) {
                 Ok(text) => match self.step(&text) {
@@ -98,7 +98,7 @@ impl Shell {
         if let Some(path) = &history {
             let saved = path.parent().map_or(Ok(()), std::fs::create_dir_all).map(|()| editor.save_history(path));
             if !matches!(saved, Ok(Ok(()))) {
-                say!("warning: {}: the history can't be kept", path.display());
+                say!("warning: {}: cannot save the history", path.display());
             }
         }
         Ok(())
@@ -154,7 +154,7 @@ impl Shell {
                  WHERE table_schema = 'lake' GROUP BY table_name ORDER BY table_name",
             )?,
             ("d", table) => self.ask(&format!("DESCRIBE {}", quoted(table)))?,
-            (unknown, _) => return Err(Failure::input(format!("no command \\{unknown}; \\? lists them"))),
+            (unknown, _) => return Err(Failure::input(format!("unknown command \\{unknown}; \\? lists all commands"))),
         }
         Ok(Step::Done)
     }

@@ -44,7 +44,7 @@ pub fn exec(arguments: Arguments) -> Ended {
         let is_one = lake.sweeps().len() == 1 && !arguments.shape.is_of_columns();
         let summary = if is_one { summary.without(SWEEP) } else { summary };
         if is_for_reading {
-            settings.shared.iter().for_each(|shared| out!("all with {shared}"));
+            settings.shared.iter().for_each(|shared| out!("shared parameters: {shared}"));
             output.write_headed(&telling(summary)?, Headings::Short)?;
         } else {
             output.write(&summary)?;
@@ -154,8 +154,11 @@ pub fn remarks(lake: &Lake) -> Result<Vec<String>, Failure> {
     let shown = cautioned.into_iter().take(MOST_CAUTIONS).map(|cautioned| {
         format!("caution: {}: {}", cautioned.label.unwrap_or_default(), cautioned.cautions.unwrap_or_default())
     });
-    let more = (others > 0)
-        .then(|| format!("caution: {others} more combinations; column cautions of table combinations has all"));
+    let more = (others > 0).then(|| {
+        format!(
+            "caution: {others} more combinations have cautions; column cautions of table combinations lists them all"
+        )
+    });
     let unbounded = block_on(lake.unbounded_percentiles())?.map_err(query_failure)?;
     let unbounded = unbounded.into_iter().map(|unbounded| format!("note: {unbounded}"));
     let steady = block_on(lake.steady_states())?.map_err(query_failure)?;
@@ -205,7 +208,7 @@ pub fn summary_table(sweep: &Path) -> Result<String, Failure> {
     let sql = shipped::summary(&settings.columns());
     let answer = block_on(lake.sql(&sql))?.map_err(query_failure)?;
     let table = headed_table(&telling(answer.without(SWEEP))?).map_err(query_failure)?;
-    let shared = settings.shared.map(|shared| format!("all with {shared}"));
+    let shared = settings.shared.map(|shared| format!("shared parameters: {shared}"));
     let lines = answer_lines(&lake)?.into_iter().chain(shared).chain([table]).chain(remarks(&lake)?);
     Ok(lines.collect::<Vec<_>>().join("\n"))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Takes the `vllm serve` flags that the simulation models, and refuses others.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The model's name; any.
+    /// The model's name (any name works).
     #[arg(default_value = "sim/llama-8b")]
     model_tag: String,
     #[arg(long, value_name = "MODEL")]
@@ -23,15 +23,15 @@ pub struct Arguments {
     api_key: Option<String>,
     #[arg(long, default_value_t = 8192)]
     max_model_len: usize,
-    /// The most sequences in a batch.
+    /// Maximum number of sequences in a batch.
     #[arg(long, default_value_t = 256, value_parser = positive)]
     max_num_seqs: usize,
-    /// The most tokens that a step computes.
+    /// Maximum number of tokens computed per step.
     #[arg(long, default_value_t = 2048, value_parser = positive)]
     max_num_batched_tokens: usize,
     #[arg(long, default_value_t = 16, value_parser = positive)]
     block_size: usize,
-    /// KV cache blocks; by default what is left of 80 GB a GPU beside the weights.
+    /// Number of KV cache blocks; default: what the weights leave of 80 GB per GPU.
     #[arg(long)]
     num_gpu_blocks_override: Option<usize>,
     #[arg(long, default_value_t = 0.9, value_parser = super::positive_number)]
@@ -50,19 +50,19 @@ pub struct Arguments {
     enable_chunked_prefill: bool,
     #[arg(long)]
     no_enable_chunked_prefill: bool,
-    /// Of the noise in step times.
+    /// Seed of the noise in step times.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Spread of step times: the standard deviation of their logarithm.
     #[arg(long, default_value_t = 0.02, value_parser = not_negative)]
     jitter: f64,
-    /// Run this many times faster than the modelled GPU.
+    /// Run this many times faster than the modeled GPU.
     #[arg(long, default_value_t = 1.0, value_parser = super::positive_number)]
     speed: f64,
-    /// Seconds that loading the model takes.
+    /// Simulated time to load the model, in seconds.
     #[arg(long, default_value_t = 0.0, value_parser = not_negative)]
     startup_seconds: f64,
-    #[command(flatten, next_help_heading = "Misbehaviour, for tests")]
+    #[command(flatten, next_help_heading = "Fault injection, for tests")]
     faults: FaultArguments,
 }
 
@@ -74,19 +74,19 @@ struct FaultArguments {
     /// Run out of memory at start when --max-num-seqs is above this.
     #[arg(long, value_name = "SEQS")]
     fault_oom_above: Option<usize>,
-    /// Exit once this many requests have been finished.
+    /// Crash after finishing this many requests.
     #[arg(long, value_name = "REQUESTS")]
     fault_crash_after: Option<u64>,
-    /// Answer this many requests, and never the ones behind them.
+    /// Answer this many requests, then hang on all later ones.
     #[arg(long, value_name = "REQUESTS")]
     fault_stall_after: Option<u64>,
-    /// Answer no request in these first seconds, though /health says that all is well.
+    /// Refuse requests for this many seconds after start, although /health reports ready.
     #[arg(long, value_name = "SECONDS", value_parser = super::positive_number)]
     fault_ready_late: Option<f64>,
-    /// Answer the reset endpoints with an error.
+    /// Return an error from the reset endpoints.
     #[arg(long)]
     fault_refuse_resets: bool,
-    /// Offer no reset endpoints.
+    /// Do not provide reset endpoints.
     #[arg(long)]
     fault_no_resets: bool,
     /// Start a worker process that survives SIGTERM.

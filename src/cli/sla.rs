@@ -24,19 +24,19 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Sweeps (or lakes): of `serve_sla`, or of any kind whose loads differ.
+    /// Sweeps (or lakes) of `serve_sla`, or of any kind with more than one load.
     #[arg(required = true, value_name = "SWEEP")]
     sweeps: Vec<PathBuf>,
     /// JSON file with the SLAs, as for `serve_sla`.
     #[arg(long, value_name = "FILE")]
     sla_params: PathBuf,
-    /// The load whose highest value is wanted: request_rate or max_concurrency; default: the one that differs.
+    /// The load variable to maximize: request_rate or max_concurrency; default: the one that varies.
     #[arg(long, value_parser = variable)]
     sla_variable: Option<Variable>,
-    /// How close the lowest failing value must be to the highest passing one to be called found.
+    /// How close the lowest failing value must be to the highest passing one for the answer to count as found.
     #[arg(long, value_parser = positive_number)]
     sla_tolerance: Option<f64>,
-    /// Dollars for an hour of one GPU: tells what a million output tokens cost at each answer.
+    /// Price of one GPU per hour in dollars; adds the cost of a million output tokens to each answer.
     #[arg(long, value_name = "USD", value_parser = positive_number)]
     gpu_hour_price: Option<f64>,
     #[command(flatten)]

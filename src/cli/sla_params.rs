@@ -20,7 +20,7 @@ pub fn variable(text: &str) -> Result<Variable, String> {
 /// Reads and checks a file of SLAs.
 pub fn read_slas(path: &Path) -> Result<Vec<Sla>, Failure> {
     let sets = read_params_file(path).map_err(|error| match error {
-        ParamsError::Empty { path } => Failure::input(format!("{}: holds no SLA", path.display())),
+        ParamsError::Empty { path } => Failure::input(format!("{}: contains no SLA", path.display())),
         other => Failure::input(other),
     })?;
     let slas = sets.into_iter().enumerate().map(|(index, set)| {
@@ -30,7 +30,7 @@ pub fn read_slas(path: &Path) -> Result<Vec<Sla>, Failure> {
     for (index, sla) in slas.iter().enumerate() {
         let is_same = |other: &&Sla| other.to_string() == sla.to_string() || other.file_text() == sla.file_text();
         if slas[..index].iter().any(|other| is_same(&other)) {
-            return Err(Failure::input(format!("{}: SLA {} is given twice: {sla}", path.display(), index + 1)));
+            return Err(Failure::input(format!("{}: SLA {} is a duplicate: {sla}", path.display(), index + 1)));
         }
     }
     Ok(slas)
@@ -43,7 +43,7 @@ fn sla_of(set: ParamSet) -> Result<Sla, String> {
         match value {
             Value::String(text) if key == SLA_NAME => name = Some(text),
             Value::String(text) => constraints.push(Constraint::parse(&key, &text)?),
-            other => return Err(format!("`{key}` must be a text like \"<=500\", found {other}")),
+            other => return Err(format!("`{key}` must be a string such as \"<=500\", found {other}")),
         }
     }
     if constraints.is_empty() {

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// A path, a name in the lake, another tag, latest, latest~1.
+    /// The sweep: a path, a name in the lake, another tag, latest or latest~1.
     sweep: String,
-    /// The tag; one that is there already moves.
+    /// The tag; an existing tag is moved.
     name: String,
-    /// The lake that keeps the tag. Default: the one that the sweep lies in, if it is given by its path, else results.
+    /// The lake that stores the tag; default: the lake that contains the sweep if the sweep is given by its path, else results.
     #[arg(long, value_name = "DIR")]
     lake: Option<PathBuf>,
 }
@@ -26,6 +26,6 @@ pub fn exec(arguments: Arguments) -> Ended {
         None => lake_of(&sweep).map_err(Failure::input)?,
     };
     tag(&lake, &sweep, &arguments.name).map_err(|error| Failure::Input(of_store(&error)))?;
-    out!("{} is {}", lake.join(&arguments.name).display(), sweep.display());
+    out!("{} now points to {}", lake.join(&arguments.name).display(), sweep.display());
     Ok(())
 }

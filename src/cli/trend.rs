@@ -24,7 +24,7 @@ impl Trend {
     pub fn follow(&self, lake: &Lake) -> Result<Answer, Failure> {
         let trends = block_on(Trends::of(lake, &self.metric, &self.filter_by, &self.judge))?.map_err(query_failure)?;
         if trends.sweeps.len() < 2 {
-            return Err(Failure::input(format!("--trend: {} holds fewer than two sweeps", self.lake.display())));
+            return Err(Failure::input(format!("--trend: {} contains fewer than two sweeps", self.lake.display())));
         }
         if let Some(path) = &self.fig {
             self.draw(&trends, path)?;

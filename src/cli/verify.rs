@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Each file is read whole. Files of a sweep that has ended must be as they were when it ended: SHA256SUMS in its \
-                  folder has their checksums (sha256sum -c reads it, too), and sweep.json that of the list. Ends with 1 if anything \
-                  is damaged."
+    after_help = "Reads every file in full. The files of a finished sweep must not have changed since it ended: SHA256SUMS in its \
+                  folder lists their checksums (sha256sum -c reads it, too), and sweep.json has the checksum of that list. Exits \
+                  with 1 if anything is damaged."
 )]
 pub struct Arguments {
     #[arg(default_value = "results", value_name = "LAKE")]
     paths: Vec<PathBuf>,
-    /// Remove what programs that were killed left behind; nothing else.
+    /// Remove what killed programs left behind, and nothing else.
     #[arg(long)]
     repair: bool,
 }
@@ -29,7 +29,7 @@ pub fn exec(arguments: Arguments) -> Ended {
             repair(&verified).map_err(Failure::work)?;
             out!("removed {} leftover(s)", verified.leftovers.len());
         } else if !verified.leftovers.is_empty() {
-            out!("--repair removes leftovers");
+            out!("use --repair to remove leftovers");
         }
     }
     match damaged {
@@ -41,7 +41,7 @@ pub fn exec(arguments: Arguments) -> Ended {
 fn tell(path: &Path, verified: &Verified) {
     out!("{}: {} sweep(s), {} file(s) read", path.display(), verified.sweeps, verified.files);
     verified.damaged.iter().for_each(|(file, why)| out!("damaged: {}: {why}", file.display()));
-    verified.orphans.iter().for_each(|file| out!("orphan: {}: no part of its sweep", file.display()));
+    verified.orphans.iter().for_each(|file| out!("orphan: {}: not part of its sweep", file.display()));
     verified.leftovers.iter().for_each(|file| out!("leftover: {}", file.display()));
-    verified.running.iter().for_each(|sweep| out!("not looked at: {}: it is being written", sweep.display()));
+    verified.running.iter().for_each(|sweep| out!("skipped: {}: still being written", sweep.display()));
 }

@@ -180,7 +180,7 @@ impl Read {
         let earlier = sweeps.iter().filter(|sweep| sweep.earlier > 0).map(|sweep| {
             let (count, name) = (sweep.earlier, &sweep.name);
             format!(
-                "{count} run(s) of {name} are left out: their combinations were measured again under changed conditions"
+                "{count} run(s) of {name} are excluded: their combinations were measured again under changed conditions"
             )
         });
         let unbounded = lake.unbounded_percentiles().await?.into_iter().map(|unbounded| unbounded.to_string());

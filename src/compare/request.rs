@@ -44,11 +44,11 @@ pub struct Sources<'a> {
 pub enum CompareError {
     #[error(transparent)]
     Query(#[from] QueryError),
-    #[error("{base} and {candidate} are not alike: {} is {} in the one and {} in the other", first.fact, first.base, first.candidate)]
+    #[error("{base} and {candidate} are not comparable: {} is {} in one and {} in the other", first.fact, first.base, first.candidate)]
     Unlike { base: String, candidate: String, first: Difference },
     #[error("{base} and {candidate} have no combination in common")]
     NothingInCommon { base: String, candidate: String, only_base: Vec<String>, only_candidate: Vec<String> },
-    #[error("{sweep} is base and candidate at once: a sweep is no other than itself")]
+    #[error("{sweep} is both base and candidate; compare two different sweeps")]
     Itself { sweep: String },
     #[error("every run of {candidate} failed; there is nothing to compare")]
     AllFailed { candidate: String },

@@ -82,7 +82,7 @@ impl Benchmark<'_> {
                 let before = Counters::of(&address).await;
                 let lived = tokio::select! {
                     biased;
-                    failure = server.ended("while it was measured") => return Err(failure.into()),
+                    failure = server.ended("during the benchmark") => return Err(failure.into()),
                     ended = run_to_end(task, keeper, interrupt) => ended?,
                 };
                 (lived, observed_since(before, &address).await, Some(address))
@@ -117,7 +117,7 @@ impl Benchmark<'_> {
             }
             () = out_of_time(limit) => {
                 let path = self.result_path.display();
-                let message = format!("the benchmark's result could not be read in time: {path} gave no answer");
+                let message = format!("the benchmark's result could not be read in time: reading {path} hung");
                 Err(Failure::new(ErrorKind::TimedOut, message).into())
             }
         }

@@ -206,13 +206,13 @@ fn read_own(path: &Path) -> Result<Measured, String> {
 }
 
 fn read(path: &Path) -> Result<Map<String, Value>, String> {
-    read_result(path).map_err(|error| format!("the benchmark left no result that can be read: {error}"))
+    read_result(path).map_err(|error| format!("the benchmark left no readable result: {error}"))
 }
 
 /// What is to be said of those that could not be ended.
 pub(super) fn left_over(keeper: &Keeper) -> Vec<String> {
     let left = keeper.take_left();
-    left.iter().map(|member| format!("{member} could not be ended and is still running")).collect()
+    left.iter().map(|member| format!("{member} could not be stopped and is still running")).collect()
 }
 
 /// Benchmarks that start what they measure themselves.

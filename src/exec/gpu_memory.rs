@@ -28,7 +28,7 @@ pub async fn wait_until_free(baseline: &[u64]) -> Result<(), String> {
         if Instant::now() > deadline {
             let seconds = LIMIT.as_secs();
             return Err(format!(
-                "GPU {gpu} held {more} MiB more than at first {seconds} s after a server had been stopped: the next one began with less"
+                "GPU {gpu} still held {more} MiB more than initially, {seconds} s after a server was stopped: the next server started with less"
             ));
         }
         tokio::time::sleep(POLL).await;

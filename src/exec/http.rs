@@ -49,7 +49,7 @@ type Sent = Result<Answer, Box<dyn std::error::Error + Send + Sync>>;
 async fn within(limit: Duration, sent: impl Future<Output = Sent>) -> Result<Answer, String> {
     match tokio::time::timeout(limit, sent).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", limit.as_secs_f64())),
+        Err(_) => Err(format!("no response within {} s", limit.as_secs_f64())),
     }
 }
 

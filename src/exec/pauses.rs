@@ -27,18 +27,18 @@ impl Pauses {
     pub fn spoil(&self) -> Option<String> {
         if let Some(program) = self.programs.first() {
             return Some(format!(
-                "{program} was stopped (SIGSTOP) while it was measured: its times are not the server's"
+                "{program} was suspended (SIGSTOP) during the measurement, so the measured times are not valid"
             ));
         }
         let slept = (self.slept >= SHORTEST).then_some(self.slept.as_secs());
-        slept.map(|seconds| format!("the machine slept for {seconds} s while it was measured"))
+        slept.map(|seconds| format!("the machine was suspended for {seconds} s during the measurement"))
     }
 
     /// What may have held the programs up: while we don't run, nobody takes what they write.
     pub fn caution(&self) -> Option<String> {
         let own = (self.own >= SHORTEST).then_some(self.own.as_secs_f64());
         own.map(|seconds| {
-            format!("sweeplake did not run for {seconds:.1} s meanwhile (stopped, or without CPU), and took nothing of what the programs wrote")
+            format!("sweeplake itself was suspended or starved of CPU for {seconds:.1} s during the run, and did not read the programs' output")
         })
     }
 }
@@ -106,6 +106,6 @@ mod tests {
         std::thread::sleep(SHORTEST + LOOK);
         let ((), pauses) = watch.over(&[], std::future::ready(())).await;
         assert!(pauses.own >= SHORTEST, "{pauses:?}");
-        assert!(pauses.caution().unwrap().contains("sweeplake did not run for 1."), "{pauses:?}");
+        assert!(pauses.caution().unwrap().contains("sweeplake itself was suspended or starved of CPU for 1."), "{pauses:?}");
     }
 }

@@ -43,7 +43,7 @@ pub struct ReadyUrl {
 pub enum ReadyUrlError {
     #[error("{url:?} is neither a path that begins with / nor a URL: {reason}")]
     NoUrl { url: String, reason: String },
-    #[error("{url:?}: only http:// can be asked")]
+    #[error("{url:?}: only http:// is supported")]
     NotHttp { url: String },
 }
 
@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(elsewhere.path, "/v1/health?x=1");
         assert_eq!(ReadyUrl::parse("http://router").unwrap().at.unwrap().port, 80);
         let told = |text: &str| ReadyUrl::parse(text).unwrap_err().to_string();
-        assert_eq!(told("https://router/ready"), "\"https://router/ready\": only http:// can be asked");
+        assert_eq!(told("https://router/ready"), "\"https://router/ready\": only http:// is supported");
         assert!(told("ready").contains("neither a path that begins with / nor a URL"));
     }
 }

@@ -83,8 +83,8 @@ impl Executor for Remote {
             () = asked.asked() => return Err(Stop::Interrupted),
             ready = tokio::time::timeout(self.waiting.timeout, became_ready) => if ready.is_err() {
                 let (address, seconds) = (&self.address, self.waiting.timeout.as_secs());
-                let seen = last.take().unwrap_or_else(|| "no answer yet".into());
-                let message = format!("the server at {address} was not ready within {seconds} s; last seen: {seen}");
+                let seen = last.take().unwrap_or_else(|| "no response yet".into());
+                let message = format!("the server at {address} was not ready within {seconds} s; last check: {seen}");
                 return Err(Failure::new(ErrorKind::ServerNotReady, message).into());
             },
         }

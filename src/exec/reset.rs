@@ -74,7 +74,7 @@ pub async fn reset(
         }
     };
     if let Reset::Command(command) = how {
-        let (name, kind) = ("the command after the benchmark", ErrorKind::ResetFailed);
+        let (name, kind) = ("the command that resets the server", ErrorKind::ResetFailed);
         let task = Task { command, name, kind, output, limit: None, measured: None, sampled: None };
         return run_to_end(task, keeper, interrupt).await.map(|_| ());
     }
@@ -92,8 +92,9 @@ async fn reset_whatever_answers(address: &Address) -> Result<(), Failure> {
             return reset_endpoints(address, endpoints).await;
         }
     }
-    let message =
-        format!("the server at {address} offers no way to empty its caches; the next run would not start clean");
+    let message = format!(
+        "the server at {address} provides no known way to reset its caches; the next run would not start clean"
+    );
     Err(Failure::new(ErrorKind::ResetFailed, message))
 }
 
@@ -114,7 +115,9 @@ async fn reset_endpoint(address: &Address, endpoint: &ResetEndpoint) -> Result<(
     match answer.status {
         200..300 => Ok(()),
         404 if !endpoint.is_required => Ok(()),
-        404 => Err(failed("404 Not Found (vLLM offers it with VLLM_SERVER_DEV_MODE=1; or let a command do it)".into())),
+        404 => Err(failed(
+            "404 Not Found (vLLM provides it with VLLM_SERVER_DEV_MODE=1; or reset the server with a command)".into(),
+        )),
         status => Err(failed(format!("HTTP status {status}"))),
     }
 }

@@ -46,7 +46,7 @@ impl Server {
     pub async fn start(spec: ServerSpec<'_>, keeper: &Keeper, interrupt: &mut Interrupt) -> Result<Self, Stop> {
         if accepts_connections(spec.address).await {
             let message =
-                format!("{} is already served by another process; stop it or choose another port", spec.address);
+                format!("{} is already in use by another process; stop it or choose another port", spec.address);
             return Err(Failure::new(ErrorKind::PortTaken, message).into());
         }
         let started = Instant::now();
@@ -91,10 +91,10 @@ impl Server {
         tokio::select! {
             biased;
             () = interrupt.asked() => Err(Stop::Interrupted),
-            failure = self.ended("while it was starting") => Err(failure.into()),
+            failure = self.ended("during start-up") => Err(failure.into()),
             ready = tokio::time::timeout(limit, became_ready) => ready.map_err(|_| {
-                let seen = last.take().unwrap_or_else(|| "no answer yet".into());
-                let message = format!("the server was not ready after {} s; last seen: {seen}", limit.as_secs());
+                let seen = last.take().unwrap_or_else(|| "no response yet".into());
+                let message = format!("the server was not ready after {} s; last check: {seen}", limit.as_secs());
                 Failure::new(ErrorKind::ServerNotReady, message).with_log(None, self.group.log_tail()).into()
             }),
         }
@@ -107,7 +107,7 @@ impl Server {
             Ok(status) => (describe_exit(*status), status.code()),
             Err(error) => (error.to_string(), None),
         };
-        Failure::new(ErrorKind::ServerExited, format!("the server ended {when} with {how}"))
+        Failure::new(ErrorKind::ServerExited, format!("the server exited {when} with {how}"))
             .with_log(code, self.group.log_tail())
     }
 
@@ -130,7 +130,7 @@ impl Server {
 
     /// Fails when the server is gone, or when its caches could not be emptied after the run before.
     pub async fn check(&mut self) -> Result<(), Failure> {
-        let ended = self.ended("between two runs");
+        let ended = self.ended("between runs");
         if let Ok(failure) = tokio::time::timeout(Duration::ZERO, ended).await {
             return Err(failure);
         }

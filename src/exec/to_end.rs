@@ -72,12 +72,12 @@ pub async fn run_to_end(task: Task<'_>, keeper: &Keeper, interrupt: &mut Interru
         match status {
             Some(Ok(status)) if status.success() => Ok(()),
             Some(Ok(status)) => {
-                let message = format!("{name} ended with {}", describe_exit(status));
+                let message = format!("{name} exited with {}", describe_exit(status));
                 Err(Failure::new(kind, message).with_log(status.code(), group.log_tail()).into())
             }
             Some(Err(error)) => Err(Failure::new(kind, format!("{name}: {error}")).into()),
             None => {
-                let message = format!("{name} did not end within {} s", limit.unwrap_or_default().as_secs_f64());
+                let message = format!("{name} did not finish within {} s", limit.unwrap_or_default().as_secs_f64());
                 Err(Failure::new(ErrorKind::TimedOut, message).with_log(None, group.log_tail()).into())
             }
         }

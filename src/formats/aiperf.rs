@@ -21,7 +21,7 @@ const DEFINITIONS: &[(&str, &str)] = &[
     ("request_goodput", "goodput"),
     (
         "tokens_per_user",
-        "output_token_throughput_per_user, where no concurrency was asked for: the mean of 1 / inter_token_latency",
+        "output_token_throughput_per_user, where no concurrency was set: the mean of 1 / inter_token_latency",
     ),
 ];
 
@@ -131,9 +131,9 @@ fn read(document: &Map<String, Value>, path: &Path) -> Result<Vec<Run>, String> 
     match requests.len() as i64 {
         0 => {}
         count if count == all => add_requests(&requests, &mut run.result),
-        count => run
-            .notes
-            .push(format!("{REQUESTS} tells of {count} requests, the result of {all}: single requests are left out")),
+        count => run.notes.push(format!(
+            "{REQUESTS} lists {count} requests, but the result counts {all}: per-request data is left out"
+        )),
     }
     Ok(vec![run])
 }

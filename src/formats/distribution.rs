@@ -7,8 +7,7 @@ pub fn add_latency(metric: Option<&Value>, latency: &str, into: &mut Map<String,
     let Some(metric) = metric.and_then(Value::as_object) else { return Ok(()) };
     let unit = metric.get("unit").and_then(Value::as_str).unwrap_or("ms");
     let factor = 1000.0
-        * seconds_in(unit)
-            .ok_or_else(|| format!("{latency} is in {unit:?}, which is no unit of time that is known"))?;
+        * seconds_in(unit).ok_or_else(|| format!("{latency} is in {unit:?}, which is not a known unit of time"))?;
     for (key, value) in metric {
         let statistic = match key.as_str() {
             "avg" => "mean",

@@ -81,9 +81,9 @@ pub fn read_file(path: &Path) -> Contents {
             Err(why) => reason = reason.or(Some(why)),
         }
     }
-    let cut_off =
-        error.map(|error| format!("is no JSON from line {}, column {}, on: {error}", error.line(), error.column()));
-    let nothing = || documents.is_empty().then(|| "holds no runs".to_owned());
+    let cut_off = error
+        .map(|error| format!("is not valid JSON from line {}, column {} on: {error}", error.line(), error.column()));
+    let nothing = || documents.is_empty().then(|| "contains no runs".to_owned());
     let reason = reason.or(cut_off).or_else(nothing);
     Contents { documents, not_read: reason.map(NotRead::Because) }
 }
@@ -113,7 +113,7 @@ fn text_of(path: &Path) -> Result<String, String> {
             let mut decoder = MultiGzDecoder::new(bytes.as_slice()).take(LARGEST_UNPACKED + 1);
             decoder.read_to_end(&mut unpacked).map_err(|error| format!("can't be unpacked: {error}"))?;
             if unpacked.len() as u64 > LARGEST_UNPACKED {
-                return Err(format!("is larger than {} GiB when it is unpacked", LARGEST_UNPACKED >> 30));
+                return Err(format!("is larger than {} GiB when unpacked", LARGEST_UNPACKED >> 30));
             }
             unpacked
         }
@@ -123,7 +123,7 @@ fn text_of(path: &Path) -> Result<String, String> {
 }
 
 fn read_document(document: &Value, path: &Path) -> Result<Document, String> {
-    let document = document.as_object().ok_or("holds what is no JSON object")?;
+    let document = document.as_object().ok_or("contains something other than a JSON object")?;
     let fits = fits(document);
     let Some(best) = fits.first().filter(|fit| fit.is_whole()) else { return Err(unknown(document, &fits)) };
     let runs = (best.format.read)(document, path)?;
@@ -137,21 +137,21 @@ fn unknown(document: &Map<String, Value>, fits: &[Fit]) -> String {
         return "is a summary of runs; import the runs themselves".into();
     }
     if at(document, "task").is_some() && at(document, "score").is_some() {
-        return "is an evaluation and no benchmark".into();
+        return "is an evaluation, not a benchmark".into();
     }
     let nearest = fits.iter().filter(|fit| fit.held.iter().any(is_positive)).max_by_key(|fit| fit.held.len());
     let keys: Vec<&str> = document.keys().take(4).map(String::as_str).collect();
     let keys = keys.join(", ");
     match nearest {
         Some(fit) => {
-            let lacking: Vec<String> = fit.lacking().map(|sign| format!("not so: {sign}")).collect();
+            let lacking: Vec<String> = fit.lacking().map(|sign| format!("not met: {sign}")).collect();
             format!(
-                "is no result of a known benchmark (its keys: {keys}, …); nearest is {}: {}",
+                "is not the result of a known benchmark (its keys: {keys}, …); the closest match is {}: {}",
                 fit.format.name,
                 lacking.join("; ")
             )
         }
-        None => format!("is no result of a known benchmark (its keys: {keys}, …)"),
+        None => format!("is not the result of a known benchmark (its keys: {keys}, …)"),
     }
 }
 

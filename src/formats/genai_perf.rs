@@ -14,7 +14,7 @@ use std::path::Path;
 const TOOL: &str = "genai-perf";
 
 const DEFINITIONS: &[(&str, &str)] = &[
-    ("ttft", "time_to_first_token, of streamed answers"),
+    ("ttft", "time_to_first_token, of streamed responses"),
     ("tpot", "inter_token_latency: (request_latency - time_to_first_token) / (output tokens - 1), per request"),
     ("itl", "from the raw file's response_timestamps: gaps between responses, of all requests together"),
     ("e2el", "request_latency"),
@@ -154,7 +154,7 @@ fn read(
             add_requests(&requests, &mut run.result);
         }
         count => run.notes.push(format!(
-            "{RAW} tells of {count} requests, the result of {}: single requests are left out",
+            "{RAW} lists {count} requests, but the result counts {}: per-request data is left out",
             completed.unwrap_or_default()
         )),
     }

@@ -74,7 +74,7 @@ const TOTALS: [(&str, &str); 2] =
 fn read(document: &Map<String, Value>, _: &Path) -> Result<Vec<Run>, String> {
     if let Some(version) = at(document, "metadata.version").and_then(Value::as_i64).filter(|version| *version > NEWEST)
     {
-        return Err(format!("is of guidellm's schema {version}; known are those up to {NEWEST}"));
+        return Err(format!("uses guidellm schema {version}, but only schemas up to {NEWEST} are supported"));
     }
     Ok(list_at(document, "benchmarks").filter_map(Value::as_object).map(|benchmark| run(benchmark, document)).collect())
 }
@@ -117,9 +117,9 @@ fn run(benchmark: &Map<String, Value>, document: &Map<String, Value>) -> Run {
     match requests.len() as u64 {
         0 => {}
         found if found == all => add_requests(&requests, &mut run.result),
-        found => {
-            run.notes.push(format!("the file holds {found} of {all} measured requests: single requests are left out"))
-        }
+        found => run
+            .notes
+            .push(format!("the file contains only {found} of {all} measured requests: per-request data is left out")),
     }
     run
 }

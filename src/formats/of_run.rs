@@ -20,7 +20,7 @@ pub fn measured(document: Map<String, Value>, path: &Path) -> Result<Measured, S
         let mut runs = (fit.format.read)(&document, path)?;
         let (Some(mut run), true) = (runs.pop(), runs.is_empty()) else {
             return Err(format!(
-                "is of {} and holds {} runs; a sweep's benchmark measures one",
+                "is from {} and contains {} runs; a sweep's benchmark must measure exactly one",
                 fit.format.name,
                 runs.len() + 1
             ));
@@ -39,7 +39,7 @@ pub fn measured(document: Map<String, Value>, path: &Path) -> Result<Measured, S
     }
     let keys: Vec<&str> = document.keys().take(4).map(String::as_str).collect();
     Err(format!(
-        "holds no metric that is known (its keys: {}); see docs/importing.md for the results that are read",
+        "contains no known metric (its keys: {}); see docs/importing.md for the supported results",
         keys.join(", ")
     ))
 }

@@ -39,7 +39,7 @@ impl fmt::Display for Shape {
             Self::Object => "an object",
             Self::List => "a list",
             Self::Number => "a number",
-            Self::Text => "a text",
+            Self::Text => "a string",
         })
     }
 }

@@ -69,7 +69,7 @@ fn read(document: &Map<String, Value>, _: &Path) -> Result<Vec<Run>, String> {
     run.bench = params_of(document);
     // With metadata of its name a setting may be anything: `many` prompts are no number that was asked for.
     if let Some(other) = run.bench.params.get("num_prompts").filter(|value| !value.is_number()) {
-        run.cautions.push(format!("num_prompts is {other}, which is not a number of it"));
+        run.cautions.push(format!("num_prompts is {other}, which is not a number"));
         run.extra.push(("num_prompts".into(), value_text(other)));
         run.bench.params.shift_remove("num_prompts");
     }
@@ -87,7 +87,8 @@ fn read(document: &Map<String, Value>, _: &Path) -> Result<Vec<Run>, String> {
     run.result = result.map(|(key, value)| (key.clone(), value.clone())).collect();
     for (name, value) in in_milliseconds(document) {
         run.result.shift_remove(name.trim_end_matches("_ms"));
-        run.cautions.push(format!("{} has no unit in its name: taken for seconds", name.trim_end_matches("_ms")));
+        run.cautions
+            .push(format!("{} has no unit in its name: assumed to be in seconds", name.trim_end_matches("_ms")));
         run.result.entry(name).or_insert(value);
     }
     Ok(vec![run])

@@ -36,7 +36,7 @@ pub fn complete(run: &mut Run, place: &str) -> Option<String> {
         return None;
     }
     run.bench.params.insert(PATH.into(), sizes.join("_").into());
-    Some("server (its path names a size)".into())
+    Some("server (its path contains a size)".into())
 }
 
 fn is_workload_known(run: &Run) -> bool {

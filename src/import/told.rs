@@ -22,17 +22,17 @@ pub enum ToldError {
     NoPair { text: String },
     #[error("{key} is given twice")]
     Twice { key: String },
-    #[error("{key} is measured, or told by sweeplake, and can't be set")]
+    #[error("{key} is measured or recorded by sweeplake, and cannot be set")]
     NoSetting { key: String },
-    #[error("{key}: {value} is no number of GPUs")]
+    #[error("{key}: {value} is not a valid number of GPUs")]
     NoCount { key: String, value: String },
     #[error("{reason}")]
     BadPattern { reason: String },
-    #[error("the pattern names nothing; give groups names: (?<tensor_parallel_size>\\d+)")]
+    #[error("the pattern has no named groups; name them: (?<tensor_parallel_size>\\d+)")]
     NoGroups,
-    #[error("no path of {files} file(s) matches {pattern}; the first is {first}")]
+    #[error("none of the paths of {files} file(s) matches {pattern}; the first is {first}")]
     NoMatch { pattern: String, files: usize, first: String },
-    #[error("{} is none of the files that are imported", path.display())]
+    #[error("{} is not among the imported files", path.display())]
     NotImported { path: PathBuf },
 }
 
@@ -159,7 +159,7 @@ fn add(run: &mut Run, key: &str, value: Value) -> Result<(), String> {
     let is_equal = |known: &Value| text_of(known) == text_of(&value);
     match run.serve.get(key).or_else(|| run.bench.get(key)) {
         Some(known) if is_equal(known) => return Ok(()),
-        Some(known) => return Err(format!("it says that {key} is {}, and not {}", text_of(known), text_of(&value))),
+        Some(known) => return Err(format!("the file says that {key} is {}, not {}", text_of(known), text_of(&value))),
         None => {}
     }
     if key == "model" {
@@ -228,7 +228,7 @@ mod tests {
         let (_, bench) = added(&told, "tp8_conc4/r.json", json!({"max-concurrency": 4.0})).unwrap();
         assert_eq!(bench, json!({"max-concurrency": 4.0, "random_input_len": 1024}));
         let error = added(&told, "tp8_conc8/r.json", json!({"max_concurrency": 4})).unwrap_err();
-        assert_eq!(error, "it says that max_concurrency is 4, and not 8");
+        assert_eq!(error, "the file says that max_concurrency is 4, not 8");
     }
 
     #[test]
@@ -236,7 +236,7 @@ mod tests {
         for (set, pattern, message) in [
             (&["gpu_count"][..], None, "\"gpu_count\" is not of the form KEY=VALUE"),
             (&["a=1", "a=2"], None, "a is given twice"),
-            (&["gpu_count=sixteen"], None, "gpu_count: sixteen is no number of GPUs"),
+            (&["gpu_count=sixteen"], None, "gpu_count: sixteen is not a valid number of GPUs"),
             (&["gpu_count=0"], None, "gpu_count: 0 is no number of GPUs"),
             (&["output_throughput=9"], None, "output_throughput is measured, or told by sweeplake, and can't be set"),
             (&[], Some("(?<status>x)"), "status is measured, or told by sweeplake, and can't be set"),

@@ -29,7 +29,7 @@ impl Client {
         let parse = |path: &str| format!("{base}{path}").parse::<Uri>().map_err(|error| bad(&error.to_string()));
         let url = parse(&config.endpoint)?;
         if url.scheme_str() != Some("http") {
-            return Err(bad("only http:// is spoken; put a proxy that ends TLS in front of an https server"));
+            return Err(bad("only http:// is supported; for an https server, use a proxy that terminates TLS"));
         }
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
@@ -48,7 +48,7 @@ impl Client {
         let body = response.into_body().collect().await.map_err(|error| failed(error.to_string()))?.to_bytes();
         let value: Value = serde_json::from_slice(&body).map_err(|error| failed(error.to_string()))?;
         let id = value.pointer("/data/0/id").and_then(Value::as_str);
-        id.map(str::to_owned).ok_or_else(|| failed("its answer holds no /data/0/id".into()))
+        id.map(str::to_owned).ok_or_else(|| failed("its response has no /data/0/id".into()))
     }
 
     /// Sends one request and measures it; trouble of any kind is in the measurement.
@@ -146,8 +146,8 @@ impl Output {
         if event == b"[DONE]" {
             return Ok(());
         }
-        let chunk: Chunk<'_> = serde_json::from_slice(event)
-            .map_err(|error| format!("a chunk of the stream is not understood: {error}"))?;
+        let chunk: Chunk<'_> =
+            serde_json::from_slice(event).map_err(|error| format!("cannot parse a chunk of the stream: {error}"))?;
         if let Some(error) = chunk.error {
             return Err(error.to_string());
         }

@@ -108,11 +108,11 @@ pub struct Measured {
 pub enum LoadError {
     #[error("{url:?}: {reason}")]
     BadUrl { url: String, reason: String },
-    #[error("{url} names no model ({reason})")]
+    #[error("{url} lists no model ({reason})")]
     NoModel { url: String, reason: String },
     #[error("the server did not answer a test request within {} s: {reason}", limit.as_secs())]
     NotReady { limit: Duration, reason: String },
-    #[error("the ratio of the range of lengths, {ratio}, is not in [0, 1)")]
+    #[error("the range ratio {ratio} is not in [0, 1)")]
     BadRange { ratio: f64 },
 }
 
@@ -202,7 +202,7 @@ async fn wait_until_ready(
         match tokio::time::timeout(left, client.send(prompt, body.clone(), Instant::now(), alone.of(0))).await {
             Ok(Measurement { error: None, .. }) => return Ok(()),
             Ok(Measurement { error: Some(error), .. }) => reason = error,
-            Err(_) if reason.is_empty() => reason = "no answer".into(),
+            Err(_) if reason.is_empty() => reason = "no response".into(),
             Err(_) => {}
         }
         if started.elapsed() >= limit {

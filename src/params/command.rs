@@ -32,7 +32,7 @@ impl Command {
     pub fn parse(flag: &str, text: &str) -> Result<Self, ParamsError> {
         let bad =
             |reason: &str| ParamsError::BadCommand { flag: flag.into(), text: text.into(), reason: reason.into() };
-        let words = shlex::split(text).ok_or_else(|| bad("a quote is not closed"))?;
+        let words = shlex::split(text).ok_or_else(|| bad("unclosed quote"))?;
         let assignments = words.iter().take_while(|word| is_assignment(word)).count();
         let (env, words) = words.split_at(assignments);
         let env = env
@@ -42,7 +42,7 @@ impl Command {
             .collect();
         match words.first() {
             Some(program) if !program.is_empty() => Ok(Self { env, words: words.to_vec() }),
-            _ => Err(bad("there is no program")),
+            _ => Err(bad("no program")),
         }
     }
 
@@ -318,7 +318,7 @@ mod tests {
     #[test]
     fn a_command_that_is_none_is_refused() {
         for (text, reason) in
-            [("vllm 'serve", "a quote is not closed"), ("  ", "there is no program"), ("A=1", "there is no program")]
+            [("vllm 'serve", "unclosed quote"), ("  ", "there is no program"), ("A=1", "there is no program")]
         {
             let error = Command::parse("--serve-cmd", text).unwrap_err().to_string();
             assert_eq!(error, format!("--serve-cmd: {reason} in {text:?}"));

@@ -52,7 +52,7 @@ fn param_set(path: &Path, position: usize, name: Option<String>, item: Value) ->
     let mut seen = HashSet::new();
     for key in params.keys() {
         if key.is_empty() || key.starts_with('-') || key.contains(char::is_whitespace) {
-            return Err(bad(format!("{key:?} is no flag name; write it without the leading dashes")));
+            return Err(bad(format!("{key:?} is not a flag name; write it without leading dashes")));
         }
         if !seen.insert(column_name(key)) {
             return Err(bad(format!("{key:?} is given in both its `-` and its `_` spelling")));
@@ -177,7 +177,7 @@ mod tests {
                 r#"{"a": 3}"#,
                 "FILE: expected a list of objects or an object of named objects, found a number under the name \"a\"",
             ),
-            ("[]", "FILE: holds no parameter set; leave the flag out to run the command unchanged"),
+            ("[]", "FILE: contains no parameter set; omit the flag to run the command unmodified"),
             (
                 r#"[{"_benchmark_name": "x"}, {"_benchmark_name": "x"}]"#,
                 "FILE: `_benchmark_name` \"x\" is used by more than one parameter set; names must be unique",

@@ -86,7 +86,7 @@ pub enum ParamsError {
     Malformed { path: PathBuf, line: usize, column: usize, reason: String },
     #[error("{}: expected a list of objects or an object of named objects, found {found}", path.display())]
     WrongShape { path: PathBuf, found: String },
-    #[error("{}: holds no parameter set; leave the flag out to run the command unchanged", path.display())]
+    #[error("{}: contains no parameter set; omit the flag to run the command unmodified", path.display())]
     Empty { path: PathBuf },
     #[error("{}: `_benchmark_name` {name:?} is used by more than one parameter set; names must be unique", path.display())]
     DuplicateName { path: PathBuf, name: String },

@@ -14,7 +14,7 @@ pub enum Scale {
 }
 
 #[derive(Debug, PartialEq, thiserror::Error)]
-#[error("{name:?} is not drawn; there are linear, log, log2, symlog and sqrt")]
+#[error("unknown scale {name:?}; expected linear, log, log2, symlog or sqrt")]
 pub struct UnknownScale {
     name: String,
 }
@@ -383,7 +383,7 @@ mod tests {
     fn a_scale_that_is_not_drawn_is_refused_by_name() {
         assert_eq!(
             "logit".parse::<Scale>().unwrap_err().to_string(),
-            "\"logit\" is not drawn; there are linear, log, log2, symlog and sqrt"
+            "unknown scale \"logit\"; expected linear, log, log2, symlog or sqrt"
         );
     }
 

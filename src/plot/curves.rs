@@ -83,12 +83,12 @@ pub fn curves(observations: &[Observation], spec: &CurveSpec) -> Figure {
     caption.extend(how_drawn(&panels, spec));
     if pooled > 0 {
         caption.push(format!(
-            "{pooled} point(s) average different combinations: tell them apart by curve, row or column, or filter."
+            "{pooled} point(s) average different combinations: separate them by curve, row or column, or filter."
         ));
     }
     if left_out > 0 {
         caption.push(format!(
-            "{left_out} run(s) without a place on these axes (NULL, NaN, or not positive on a log axis) left out."
+            "{left_out} run(s) omitted that cannot be placed on these axes (NULL, NaN, or not positive on a log axis)."
         ));
     }
     Figure {
@@ -169,7 +169,7 @@ fn how_drawn(panels: &[Vec<Panel>], spec: &CurveSpec) -> Option<String> {
     let (fewest, most) = counts.fold((usize::MAX, 0), |(fewest, most), n| (fewest.min(n), most.max(n)));
     let runs = match (fewest, most) {
         (_, 0) => return None,
-        (_, 1) => return Some("Each point is a single run: no interval is known.".into()),
+        (_, 1) => return Some("Each point is a single run, so there is no interval.".into()),
         (fewest, most) if fewest == most => format!("{most} runs"),
         (fewest, most) => format!("{fewest} to {most} runs"),
     };
@@ -400,7 +400,7 @@ mod tests {
             &spec(&[], false),
         );
         assert_eq!(figure.num_points(), 1);
-        assert!(figure.caption.iter().any(|line| line.starts_with("2 run(s) without a place")));
+        assert!(figure.caption.iter().any(|line| line.starts_with("2 run(s) omitted that cannot be placed")));
     }
 
     #[test]

@@ -108,7 +108,7 @@ pub fn ladder_figure(variable: &str, rungs: &[Rung]) -> Figure {
         series.iter().map(|series| LegendEntry { text: series.name.clone(), style: series.style, shows: Shows::Both });
     Figure {
         title: format!("Highest {} within each SLA", label(variable).to_lowercase()),
-        caption: vec!["Bars: where the boundary lies with 95 % probability. At 0: no load meets the SLA.".into()],
+        caption: vec!["Bars: range of the boundary with 95 % probability. At 0: no load meets the SLA.".into()],
         x: Axis::of_names("SLA", slas.iter().cloned()),
         y: Axis::around(label(variable), Scale::Linear, ys.iter().copied().chain([0.0])),
         row_titles: vec![String::new()],

@@ -65,14 +65,14 @@ pub enum PlotError {
     #[error(transparent)]
     Query(#[from] QueryError),
     #[error(
-        "`{var}` holds no numbers, so it can't be {}; it can tell curves, rows or columns of panels apart", role.as_str()
+        "`{var}` is not numeric, so it can't be {}; it can only separate curves, rows or columns of panels", role.as_str()
     )]
     NotANumber { role: Role, var: String },
-    #[error("{text:?}: expected METRIC:min or METRIC:max (the direction may be left out where it is known)")]
+    #[error("{text:?}: expected METRIC:min or METRIC:max (the direction may be omitted for known metrics)")]
     BadObjective { text: String },
     #[error("`{condition}` removed the last {left} run(s): nothing is left to draw")]
     FilteredAway { condition: String, left: usize },
-    #[error("there is no completed run with both values: nothing to draw")]
+    #[error("no completed run has both values: nothing to draw")]
     NoRuns,
     #[error("no run has both values: {missing}")]
     NoValues { missing: String },

@@ -69,7 +69,7 @@ pub fn pareto_figure(configurations: &[Configuration], spec: &ParetoSpec) -> Fig
     let mut caption = spec.caption.clone();
     let most = configurations.iter().map(|one| one.y.n).max().unwrap_or(0);
     if most > 1 {
-        let of_which = if is_crowded { " (of the frontier only: there are too many points)" } else { "" };
+        let of_which = if is_crowded { " (on the frontier only, because there are too many points)" } else { "" };
         caption.push(format!(
             "Points: mean of up to {most} runs of a configuration; crosses{of_which}: 95 % confidence intervals of both \
              means (Student's t)."

@@ -228,10 +228,13 @@ impl Objective {
         match self {
             Self::Metric { name, .. } => format!("`{name}` has no value"),
             Self::PerUser { .. } => {
-                format!("the number of users is not known (none of {}); another column may have it", USERS.join(", "))
+                format!(
+                    "the number of users is unknown (no value in {}); name another column that has it",
+                    USERS.join(", ")
+                )
             }
             Self::PerGpu { .. } => {
-                "the number of GPUs is not known; another column may have it, or an import can be told gpu_count".into()
+                "the number of GPUs is unknown; name another column that has it, or set gpu_count when importing".into()
             }
         }
     }
@@ -251,7 +254,7 @@ impl Objective {
             Self::PerUser { count_var } => match count_var {
                 Some(var) => format!("output_throughput ÷ {var}"),
                 None => {
-                    format!("output_throughput ÷ {} (where that has no value: {})", USERS[0], USERS[1..].join(", "))
+                    format!("output_throughput ÷ {} (if missing: {})", USERS[0], USERS[1..].join(", "))
                 }
             },
             Self::PerGpu { count_var } => {
@@ -396,7 +399,7 @@ impl ParetoRequest {
             caption += &format!(" Only runs with {}.", self.filter_by);
         }
         if skipped > 0 {
-            caption += &format!(" {skipped} run(s) without both values left out.");
+            caption += &format!(" {skipped} run(s) without both values omitted.");
         }
         ParetoSpec {
             title: String::new(),
@@ -469,7 +472,7 @@ async fn degraded_runs(lake: &Lake, filter: &Filter) -> Result<usize, QueryError
 }
 
 fn left_out_caption(degraded: usize) -> Option<String> {
-    (degraded > 0).then(|| format!("{degraded} run(s) in which too many requests failed left out."))
+    (degraded > 0).then(|| format!("{degraded} run(s) omitted because too many requests failed."))
 }
 
 crate::query::typed_row! {

@@ -193,8 +193,8 @@ pub fn sla_figure(answer: &AnswerShown, levels: &[Level]) -> Figure {
     let mut caption = vec![format!("{}: {} run(s) at {} values. {}", answer.sla, runs, measured.len(), answer.reason)];
     caption.push(match (answer.lower, answer.upper) {
         (Some(lower), Some(upper)) => format!("The boundary lies between {} and {}.", short(lower), short(upper)),
-        (Some(lower), None) => format!("Met at {} and everywhere below.", short(lower)),
-        (None, Some(upper)) => format!("Not met at {}, the least value.", short(upper)),
+        (Some(lower), None) => format!("Met at {} and below.", short(lower)),
+        (None, Some(upper)) => format!("Not met at {}, the lowest value.", short(upper)),
         (None, None) => String::new(),
     });
     Figure {

@@ -62,7 +62,7 @@ pub fn trend_figure(series: &[SeriesOverSweeps], y_label: &str, sweeps: &[SweepI
         sweeps.len()
     )];
     if series.len() > shown.len() {
-        caption.push(format!("{} combinations that changed less are left out.", series.len() - shown.len()));
+        caption.push(format!("{} combinations that changed less are not shown.", series.len() - shown.len()));
     }
     Figure {
         title: String::new(),

@@ -418,7 +418,7 @@ pub fn cell_of<T: FromValue>(query: &'static str, column: &'static str, value: &
     T::from_value(value).ok_or_else(|| QueryError::Contract {
         query,
         column,
-        reason: format!("holds {value:?} where a {} is expected", std::any::type_name::<T>()),
+        reason: format!("contains {value:?} where a {} is expected", std::any::type_name::<T>()),
     })
 }
 

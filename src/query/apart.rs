@@ -17,7 +17,7 @@ typed_row! {
 impl fmt::Display for Apart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let label = self.label.as_deref().unwrap_or_default();
-        write!(f, "{label}: its {} runs may be of two things: {}", self.n, self.why)
+        write!(f, "{label}: its {} runs may not have measured the same thing: {}", self.n, self.why)
     }
 }
 
@@ -52,7 +52,7 @@ impl fmt::Display for SteadyState {
         let (usual, most) = (usual * 100.0, most * 100.0);
         write!(
             f,
-            "without ramp-up and drain the throughput is {usual:+.1} % (median of {runs} runs, at most {most:+.1} %): columns steady_…"
+            "throughput without ramp-up and drain differs by {usual:+.1} % (median of {runs} runs, at most {most:+.1} %): see columns steady_…"
         )
     }
 }
@@ -60,7 +60,7 @@ impl fmt::Display for SteadyState {
 impl fmt::Display for Unbounded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { percentiles, runs } = self;
-        write!(f, "{runs} run(s) have too few requests for an upper bound of {percentiles}")
+        write!(f, "{runs} run(s) have too few requests for an upper bound on {percentiles}")
     }
 }
 

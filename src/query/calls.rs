@@ -85,6 +85,6 @@ fn parse(sql: &str) -> Result<Box<Query>, String> {
     let statements = Parser::parse_sql(&GenericDialect {}, sql).map_err(|error| error.to_string())?;
     match statements.into_iter().next() {
         Some(SqlStatement::Query(query)) if !matches!(*query.body, SetExpr::Values(_)) => Ok(query),
-        _ => Err(format!("{sql} is no query")),
+        _ => Err(format!("{sql} is not a query")),
     }
 }

@@ -11,13 +11,13 @@ use datafusion::error::DataFusionError;
 pub enum QueryError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the SQL is not understood: {}", short(.0))]
+    #[error("invalid SQL: {}", short(.0))]
     Syntax(DataFusionError),
     #[error("no column `{column}`{}", hint(nearest.as_deref()))]
     NoColumn { column: String, nearest: Option<String> },
-    #[error("no table `{table}`; there are {}", TABLES.join(", "))]
+    #[error("no table `{table}`; available tables: {}", TABLES.join(", "))]
     NoTable { table: String },
-    #[error("there is no query `{name}`{}", similar(nearest))]
+    #[error("there is no built-in query `{name}`{}", similar(nearest))]
     NoNamedQuery { name: String, nearest: Option<String> },
     #[error("query `{query}` needs a value for its parameter `{parameter}`")]
     MissingParameter { query: &'static str, parameter: String },
@@ -30,14 +30,14 @@ pub enum QueryError {
     #[error("{function}: {reason}")]
     BadCall { function: &'static str, reason: String },
     #[error(
-        "the query needs more memory than it may have, and part of it can't be put on disk ({}); raise the limit, or ask for less at \
-         once (approx_percentile_cont holds no values)",
+        "the query needs more memory than its limit, and part of it cannot spill to disk ({}); raise the limit, or query less at \
+         once (approx_percentile_cont keeps no values in memory)",
         without_consumers(&short(.0))
     )]
     OutOfMemory(DataFusionError),
-    #[error("queries change nothing: {statement} is not possible on a lake")]
+    #[error("lakes are read-only: {statement} is not supported")]
     ReadOnly { statement: String },
-    #[error("more than {most} operators follow one another; put values into IN (…), or ask in parts")]
+    #[error("more than {most} operators in a row; use IN (…) for lists of values, or split the query")]
     TooDeep { most: usize },
     #[error("the query can't be planned: {}", short(.0))]
     Unplanned(DataFusionError),
@@ -45,7 +45,7 @@ pub enum QueryError {
     Failed(DataFusionError),
     #[error("{text}")]
     LeftOut { text: String },
-    #[error("query `{query}`: column `{column}` {reason}; this is a fault of sweeplake, please report it")]
+    #[error("query `{query}`: column `{column}` {reason}; this is a bug in sweeplake, please report it")]
     Contract { query: &'static str, column: &'static str, reason: String },
     #[error("{0}")]
     Output(String),
@@ -113,7 +113,7 @@ fn similar(nearest: &Option<String>) -> String {
 
 fn hint(nearest: Option<&str>) -> String {
     match nearest.map(spelled) {
-        Some(name) if name.starts_with('"') => format!("; did you mean {name}, with these quotes?"),
+        Some(name) if name.starts_with('"') => format!("; did you mean {name}, including the quotes?"),
         Some(name) => similar(&Some(name)),
         None => "; `DESCRIBE runs` lists the columns".into(),
     }
@@ -135,7 +135,7 @@ fn short(error: &DataFusionError) -> String {
     if let Some((_, function)) = text.split_once("No function matches the given name and argument types '") {
         // The engine takes it for a fault of its own, and tells all that it tried.
         let call = function.split("'. You might").next().unwrap_or(function);
-        return format!("{call}: the function does not take values of this type; CAST them, or ask another column");
+        return format!("{call}: the function does not accept values of this type; CAST them, or use another column");
     }
     match text.strip_prefix("ParserError(\"").and_then(|text| text.strip_suffix("\")")) {
         Some(inner) => inner.to_owned(),

@@ -133,7 +133,10 @@ impl<'a> Condition<'a> {
             (Kind::Number | Kind::Bool, _, _) => {
                 return Err(QueryError::BadFilter {
                     condition: format!("{}{}{}", self.key, self.operator, self.value),
-                    reason: format!("`{name}` holds {}", if kind == Kind::Bool { "true and false" } else { "numbers" }),
+                    reason: format!(
+                        "`{name}` contains {}",
+                        if kind == Kind::Bool { "true and false" } else { "numbers" }
+                    ),
                 });
             }
             _ => literal(value),
@@ -149,7 +152,7 @@ fn sql_conditions(text: &str) -> Result<Vec<String>, QueryError> {
     let mut parser = Parser::new(&dialect).try_with_sql(text).map_err(|error| bad(error.to_string()))?;
     let expression = parser.parse_expr().map_err(|error| bad(error.to_string()))?;
     if parser.peek_token().token != datafusion::sql::sqlparser::tokenizer::Token::EOF {
-        return Err(bad(format!("`{}` is not expected there", parser.peek_token())));
+        return Err(bad(format!("unexpected `{}`", parser.peek_token())));
     }
     let mut conditions = Vec::new();
     collect_conjuncts(&expression, &mut conditions);

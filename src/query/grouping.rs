@@ -63,13 +63,10 @@ fn expression(metric: &str, columns: &Columns) -> Result<String, QueryError> {
     let known = FUNCTIONS.iter().find(|(known, _)| *known == function);
     let (_, template) = known.ok_or_else(|| QueryError::BadMetric {
         metric: metric.to_owned(),
-        reason: format!("`{function}` is none of {}", FUNCTIONS.map(|(name, _)| name).join(", ")),
+        reason: format!("`{function}` is not one of {}", FUNCTIONS.map(|(name, _)| name).join(", ")),
     })?;
     if !matches!(kind, Kind::Number | Kind::Mixed) && function != "count" {
-        return Err(QueryError::BadMetric {
-            metric: metric.to_owned(),
-            reason: format!("`{column}` holds no numbers"),
-        });
+        return Err(QueryError::BadMetric { metric: metric.to_owned(), reason: format!("`{column}` is not numeric") });
     }
     Ok(format!("{} AS {}", template.replace("{}", &quoted(column)), quoted(&format!("{function}({column})"))))
 }
@@ -100,7 +97,7 @@ mod tests {
             let question = Grouping { metrics: metrics.into(), ..Grouping::default() };
             question.sql_for(&columns).unwrap_err().to_string()
         };
-        assert!(wrong("worst(p99_e2el_ms)").contains("`worst` is none of mean,"));
+        assert!(wrong("worst(p99_e2el_ms)").contains("`worst` is not one of mean,"));
         assert!(wrong("mean(model_id)").contains("`model_id` holds no numbers"));
         assert!(wrong("p99_e2e_ms").contains("did you mean `p99_e2el_ms`?"));
     }

@@ -191,7 +191,7 @@ mod tests {
             combination("b", r#"{"tp": 2}"#, r#"{"max_concurrency": 9}"#),
         ];
         assert_eq!(texts(&sweep), ["max_num_seqs=8", "max_num_seqs=16", "tp=2 · max_concurrency=9"]);
-        assert_eq!(texts(&[combination("a", "{}", "{}")]), ["the commands unchanged"]);
+        assert_eq!(texts(&[combination("a", "{}", "{}")]), ["unmodified commands"]);
     }
 
     #[test]

@@ -252,10 +252,8 @@ impl RunRecord {
         // Of a run that was stopped early, those under way are what it tells.
         let is_stopped = stopped_early(&get).is_some();
         let why = match (completed, broken.into_iter().next()) {
-            (Some(0), _) if !is_stopped => {
-                Some(Failure::new(ErrorKind::BadResult, "no request of the benchmark succeeded"))
-            }
-            (_, Some(rule)) => Some(Failure::new(ErrorKind::BadResult, format!("the result can't be true: {rule}"))),
+            (Some(0), _) if !is_stopped => Some(Failure::new(ErrorKind::BadResult, "no request succeeded")),
+            (_, Some(rule)) => Some(Failure::new(ErrorKind::BadResult, format!("the result is impossible: {rule}"))),
             _ => None,
         };
         // Where the count of those that succeeded can't be true, that some failed still is.
@@ -315,7 +313,7 @@ mod tests {
         let absurd = || json!({"completed": 4, "failed": 0, "duration": -1.0});
         assert_eq!(judged(absurd(), Demands::default()).status(), Status::Completed);
         let strict = judged(absurd(), Demands { strictness: Strictness::Fail, ..Demands::default() });
-        assert_eq!(strict.failure().unwrap().message, "the result can't be true: duration is -1, below 0");
+        assert_eq!(strict.failure().unwrap().message, "the result is impossible: duration is -1, below 0");
     }
 
     #[test]

@@ -59,13 +59,13 @@ impl Observed {
         let (usual, compared) = match self.usual_hits {
             UsualHits::Unknown => return None,
             UsualHits::OfFirstRun(first) => {
-                (first, format!("and {:.0} % in the first run of this server start", first * 100.0))
+                (first, format!("compared with {:.0} % in the first run on this server start", first * 100.0))
             }
             UsualHits::OfUsedServer => (0.0, "and the server had answered requests before the sweep".to_owned()),
         };
         (rate > usual + WARM).then(|| {
             format!(
-                "the prefix cache may have been warm: it answered {:.0} % of the prompt tokens, {compared}",
+                "the prefix cache may have been warm: it served {:.0} % of the prompt tokens, {compared}",
                 rate * 100.0
             )
         })
@@ -77,16 +77,18 @@ impl Observed {
         cautions.extend(self.samples.iter().flat_map(|samples| samples.notes.iter().cloned()));
         if let Some(count) = self.requests_before.filter(|count| *count > 0.0) {
             let requests = if count == 1.0 { "request" } else { "requests" };
-            cautions.push(format!("the server had {count} {requests} of others when the run began"));
+            cautions.push(format!("the server was already processing {count} other {requests} when the run began"));
         }
         if let Some((finished, sent)) = self.server_requests.zip(sent)
             && finished - sent > OWN_ADDITIONS.max(SHARE_OF_OTHERS * sent)
         {
-            cautions.push(format!("the server finished {finished} requests while the run sent {sent}: others used it"));
+            cautions.push(format!(
+                "the server finished {finished} requests while the run sent only {sent}: other clients used it, too"
+            ));
         }
         cautions.extend(self.warm_cache());
         if let Some(busy) = self.client_cores.filter(|busy| is_at_its_limit(*busy, self.machine_cores)) {
-            cautions.push(format!("the client may have been the limit: it kept {busy:.1} cores busy"));
+            cautions.push(format!("the client may have been the bottleneck: it kept {busy:.1} cores busy"));
         }
         cautions
     }
@@ -116,7 +118,7 @@ mod tests {
         assert_eq!(usual.cautions(Some(100.0)), Vec::<String>::new());
         let of = |seen: Observed| seen.cautions(Some(100.0)).join("|");
         let busy = of(Observed { requests_before: Some(3.0), ..usual.clone() });
-        assert_eq!(busy, "the server had 3 requests of others when the run began");
+        assert_eq!(busy, "the server was already processing 3 other requests when the run began");
         let shared = of(Observed { server_requests: Some(160.0), ..usual.clone() });
         assert_eq!(shared, "the server finished 160 requests while the run sent 100: others used it");
         assert!(of(Observed { prefix_cache_hit_rate: Some(0.9), ..usual.clone() }).contains("warm: it answered 90 %"));

@@ -33,10 +33,10 @@ pub fn read_result(path: &Path) -> Result<Map<String, Value>, BadResult> {
 fn why_no_json(error: &serde_json::Error) -> String {
     match error.is_eof() {
         true => format!(
-            "is no JSON: it ends at line {}, before it should; it was cut off while it was written",
+            "is not valid JSON: it ends prematurely at line {}, probably cut off while it was being written",
             error.line()
         ),
-        false => format!("is no JSON: {error}"),
+        false => format!("is not valid JSON: {error}"),
     }
 }
 

@@ -97,7 +97,7 @@ impl ResultFields {
     fn metric(&mut self, name: &str, value: &Value) -> Cell {
         let cell = Cell::of_result(value);
         if is_non_finite(value) {
-            self.cautions.push(format!("{name} is {}, no number that was measured", value_text(value)));
+            self.cautions.push(format!("{name} is {}, which is not a measured number", value_text(value)));
         }
         match (metric_type(name), &cell) {
             (_, Cell::Null) => return Cell::Null,
@@ -111,7 +111,7 @@ impl ResultFields {
             _ => {}
         }
         self.extra.push((name.to_owned(), value_text(value)));
-        self.cautions.push(format!("{name} is {}, which is not a number of it", short(value)));
+        self.cautions.push(format!("{name} is {}, which is not a valid value", short(value)));
         Cell::Null
     }
 
@@ -176,9 +176,9 @@ impl ResultFields {
         }
         if let Some(success) = success.filter(|success| success.failed > 0) {
             let all = success.failed + success.completed;
-            let mut text = format!("{} of {all} requests failed: percentiles are those of the others", success.failed);
+            let mut text = format!("{} of {all} requests failed: percentiles cover only the others", success.failed);
             if is_unknown {
-                text += "; with values of single requests (save_detailed) the adjusted ones would be known";
+                text += "; adjusted percentiles require per-request data (save_detailed)";
             }
             self.cautions.push(text);
         }
@@ -188,7 +188,7 @@ impl ResultFields {
         self.put("steady_output_throughput", steady.map(|steady| steady.output_throughput));
         self.put("steady_request_throughput", steady.map(|steady| steady.request_throughput));
         if let Some(reason) = soundness::stopped_early(get) {
-            self.cautions.push(format!("stopped early, its latencies are lower bounds: {reason}"));
+            self.cautions.push(format!("stopped early, so its latencies are lower bounds: {reason}"));
         }
         self.cautions.extend(soundness::shortfall(get));
         self.cautions.extend(soundness::lateness(get));
@@ -292,9 +292,9 @@ mod tests {
         assert_eq!(
             found.cautions[..3],
             [
-                "p99_e2el_ms is \"fast\", which is not a number of it",
-                "request_throughput is {\"avg\":1}, which is not a number of it",
-                "completed is 2.5, which is not a number of it",
+                "p99_e2el_ms is \"fast\", which is not a valid value",
+                "request_throughput is {\"avg\":1}, which is not a valid value",
+                "completed is 2.5, which is not a valid value",
             ]
         );
     }

@@ -21,7 +21,7 @@ pub fn without_bound<'a>(percentiles: impl Iterator<Item = &'a str>, requests: u
     all.dedup();
     let needed = all.into_iter().filter_map(|percentile| {
         let needed = values_for_bound(percentile.parse().ok()?, BOUND_CONFIDENCE);
-        (requests < needed as u64).then(|| format!("p{percentile} ({needed} requests would do)"))
+        (requests < needed as u64).then(|| format!("p{percentile} (needs {needed} requests)"))
     });
     needed.collect()
 }
@@ -174,7 +174,7 @@ pub fn lateness(get: &Lookup<'_>) -> Option<String> {
     number("request_rate").filter(|rate| rate.is_finite())?;
     let (lag, ttft) = (number("p99_send_lag_ms")?, number("median_ttft_ms").or_else(|| number("mean_ttft_ms"))?);
     (lag > LATE_MS && lag > LATE_SHARE * ttft)
-        .then(|| format!("the client was the limit: it sent 1 % of the requests {lag:.0} ms or more too late"))
+        .then(|| format!("the client was the bottleneck: it sent 1 % of the requests {lag:.0} ms or more too late"))
 }
 
 /// A client may be as late as this, and as this share of the time to the first token.
@@ -183,7 +183,7 @@ const LATE_SHARE: f64 = 0.1;
 
 /// That a load was another one than was asked for.
 pub fn too_few_sent(achieved: f64, asked: f64) -> String {
-    format!("only {achieved:.3} of {asked} requests per second were sent")
+    format!("only {achieved:.3} of the requested {asked} requests per second were sent")
 }
 
 /// Numbers that no benchmark can measure: each broken rule in words.
@@ -203,7 +203,7 @@ pub fn absurdities(get: impl Fn(&str) -> Option<f64>) -> Vec<String> {
     if let (Some(failed), Some(all)) = (get("failed"), get("num_prompts"))
         && failed > all
     {
-        broken.push(format!("failed is {failed}, above num_prompts, {all}"));
+        broken.push(format!("failed is {failed}, more than num_prompts, {all}"));
     }
     for latency in ["ttft", "tpot", "itl", "e2el"] {
         let of = |statistic: &str| get(&format!("{statistic}_{latency}_ms"));
@@ -272,7 +272,7 @@ mod tests {
         let told = |result: Value| of(result, |get| shortfall(get));
         let result =
             json!({"request_rate": 10.0, "start_times": starts, "completed": 11, "failed": 0, "duration": 5.0});
-        assert_eq!(told(result).as_deref(), Some("only 2.000 of 10 requests per second were sent"));
+        assert_eq!(told(result).as_deref(), Some("only 2.000 of the requested 10 requests per second were sent"));
         assert_eq!(told(json!({"request_rate": 2.0, "start_times": starts})), None);
         // By the duration, the wait for the last answers counts too: only a large shortfall is told.
         let by_duration =
@@ -298,7 +298,7 @@ mod tests {
         let of = |value: Value| absurdities(|name| value.get(name).and_then(Value::as_f64));
         assert_eq!(of(json!({"completed": -1})), ["completed is -1, below 0"]);
         assert_eq!(of(json!({"duration": -0.5})), ["duration is -0.5, below 0"]);
-        assert_eq!(of(json!({"failed": 7, "num_prompts": 5})), ["failed is 7, above num_prompts, 5"]);
+        assert_eq!(of(json!({"failed": 7, "num_prompts": 5})), ["failed is 7, more than num_prompts, 5"]);
         assert_eq!(of(json!({"p50_ttft_ms": 9.0, "p99_ttft_ms": 3.0})), ["p99_ttft_ms is below p50_ttft_ms"]);
         assert_eq!(of(json!({"p99_itl_ms": 9.0, "max_itl_ms": 3.0})), ["max_itl_ms is below p99_itl_ms"]);
         assert_eq!(of(json!({"mean_e2el_ms": -3.0})), ["mean_e2el_ms is -3, below 0"]);

@@ -29,7 +29,7 @@ pub async fn certainty(lake: &Lake) -> Result<Vec<String>, ReportError> {
     lines.extend(lake.pooled_apart().await?.iter().map(|apart| format!("In {}, {apart}.", apart.sweep)));
     lines.extend(drifts(lake).await?);
     let unbounded = lake.unbounded_percentiles().await?;
-    lines.extend(unbounded.iter().map(|unbounded| format!("As for percentiles, {unbounded} (99 % confidence).")));
+    lines.extend(unbounded.iter().map(|unbounded| format!("Percentiles: {unbounded} (99 % confidence).")));
     lines.extend(lake.steady_states().await?.iter().map(|steady| format!("Steady state: {steady}.")));
     lines.extend(cautions(lake).await?);
     Ok(lines)
@@ -58,9 +58,9 @@ async fn cautions(lake: &Lake) -> Result<Vec<String>, ReportError> {
     let others = found.len().saturating_sub(MOST_CAUTIONS);
     let shown = found.into_iter().take(MOST_CAUTIONS);
     let mut lines: Vec<String> =
-        shown.map(|found| format!("Caution, {} run(s): {}.", found.runs, found.caution)).collect();
+        shown.map(|found| format!("Caution ({} run(s)): {}.", found.runs, found.caution)).collect();
     if others > 0 {
-        lines.push(format!("{others} more cautions are in column caution of table runs."));
+        lines.push(format!("{others} more cautions are listed in column caution of table runs."));
     }
     Ok(lines)
 }
@@ -68,13 +68,13 @@ async fn cautions(lake: &Lake) -> Result<Vec<String>, ReportError> {
 fn lines(found: &Certainty) -> Vec<String> {
     let (least, most) = (found.least_runs.unwrap_or(0), found.most_runs.unwrap_or(0));
     let repeats = if least == most { format!("{most}") } else { format!("{least} to {most}") };
-    let mut lines = vec![format!("{} combinations, each measured {repeats} times.", found.combinations)];
+    let mut lines = vec![format!("{} combinations with {repeats} run(s) each.", found.combinations)];
     if let Some(failed) = found.failed_runs.filter(|failed| *failed > 0) {
-        lines.push(format!("{failed} runs failed and are in no number."));
+        lines.push(format!("{failed} runs failed and are excluded from all numbers."));
     }
     if let Some(degraded) = found.degraded_runs.filter(|degraded| *degraded > 0) {
         lines.push(format!(
-            "{degraded} runs are degraded: requests failed in them. Their latencies are those of the requests that succeeded, and \
+            "{degraded} runs are degraded: some of their requests failed. Their latencies cover only the requests that succeeded, and \
              no configuration with such a run is recommended."
         ));
     }
@@ -82,7 +82,7 @@ fn lines(found: &Certainty) -> Vec<String> {
         lines.push("± is half the width of the 95 % confidence interval of the mean over repeated runs (Student's t). A difference smaller than both intervals may be noise.".into());
     } else {
         lines.push(
-            "Nothing was measured twice: how much of a difference is noise can't be told. Repeat three times or more."
+            "Nothing was measured more than once, so differences cannot be distinguished from noise. Repeat three times or more."
                 .into(),
         );
     }
@@ -93,7 +93,7 @@ fn lines(found: &Certainty) -> Vec<String> {
     for (name, median, worst) in shares {
         if let (Some(median), Some(worst)) = (median, worst) {
             lines.push(format!(
-                "Half interval of {name}: {} of the mean for the median combination, {} for the worst.",
+                "Half the width of the 95 % interval of {name}: {} of the mean for the median combination, {} for the worst.",
                 percent(median),
                 percent(worst)
             ));

@@ -69,7 +69,7 @@ pub async fn curves(lake: &Lake, varied: &[Varied]) -> Result<Vec<Chart>, Report
         };
         match request.draw(lake).await {
             Ok(curves) => sketches.extend(curves.figures.into_iter().map(|drawn| Sketch {
-                heading: format!("{} against {}", plain(&label(y)), plain(&label(x)).to_lowercase()),
+                heading: format!("{} vs. {}", plain(&label(y)), plain(&label(x)).to_lowercase()),
                 figure: drawn.figure,
                 sql: curves.sql.clone(),
                 size: BESIDE,
@@ -109,7 +109,7 @@ pub async fn pareto(lake: &Lake, varied: &[Varied]) -> Result<Vec<Chart>, Report
     };
     match request.draw(lake).await {
         Ok(frontier) => {
-            let heading = "Throughput per GPU against throughput per user".to_owned();
+            let heading = "Throughput per GPU vs. throughput per user".to_owned();
             drawn(vec![Sketch { heading, figure: frontier.figure, sql: frontier.sql, size: ALONE }])
         }
         Err(error) => skip_what_is_missing(error).map(|()| Vec::new()),
@@ -232,12 +232,12 @@ pub async fn distributions(lake: &Lake, combinations: &[(String, String)]) -> Re
         let whole = lines_figure(
             &named(|share| share),
             (&axis, Scale::Log),
-            ("Share of requests that take at most as long", Scale::Linear),
+            ("Share of requests at or below this latency", Scale::Linear),
         );
         let tail = lines_figure(
             &named(|share| 1.0 - share),
             (&axis, Scale::Log),
-            ("Share of requests that take longer", Scale::Log),
+            ("Share of requests above this latency", Scale::Log),
         );
         sketches.push(Sketch {
             heading: format!("{name} of all requests"),
@@ -245,7 +245,7 @@ pub async fn distributions(lake: &Lake, combinations: &[(String, String)]) -> Re
             sql: sql.clone(),
             size: BESIDE,
         });
-        sketches.push(Sketch { heading: format!("{name}, the tail"), figure: tail, sql, size: BESIDE });
+        sketches.push(Sketch { heading: format!("{name}, tail"), figure: tail, sql, size: BESIDE });
     }
     drawn(sketches)
 }

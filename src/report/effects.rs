@@ -104,7 +104,7 @@ fn parameters(rows: &[Effect]) -> Vec<Parameter> {
 fn change(row: &Effect) -> String {
     let signed = |change: f64| format!("{:+.1}", change * 100.0);
     match (row.effect, row.effect_low.zip(row.effect_high)) {
-        (None, _) => "can’t be told".into(),
+        (None, _) => "unknown".into(),
         (Some(effect), None) => format!("{} %", signed(effect)),
         (Some(effect), Some((low, high))) => format!("{} % ({} to {})", signed(effect), signed(low), signed(high)),
     }
@@ -112,17 +112,17 @@ fn change(row: &Effect) -> String {
 
 fn explains(row: &Effect) -> String {
     match (&row.inseparable, row.share, row.p_value) {
-        (Some(others), ..) => format!("can’t be told apart from {others}"),
-        (None, _, Some(p_value)) if p_value > LUCK => "can’t be told from noise".into(),
+        (Some(others), ..) => format!("cannot be separated from {others}"),
+        (None, _, Some(p_value)) if p_value > LUCK => "indistinguishable from noise".into(),
         (None, Some(share), _) => format!("explains {}", percent(share)),
-        (None, None, _) => "nothing is left to tell noise by: repeat the runs".into(),
+        (None, None, _) => "the noise cannot be estimated: repeat the runs".into(),
     }
 }
 
 /// What is said of two parameters that depend on each other.
 fn interaction(row: &Effect) -> Option<String> {
     let share = row.share.filter(|_| row.value.is_none())?;
-    Some(format!("{}: what one does depends on the other ({} of the differences)", row.parameter, percent(share)))
+    Some(format!("{}: the effect of one depends on the other ({} of the variation)", row.parameter, percent(share)))
 }
 
 impl Parameter {
@@ -166,7 +166,7 @@ mod tests {
             explains(&row)
         };
         assert_eq!(told(&|_| ()), "explains 50.0 %");
-        assert_eq!(told(&|row| row.p_value = Some(0.2)), "can’t be told from noise");
+        assert_eq!(told(&|row| row.p_value = Some(0.2)), "indistinguishable from noise");
         assert_eq!(told(&|row| row.inseparable = Some("b, c".into())), "can’t be told apart from b, c");
         assert!(told(&|row| (row.share, row.p_value) = (None, None)).contains("repeat the runs"));
         assert_eq!(change(&row("a", "1", 0.5)), "+50.0 % (+40.0 to +60.0)");
@@ -182,7 +182,7 @@ mod tests {
         // Halving and doubling are equally far from no change.
         assert_eq!(found[0].levels.iter().map(|level| level.bar).collect::<Vec<_>>(), [(0, 50), (50, 100)]);
         assert_eq!(found[1].levels[1].bar, (50, 66));
-        assert!(interaction(&pair).unwrap().starts_with("a × b: what one does depends on the other"));
+        assert!(interaction(&pair).unwrap().starts_with("a × b: the effect of one depends on the other"));
         assert_eq!(interaction(&rows[0]), None);
     }
 

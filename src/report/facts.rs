@@ -68,7 +68,7 @@ fn circumstances(manifest: &Manifest) -> Vec<(&'static str, String)> {
     let environment = &manifest.environment;
     if let Some(finished_at) = manifest.finished_at {
         let seconds = (finished_at - manifest.started_at).num_seconds();
-        rows.push(("Took", if seconds < 0 { "not known: the clock was set back".into() } else { lasted(seconds) }));
+        rows.push(("Took", if seconds < 0 { "unknown: the clock was set back".into() } else { lasted(seconds) }));
     }
     let engine =
         [environment.engine.as_deref().unwrap_or("unknown"), environment.engine_version.as_deref().unwrap_or("")];

@@ -73,7 +73,7 @@ fn failure(alike: &[&FailedRun]) -> Failure {
 
 fn named(params: &str) -> String {
     let text = params_text(params);
-    if text.is_empty() { "the command as it stands".into() } else { text }
+    if text.is_empty() { "unmodified command".into() } else { text }
 }
 
 #[cfg(test)]

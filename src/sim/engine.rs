@@ -211,7 +211,7 @@ async fn run(shared: Arc<Shared>, cost: CostModel, mut noise: Noise, faults: Fau
         let emitted = state.scheduler.finish(step);
         state.hand_out(emitted, faults.stall_after);
         if faults.crash_after.is_some_and(|most| state.scheduler.counters.finished >= most) {
-            super::log(format_args!("ERROR: engine core died (as asked for)"));
+            super::log(format_args!("ERROR: engine core died (as requested)"));
             std::process::exit(1);
         }
     }

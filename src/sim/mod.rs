@@ -51,7 +51,7 @@ pub enum SimError {
     KvCacheTooSmall { max_model_len: usize, needed: usize, available: usize },
     #[error("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate for max_num_seqs={max_num_seqs}")]
     OutOfMemory { max_num_seqs: usize },
-    #[error("exit, as asked for")]
+    #[error("exit, as requested")]
     Asked { code: u8 },
     #[error("[Errno 98] error while attempting to bind on address ('{host}', {port}): {source}")]
     Bind { host: String, port: u16, source: std::io::Error },

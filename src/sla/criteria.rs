@@ -69,10 +69,10 @@ impl Constraint {
         let found =
             Operator::ALL.into_iter().find_map(|operator| Some((operator, text.strip_prefix(operator.as_str())?)));
         let (operator, number) =
-            found.ok_or_else(|| format!("`{metric}`: {text:?} begins with none of <=, <, >=, > (as in \"<=500\")"))?;
+            found.ok_or_else(|| format!("`{metric}`: {text:?} must begin with <=, <, >= or > (as in \"<=500\")"))?;
         match number.trim().parse::<f64>() {
             Ok(target) if target.is_finite() => Ok(Self { metric: metric.to_owned(), operator, target }),
-            _ => Err(format!("`{metric}`: {:?} is no number in {text:?}", number.trim())),
+            _ => Err(format!("`{metric}`: {:?} is not a number in {text:?}", number.trim())),
         }
     }
 

@@ -34,7 +34,9 @@ impl Watch {
                 sla.constraints.iter().find(|constraint| self.is_missed(constraint, seen)).map(ToString::to_string)
             })
             .collect();
-        misses.filter(|misses| !misses.is_empty()).map(|misses| format!("can no longer be met: {}", misses.join("; ")))
+        misses
+            .filter(|misses| !misses.is_empty())
+            .map(|misses| format!("SLA can no longer be met: {}", misses.join("; ")))
     }
 
     fn is_missed(&self, constraint: &Constraint, seen: &[Request]) -> bool {
@@ -79,7 +81,7 @@ mod tests {
     fn a_run_is_given_up_only_when_no_rest_of_it_can_mend_it() {
         let slow = vec![request(Some(0.1), 0.6); 13];
         assert_eq!(missed(&["p99_e2el_ms<=500"], &slow[..12]), None);
-        assert_eq!(missed(&["p99_e2el_ms<=500"], &slow).unwrap(), "can no longer be met: p99_e2el_ms<=500");
+        assert_eq!(missed(&["p99_e2el_ms<=500"], &slow).unwrap(), "SLA can no longer be met: p99_e2el_ms<=500");
         // Each of them must be missed, by any of its constraints.
         assert_eq!(missed(&["p99_e2el_ms<=500", "p99_e2el_ms<=700"], &slow), None);
         assert!(missed(&["p99_e2el_ms<=500", "output_throughput>=10, p99_ttft_ms<=99"], &slow).is_some());

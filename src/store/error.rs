@@ -12,54 +12,54 @@ pub enum StoreError {
     Unwritable { path: PathBuf, source: std::io::Error },
     #[error("{name:?} {why}")]
     BadName { name: String, why: &'static str },
-    #[error("{}: exists already", path.display())]
+    #[error("{}: already exists", path.display())]
     Exists { path: PathBuf },
-    #[error("{}: exists already and is no sweep", path.display())]
+    #[error("{}: already exists and is not a sweep", path.display())]
     Occupied { path: PathBuf },
-    #[error("{}: there is no such sweep", path.display())]
+    #[error("{}: no such sweep", path.display())]
     NothingToResume { path: PathBuf },
-    #[error("which sweep of {} should go on?", lake.display())]
+    #[error("which sweep of {} should be resumed?", lake.display())]
     ResumeWhich { lake: PathBuf },
-    #[error("{}: another sweeplake is writing this sweep", path.display())]
+    #[error("{}: another sweeplake process is writing this sweep", path.display())]
     Locked { path: PathBuf },
-    #[error("{}: was made under other conditions; runs of both must not mix:\n{}", path.display(), lines(changes))]
+    #[error("{}: conditions have changed since the sweep started; runs from before and after must not mix:\n{}", path.display(), lines(changes))]
     Changed { path: PathBuf, changes: Vec<Change> },
     #[error(
-        "{}: line {line}, column {column}: {reason}; put the file right, or the sweep's folder somewhere else",
+        "{}: line {line}, column {column}: {reason}; fix the file, or move the sweep's folder elsewhere",
         path.display()
     )]
     BadManifest { path: PathBuf, line: usize, column: usize, reason: String },
     #[error(
-        "{}: is of format version {found}, this sweeplake reads up to {newest}; use a newer sweeplake",
+        "{}: has format version {found}, but this sweeplake only reads up to {newest}; use a newer sweeplake",
         path.display()
     )]
     NewerFormat { path: PathBuf, found: u32, newest: u32 },
-    #[error("{}: names the folder {folder:?}, which is not below its own; sweeplake makes none such", path.display())]
+    #[error("{}: refers to the folder {folder:?} outside its own; sweeplake never writes that", path.display())]
     Outside { path: PathBuf, folder: String },
-    #[error("{}: is a link; a sweep is written into its own folder only", path.display())]
+    #[error("{}: is a link; a sweep is only written into its own folder", path.display())]
     Link { path: PathBuf },
     #[error("{}: no such file or folder", path.display())]
     Missing { path: PathBuf },
-    #[error("{}: no sweeps here: expected folders with a sweep.json, or run=K.json files as `vllm bench sweep` writes them", path.display())]
+    #[error("{}: no sweeps found: expected folders with a sweep.json, or run=K.json files as `vllm bench sweep` writes them", path.display())]
     NoSweeps { path: PathBuf },
-    #[error("{reference}: no such sweep: it is neither a path, nor a sweep of {}{}", lake.display(), tags_text(tags))]
+    #[error("{reference}: no such sweep: neither a path, nor a sweep in {}{}", lake.display(), tags_text(tags))]
     NoSuchSweep { reference: String, lake: PathBuf, tags: Vec<String> },
-    #[error("{reference}: {} holds only {count} sweep(s)", lake.display())]
+    #[error("{reference}: {} contains only {count} sweep(s)", lake.display())]
     TooOld { reference: String, lake: PathBuf, count: usize },
-    #[error("{name:?} can't be a tag: `latest`, `/` and `~` mean something else")]
+    #[error("{name:?} can't be a tag: `latest`, `/` and `~` are reserved")]
     BadTag { name: String },
-    #[error("{tag}: the sweep that this tag names is gone: {} is not there; tag another one, or take the line out of {}", folder.display(), tags.display())]
+    #[error("{tag}: the tagged sweep is gone: {} not found; tag another sweep, or remove the line from {}", folder.display(), tags.display())]
     TagOfNothing { tag: String, folder: PathBuf, tags: PathBuf },
-    #[error("{}: is no folder of a sweep that sweeplake made", path.display())]
+    #[error("{}: is not the folder of a sweep made by sweeplake", path.display())]
     NotOwn { path: PathBuf },
-    #[error("{}: is no sweep of {}", sweep.display(), lake.display())]
+    #[error("{}: is not a sweep in {}", sweep.display(), lake.display())]
     NotInLake { sweep: PathBuf, lake: PathBuf },
-    #[error("{}: lies in the lake, where it is read in place; import it into another one (-o)", path.display())]
+    #[error("{}: is already in this lake, where it is read in place; import it into another lake (-o)", path.display())]
     InLake { path: PathBuf },
     #[error("{url}: {reason}")]
     NoStore { url: String, reason: String },
     #[error(
-        "{}: is no whole Parquet file ({reason}); without it what it holds is read from the files of single runs, if they are there",
+        "{}: is not a complete Parquet file ({reason}); if you remove it, its contents are read from per-run files where they exist",
         path.display()
     )]
     BadParquet { path: PathBuf, reason: String },

@@ -31,13 +31,13 @@ impl Wanted {
 /// Why a course can't go on.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum CourseError {
-    #[error("the benchmark reports no `{metric}`")]
+    #[error("the benchmark does not report `{metric}`")]
     NotReported { metric: String, nearest: Option<String> },
     #[error("the run at an unlimited request rate has no request_throughput")]
     NoHighestRate,
-    #[error("the least value to try, {min}, is above the greatest, {max}")]
+    #[error("the lowest value to try, {min}, is above the highest, {max}")]
     NothingBetween { min: f64, max: f64 },
-    #[error("the benchmark reports no request_throughput and mean_e2el_ms to estimate the levels from")]
+    #[error("cannot estimate the levels, because the benchmark reports no request_throughput and mean_e2el_ms")]
     NoLevels,
 }
 

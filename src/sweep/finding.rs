@@ -132,18 +132,18 @@ impl<'a> Finding<'a> {
             let breach = match (self.runs.obstacle(value), self.runs.mean(value, &constraint.metric)) {
                 (Some(obstacle), _) => obstacle,
                 (None, Some(seen)) if constraint.margin(seen) <= 0.0 => {
-                    format!("its own runs meet {constraint}, but the runs beside it say that this was luck")
+                    format!("its own runs meet {constraint}, but runs at neighboring loads suggest that this was luck")
                 }
                 (None, Some(seen)) => constraint.breach(seen),
                 (None, None) if self.runs.count_at(value).1 == 0 => "the run failed".to_owned(),
-                (None, None) => format!("{} is not known: {UNBOUNDED}", constraint.metric),
+                (None, None) => format!("{} is unknown: {UNBOUNDED}", constraint.metric),
             };
             (value, breach)
         });
         match (self.answer.status, breach) {
-            (Status::PassesEverywhere, _) => "even the greatest value meets the SLA".into(),
+            (Status::PassesEverywhere, _) => "even the highest value meets the SLA".into(),
             (Status::FailsEverywhere, Some((value, breach))) if self.starved_at.is_some() => {
-                format!("{name} {value} is the greatest that meets the other constraints, but {breach}")
+                format!("{name} {value} is the highest that meets the other constraints, but {breach}")
             }
             (Status::FailsEverywhere, Some((value, breach))) => format!("even {value} fails: {breach}"),
             (_, Some((value, breach))) => format!("{name} {value} fails: {breach}{}", self.doubt()),
@@ -172,4 +172,4 @@ impl<'a> Finding<'a> {
 }
 
 /// Why a metric that a run reports can be none for an SLA.
-const UNBOUNDED: &str = "failed requests, or those that waited in the client, make it unbounded, or are not told one by one (save_detailed tells them)";
+const UNBOUNDED: &str = "requests that failed or waited in the client make it unbounded, or per-request data is missing (see save_detailed)";

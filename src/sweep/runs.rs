@@ -142,7 +142,7 @@ impl<'a> Runs<'a> {
     /// Why a value can't be borne for long: most of its runs say so.
     fn unsustained(&self, value: f64) -> Option<String> {
         if self.is_no_rate(value) {
-            return Some("all requests at once are no rate that a server can sustain".into());
+            return Some("sending all requests at once is not a rate that a server can sustain".into());
         }
         let growing: Vec<String> = self.at(value).filter_map(piles_up).collect();
         growing.first().filter(|_| 2 * growing.len() > self.at(value).count()).cloned()
@@ -299,7 +299,7 @@ impl<'a> Runs<'a> {
 /// That the requests in a server grow in number: at that rate no latency stays what it is.
 fn piles_up(made: &Made) -> Option<String> {
     let Some(Standing::Growing(share)) = made.backlog() else { return None };
-    Some(format!("the backlog grows by {:.0} % of the load: it is not sustained", 100.0 * share))
+    Some(format!("the backlog grows by {:.0} % of the load: the server does not keep up", 100.0 * share))
 }
 
 /// The answer with what stood for an unlimited rate written as such. Between the rates that were measured and no limit

@@ -7,10 +7,10 @@ use std::fmt::Write;
 pub fn document() -> String {
     let mut text = String::from(
         "# Tables and columns\n\n\
-         Every table and the columns that it always has. This file is made from `src/table/declared.rs`: \
+         All tables with the columns that they always have. This file is generated from `src/table/declared.rs`: \
          `cargo run --example tables > docs/tables.md`.\n\
-         `DESCRIBE TABLE` tells the same of a lake, and also what its sweeps set and measured besides: each parameter and each number of \
-         any benchmark's result is a column of `runs`.\n",
+         `DESCRIBE TABLE` shows the same for a lake, along with the columns that its sweeps add: each parameter and each number in a \
+         benchmark's result is a column of `runs`.\n",
     );
     for table in Table::ALL {
         let _ = write!(
@@ -22,7 +22,7 @@ pub fn document() -> String {
         table.columns().iter().for_each(|column| text.push_str(&line(column)));
         if table == Table::Combinations {
             text.push_str(
-                "\nBesides, each parameter of `runs` under its name, and of each metric of `runs`, declared or not, these:\n\n\
+                "\nIn addition, each parameter of `runs` under its name, and for each metric of `runs`, declared or not:\n\n\
                  | column | meaning |\n| --- | --- |\n",
             );
             for (statistic, meaning) in STATISTICS {

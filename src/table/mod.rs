@@ -83,8 +83,8 @@ impl Table {
     pub fn row(self) -> &'static str {
         match self {
             Self::Sweeps => "a sweep",
-            Self::Runs => "a run, failed ones too",
-            Self::Requests => "a request of a run, where the benchmark stored them",
+            Self::Runs => "a run, including failed ones",
+            Self::Requests => "a request of a run, if the benchmark stored its requests",
             Self::Telemetry => "a value that the server, a GPU, the machine or the client reported during a run",
             Self::Combinations => "the runs of a combination, summarized",
             Self::Sla => "an answer of `serve_sla`",
@@ -192,7 +192,7 @@ pub fn meaning_of(table: Table, name: &str, kind: Kind) -> String {
         return column.meaning.into();
     }
     match (name.split_once('.'), kind) {
-        (Some(("result", inner)), _) => format!("{inner}, as the benchmark's result has it"),
+        (Some(("result", inner)), _) => format!("{inner}, as reported in the benchmark's result"),
         (Some(("param", inner)), _) => format!("the parameter {inner}"),
         (_, Kind::ServeParameter) => "parameter of the server".into(),
         (_, Kind::BenchParameter) => "parameter of the load".into(),

@@ -87,7 +87,7 @@ impl Samples {
         let index = match self.index.entry(reading.series) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(_) if count >= MOST_SERIES => {
-                self.note(format!("more than {MOST_SERIES} metrics were reported: the others are left out"));
+                self.note(format!("more than {MOST_SERIES} metrics were reported: the rest are left out"));
                 return;
             }
             Entry::Vacant(new) => {

@@ -71,7 +71,8 @@ impl Board {
     /// Parameters that all combinations have in common.
     pub fn shared(&self) -> Option<String> {
         let shared = &self.columns.shared;
-        (!shared.is_empty() && !self.columns.columns.is_empty()).then(|| format!("all with {}", shared.join(" ")))
+        (!shared.is_empty() && !self.columns.columns.is_empty())
+            .then(|| format!("shared parameters: {}", shared.join(" ")))
     }
 
     pub fn label(&self, combination: &Combination) -> String {
@@ -124,8 +125,8 @@ impl Board {
     /// What a mean is of.
     pub fn statistic(&self) -> &'static str {
         match self.runs_of_each {
-            Some(1) => "each line: a combination",
-            _ => "each line: a combination, the mean of its runs ± half its 95 % confidence interval",
+            Some(1) => "one line per combination",
+            _ => "one line per combination: mean of its runs ± half the width of its 95 % confidence interval",
         }
     }
 
@@ -251,7 +252,7 @@ mod tests {
         let mut board = Board::new(&all, None, Some(3));
         assert_eq!(
             (board.shared().as_deref(), board.label(&all[0]).as_str()),
-            (Some("all with seqs=1"), "max_concurrency=4")
+            (Some("shared parameters: seqs=1"), "max_concurrency=4")
         );
         let line = ran(&mut board, &all[0], Status::Completed, 100.0);
         ran(&mut board, &all[0], Status::Failed, 1e9);

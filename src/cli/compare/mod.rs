@@ -32,56 +32,56 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The sweep to compare with, then those to compare (with --base or --base-last all are ones to compare), or one of `ab`:
-    /// paths, names in the lake, tags, latest, latest~1, latest-any, @2026-11-01, yesterday, last-week, last-month.
+    /// The base sweep, then the candidates (with --base or --base-last, all are candidates), or a single sweep made by `ab`. Each is a
+    /// path, a name in the lake, a tag, latest, latest~1, latest-any, @2026-11-01, yesterday, last-week or last-month.
     #[arg(required_unless_present = "trend", num_args = 1.., value_name = "SWEEP")]
     sweeps: Vec<String>,
-    /// Compare with all sweeps that this names, 'nightly*' too: what they differ by is what a change must exceed. May be given
-    /// again.
+    /// Base sweep, or a pattern such as 'nightly*'. May be repeated. A change must exceed the variation between the base
+    /// sweeps.
     #[arg(long, value_name = "SWEEP|PATTERN", conflicts_with = "base_last")]
     base: Vec<String>,
-    /// Compare each sweep with so many complete ones of the lake before it.
+    /// Compare each sweep with the last N completed sweeps before it in the lake.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     base_last: Option<u32>,
     /// The lake in which names, tags and `latest` are looked up.
     #[arg(long, default_value = "results", value_name = "DIR")]
     lake: PathBuf,
-    /// The lake whose equal sweeps tell how much such differ; default: the folders that base and candidate lie in.
+    /// The lake whose identical sweeps show how much such sweeps vary; default: the folders that contain base and candidate.
     #[arg(long, value_name = "DIR")]
     history: Option<PathBuf>,
-    /// How much equal sweeps differ (standard deviation of a sweep's level), if you know it: 2%.
+    /// How much identical sweeps vary (standard deviation of a sweep's level), if you know it, such as 2%.
     #[arg(long, value_name = "SHARE", value_parser = percent)]
     assume_sweep_sd: Option<f64>,
     #[command(flatten)]
     judging: Judging,
-    /// Instead: follow a metric of each combination over all sweeps of a lake, with its change points.
+    /// Instead of comparing, track a metric of each combination across all sweeps of a lake, with its change points.
     #[arg(long, value_name = "LAKE", requires = "metric", conflicts_with_all = ["sweeps", "fail_on", "html", "match_on", "base", "base_last"])]
     trend: Option<PathBuf>,
-    /// The metric that --trend follows.
+    /// The metric to track with --trend.
     #[arg(long, requires = "trend")]
     metric: Option<String>,
     /// Match on these variables instead of on all parameters.
     #[arg(long, value_delimiter = ',', value_name = "VAR,…")]
     match_on: Vec<String>,
-    /// Keep only these runs, as in `plot`.
+    /// Keep only matching runs, as in `plot`.
     #[arg(long, default_value = "")]
     filter_by: String,
-    /// Compare even what is not alike: another load, model or number of GPUs.
+    /// Compare even if the load, model or number of GPUs differs.
     #[arg(long)]
     force: bool,
-    /// Show every change, also those that could not be told.
+    /// Show all combinations, not only those that changed most.
     #[arg(long)]
     all: bool,
-    /// Default: text, or what the name of FILE says.
+    /// Output format; default: inferred from the name of FILE, else text.
     #[arg(long, value_enum)]
     format: Option<CompareFormat>,
     /// Write to a file.
     #[arg(long, short, value_name = "FILE", value_parser = crate::cli::lake::local_path)]
     output: Option<PathBuf>,
-    /// Write a page with the charts in it, too.
+    /// Also write an HTML page with charts.
     #[arg(long, value_name = "FILE", value_parser = crate::cli::lake::local_path)]
     html: Option<PathBuf>,
-    /// Draw both Pareto frontiers (or the trend) into a PNG file, too.
+    /// Also draw both Pareto frontiers (or the trend) as a PNG file.
     #[arg(long, value_name = "FILE", value_parser = crate::cli::lake::local_path)]
     fig: Option<PathBuf>,
     #[command(flatten)]
@@ -93,16 +93,16 @@ pub struct Arguments {
 pub struct Judging {
     #[arg(long, value_delimiter = ',', value_name = "METRIC,…", default_values_t = DEFAULT_METRICS.map(str::to_owned))]
     metrics: Vec<String>,
-    /// Which way is better of a metric that sweeplake does not know: acceptance_score:max. May be given again.
+    /// Which direction is better for a metric that sweeplake does not know: acceptance_score:max. May be repeated.
     #[arg(long, value_delimiter = ',', value_name = "METRIC:max|min", value_parser = direction)]
     direction: Vec<(String, Better)>,
-    /// A change smaller than this does not matter.
+    /// Treat changes smaller than this as no change.
     #[arg(long, default_value = "2%", value_name = "SHARE", value_parser = percent)]
     threshold: f64,
-    /// Exit with 1 on such a change: 'p99_e2el_ms>5%', 'output_throughput<-3%'. May be given again.
+    /// Exit with 1 on a change such as 'p99_e2el_ms>5%' or 'output_throughput<-3%'. May be repeated.
     #[arg(long, value_name = "GATE", value_parser = Gate::parse)]
     fail_on: Vec<Gate>,
-    /// Whether a gate passes where it can't be told.
+    /// Whether a gate with an unclear result passes.
     #[arg(long, value_enum, default_value = "fail")]
     unclear: Unclear,
 }
@@ -129,7 +129,7 @@ impl Judging {
     pub fn check(&self) -> Result<(), Failure> {
         let compared = with_gated(&self.metrics, &self.fail_on);
         match self.direction.iter().find(|(metric, _)| !compared.contains(metric)) {
-            Some((metric, _)) => Err(Failure::input(format!("--direction {metric}: it is not among --metrics"))),
+            Some((metric, _)) => Err(Failure::input(format!("--direction {metric}: not among --metrics"))),
             None => Ok(()),
         }
     }
@@ -143,7 +143,7 @@ impl Judging {
         };
         match compared.iter().find(|metric| !is_known(metric)) {
             Some(metric) => Err(Failure::input(format!(
-                "--metrics: sweeplake knows no metric {metric:?}; if the benchmark reports one, say which way is better: \
+                "--metrics: unknown metric {metric:?}; if the benchmark reports it, specify which direction is better: \
                  --direction {metric}:max"
             ))),
             None => Ok(()),
@@ -244,7 +244,7 @@ impl Arguments {
                 let base = last_alike(base, &candidate, count as usize)?;
                 match base.is_empty() {
                     true => Err(Failure::input(format!(
-                        "--base-last: {} holds no complete sweep of the same load before {}",
+                        "--base-last: {} contains no completed sweep with the same load before {}",
                         self.lake.display(),
                         candidate.display()
                     ))),
@@ -256,7 +256,7 @@ impl Arguments {
         if self.base.is_empty() {
             let Some((base, candidates)) = sweeps.split_first().filter(|(_, candidates)| !candidates.is_empty()) else {
                 return Err(Failure::input(
-                    "compare needs two sweeps, or one and --base 'PATTERN' or --base-last N to compare it with",
+                    "compare needs two sweeps, or one sweep with --base 'PATTERN' or --base-last N",
                 ));
             };
             return Ok(candidates.iter().map(|candidate| (vec![base.clone()], candidate.clone())).collect());
@@ -269,7 +269,7 @@ impl Arguments {
         let pair = |candidate: PathBuf| {
             let base: Vec<PathBuf> = all.iter().filter(|base| **base != candidate).cloned().collect();
             match base.is_empty() {
-                true => Err(Failure::input("--base: it names no sweep but the one to compare")),
+                true => Err(Failure::input("--base: matches no sweep other than the candidate")),
                 false => Ok((base, candidate)),
             }
         };
@@ -289,7 +289,7 @@ fn compared(arguments: &Arguments) -> Result<Vec<Comparison>, Failure> {
         let candidate = opened(&arguments.opening, &[candidate])?;
         let [_] = candidate.sweeps() else {
             let count = candidate.sweeps().len();
-            return Err(Failure::input(format!("a side holds {count} sweeps; name one of them")));
+            return Err(Failure::input(format!("the candidate contains {count} sweeps; name one of them")));
         };
         let history = history_lake(arguments.history.as_deref(), &base, &candidate, &arguments.opening)?;
         let sources = Sources { base: &base, candidate: &candidate, history: history.as_ref() };
@@ -332,11 +332,11 @@ fn opened(opening: &Opening, sweeps: &[PathBuf]) -> Result<Lake, Failure> {
     tell(&lake);
     if lake.sweeps().len() > sweeps.len() {
         let count = lake.sweeps().len();
-        return Err(Failure::input(format!("{}: holds {count} sweeps; name one of them", sweeps[0].display())));
+        return Err(Failure::input(format!("{}: contains {count} sweeps; name one of them", sweeps[0].display())));
     }
     for sweep in lake.sweeps() {
         if sweep.state().map_err(Failure::input)? == SweepState::Running {
-            return Err(Failure::input(format!("{}: is still running; compare it when it has ended", sweep.name)));
+            return Err(Failure::input(format!("{}: still running; compare it after it ends", sweep.name)));
         }
     }
     Ok(lake)
@@ -363,9 +363,9 @@ fn history_lake(
 fn compare(sources: Sources<'_>, request: &CompareRequest) -> Result<Comparison, Failure> {
     block_on(Comparison::of(sources, request))?.map_err(|error| match error {
         CompareError::Query(error) => query_failure(error),
-        CompareError::Unlike { .. } => Failure::input(format!("{error}; --force compares them all the same")),
+        CompareError::Unlike { .. } => Failure::input(format!("{error}; use --force to compare them anyway")),
         CompareError::NothingInCommon { ref only_base, ref only_candidate, .. } => Failure::input(format!(
-            "{error}; --match-on VAR,… matches on some of their parameters only.\n  only in the base: {}\n  only in the candidate: {}",
+            "{error}; use --match-on VAR,… to match on only some of the parameters.\n  only in the base: {}\n  only in the candidate: {}",
             shortened(only_base),
             shortened(only_candidate)
         )),
@@ -413,7 +413,8 @@ fn write_pages(comparisons: &[Comparison], arguments: &Arguments) -> Result<(), 
     }
     if let Some(path) = &arguments.fig {
         let figure = comparisons.last().and_then(frontiers);
-        let figure = figure.ok_or_else(|| Failure::input("--fig: no run tells its users and its throughput"))?;
+        let figure =
+            figure.ok_or_else(|| Failure::input("--fig: no run has both a number of users and a throughput"))?;
         Picture::default().write(path, &figure)?;
         say!("{}", path.display());
     }

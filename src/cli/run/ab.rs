@@ -22,34 +22,34 @@ use std::path::PathBuf;
 /// Base and candidate are started in turn (A B B A), each pair close in time, and measured under the same loads.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The command that runs the server as it is.
+    /// The command that runs the base server (the current one).
     #[arg(long, value_name = "COMMAND")]
     base_serve_cmd: String,
-    /// The command that runs the server as it may become.
+    /// The command that runs the candidate server (the proposed one).
     #[arg(long, value_name = "COMMAND")]
     candidate_serve_cmd: String,
     /// The command that runs the benchmark.
     #[arg(long, value_name = "COMMAND")]
     bench_cmd: String,
-    /// JSON file with the loads: sets of parameters of the benchmark.
+    /// JSON file with the loads: sets of benchmark parameters.
     #[arg(long, value_name = "FILE")]
     bench_params: Option<PathBuf>,
     #[command(flatten)]
     servers: ServerFlags,
-    /// Measure so many pairs. Default: --until decided.
+    /// Number of pairs to measure; default: --until decided.
     #[arg(long, value_name = "N", conflicts_with_all = ["until", "max_pairs"], value_parser = clap::value_parser!(u32).range(2..=MOST_REPEATS))]
     pairs: Option<u32>,
-    /// Stop as soon as every metric is told over all loads, or shown to be the same. Looking after each pair does not raise the
-    /// error rate.
+    /// Stop as soon as every metric, over all loads, is shown to differ or to be the same. Checking after each pair does not raise
+    /// the error rate.
     #[arg(long, value_enum)]
     until: Option<UntilName>,
-    /// Most pairs with --until decided.
+    /// Maximum number of pairs with --until decided.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(2..=MOST_REPEATS))]
     max_pairs: u32,
-    /// Runs of each load on each start of a server.
+    /// Runs of each load per server start.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MOST_REPEATS))]
     num_runs: u32,
-    /// Before the first run of each load on a server, run its benchmark with so many prompts and drop the result.
+    /// Before the first run of each load on a server, run the benchmark once with this many prompts and discard the result.
     #[arg(long, value_name = "N", default_value_t = 0)]
     warmup_num_prompts: u32,
     #[command(flatten)]
@@ -88,7 +88,9 @@ fn prepare(arguments: Arguments) -> Result<Sweep, Failure> {
     let commands = arguments.servers.commands()?;
     let after = &commands.after_bench;
     if after.is_none() && engine_of(&servers[0]) != engine_of(&servers[1]) {
-        return Err(Failure::input("the servers are of two engines: say how to reset both with --after-bench-cmd"));
+        return Err(Failure::input(
+            "the servers use different engines; specify how to reset both with --after-bench-cmd",
+        ));
     }
     let bench_params = sets_of(arguments.bench_params.as_deref())?;
     let redactor = redactor_of(

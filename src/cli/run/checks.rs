@@ -66,8 +66,7 @@ impl Checked<'_> {
         let has_tool = tools.iter().any(|tool| find_program(&Command::new([*tool])).is_some());
         if !has_tool && matches!(engine, Some("vllm" | "sglang" | "tensorrt-llm")) {
             remarks.push(
-                "no GPU tool is on PATH (nvidia-smi, rocm-smi): GPUs and their limits will not be in the results"
-                    .into(),
+                "no GPU tool found on PATH (nvidia-smi, rocm-smi): GPUs and their limits will not be recorded".into(),
             );
         }
         let addresses: BTreeSet<(String, u16)> =
@@ -75,7 +74,7 @@ impl Checked<'_> {
         for (host, port) in addresses {
             if TcpStream::connect((host.as_str(), port)).is_ok() {
                 remarks.push(format!(
-                    "port {port} of {host} is served already: the server could not listen there; stop it, or use another --port"
+                    "port {port} of {host} is already in use, so the server could not listen there; free it, or use another --port"
                 ));
             }
         }
@@ -83,8 +82,8 @@ impl Checked<'_> {
         let is_off = serve_cmd.words().iter().any(|word| word == "--no-enable-prefix-caching");
         if is_repeated && !is_off && engine == Some("vllm") {
             remarks.push(
-                "repeats send the same prompts (one seed), and --after-bench-cmd replaces the reset of the prefix cache: see that it \
-                 empties it, or the repeats will be answered from the cache"
+                "repeats send the same prompts (same seed), and --after-bench-cmd replaces the prefix cache reset: make sure that the \
+                 command empties the cache, or repeats will be served from it"
                     .into(),
             );
         }
@@ -102,7 +101,7 @@ fn of_answers(bench: &BenchPlan) -> Option<String> {
     let is_random = command.flag(&["dataset-name"]).is_none_or(|name| name.starts_with("random"));
     let is_pinned = command.words().iter().any(|word| word == "--ignore-eos" || word == "--ignore_eos");
     (is_random && !is_pinned && is_known_client(command)).then(|| {
-        "answers may end before their length: add --ignore-eos to --bench-cmd, or throughputs are of other answers"
+        "responses may stop before the requested length, which makes throughputs incomparable: add --ignore-eos to --bench-cmd"
             .into()
     })
 }
@@ -115,14 +114,14 @@ fn of_load(server: &ServerPlan, bench: &BenchPlan) -> Vec<String> {
     if let Some(concurrency) = concurrency {
         if f64::from(prompts) < f64::from(WAVES) * concurrency {
             remarks.push(format!(
-                "{prompts} prompts are fewer than {WAVES} waves of {concurrency} at a time: most of the run is ramp-up and drain; use \
+                "{prompts} prompts are less than {WAVES} times the concurrency of {concurrency}: most of the run is ramp-up and drain; use \
                  --num-prompts {} or more",
                 f64::from(WAVES) * concurrency
             ));
         }
         if let Some(admitted) = admitted(&server.command).filter(|admitted| concurrency > *admitted) {
             remarks.push(format!(
-                "{concurrency} requests at a time are more than the server admits ({admitted}): that point measures a queue; raise \
+                "a concurrency of {concurrency} is more than the server runs at once ({admitted}): this point measures queueing; raise \
                  --max-num-seqs, or lower --max-concurrency"
             ));
         }
@@ -132,7 +131,7 @@ fn of_load(server: &ServerPlan, bench: &BenchPlan) -> Vec<String> {
         let needed = percentile.parse().map_or(0, |percent| values_for_bound(percent, BOUND_CONFIDENCE));
         if (u64::from(prompts)) < needed as u64 && needed < usize::MAX {
             remarks.push(format!(
-                "{prompts} prompts are too few to say how high the true P{percentile} may be: {needed} would do (--num-prompts)"
+                "{prompts} prompts are too few for an upper bound on the true P{percentile}: use --num-prompts {needed} or more"
             ));
         }
     }
@@ -172,15 +171,20 @@ fn disk(lake: &Path) -> Option<String> {
     let place = lake.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("."));
     let stat = statvfs(if place.as_os_str().is_empty() { Path::new(".") } else { place }).ok()?;
     let free = stat.blocks_available() as u64 * stat.fragment_size() as u64;
-    (free < LEAST_DISK)
-        .then(|| format!("{} MiB are free for {}: results may not fit; free some", free >> 20, lake.display()))
+    (free < LEAST_DISK).then(|| {
+        format!(
+            "only {} MiB of disk space left for {}: results may not fit; free some space",
+            free >> 20,
+            lake.display()
+        )
+    })
 }
 
 fn file_limit(in_flight: u64) -> Option<String> {
     let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
     let needed = in_flight.saturating_add(OTHER_FILES);
     (soft < needed).then(|| {
-        format!("{soft} files may be open at once, and {in_flight} requests in flight need a connection each: ulimit -n {needed}")
+        format!("only {soft} open files are allowed, but {in_flight} requests in flight need one connection each: run ulimit -n {needed}")
     })
 }
 
@@ -191,11 +195,11 @@ pub fn refuse_too_few_files(plan: &Plan) -> Result<(), Failure> {
     let in_flight = surely_in_flight(plan);
     let needed = in_flight.saturating_add(OTHER_FILES);
     if soft < FEWEST_FILES {
-        return Err(Failure::work(format!("only {soft} files may be open at once: ulimit -n {needed}")));
+        return Err(Failure::work(format!("only {soft} open files are allowed: run ulimit -n {needed}")));
     }
     match soft < in_flight.saturating_add(FEWEST_FILES / 2) {
         true => Err(Failure::work(format!(
-            "only {soft} files may be open at once, and {in_flight} requests in flight need a connection each: ulimit -n {needed}"
+            "only {soft} open files are allowed, but {in_flight} requests in flight need one connection each: run ulimit -n {needed}"
         ))),
         false => Ok(()),
     }
@@ -217,7 +221,10 @@ fn limits_of(line: &str) -> Vec<String> {
         [now, usual] => {
             let (now, usual): (f64, f64) = (now.parse().ok()?, usual.parse().ok()?);
             (now < usual).then(|| {
-                format!("GPU {gpu} has its {what} at {now} {unit}, below its default of {usual} {unit}: nvidia-smi resets it, or say so with `sweeplake note`")
+                format!(
+                    "GPU {gpu} has its {what} at {now} {unit}, below its default of {usual} {unit}: \
+                     reset it with nvidia-smi, or record it with `sweeplake note`"
+                )
             })
         }
         _ => None,

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The lake in which the demo's sweep is kept.
+    /// The lake in which to store the demo's sweep.
     #[arg(long, short, default_value = "results", value_name = "DIR", value_parser = crate::cli::lake::local_path)]
     output_dir: PathBuf,
     /// The port of the simulated server; default: a free one.
@@ -65,7 +65,7 @@ pub fn exec(arguments: Arguments) -> Ended {
     let answer = without_empty(answer.without("sweep").without("model_id").without("p99_e2el_ms_max"))?;
     let table = plain_table(&answer).map_err(query_failure)?;
     out!("\nHighest throughput with every P99 end-to-end latency within {SLA_MS} ms:\n{table}");
-    out!("\nThe report: {}", path.display());
+    out!("\nReport: {}", path.display());
     let more = format!(
         "{} plot {} --var-x max_concurrency --var-y p99_e2el_ms --curve-by max_num_seqs,tensor_parallel_size --scale-x log2",
         next::program(),

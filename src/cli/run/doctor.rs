@@ -10,11 +10,11 @@ use std::path::Path;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Without flags it looks at the machine. With the flags of `serve` it looks at that sweep, too: it starts nothing. \
-                  The same is said before each sweep. Ends with 1 if there is anything to say."
+    after_help = "Without flags, checks the machine. With the flags of `serve`, also checks that sweep, without starting anything. \
+                  The same checks run before each sweep. Exits with 1 if there is any finding."
 )]
 pub struct Arguments {
-    /// The flags of `sweeplake serve`, as they would be given.
+    /// The flags that you would pass to `sweeplake serve`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "FLAGS")]
     flags: Vec<OsString>,
 }
@@ -34,9 +34,9 @@ pub fn exec(arguments: Arguments) -> Ended {
     remarks.iter().for_each(|remark| out!("{remark}"));
     match remarks.len() {
         0 => {
-            out!("nothing to say: all checks passed");
+            out!("all checks passed");
             Ok(())
         }
-        count => Err(Failure::work(format!("{count} thing(s) would spoil the numbers"))),
+        count => Err(Failure::work(format!("{count} finding(s) would distort the results"))),
     }
 }

@@ -52,7 +52,7 @@ impl Sweep {
         }
         printed.lines.push(end);
         if let Order::Random(seed) = self.job.order(self.order) {
-            printed.lines.push(format!("# this order was drawn by --order-seed {seed}"));
+            printed.lines.push(format!("# random order, reproducible with --order-seed {seed}"));
         }
         out!("{}", printed.lines.join("\n"));
         Ok(())
@@ -117,13 +117,13 @@ impl Sweep {
         let after: Vec<String> = self.after_bench_cmd.iter().map(|command| self.shown(command)).collect();
         if let Some(level) = &job.level {
             folder.add_level(combination, level, &job.bench.combination);
-            printed.lines.push("# the first run; the others follow from what is measured".into());
+            printed.lines.push("# the first run; later runs depend on what is measured".into());
             printed.lines.extend(self.job.worst_case().map(|text| format!("# {text}")));
         }
         if is_cold && self.plan.warmup_num_prompts > 0 {
             let short = job.bench.warm_up(self.plan.warmup_num_prompts);
             let command = bench.complete(&short, &folder.warm_up_result(&job.bench.combination));
-            printed.lines.push(format!("# warm-up, not kept\n{}", self.shown(&command)));
+            printed.lines.push(format!("# warm-up, result discarded\n{}", self.shown(&command)));
             printed.lines.extend(after.iter().cloned());
         }
         let path = folder.partial_result(&job.bench.combination, job.number);

@@ -33,7 +33,7 @@ pub fn tell_results(job: &Job, folder: &Path, ended: sweep::Ended) -> Result<(),
     }
     if ended.degraded > 0 {
         say!(
-            "{} run(s) are degraded: fewer requests succeeded than --min-success asks; they are never recommended",
+            "{} run(s) are degraded: fewer requests succeeded than --min-success requires; they are never recommended",
             ended.degraded
         );
     }
@@ -72,7 +72,10 @@ fn wider_than(folder: &Path, narrow: &Narrow) -> Result<Vec<String>, Failure> {
     let wider: Vec<Wider> = answer.typed("wide intervals").map_err(query_failure)?;
     let told = |wider: Wider| {
         let (label, width, share) = (wider.label.unwrap_or_default(), width * 100.0, wider.share * 100.0);
-        format!("{label}: {metric} is known to ±{share:.1} % after {} runs, not to ±{width} % (--max-runs)", wider.runs)
+        format!(
+            "{label}: {metric} is known to ±{share:.1} % after {} runs, not yet to ±{width} % (limited by --max-runs)",
+            wider.runs
+        )
     };
     Ok(wider.into_iter().map(told).collect())
 }
@@ -84,7 +87,7 @@ pub fn close(folder: &Path, ended: sweep::Ended) -> Result<PathBuf, Failure> {
         SweepState::Completed => Ok(folder.to_owned()),
         SweepState::Interrupted if ended.is_over_budget => {
             let kept = ended.runs + ended.skipped;
-            say!("the budget is used up: {kept} run(s) are in {}; {again}", folder.display());
+            say!("time budget used up: {kept} run(s) are kept in {}; {again}", folder.display());
             Ok(folder.to_owned())
         }
         SweepState::Interrupted => {
@@ -96,7 +99,7 @@ pub fn close(folder: &Path, ended: sweep::Ended) -> Result<PathBuf, Failure> {
             let planned = ended.planned.unwrap_or(ended.runs).max(ended.runs);
             let left = match planned - ended.runs {
                 0 => String::new(),
-                left => format!(", {left} were not started (--continue-on-error goes on after a failure)"),
+                left => format!(", {left} were not started (use --continue-on-error to continue after a failure)"),
             };
             Err(Failure::work(format!("{} of {planned} run(s) failed{left}; {again}", ended.failed)))
         }

@@ -63,10 +63,11 @@ impl Usual {
     /// About how long so many starts and runs take, and on what that rests.
     pub fn text(&self, starts: usize, runs: usize) -> String {
         let seconds = self.run_s * runs as f64 + self.start_s * starts as f64;
-        let rests_on = if self.of.is_empty() { "other runs of these commands took" } else { "these runs took before" };
+        let rests_on =
+            if self.of.is_empty() { "other runs of these commands" } else { "earlier runs of these combinations" };
         let starts =
             if self.start_s > 0.0 { format!("{starts} starts × {:.1} s, ", self.start_s) } else { String::new() };
         let whole = short_time(Duration::from_secs_f64(seconds));
-        format!("about {whole}: {starts}{runs} runs × {:.1} s, as {rests_on}", self.run_s)
+        format!("about {whole}: {starts}{runs} runs × {:.1} s, based on {rests_on}", self.run_s)
     }
 }

@@ -147,13 +147,13 @@ impl Job {
             slas => format!(" ({} for each of {slas} SLAs)", options.max_iters),
         };
         let time = match options.variable {
-            _ if least == 0.0 => "each sends the prompts that --bench-cmd says".into(),
+            _ if least == 0.0 => "each with as many prompts as --bench-cmd sets".into(),
             Variable::RequestRate => format!(
                 "each with a steady part of {least} to {near} s: at most about {}",
                 short_time(Duration::from_secs_f64(near * runs as f64))
             ),
             Variable::MaxConcurrency => format!(
-                "each with a steady part of {least} s or more: about {} if none is longer",
+                "each with a steady part of at least {least} s: about {} if none is longer",
                 short_time(Duration::from_secs_f64(least * runs as f64))
             ),
         };

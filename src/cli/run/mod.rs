@@ -36,40 +36,40 @@ const MOST_REPEATS: i64 = 10_000;
 /// The flags of all commands that run sweeps.
 #[derive(clap::Args, Clone)]
 pub struct Common {
-    /// Show the output of the commands, too; it is always kept in log files.
+    /// Also show the output of the commands, which is always kept in log files.
     #[arg(long)]
     pub show_stdout: bool,
-    /// The lake: the folder in which sweeps are kept.
+    /// The lake: the folder in which sweeps are stored.
     #[arg(long, short, default_value = "results", value_name = "DIR", value_parser = super::lake::local_path)]
     pub output_dir: PathBuf,
-    /// The sweep's folder in it; default: the present time as YYYYMMDD_HHMMSS.
+    /// Name of the sweep's folder in the lake; default: the current time as YYYYMMDD_HHMMSS.
     #[arg(long, short, value_name = "NAME")]
     experiment_name: Option<String>,
-    /// Go on after a failed run; the exit code still tells.
+    /// Continue after a failed run (still exits with 1).
     #[arg(long)]
     pub continue_on_error: bool,
-    /// Try a failed run so many times again. Every attempt is kept, the last one counts.
+    /// Retry a failed run up to N times. Every attempt is kept; the last one counts.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub retries: u32,
-    /// Begin no run that would end after this time: 6h, 90m. How long a run takes is known from runs of the same commands in the
-    /// lake and from this sweep; of the very first nothing is. What is missing then is run by --resume.
+    /// Time budget, such as 6h or 90m: do not start a run that would exceed it. Run times are estimated from runs of the same commands
+    /// in the lake and from this sweep; the very first run has no estimate. Run what is left with --resume.
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     budget: Option<Duration>,
     #[command(flatten)]
     pub keeping: Keeping,
-    /// Keep the output of the commands as they write it. Without it, secrets are taken out of the log files.
+    /// Keep the output of the commands verbatim. By default, secrets are removed from the log files.
     #[arg(long)]
     pub raw_logs: bool,
     #[command(flatten)]
     pub sampling: SamplingFlags,
-    /// Print the commands that would be run, and touch nothing.
+    /// Print the commands that would be run, without running anything.
     #[arg(long)]
     pub dry_run: bool,
-    /// Run only what is missing of the sweep named by -e (or named here).
+    /// Run only what is missing from the sweep named here or with -e.
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
     resume: Option<String>,
-    /// With --resume: go on although commands, programs, files or the environment changed. Column `fingerprint` tells the runs
-    /// before and after apart, and no mean is over both.
+    /// With --resume: continue even though commands, programs, files or the environment have changed. Column `fingerprint`
+    /// distinguishes the runs from before and after, and no mean combines them.
     #[arg(long)]
     accept_changes: bool,
 }
@@ -77,10 +77,10 @@ pub struct Common {
 /// What is sampled while benchmarks run.
 #[derive(clap::Args, Clone, Copy)]
 pub struct SamplingFlags {
-    /// Sample the server's metrics, the GPUs and the machine every so many seconds while a benchmark runs (table `telemetry`); 0: never.
+    /// Interval for sampling the server's metrics, the GPUs and the machine during a benchmark (table `telemetry`); 0 disables it.
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = sample_interval)]
     sample_interval: f64,
-    /// Keep every metric that the server exports, under its own name, not only those that are known.
+    /// Keep every metric that the server exports, under its own name, not only the known ones.
     #[arg(long)]
     sample_all: bool,
 }
@@ -175,7 +175,7 @@ fn interrupt_on_signals() -> Result<Interrupt, Failure> {
             futures::future::select_all(waits).await;
             if is_first {
                 interrupter.interrupt();
-                say!("stopping; once more to stop at once");
+                say!("stopping; interrupt again to stop immediately");
             } else {
                 std::process::exit(130);
             }

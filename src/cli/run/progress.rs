@@ -151,8 +151,8 @@ impl<'a> Progress<'a> {
         if let Some(live) = &self.live {
             live.start(runs);
         }
-        let already = if skipped > 0 { format!(", {skipped} already there") } else { String::new() };
-        let to_make = runs.map_or("as many runs as it takes".to_owned(), |runs| format!("{runs} run(s) to make"));
+        let already = if skipped > 0 { format!(", {skipped} already done") } else { String::new() };
+        let to_make = runs.map_or("as many runs as needed".to_owned(), |runs| format!("{runs} run(s) to do"));
         let to_start = match self.starts {
             Starts::Servers => format!("{servers} server(s), "),
             Starts::Nothing => String::new(),
@@ -254,7 +254,7 @@ impl Observer for Progress<'_> {
             }
             Event::ServerStarting { .. } | Event::ServerStopping if self.starts == Starts::Nothing => {}
             Event::ServerStarting { serve } => {
-                let what = if serve.is_unchanged() { "the command unchanged".into() } else { describe_set(serve) };
+                let what = if serve.is_unchanged() { "unmodified command".into() } else { describe_set(serve) };
                 self.server_starting(format!("starting server: {what}"));
             }
             Event::ServerReady { after } => self.now(format!("server ready after {:.1} s", after.as_secs_f64())),
@@ -275,7 +275,7 @@ impl Observer for Progress<'_> {
             Event::RunRetried { record } => {
                 let what = self.board.label(&record.combination);
                 let why = record.failure().map(|failure| format!("{} ({failure})", failure.kind.as_str()));
-                self.keep(&format!("{what}, run {}: {}; trying again", record.run_number, why.unwrap_or_default()));
+                self.keep(&format!("{what}, run {}: {}; retrying", record.run_number, why.unwrap_or_default()));
             }
             Event::Warning { message } => self.keep(&format!("warning: {message}")),
             Event::ServerStopping => self.now("stopping server".into()),
@@ -290,7 +290,7 @@ fn verdict(state: &SearchState) -> Option<String> {
     Some(match state.last_margin? {
         margin if margin <= 0.0 => format!("passes by {}", text(share(margin))),
         margin if share(margin) < 1000.0 => format!("misses by {}", text(share(margin))),
-        _ => "misses by far".into(),
+        _ => "misses by a wide margin".into(),
     })
 }
 

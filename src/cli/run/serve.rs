@@ -20,14 +20,14 @@ use std::path::PathBuf;
 #[derive(clap::Args, Clone)]
 #[group(id = "serve")]
 pub struct Arguments {
-    /// The command that runs the server: `vllm serve …`. Words NAME=value in front are its environment.
+    /// The command that runs the server: `vllm serve …`. Leading NAME=value words set environment variables.
     #[arg(long, required_unless_present = "bench_only")]
     serve_cmd: Option<String>,
-    /// Measure a server that somebody else runs, at --base-url: it is waited for and its caches are reset, but it is neither
-    /// started nor stopped.
+    /// Benchmark an already running server at --base-url: wait until it is ready and reset its caches, but neither start nor
+    /// stop it.
     #[arg(long, requires = "base_url", conflicts_with_all = ["serve_cmd", "serve_params"])]
     bench_only: bool,
-    /// With --bench-only: where the server is, http://HOST:PORT. A benchmark that is told no address is told this one.
+    /// With --bench-only: the server's address, http://HOST:PORT. Passed to the benchmark unless its command sets an address.
     #[arg(long, value_name = "URL", requires = "bench_only")]
     base_url: Option<String>,
     /// The command that runs the benchmark: `vllm bench serve …`, `sweeplake bench …`.
@@ -35,37 +35,37 @@ pub struct Arguments {
     bench_cmd: String,
     #[command(flatten)]
     servers: ServerFlags,
-    /// JSON file with the sets of parameters of the server: a list of objects, or an object of named ones.
+    /// JSON file with sets of server parameters: a list of objects, or an object of named objects.
     #[arg(long, value_name = "FILE")]
     serve_params: Option<PathBuf>,
-    /// JSON file with the sets of parameters of the benchmark. With both, every pair is run.
+    /// JSON file with sets of benchmark parameters. With both files, every pair is run.
     #[arg(long, value_name = "FILE")]
     bench_params: Option<PathBuf>,
-    /// Keep only pairs with equal values: max_num_seqs=max_concurrency,…
+    /// Run only pairs in which these parameters are equal: max_num_seqs=max_concurrency,…
     #[arg(long, default_value = "")]
     link_vars: String,
-    /// Runs of each combination on each start of its server; default: 3 (serve_sla: 1 of each level, and more where noise
-    /// asks for them).
+    /// Runs of each combination per server start; default: 3 (serve_sla: 1 per level, and more where noise requires
+    /// them).
     #[arg(long, value_parser = clap::value_parser!(u32).range(..=MOST_REPEATS))]
     num_runs: Option<u32>,
-    /// Repeat each combination until the mean of a metric is known well enough: 'ci(p99_e2el_ms)<5%' is half the width of its 95 %
-    /// interval (serve only; at least 10 runs, at most --max-runs).
+    /// Repeat each combination until the mean of a metric is precise enough: 'ci(p99_e2el_ms)<5%' limits half the width of its
+    /// 95 % confidence interval (serve only; at least 10 runs, at most --max-runs).
     #[arg(long, value_name = "CI", conflicts_with_all = ["num_runs", "rounds"], value_parser = repeat_until)]
     repeat_until: Option<(String, f64)>,
-    /// Most runs of a combination with --repeat-until.
+    /// Maximum number of runs of a combination with --repeat-until.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(FEWEST as i64..=MOST_REPEATS))]
     max_runs: u32,
-    /// Start every server so many times, all of them in turn before the next round (serve only). What differs from start to
-    /// start shows only so.
+    /// Number of rounds, each of which starts every server once (serve only). It takes more than one to see how much server
+    /// starts differ.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MOST_REPEATS))]
     rounds: u32,
-    /// The order of a server's runs: interleaved makes one run of each load, then the next of each (serve only).
+    /// The order of a server's runs: interleaved does one run of each load, then the next run of each (serve only).
     #[arg(long, value_enum, default_value = "interleaved")]
     order: OrderName,
-    /// Draws the random order; default: any.
+    /// Seed of the random order; default: arbitrary.
     #[arg(long, value_name = "SEED")]
     order_seed: Option<u64>,
-    /// Before the first run of each combination on a server, run its benchmark with so many prompts and drop the result.
+    /// Before the first run of each combination on a server, run the benchmark once with this many prompts and discard the result.
     #[arg(long, default_value_t = 0)]
     warmup_num_prompts: u32,
     #[command(flatten)]
@@ -180,10 +180,10 @@ impl Commands {
 /// How many runs each combination gets; what does not go together is refused.
 fn checked_num_runs(arguments: &Arguments, job: &Job) -> Result<u32, Failure> {
     if arguments.rounds > 1 && !matches!(job, Job::Serve(_)) {
-        return Err(Failure::input("--rounds: a search starts each server once; give it to `serve`"));
+        return Err(Failure::input("--rounds: only for `serve`; a search starts each server once"));
     }
     if arguments.repeat_until.is_some() && !matches!(job, Job::Serve(Some(_))) {
-        return Err(Failure::input("--repeat-until: a search repeats what it has to; give it to `serve`"));
+        return Err(Failure::input("--repeat-until: only for `serve`; a search repeats runs as needed"));
     }
     match arguments.num_runs.unwrap_or(job.default_num_runs()) {
         0 => Err(Failure::input("--num-runs must be at least 1")),
@@ -256,7 +256,7 @@ fn check_turned(job: &Job, bench_cmd: &Command, bench_params: &[ParamSet]) -> Re
     let Some((flag, variable)) = job.turned() else { return Ok(()) };
     let key = variable.key();
     if bench_cmd.flag(&[key]).is_some() {
-        return Err(Failure::input(format!("{flag} {key}: --bench-cmd sets it, too; take it out there")));
+        return Err(Failure::input(format!("{flag} {key}: --bench-cmd also sets it; remove it there")));
     }
     check_params(flag, key, bench_params)?;
     match job {
@@ -269,7 +269,7 @@ fn check_turned(job: &Job, bench_cmd: &Command, bench_params: &[ParamSet]) -> Re
 fn check_params(flag: &str, key: &str, bench_params: &[ParamSet]) -> Result<(), Failure> {
     match bench_params.iter().position(|set| set.get(key).is_some()) {
         Some(index) => Err(Failure::input(format!(
-            "{flag} {key}: --bench-params sets it, too (parameter set {}); take it out there",
+            "{flag} {key}: --bench-params also sets it (parameter set {}); remove it there",
             index + 1
         ))),
         None => Ok(()),

@@ -15,28 +15,28 @@ pub struct Arguments {
     /// JSON file with the SLAs: [{"p99_e2el_ms": "<=500", "p99_ttft_ms": "<=80"}, …].
     #[arg(long, value_name = "FILE")]
     sla_params: PathBuf,
-    /// What is turned until the SLA just holds: request_rate or max_concurrency.
+    /// The load variable to search over: request_rate or max_concurrency.
     #[arg(long, default_value = "request_rate", value_parser = variable)]
     sla_variable: Variable,
-    /// The least value to try; default: 1, or 1/200 of the greatest rate.
+    /// Lowest value to try; default: 1, or 1/200 of the highest rate.
     #[arg(long, value_parser = positive_number)]
     sla_min: Option<f64>,
-    /// The greatest value to try; default: the number of prompts, or what a run at an unlimited rate shows.
+    /// Highest value to try; default: the number of prompts, or what a run at an unlimited rate achieves.
     #[arg(long, value_parser = positive_number)]
     sla_max: Option<f64>,
-    /// How close the least failing value must be to the greatest passing one: 0.01 is 1 %; default: adjacent
+    /// How close the lowest failing value must be to the highest passing one (0.01 is 1 %); default: adjacent
     /// integers for max_concurrency, 0.01 for request_rate.
     #[arg(long, value_parser = positive_number)]
     sla_tolerance: Option<f64>,
-    /// Most runs for one SLA of one combination.
+    /// Maximum number of runs per SLA and combination.
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(2..))]
     sla_max_iters: u32,
-    /// How many seconds the steady part of a run lasts at least, without ramp-up and drain. Near the answer, and where it can't be told
-    /// whether the server keeps up, runs are longer. 0: send as many prompts as the command says.
+    /// Minimum length of the steady part of a run, without ramp-up and drain. Runs are longer near the answer, and where it is unclear
+    /// whether the server keeps up. 0: send as many prompts as the command sets.
     #[arg(long, value_name = "SECONDS", default_value_t = 20.0, value_parser = not_negative)]
     sla_min_duration: f64,
-    /// Draw the prompts and arrival times of all runs by the same seed. Without it each run draws its own, so that the answer
-    /// holds for other traffic, too.
+    /// Use the same seed for the prompts and arrival times of all runs. By default, each run uses its own, so that the answer
+    /// also holds for other traffic.
     #[arg(long)]
     same_seed: bool,
 }
@@ -49,7 +49,7 @@ pub fn exec(arguments: Arguments) -> Ended {
     }
     let is_whole = |value: Option<f64>| value.is_none_or(|value| value.fract() == 0.0);
     if arguments.sla_variable.is_integer() && !(is_whole(arguments.sla_min) && is_whole(arguments.sla_max)) {
-        return Err(Failure::input("--sla-min, --sla-max: max_concurrency is a whole number"));
+        return Err(Failure::input("--sla-min, --sla-max: max_concurrency must be a whole number"));
     }
     let options = TunerOptions {
         slas: read_slas(&arguments.sla_params)?,

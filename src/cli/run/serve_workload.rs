@@ -11,13 +11,13 @@ use crate::sweep::{Spacing, Variable, Workload};
 pub struct Arguments {
     #[command(flatten)]
     serve: serve::Arguments,
-    /// What the levels are levels of: request_rate or max_concurrency.
+    /// The load variable to vary: request_rate or max_concurrency.
     #[arg(long, default_value = "request_rate", value_parser = variable)]
     workload_var: Variable,
-    /// Number of levels, the serial run and the batch run included.
+    /// Number of levels, including the serial run and the batch run.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..))]
     workload_iters: u32,
-    /// How the levels in between are spaced.
+    /// Spacing of the levels in between.
     #[arg(long, value_enum, default_value = "linear")]
     workload_spacing: SpacingName,
 }

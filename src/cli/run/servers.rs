@@ -8,21 +8,21 @@ use std::time::Duration;
 
 #[derive(clap::Args, Clone)]
 pub struct ServerFlags {
-    /// Run after each benchmark instead of resetting the server's caches over HTTP. Needed for servers whose resets are not
-    /// known; `true` resets nothing.
+    /// Command to run after each benchmark instead of resetting the server's caches over HTTP. Required for servers that
+    /// sweeplake cannot reset; `true` resets nothing.
     #[arg(long, value_name = "COMMAND")]
     after_bench_cmd: Option<String>,
-    /// Seconds to wait for a server to become ready. Default: it is ready once GET /health is answered with 200 and, where
-    /// its API is known, one short completion is answered.
+    /// Seconds to wait for a server to become ready. By default, it is ready once GET /health returns 200 and, if its API
+    /// is known, one short completion succeeds.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     server_ready_timeout: u64,
-    /// The server is ready once a GET of this is answered with 2xx: a path of the server (/ready), or http://HOST:PORT/PATH.
+    /// The server is ready once a GET of this returns 2xx: a path on the server (/ready), or http://HOST:PORT/PATH.
     #[arg(long, value_name = "URL", conflicts_with = "ready_cmd")]
     ready_url: Option<String>,
-    /// The server is ready once this command ends well; it is tried again until then.
+    /// The server is ready once this command succeeds; it is retried until then.
     #[arg(long, value_name = "COMMAND")]
     ready_cmd: Option<String>,
-    /// Seconds that one benchmark may take; default: no limit.
+    /// Time limit for each benchmark; default: none.
     #[arg(long, value_name = "SECONDS", value_parser = crate::cli::positive_number)]
     bench_timeout: Option<f64>,
 }
@@ -68,7 +68,7 @@ impl ServerFlags {
         let until = match (&commands.ready, &self.ready_url) {
             (Some(command), _) => Readiness::Command(command.clone()),
             (None, Some(url)) => Readiness::Url(ReadyUrl::parse(url).map_err(|error| {
-                Failure::input(format!("--ready-url: {error}; --ready-cmd 'curl -fsS URL' can ask anything"))
+                Failure::input(format!("--ready-url: {error}; for anything else, use --ready-cmd 'curl -fsS URL'"))
             })?),
             (None, None) => Readiness::of(serve_cmd),
         };

@@ -20,16 +20,16 @@ use std::path::PathBuf;
 /// The flags of `vllm bench sweep startup`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The command that measures a start; it must take --output-json FILE.
+    /// The command that measures a start; it must accept --output-json FILE.
     #[arg(long, default_value = "vllm bench startup")]
     startup_cmd: String,
-    /// JSON file with the sets of parameters of the engine.
+    /// JSON file with sets of engine parameters.
     #[arg(long, value_name = "FILE")]
     serve_params: Option<PathBuf>,
-    /// JSON file with the sets of parameters of the start-up benchmark. With both, every pair is run.
+    /// JSON file with sets of start-up benchmark parameters. With both files, every pair is run.
     #[arg(long, value_name = "FILE")]
     startup_params: Option<PathBuf>,
-    /// Refuse parameters that the command does not know, instead of leaving them out.
+    /// Reject parameters that the command does not know, instead of dropping them.
     #[arg(long)]
     strict_params: bool,
     /// Runs of each combination.
@@ -61,7 +61,7 @@ fn prepare(arguments: Arguments) -> Result<Sweep, Failure> {
         }
         None if arguments.strict_params => {
             return Err(Failure::input(format!(
-                "--strict-params: `{}` does not tell its flags on --help, so they can't be checked",
+                "--strict-params: `{}` does not list its flags with --help, so parameters cannot be checked",
                 redactor.text(&command.quoted())
             )));
         }
@@ -126,10 +126,10 @@ fn keep_known(sets: &mut [ParamSet], flag: &str, known: &[String], is_strict: bo
             let hint = nearest_name(&key, known.iter().map(String::as_str));
             let hint = hint.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
             if is_strict {
-                return Err(Failure::input(format!("{flag}: --startup-cmd knows no `{key}`{hint}")));
+                return Err(Failure::input(format!("{flag}: --startup-cmd does not know `{key}`{hint}")));
             }
             if told.insert(key.clone()) {
-                say!("warning: {flag}: --startup-cmd knows no `{key}`, left out{hint}");
+                say!("warning: {flag}: --startup-cmd does not know `{key}`; dropped{hint}");
             }
             set.params.shift_remove(&key);
         }

@@ -90,7 +90,7 @@ impl Sweep {
         // The address of somebody else's server is among the commands, and no program.
         self.commands.iter().filter(|(name, _)| *name != "base_url").filter_map(|(name, command)| {
             let missing = check_program(command).err()?;
-            Some(format!("--{}: {missing}: install it, or give its path", name.replace('_', "-")))
+            Some(format!("--{}: {missing}; install it, or give its path", name.replace('_', "-")))
         })
     }
 
@@ -112,7 +112,7 @@ impl Sweep {
         refuse_too_few_files(&self.plan)?;
         let left: Vec<String> = end_leftovers().iter().map(ToString::to_string).collect();
         if !left.is_empty() {
-            say!("ended what an earlier sweep that was killed had left running: {}", left.join(", "));
+            say!("stopped processes that a killed sweep had left running: {}", left.join(", "));
         }
         let mut writer = self.open_writer()?;
         let usual = Usual::of(&self.common.output_dir, &self.plan, &self.manifest);
@@ -178,10 +178,9 @@ impl Sweep {
         };
         ended.map_err(|error| match error {
             SweepError::Course(error) => Failure::work(of_course(&error)),
-            SweepError::Store(error) => Failure::work(format!(
-                "{error}\nfinished runs are kept; put that right and {}",
-                how_to_go_on(writer.name())
-            )),
+            SweepError::Store(error) => {
+                Failure::work(format!("{error}\nfinished runs are kept; fix this and {}", how_to_go_on(writer.name())))
+            }
         })
     }
 

@@ -10,11 +10,11 @@ use url::Url;
 pub fn base_url(text: &str, commands: &ServerCommands) -> Result<Address, Failure> {
     let bad = |reason: &str| Failure::input(format!("--base-url: {text:?}: {reason}"));
     let url = Url::parse(text).map_err(|error| bad(&error.to_string()))?;
-    let host = url.host_str().ok_or_else(|| bad("names no host"))?.trim_matches(['[', ']']).to_owned();
+    let host = url.host_str().ok_or_else(|| bad("has no host"))?.trim_matches(['[', ']']).to_owned();
     match url.scheme() {
         "http" => {}
         "https" if commands.ready.is_some() && commands.after_bench.is_some() => {}
-        "https" => return Err(bad("over https it has to be said how to ask: give --ready-cmd and --after-bench-cmd")),
+        "https" => return Err(bad("https requires --ready-cmd and --after-bench-cmd")),
         _ => return Err(bad("expected http://HOST:PORT")),
     }
     let port = url.port_or_known_default().unwrap_or(Address::DEFAULT_PORT);
@@ -23,7 +23,7 @@ pub fn base_url(text: &str, commands: &ServerCommands) -> Result<Address, Failur
 
 /// `ci(METRIC)<5%`.
 pub fn repeat_until(text: &str) -> Result<(String, f64), String> {
-    let bad = || "expected 'ci(METRIC)<PERCENT', as 'ci(p99_e2el_ms)<5%'".to_owned();
+    let bad = || "expected 'ci(METRIC)<PERCENT', such as 'ci(p99_e2el_ms)<5%'".to_owned();
     let (metric, share) = text.trim().strip_prefix("ci(").and_then(|rest| rest.split_once(')')).ok_or_else(bad)?;
     let share = share.trim().trim_start_matches("<=").trim_start_matches('<').trim();
     let width = share.strip_suffix('%').and_then(|percent| percent.trim().parse::<f64>().ok()).ok_or_else(bad)?;
@@ -34,7 +34,7 @@ pub fn repeat_until(text: &str) -> Result<(String, f64), String> {
 /// `6h`, `1h 30m`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text).map_err(|error| format!("{error}; expected 6h, 90m, 1h 30m"))?;
-    if duration.is_zero() { Err("expected a time above 0".into()) } else { Ok(duration) }
+    if duration.is_zero() { Err("expected a duration above 0".into()) } else { Ok(duration) }
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub enum OutputFormat {
 /// Where an answer goes, and how.
 #[derive(clap::Args)]
 pub struct Output {
-    /// Default: table on a terminal, csv elsewhere, or what the name of FILE says.
+    /// Output format; default: inferred from the name of FILE, else table on a terminal and csv elsewhere.
     #[arg(long, value_enum)]
     pub format: Option<OutputFormat>,
     /// Write to a file.
@@ -163,7 +163,7 @@ fn elided(names: &[String], width: usize) -> Option<String> {
     }
     let plural = if count == 1 { "" } else { "s" };
     (count > 0).then(|| {
-        format!("… {count} more column{plural}, for which there is no room: --columns A,B or --format csv, or \\x in the shell\n  {named}")
+        format!("… {count} more column{plural} not shown for lack of room; use --columns A,B or --format csv, or \\x in the shell\n  {named}")
     })
 }
 

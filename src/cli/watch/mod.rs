@@ -23,13 +23,13 @@ use std::time::Duration;
 /// the log. Reads files only; of a lake it follows the newest sweep, and the next one after that.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// A sweep, or a lake.
+    /// A sweep, or a lake whose newest sweep is watched.
     #[arg(default_value = "results", value_name = "LAKE|SWEEP", value_parser = super::lake::local_path)]
     path: PathBuf,
-    /// Look this often.
+    /// Time between updates.
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = positive_number)]
     interval: f64,
-    /// Print how things stand, and end.
+    /// Print the current state and exit.
     #[arg(long)]
     once: bool,
 }
@@ -52,7 +52,7 @@ pub fn exec(arguments: Arguments) -> Ended {
                 seen = Some(sweep);
             }
             None if arguments.once => {
-                return Err(Failure::input(format!("{}: no sweep is there yet", arguments.path.display())));
+                return Err(Failure::input(format!("{}: no sweep yet", arguments.path.display())));
             }
             None if seen.is_none() => {
                 out!("waiting for a sweep in {}", arguments.path.display());
@@ -96,7 +96,7 @@ fn follow(folder: &Path, interval: Duration, arguments: &Arguments) -> Ended {
         match Snapshot::after(known.take(), folder) {
             // Between two looks a file may be replaced: the next look has it.
             Err(_) if folder.exists() => {}
-            Err(_) => return Err(Failure::work(format!("{}: the sweep is gone", folder.display()))),
+            Err(_) => return Err(Failure::work(format!("{}: the sweep no longer exists", folder.display()))),
             Ok(snapshot) => {
                 match &mut live {
                     Some(live) => live.show(&view(folder, &snapshot, terminal_size(), ink())),
@@ -143,7 +143,7 @@ fn heading(folder: &Path, snapshot: &Snapshot) -> String {
         Standing::Running => format!("running since {}", time(manifest.started_at)),
         Standing::Killed => {
             let since = snapshot.latest().map(|at| format!("; its last run ended at {}", time(at)));
-            format!("was killed{}: --resume -e {name} on its command continues it", since.unwrap_or_default())
+            format!("was killed{}: add --resume -e {name} to its command to continue it", since.unwrap_or_default())
         }
         Standing::Ended(state) => {
             let at = manifest.finished_at.map(|at| format!(" at {}", time(at))).unwrap_or_default();
@@ -151,7 +151,7 @@ fn heading(folder: &Path, snapshot: &Snapshot) -> String {
                 SweepState::Completed | SweepState::Running => format!("completed{at}"),
                 SweepState::Failed => format!("ended with failures{at}"),
                 SweepState::Interrupted => {
-                    format!("interrupted{at}: --resume -e {name} on its command continues it")
+                    format!("interrupted{at}: add --resume -e {name} to its command to continue it")
                 }
             }
         }

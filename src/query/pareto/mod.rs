@@ -69,13 +69,13 @@ fn plan(args: &[FunctionArg], context: &mut dyn RelationPlannerContext) -> Resul
             }
             other => {
                 return plan_err!(
-                    "pareto: {other} is neither an objective as 'output_throughput max' nor group => 'COLUMN, …'"
+                    "pareto: {other} is neither an objective such as 'output_throughput max' nor group => 'COLUMN, …'"
                 );
             }
         }
     }
     if objectives.is_empty() {
-        return plan_err!("pareto: needs at least one objective, as 'output_throughput max'");
+        return plan_err!("pareto: needs at least one objective, such as 'output_throughput max'");
     }
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(Pareto { input, objectives, is_max, group }) }))
 }
@@ -95,7 +95,7 @@ const STATUS: &str = "status";
 fn text_of<'a>(expr: &'a SqlExpr, arg: &FunctionArg) -> Result<&'a str> {
     match expr {
         SqlExpr::Value(ValueWithSpan { value: SqlValue::SingleQuotedString(text), .. }) => Ok(text),
-        _ => plan_err!("pareto: {arg} must be a text in single quotes, as 'output_throughput max'"),
+        _ => plan_err!("pareto: {arg} must be a string in single quotes, such as 'output_throughput max'"),
     }
 }
 
@@ -108,13 +108,13 @@ fn objective(text: &str) -> Result<(&str, bool)> {
         "min" => Ok((expression.trim(), false)),
         _ => match Metric::of(text) {
             Some(metric) => Ok((text, metric.better == Better::Higher)),
-            None => plan_err!("pareto: '{text}': say which way is better: '{text} max' or '{text} min'"),
+            None => plan_err!("pareto: '{text}': specify which direction is better: '{text} max' or '{text} min'"),
         },
     }
 }
 
 fn expr_of(text: &str, context: &mut dyn RelationPlannerContext, schema: &DFSchema) -> Result<Expr> {
     let parsed = Parser::new(&GenericDialect {}).try_with_sql(text).and_then(|mut parser| parser.parse_expr());
-    let parsed = parsed.map_err(|error| plan_datafusion_err!("pareto: '{text}' is no expression: {error}"))?;
+    let parsed = parsed.map_err(|error| plan_datafusion_err!("pareto: '{text}' is not an expression: {error}"))?;
     context.sql_to_expr(parsed, schema)
 }

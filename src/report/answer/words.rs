@@ -13,7 +13,7 @@ pub fn sentences(standings: &Standings, expected: Option<&[Vec<Option<Expected>>
     told.extend(per_gpu(standings));
     if standings.is_of_one_start {
         told.push(
-            "Each server was started once: how much two starts of the same server differ is not in these numbers."
+            "Each server was started only once, so these numbers do not include the variation between server starts."
                 .into(),
         );
     }
@@ -29,7 +29,7 @@ fn unrepeated(standings: &Standings) -> Vec<String> {
         let (name, value) = (&standings.settings[setting], number(throughput(&setting)));
         format!("{name} had the highest throughput at {load}, {value} tok/s.")
     });
-    let why = "Nothing was measured twice: whether that is more than luck can’t be told.".to_owned();
+    let why = "Nothing was measured more than once, so this may be due to chance.".to_owned();
     named.into_iter().chain([why]).collect()
 }
 
@@ -47,9 +47,9 @@ fn best(standings: &Standings, expected: &[Vec<Option<Expected>>]) -> String {
     let is_alone = of_loads.iter().all(|running| running.len() == 1);
     let where_ = match (standings.loads.len(), is_alone) {
         (1, true) => format!("best at {}", standings.loads[0]),
-        (1, false) => format!("likeliest to be best at {}, but others may be", standings.loads[0]),
+        (1, false) => format!("most likely the best at {}, but others may be better", standings.loads[0]),
         (_, true) => "best at every load".into(),
-        (_, false) => "best at every load, or can’t be told from the best".into(),
+        (_, false) => "best at every load, or indistinguishable from the best".into(),
     };
     format!("{name} is {where_}{}.", lead(standings, expected, chosen).unwrap_or_default())
 }
@@ -65,7 +65,7 @@ fn lead(standings: &Standings, expected: &[Vec<Option<Expected>>], chosen: usize
     let (log, half) = own.lead(&known);
     let (low, high) = ((log - half).exp_m1(), (log + half).exp_m1());
     Some(format!(
-        ": {} more throughput ({} to {}) than the next, {}, at {}",
+        ": {} more throughput ({} to {}) than the next best, {}, at {}",
         percent(log.exp_m1()),
         percent(low),
         percent(high),
@@ -85,11 +85,11 @@ fn by_load(standings: &Standings, of_loads: &[Vec<usize>]) -> String {
         if let Some(setting) = stretch[0] {
             let (name, loads) = (&standings.settings[setting], &standings.loads);
             let at = if start == end { loads[start].clone() } else { format!("{} to {}", loads[start], loads[end]) };
-            parts.push(format!("{name} at {at}{}", if is_sure { "" } else { " (not surely)" }));
+            parts.push(format!("{name} at {at}{}", if is_sure { "" } else { " (not certain)" }));
         }
         start = end + 1;
     }
-    format!("Which is best depends on the load: {}.", parts.join("; "))
+    format!("The best setting depends on the load: {}.", parts.join("; "))
 }
 
 /// Settings that can't be told apart at the highest load.
@@ -100,7 +100,7 @@ fn alike(standings: &Standings, expected: &[Vec<Option<Expected>>]) -> Option<St
     let chance = of_load[*running.first()?]?.best;
     (names.len() > 1).then(|| {
         format!(
-            "At {load} these can’t be told apart: {}. The first is the best with a probability of {}.",
+            "At {load}, these cannot be distinguished given the noise: {}. The first is the best with a probability of {}.",
             names.join("; "),
             percent(chance)
         )
@@ -113,7 +113,7 @@ fn again(standings: &Standings, expected: &[Vec<Option<Expected>>]) -> Option<St
     let first = *running(of_load).first()?;
     let (own, point) = (of_load[first]?, standings.points.last()?[first].as_ref()?);
     Some(format!(
-        "Measured again at {load}, {} would likely give {} tok/s ({} to {}); this time it gave {}.",
+        "If measured again at {load}, {} would likely reach {} tok/s ({} to {}); this time it reached {}.",
         standings.settings[first],
         number(own.log.exp()),
         number((own.log - own.half).exp()),
@@ -139,7 +139,7 @@ fn per_gpu(standings: &Standings) -> Option<String> {
     let value = of_load[*running(of_load).first()?]?.log.exp();
     Some(match names.as_slice() {
         [one] => format!("Per GPU, {one} is best at {load}: {} tok/s.", number(value)),
-        several => format!("Per GPU, these can’t be told apart at {load}: {}.", several.join("; ")),
+        several => format!("Per GPU, these cannot be distinguished at {load}: {}.", several.join("; ")),
     })
 }
 
@@ -178,8 +178,8 @@ mod tests {
     fn a_setting_that_leads_everywhere_is_named_with_its_lead() {
         let found = told(&standings(&[&[100.0, 150.0], &[1000.0, 1810.0]], &[1.0, 1.0]));
         assert!(found[0].starts_with("b is best at every load: 81.0 % more throughput ("), "{found:?}");
-        assert!(found[0].ends_with("than the next, a, at load=1."), "{found:?}");
-        assert!(found[1].starts_with("Measured again at load=1, b would likely give 18"), "{found:?}");
+        assert!(found[0].ends_with("than the next best, a, at load=1."), "{found:?}");
+        assert!(found[1].starts_with("If measured again at load=1, b would likely reach 18"), "{found:?}");
         assert_eq!(found.len(), 2);
     }
 
@@ -187,8 +187,8 @@ mod tests {
     fn what_is_alike_is_said_to_be_and_no_winner_is_named() {
         let even = standings(&[&[100.0, 100.5, 99.8], &[1000.0, 1003.0, 998.0]], &[1.0; 3]);
         let found = told(&even);
-        assert!(found[0].contains("can’t be told from the best"), "{found:?}");
-        assert!(found[1].starts_with("At load=1 these can’t be told apart: "), "{found:?}");
+        assert!(found[0].contains("or indistinguishable from the best"), "{found:?}");
+        assert!(found[1].starts_with("At load=1, these cannot be distinguished given the noise: "), "{found:?}");
         let expected = even.expected(even.noise.unwrap(), |point| point.candidate.log);
         let matrix = Matrix::of(&even, Some(&expected));
         assert!(matrix.rows.iter().flat_map(|row| row.cells.iter().flatten()).all(|cell| cell.mark == Mark::MayBeBest));
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn a_change_of_the_lead_with_the_load_is_told() {
         let found = told(&standings(&[&[200.0, 100.0], &[400.0, 300.0], &[500.0, 900.0]], &[1.0, 1.0]));
-        assert_eq!(found[0], "Which is best depends on the load: a at load=0 to load=1; b at load=2.");
+        assert_eq!(found[0], "The best setting depends on the load: a at load=0 to load=1; b at load=2.");
     }
 
     #[test]
@@ -212,6 +212,6 @@ mod tests {
         let once = Standings { noise: None, ..standings(&[&[100.0, 150.0]], &[1.0, 1.0]) };
         let found = sentences(&once, None);
         assert_eq!(found[0], "b had the highest throughput at load=0, 150 tok/s.");
-        assert!(found[1].contains("can’t be told"), "{found:?}");
+        assert!(found[1].contains("due to chance"), "{found:?}");
     }
 }

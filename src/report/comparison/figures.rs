@@ -46,11 +46,11 @@ pub fn forest(comparison: &Comparison) -> Option<Figure> {
     let ends = bars.iter().flat_map(|bar| [bar.low * 100.0, bar.high * 100.0, 0.0]).filter(|end| end.is_finite());
     let names = bars.iter().rev().map(|bar| bar.name.clone());
     let mut caption = vec![format!(
-        "Bars: 95 % confidence interval. Band: changes below {}, which do not matter.",
+        "Bars: 95 % confidence interval. Band: changes below {}, treated as no change.",
         percent(comparison.judge.threshold)
     )];
     if all > bars.len() {
-        caption.push(format!("{} other changes are left out.", all - bars.len()));
+        caption.push(format!("{} other changes are not shown.", all - bars.len()));
     }
     Some(Figure {
         title: String::new(),

@@ -67,13 +67,13 @@ pub fn overall(comparison: &Comparison) -> TableView {
 }
 
 fn all_combinations(count: usize) -> String {
-    if count == 1 { "the one combination".into() } else { format!("all {count} combinations") }
+    if count == 1 { "one combination".into() } else { format!("all {count} combinations") }
 }
 
 fn no_interval(reason: Reason) -> String {
     match reason {
         Reason::Noise => "".into(),
-        Reason::NoiseUnknown { .. } => "noise not known".into(),
+        Reason::NoiseUnknown { .. } => "noise unknown".into(),
         Reason::BeyondNoise => "beyond any noise".into(),
         Reason::Collapsed => "collapsed".into(),
         Reason::NoRatio => "no ratio".into(),
@@ -107,7 +107,7 @@ pub fn by_combination(comparison: &Comparison) -> TableView {
         columns.push("all requests");
     }
     TableView {
-        heading: "Each change, those that matter first".into(),
+        heading: "All changes, most important first".into(),
         rows: rows.collect(),
         columns: columns.into_iter().map(str::to_owned).collect(),
     }
@@ -139,7 +139,7 @@ pub fn pivot(comparison: &Comparison, extent: Extent) -> TableView {
     });
     let columns = std::iter::once("combination".to_owned()).chain(comparison.metrics.iter().cloned());
     TableView {
-        heading: format!("By combination, the largest changes first{more}"),
+        heading: format!("By combination, largest changes first{more}"),
         columns: columns.collect(),
         rows: rows.collect(),
     }

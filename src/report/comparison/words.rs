@@ -17,7 +17,7 @@ pub fn verdict(comparison: &Comparison) -> String {
         Word::Unclear => format!("unclear: {}", why_unclear(comparison)),
         word => format!("{}: {}", word.as_str(), changed(comparison)),
     };
-    format!("{candidate} against {base}: {what}")
+    format!("{candidate} vs. {base}: {what}")
 }
 
 fn why_unclear(comparison: &Comparison) -> String {
@@ -29,15 +29,15 @@ fn why_unclear(comparison: &Comparison) -> String {
     let is_unknown = |reason: Reason| matches!(reason, Reason::NoiseUnknown { .. });
     match comparison.design {
         _ if !missing.is_empty() => format!("no combination has {} on both sides", missing.join(", ")),
-        Design::Pairs(0) => "no pair is whole".into(),
-        Design::Pairs(_) => "these pairs can't tell".into(),
+        Design::Pairs(0) => "no complete pair".into(),
+        Design::Pairs(_) => "too few pairs to decide".into(),
         Design::Sweeps if comparison.judged.iter().any(|judged| is_unknown(judged.overall.reason)) => {
-            "one sweep a side can't tell the day from the change".into()
+            "with one sweep per side, a change cannot be distinguished from day-to-day variation".into()
         }
         Design::Sweeps if comparison.is_noise_known() => {
-            "no change can be told from what equal sweeps differ by".into()
+            "no change can be distinguished from the variation between identical sweeps".into()
         }
-        Design::Sweeps => "values of 0 have no ratio".into(),
+        Design::Sweeps => "values of 0 allow no ratio".into(),
     }
 }
 
@@ -77,10 +77,10 @@ pub fn rests_on(comparison: &Comparison) -> Vec<String> {
             .zip(&comparison.judged)
             .filter_map(|(metric, judged)| Some(format!("{metric} {}", percent(judged.sweep_sd?.0))));
         let sd: Vec<String> = sd.collect();
-        let spread = format!("starts of one server differ by (standard deviation): {}", sd.join(", "));
+        let spread = format!("variation between starts of the same server (standard deviation): {}", sd.join(", "));
         let pairs_of = vec![format!(
-            "{} of server starts, base and candidate in turn; intervals and verdicts hold after every pair",
-            counted(pairs, "whole pair")
+            "{} of server starts, alternating base and candidate; intervals and verdicts are valid after every pair",
+            counted(pairs, "complete pair")
         )];
         return pairs_of.into_iter().chain((!sd.is_empty()).then_some(spread)).collect();
     }
@@ -94,14 +94,17 @@ pub fn rests_on(comparison: &Comparison) -> Vec<String> {
     let texts: Vec<String> = known.clone().map(|(metric, (sd, _))| format!("{metric} {}", percent(sd))).collect();
     let sweeps = known.map(|(_, (_, sweeps))| sweeps).max();
     lines.push(match (sweeps, comparison.judge.assumed_sweep_sd) {
-        (_, Some(sd)) => format!("equal sweeps are assumed to differ by {} (standard deviation)", percent(sd)),
+        (_, Some(sd)) => format!("assumed variation between identical sweeps (standard deviation): {}", percent(sd)),
         (Some(sweeps), None) => {
-            format!("equal sweeps differ by (standard deviation, from {sweeps} sweeps): {}", texts.join(", "))
+            format!(
+                "variation between identical sweeps (standard deviation, from {sweeps} sweeps): {}",
+                texts.join(", ")
+            )
         }
         (None, None) if comparison.base.sweeps.len() > 1 => {
-            "no metric has a ratio by which equal sweeps could differ".into()
+            "no metric allows estimating the variation between identical sweeps".into()
         }
-        (None, None) => "how much equal sweeps differ is not known".into(),
+        (None, None) => "the variation between identical sweeps is unknown".into(),
     });
     lines.extend(doubt(comparison));
     lines
@@ -119,7 +122,7 @@ fn doubt(comparison: &Comparison) -> Option<String> {
     let largest = of_metric.max_by(|left, right| left.2.total_cmp(&right.2));
     let (metric, ratio, doubt) = largest.filter(|(_, _, doubt)| *doubt >= LEAST_DOUBT)?;
     Some(format!(
-        "{metric} {} would be no change if equal sweeps differed by {} (standard deviation) or more",
+        "{metric} {} would not count as a change if identical sweeps varied by {} (standard deviation) or more",
         signed_percent(ratio),
         percent(doubt)
     ))
@@ -148,7 +151,7 @@ pub fn notes(comparison: &Comparison) -> Vec<String> {
 }
 
 fn difference(one: &Difference) -> String {
-    let what = if one.kind == DifferenceKind::Unlike { "NOT ALIKE" } else { "differs" };
+    let what = if one.kind == DifferenceKind::Unlike { "NOT COMPARABLE" } else { "differs" };
     format!("{what}: {}: {} → {}", one.fact, one.base, one.candidate)
 }
 
@@ -176,7 +179,7 @@ pub fn remarks(comparison: &Comparison) -> Vec<String> {
     }
     let odd: Vec<String> = comparison.odd.iter().map(|one| odd_run(comparison, one)).collect();
     if !odd.is_empty() {
-        remarks.push(format!("odd runs, which count for less: {}", shortened(&odd)));
+        remarks.push(format!("outlier runs, given less weight: {}", shortened(&odd)));
     }
     remarks.extend(frontier(comparison));
     remarks
@@ -224,8 +227,8 @@ pub fn next(comparison: &Comparison) -> Vec<String> {
     let is_unknown = |judged: &JudgedMetric| matches!(judged.overall.reason, Reason::NoiseUnknown { .. });
     if comparison.design == Design::Sweeps && comparison.judged.iter().any(is_unknown) {
         return vec![
-            "to decide: `sweeplake ab` measures base and candidate in turn; or run the base again on other days and give \
-             --base 'NAME*'; or, if you know how much equal sweeps differ, --assume-sweep-sd 2%"
+            "to decide: use `sweeplake ab`, which alternates between base and candidate; or run the base again on other days and pass \
+             --base 'NAME*'; or, if you know how much identical sweeps vary, pass --assume-sweep-sd 2%"
                 .into(),
         ];
     }
@@ -266,7 +269,7 @@ fn pairs_needed(metric: &str, needed: Needed, measured: usize) -> String {
     let time = needed.seconds.map(|seconds| format!(" (about {} in all)", duration(seconds))).unwrap_or_default();
     let pairs = needed.sweeps.max(measured + 1);
     format!(
-        "{metric}: about {pairs} pairs{time} would decide on a change of {}: resume with as many",
+        "{metric}: about {pairs} pairs{time} would decide on a change of {}; resume with that many",
         percent(needed.change)
     )
 }
@@ -274,13 +277,13 @@ fn pairs_needed(metric: &str, needed: Needed, measured: usize) -> String {
 fn sweeps_needed(metric: &str, needed: Needed) -> String {
     if needed.sweeps > MOST_NEEDED {
         return format!(
-            "{metric}: more than {MOST_NEEDED} sweeps a side would be needed to show {}",
+            "{metric}: more than {MOST_NEEDED} sweeps per side would be needed to detect a change of {}",
             percent(needed.change)
         );
     }
-    let time = needed.seconds.map(|seconds| format!(", about {} a side", duration(seconds))).unwrap_or_default();
+    let time = needed.seconds.map(|seconds| format!(", about {} per side", duration(seconds))).unwrap_or_default();
     format!(
-        "{metric}: with {} of base and candidate each, a change of {} in one combination would be seen in four of five cases{time}",
+        "{metric}: with {} each of base and candidate, a change of {} in one combination would be detected in 4 of 5 cases{time}",
         counted(needed.sweeps, "sweep"),
         percent(needed.change)
     )
@@ -309,7 +312,7 @@ pub fn gate_line(comparison: &Comparison, gate: &GateResult) -> String {
     else {
         return format!("{text}: passes");
     };
-    let what = if gate.passage == Passage::Fails { "fails" } else { "can't be told" };
+    let what = if gate.passage == Passage::Fails { "fails" } else { "unclear" };
     let more = gate.reasons.len() - 1;
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
     format!("{text}: {what}: {}{more}", gate_reason(comparison, gate, worst))
@@ -338,11 +341,11 @@ pub fn gate_reason(comparison: &Comparison, gate: &GateResult, reason: &GateReas
             let metric = comparison.metrics.iter().position(|metric| *metric == gate.gate.metric).unwrap_or(0);
             let change = change_text(&comparison.judged[metric].changes[*cell]);
             let why = match why {
-                Why::Change if gate.passage == Passage::Unclear => ", not told from noise",
+                Why::Change if gate.passage == Passage::Unclear => ", indistinguishable from noise",
                 Why::Change => "",
                 Why::TooWide => ", an interval wider than the limit",
                 Why::NoiseUnknown if matches!(comparison.design, Design::Pairs(_)) => ", too few pairs",
-                Why::NoiseUnknown => ", one sweep a side can't tell the day from the change",
+                Why::NoiseUnknown => ", one sweep per side is not enough to rule out day-to-day variation",
                 Why::NoRatio => ", values without a ratio",
                 Why::NoValue => ", no value",
             };
@@ -389,7 +392,7 @@ pub fn interval_text((low, high): (f64, f64)) -> String {
 
 pub fn signed_percent(ratio: f64) -> String {
     match ratio {
-        ratio if ratio.is_nan() => "not known".into(),
+        ratio if ratio.is_nan() => "unknown".into(),
         // Beyond a doubling, percents are hard to read.
         ratio if ratio >= 9.995 => format!("×{:.1}", ratio + 1.0),
         ratio => format!("{:+.1} %", ratio * 100.0),

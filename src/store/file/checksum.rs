@@ -70,7 +70,7 @@ fn around_checksum(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 fn agree(told: &[u8], found: u32, path: &Path) -> Result<(), StoreError> {
     match told == format!("{found:08x}").as_bytes() {
         true => Ok(()),
-        false => Err(StoreError::parquet(path)("its checksum is wrong: a byte of it was changed after it was written")),
+        false => Err(StoreError::parquet(path)("checksum mismatch: it was changed after it was written")),
     }
 }
 

@@ -57,7 +57,7 @@ impl Catalogue {
         let sweeps = read_parquet(&path)?;
         let missing = |column: &str| StoreError::BadData {
             path: path.clone(),
-            reason: format!("has no column `{column}`; `sweeplake compact` makes it anew"),
+            reason: format!("has no column `{column}`; rebuild it with `sweeplake compact`"),
         };
         let texts = |name: &'static str| {
             sweeps.column_by_name(name).and_then(|column| column.as_string_opt::<i32>()).ok_or_else(|| missing(name))

@@ -189,7 +189,7 @@ pub struct LeftOut {
 
 impl fmt::Display for LeftOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "left out: {}", self.error)
+        write!(f, "skipped: {}", self.error)
     }
 }
 

@@ -141,7 +141,7 @@ impl Remote {
             url: self.url.to_string(),
             reason: format!("{name}: {error}"),
         };
-        let object = self.objects.get(name).ok_or_else(|| fail(&"it is not there"))?;
+        let object = self.objects.get(name).ok_or_else(|| fail(&"not found"))?;
         let bytes = store.get(&object.location).await.map_err(|error| fail(&error))?;
         let bytes = bytes.bytes().await.map_err(|error| fail(&error))?;
         self.put(&path, &bytes)

@@ -108,20 +108,20 @@ impl Verified {
         let Some(wanted) = &manifest.checksums else { return };
         let list = folder.join(CHECKSUMS);
         if checksum_of_list(folder).as_ref() != Some(wanted) {
-            self.damaged.push((list, "is not the one that the manifest tells of".into()));
+            self.damaged.push((list, "does not match the manifest".into()));
             return;
         }
         let known = read_checksums(folder).unwrap_or_default();
         let there: HashSet<&str> = files.iter().map(String::as_str).collect();
         let missing = known.keys().filter(|file| !there.contains(file.as_str()));
-        self.damaged.extend(missing.map(|file| (folder.join(file), "is gone".to_owned())));
+        self.damaged.extend(missing.map(|file| (folder.join(file), "is missing".to_owned())));
         let changed: Vec<(PathBuf, String)> = files
             .par_iter()
             .filter_map(|file| {
                 let path = folder.join(file);
                 let now = checksum_of(&path).ok()?;
                 (known.get(file).is_some_and(|sum| *sum != now))
-                    .then(|| (path, "was changed after the sweep had ended".to_owned()))
+                    .then(|| (path, "was changed after the sweep ended".to_owned()))
             })
             .collect();
         // A file that can't be read was named as such.

@@ -60,7 +60,7 @@ pub fn params_of_run(folder: &Path, record: &Map<String, Value>) -> FoundParams 
                 set.name = Some(name.to_owned());
                 // vLLM's names of parameter sets have no such form.
                 if name.contains('=') {
-                    found.caution = Some(format!("the folder's name says {name}, and the record does not"));
+                    found.caution = Some(format!("the folder's name says {name}, but the record does not"));
                 }
             }
             Side::Unchanged => {}
@@ -68,7 +68,7 @@ pub fn params_of_run(folder: &Path, record: &Map<String, Value>) -> FoundParams 
     }
     if is_telling && !rest.is_empty() && found.serve.params.len() + found.bench.params.len() > 0 {
         found.caution = Some(format!(
-            "parameters are those in the folder's name; the record's order of keys would add {}",
+            "parameters are taken from the folder's name; the record's key order would add {}",
             rest.keys().take(4).cloned().collect::<Vec<_>>().join(", ")
         ));
     } else if !rest.is_empty() {
@@ -76,7 +76,8 @@ pub fn params_of_run(folder: &Path, record: &Map<String, Value>) -> FoundParams 
         let is_of_serve = found.serve.name.is_some() && found.bench.name.is_none();
         let set = if is_of_serve { &mut found.serve } else { &mut found.bench };
         if found.caution.is_none() && !is_of_serve && set.name.is_some() {
-            found.caution = Some("which parameters are the server's is not known: both sets have names".into());
+            found.caution =
+                Some("it is unknown which parameters are the server's, because both sets have names".into());
         }
         set.params = rest.into_iter().chain(std::mem::take(&mut set.params)).collect();
     }

@@ -295,7 +295,7 @@ mod tests {
         std::fs::write(folder.path().join(MANIFEST), r#"{"format_version": 99, "other": []}"#).unwrap();
         let error = Manifest::read(folder.path()).unwrap_err().to_string();
         assert!(
-            error.ends_with("is of format version 99, this sweeplake reads up to 2; use a newer sweeplake"),
+            error.ends_with("has format version 99, but this sweeplake only reads up to 2; use a newer sweeplake"),
             "{error}"
         );
     }

@@ -46,7 +46,7 @@ fn read(path: &Path, lists: Lists) -> Option<Map<String, Value>> {
     let LeanResult(mut result) = parse_result(&without_request_numbers(&text)).ok()?;
     if lists == Lists::UnlessLarge {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        result.insert(LEFT_OUT.into(), format!("values of single requests; {name} has them").into());
+        result.insert(LEFT_OUT.into(), format!("per-request values; see {name}").into());
     }
     Some(result)
 }

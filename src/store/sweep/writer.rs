@@ -401,13 +401,13 @@ const RESERVED: [&str; 6] = ["latest", "latest-any", "yesterday", "last-week", "
 /// A name that is one folder, and that everybody finds as a sweep.
 pub fn check_name(name: &str) -> Result<(), StoreError> {
     let why = if name.is_empty() || name.contains('/') {
-        "is no folder name"
+        "is not a valid folder name"
     } else if name.starts_with('.') {
-        "begins with a dot: nobody would find it"
+        "begins with a dot, which would hide it"
     } else if name.contains(char::is_control) {
-        "has control characters in it"
+        "contains control characters"
     } else if RESERVED.contains(&name) || name.starts_with("latest~") || name.starts_with('@') {
-        "has a meaning of its own among names of sweeps"
+        "is a reserved sweep name"
     } else {
         return Ok(());
     };
