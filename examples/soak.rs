@@ -180,7 +180,7 @@ impl Case<'_> {
 
 /// A sweep that was killed before its first run has no rows.
 fn none_yet(error: String) -> Result<Vec<Value>, String> {
-    if error.contains("no sweeps here") || error.contains("has no runs") { Ok(Vec::new()) } else { Err(error) }
+    if error.contains("no sweeps found") || error.contains("has no runs") { Ok(Vec::new()) } else { Err(error) }
 }
 
 fn free_port() -> Result<u16, String> {

@@ -214,7 +214,10 @@ mod tests {
     #[test]
     fn percentiles_of_few_requests_are_marked() {
         let text = caution("p99_e2el_ms", 99.0).unwrap();
-        assert_eq!(text, "P99 is based on only 99 requests in some runs: with fewer than 100, it is just the slowest one.");
+        assert_eq!(
+            text,
+            "P99 is based on only 99 requests in some runs: with fewer than 100, it is just the slowest one."
+        );
         assert!(caution("p99.9_ttft_ms", 999.0).is_some() && caution("p90_itl_ms", 9.0).is_some());
         for (key, requests) in
             [("p99_e2el_ms", 100.0), ("p99.9_ttft_ms", 1000.0), ("p90_itl_ms", 10.0), ("mean_e2el_ms", 1.0)]

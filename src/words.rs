@@ -6,6 +6,7 @@ use crate::id::{column_name, text_hash};
 use crate::params::{ParamSet, value_text};
 use serde_json::Value;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use strsim::jaro_winkler;
 
@@ -101,6 +102,17 @@ pub fn nearest_name<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) 
         .filter(|(similarity, _)| *similarity >= 0.8)
         .max_by(|left, right| left.0.total_cmp(&right.0))
         .map(|(_, name)| name.to_owned())
+}
+
+/// The parameters that tell rows apart. A number of prompts that follows from the others says nothing more. `value`: of a row and a
+/// parameter.
+pub fn telling<'a>(names: &[&'a str], rows: usize, value: impl Fn(usize, &str) -> String) -> Vec<&'a str> {
+    let told = |names: &[&str]| {
+        let row = |row| names.iter().map(|name| value(row, name)).collect::<Vec<_>>();
+        (0..rows).map(row).collect::<BTreeSet<_>>().len()
+    };
+    let others: Vec<&str> = names.iter().copied().filter(|name| column_name(name) != "num_prompts").collect();
+    if others.is_empty() || told(&others) < told(names) { names.to_vec() } else { others }
 }
 
 /// What a combination is called: the words of its server and of its load.

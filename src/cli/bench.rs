@@ -28,59 +28,70 @@ enum DatasetName {
 #[derive(clap::Args)]
 #[command(allow_negative_numbers = true)]
 pub struct Arguments {
-    #[arg(long, value_enum, default_value = "openai")]
+    /// API of the server: openai (completions) or openai-chat.
+    #[arg(long, value_name = "BACKEND", value_enum, default_value = "openai")]
     backend: BackendName,
     /// Server URL (scheme, host and port), instead of --host and --port.
-    #[arg(long)]
+    #[arg(long, value_name = "URL")]
     base_url: Option<String>,
-    #[arg(long, default_value = "127.0.0.1")]
+    /// Host of the server.
+    #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
     host: String,
-    #[arg(long, default_value_t = 8000)]
+    /// Port of the server.
+    #[arg(long, value_name = "PORT", default_value_t = 8000)]
     port: u16,
     /// API path; default: /v1/completions, or /v1/chat/completions for openai-chat.
-    #[arg(long)]
+    #[arg(long, value_name = "PATH")]
     endpoint: Option<String>,
     /// Model name; default: the first model that the server lists.
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    #[arg(long)]
+    /// Name by which the server knows the model, if it differs from --model.
+    #[arg(long, value_name = "NAME")]
     served_model_name: Option<String>,
     /// Only recorded in the result: prompts are made of token IDs or words, so no tokenizer is needed.
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     tokenizer: Option<String>,
-    #[arg(long)]
+    /// Label to store in the result.
+    #[arg(long, value_name = "TEXT")]
     label: Option<String>,
-    #[arg(long, value_enum, default_value = "random")]
+    /// Dataset; only random is supported.
+    #[arg(long, value_name = "NAME", value_enum, default_value = "random")]
     dataset_name: DatasetName,
-    #[arg(long, default_value_t = 1024)]
+    /// Length of the prompts.
+    #[arg(long, value_name = "TOKENS", default_value_t = 1024)]
     random_input_len: usize,
-    #[arg(long, default_value_t = 128)]
+    /// Length of the responses.
+    #[arg(long, value_name = "TOKENS", default_value_t = 128)]
     random_output_len: usize,
     /// Draw lengths uniformly from len·(1 ± ratio).
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, value_name = "RATIO", default_value_t = 0.0)]
     random_range_ratio: f64,
     /// Number of tokens in the prefix that all prompts share.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "TOKENS", default_value_t = 0)]
     random_prefix_len: usize,
-    #[arg(long, default_value_t = 1000)]
+    /// Number of requests to send.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
     num_prompts: usize,
     /// Requests per second; inf sends all requests at once.
-    #[arg(long, default_value = "inf", value_parser = positive_rate)]
+    #[arg(long, value_name = "RATE", default_value = "inf", value_parser = positive_rate)]
     request_rate: f64,
     /// Burstiness of arrivals: 1 is a Poisson process, lower is burstier, higher is more even.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     burstiness: f64,
-    #[arg(long)]
+    /// Maximum number of requests in flight; default: no limit.
+    #[arg(long, value_name = "N")]
     max_concurrency: Option<usize>,
     /// Latency metrics to report, comma-separated: ttft, tpot, itl, e2el.
-    #[arg(long, default_value = "ttft,tpot,itl", value_delimiter = ',', value_parser = metric_name)]
+    #[arg(long, value_name = "METRIC,…", default_value = "ttft,tpot,itl", value_delimiter = ',', value_parser = metric_name)]
     percentile_metrics: Vec<String>,
     /// Percentiles to report, comma-separated.
-    #[arg(long, default_value = "99", value_delimiter = ',', value_parser = percent)]
+    #[arg(long, value_name = "PERCENT,…", default_value = "99", value_delimiter = ',', value_parser = percent)]
     metric_percentiles: Vec<f64>,
     /// Latency limits (ms) that a request must meet to count toward goodput: ttft:200 tpot:50 e2el:2000.
-    #[arg(long, num_args = 1.., value_parser = goodput)]
+    #[arg(long, value_name = "METRIC:MS", num_args = 1.., value_parser = goodput)]
     goodput: Vec<(String, f64)>,
+    /// Save the result as JSON.
     #[arg(long)]
     save_result: bool,
     /// Also save the measurements of each request.
@@ -89,24 +100,29 @@ pub struct Arguments {
     /// Stop the run once an SLA such as 'p99_e2el_ms<=500, p99_ttft_ms<=80' can no longer be met; with several, once none can.
     #[arg(long, value_name = "SLA", num_args = 1.., value_parser = Sla::parse)]
     stop_when_missed: Vec<Sla>,
-    #[arg(long, default_value = ".")]
+    /// Folder for the result.
+    #[arg(long, value_name = "DIR", default_value = ".")]
     result_dir: PathBuf,
-    #[arg(long)]
+    /// Name of the result file; default: made of the load, the model and the time.
+    #[arg(long, value_name = "FILE")]
     result_filename: Option<String>,
     /// Metadata to add to the result: KEY=VALUE …
-    #[arg(long, num_args = 1.., value_parser = key_value)]
+    #[arg(long, value_name = "KEY=VALUE", num_args = 1.., value_parser = key_value)]
     metadata: Vec<(String, String)>,
-    #[arg(long, default_value_t = 0)]
+    /// Seed of the prompts and arrival times.
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
     seed: u64,
+    /// Ask for responses of the full length, whatever the model would end them with.
     #[arg(long)]
     ignore_eos: bool,
-    #[arg(long)]
+    /// Sampling temperature; default: that of the server.
+    #[arg(long, value_name = "NUMBER")]
     temperature: Option<f64>,
     /// Number of unmeasured warm-up requests to send first.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     num_warmups: usize,
     /// Seconds to keep retrying a test request until the server answers it; 0 sends none.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     ready_check_timeout_sec: u64,
     /// Hide the progress bar.
     #[arg(long)]

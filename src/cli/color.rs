@@ -11,7 +11,9 @@ pub enum Color {
     /// On a terminal, unless NO_COLOR is set.
     #[default]
     Auto,
+    /// Even into a pipe.
     Always,
+    /// Not at all.
     Never,
 }
 

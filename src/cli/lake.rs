@@ -58,7 +58,7 @@ pub struct Keeping {
     min_success: f64,
     /// Count a run as failed if its numbers are impossible (a negative duration, a P99 below the median, …). By default, such a
     /// run is kept with a caution.
-    #[arg(long)]
+    #[arg(long, help_heading = "How to run")]
     strict: bool,
 }
 

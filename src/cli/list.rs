@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub struct Arguments {
+    /// Lakes (or sweeps).
     #[arg(default_value = "results", value_name = "LAKE")]
     paths: Vec<PathBuf>,
     #[command(flatten)]

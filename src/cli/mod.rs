@@ -7,6 +7,7 @@ mod color;
 mod command_line;
 mod compact;
 mod compare;
+mod help;
 mod import;
 mod lake;
 mod list;
@@ -35,7 +36,7 @@ mod watch;
 
 use crate::cli::say::say;
 use crate::query::QueryError;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use nix::sys::signal::{SigHandler, Signal};
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -58,21 +59,21 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run a server with each set of parameters, and a benchmark at each load.
+    /// Run a server with each set of parameters, under each load.
     Serve(run::serve::Arguments),
     /// Find the highest load at which each combination meets an SLA.
     #[command(name = "serve_sla", alias = "serve-sla")]
     ServeSla(run::serve_sla::Arguments),
-    /// Benchmark each combination one request at a time, at full load, and at levels in between.
+    /// Measure each combination from serial to full load.
     #[command(name = "serve_workload", alias = "serve-workload")]
     ServeWorkload(run::serve_workload::Arguments),
     /// Measure how an engine starts with each set of parameters.
     Startup(run::startup::Arguments),
-    /// A/B test two servers: alternate between base and candidate until it is clear which is better.
+    /// A/B test two servers until it is clear which is better.
     Ab(run::ab::Arguments),
-    /// Try the whole workflow on a simulated server (takes about a minute, no GPU needed).
+    /// Try the whole workflow on a simulated server (about a minute).
     Demo(run::demo::Arguments),
-    /// Check the machine and a planned sweep for anything that would distort the results.
+    /// Check a machine and a planned sweep for what distorts results.
     Doctor(run::doctor::Arguments),
     /// Write one self-contained HTML report about sweeps.
     Report(report::Arguments),
@@ -101,9 +102,9 @@ enum Command {
     PlotPareto(plot_pareto::Arguments),
     /// Query sweeps with SQL.
     Query(query::Arguments),
-    /// Import results of other tools into a lake: vLLM, SGLang, guidellm, AIPerf, GenAI-Perf.
+    /// Import results of SGLang, guidellm, AIPerf and other tools.
     Import(import::Arguments),
-    /// Merge the many small files of sweeps and lakes into a few large ones.
+    /// Merge the many small files of a lake into a few large ones.
     Compact(compact::Arguments),
     /// List the sweeps of a lake.
     List(list::Arguments),
@@ -162,7 +163,8 @@ impl Failure {
 
 /// Runs the program and tells its exit code.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(command_line::normalized(arguments)) {
+    let typed = help::dressed(Arguments::command()).try_get_matches_from(command_line::normalized(arguments));
+    let arguments = match typed.and_then(|typed| Arguments::from_arg_matches(&typed)) {
         Ok(arguments) => arguments,
         Err(error) => error.exit(),
     };

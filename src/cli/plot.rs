@@ -16,37 +16,40 @@ pub struct Arguments {
     #[arg(default_value = "results", value_name = "EXPERIMENT_DIR")]
     sweeps: Vec<PathBuf>,
     /// Folder for the figures, relative to the first EXPERIMENT_DIR.
-    #[arg(long, value_parser = super::lake::local_path)]
+    #[arg(long, value_name = "DIR", value_parser = super::lake::local_path)]
     fig_dir: Option<PathBuf>,
     /// Draw one figure for each combination of these variables' values (comma-separated).
-    #[arg(long, default_value = "", value_delimiter = ',')]
+    #[arg(long, value_name = "VAR,…", default_value = "", value_delimiter = ',')]
     fig_by: Vec<String>,
     /// Draw one row of panels for each combination of these variables' values.
-    #[arg(long, default_value = "", value_delimiter = ',')]
+    #[arg(long, value_name = "VAR,…", default_value = "", value_delimiter = ',')]
     row_by: Vec<String>,
     /// Draw one column of panels for each combination of these variables' values.
-    #[arg(long, default_value = "", value_delimiter = ',')]
+    #[arg(long, value_name = "VAR,…", default_value = "", value_delimiter = ',')]
     col_by: Vec<String>,
     /// Draw one curve for each combination: color by the first variable, dash by the second, marker by the third.
-    #[arg(long, default_value = "", value_delimiter = ',')]
+    #[arg(long, value_name = "VAR,…", default_value = "", value_delimiter = ',')]
     curve_by: Vec<String>,
-    #[arg(long, default_value = "total_token_throughput")]
+    /// Variable of the x axis: a metric or a parameter.
+    #[arg(long, value_name = "VAR", default_value = "total_token_throughput")]
     var_x: String,
-    #[arg(long, default_value = "median_ttft_ms")]
+    /// Variable of the y axis.
+    #[arg(long, value_name = "VAR", default_value = "median_ttft_ms")]
     var_y: String,
     /// Keep only matching runs: `max_concurrency<=1024,tp==2`, or a boolean SQL expression.
-    #[arg(long, default_value = "")]
+    #[arg(long, value_name = "CONDITIONS", default_value = "")]
     filter_by: String,
     /// Round a variable down to a multiple: `request_throughput%0.5`.
-    #[arg(long, default_value = "", value_delimiter = ',')]
+    #[arg(long, value_name = "VAR%SIZE,…", default_value = "", value_delimiter = ',')]
     bin_by: Vec<String>,
     /// Axis scale: linear, log, log2, symlog or sqrt.
-    #[arg(long, default_value = "linear")]
+    #[arg(long, value_name = "SCALE", default_value = "linear")]
     scale_x: Scale,
-    #[arg(long, default_value = "linear")]
+    /// Likewise for the y axis.
+    #[arg(long, value_name = "SCALE", default_value = "linear")]
     scale_y: Scale,
     /// Prefix of the figures' file names.
-    #[arg(long, default_value = "FIGURE")]
+    #[arg(long, value_name = "PREFIX", default_value = "FIGURE")]
     fig_name: String,
     /// Do not draw confidence intervals.
     #[arg(long)]
@@ -64,9 +67,10 @@ pub struct Arguments {
 #[derive(clap::Args)]
 pub struct Picture {
     /// Height of a panel in inches.
-    #[arg(long, default_value_t = 6.4, value_parser = super::positive_number)]
+    #[arg(long, value_name = "INCHES", default_value_t = 6.4, value_parser = super::positive_number)]
     fig_height: f64,
-    #[arg(long, default_value_t = 300.0, value_parser = super::positive_number)]
+    /// Resolution of the PNG.
+    #[arg(long, value_name = "DPI", default_value_t = 300.0, value_parser = super::positive_number)]
     fig_dpi: f64,
     /// Also write SVG.
     #[arg(long)]

@@ -16,16 +16,16 @@ pub struct Arguments {
     #[arg(default_value = "results", value_name = "EXPERIMENT_DIR")]
     sweeps: Vec<PathBuf>,
     /// Variable with the number of users; max_concurrent_requests is used where it has no value.
-    #[arg(long)]
+    #[arg(long, value_name = "VAR")]
     user_count_var: Option<String>,
     /// Variable with the number of GPUs; default: num_gpus or gpu_count, else tensor × pipeline × data parallel size.
-    #[arg(long)]
+    #[arg(long, value_name = "VAR")]
     gpu_count_var: Option<String>,
     /// Variables whose values label the points.
-    #[arg(long, default_value = "max_concurrency,gpu_count", value_delimiter = ',')]
+    #[arg(long, value_name = "VAR,…", default_value = "max_concurrency,gpu_count", value_delimiter = ',')]
     label_by: Vec<String>,
     /// Draw one frontier for each combination of these variables' values.
-    #[arg(long, default_value = "", value_delimiter = ',')]
+    #[arg(long, value_name = "VAR,…", default_value = "", value_delimiter = ',')]
     group_by: Vec<String>,
     /// Metric of the x axis, and whether lower or higher is better; default: tokens/s/user.
     #[arg(long, value_name = "METRIC[:min|:max]")]
@@ -34,7 +34,7 @@ pub struct Arguments {
     #[arg(long, value_name = "METRIC[:min|:max]")]
     y: Option<String>,
     /// Keep only matching runs, as in `plot`.
-    #[arg(long, default_value = "")]
+    #[arg(long, value_name = "CONDITIONS", default_value = "")]
     filter_by: String,
     #[command(flatten)]
     picture: Picture,

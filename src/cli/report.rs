@@ -22,13 +22,13 @@ pub struct Arguments {
     #[arg(long, short, value_name = "FILE", value_parser = super::lake::local_path)]
     output: Option<PathBuf>,
     /// The page's title.
-    #[arg(long)]
+    #[arg(long, value_name = "TEXT")]
     title: Option<String>,
     /// Markdown file with notes to show at the top.
     #[arg(long, value_name = "FILE")]
     notes: Option<PathBuf>,
     /// Color theme; default: follow the reader's system.
-    #[arg(long, value_enum)]
+    #[arg(long, value_name = "THEME", value_enum)]
     theme: Option<ThemeName>,
     /// Price of one GPU per hour in dollars; adds the cost of a million output tokens within each SLA.
     #[arg(long, value_name = "USD", value_parser = positive_number)]

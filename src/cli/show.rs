@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub struct Arguments {
+    /// Sweeps (or lakes).
     #[arg(required = true, value_name = "SWEEP")]
     sweeps: Vec<PathBuf>,
     #[command(flatten)]

@@ -10,57 +10,71 @@ pub struct Arguments {
     /// The model's name (any name works).
     #[arg(default_value = "sim/llama-8b")]
     model_tag: String,
-    #[arg(long, value_name = "MODEL")]
+    /// The model, as a flag.
+    #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    #[arg(long)]
+    /// Name by which clients know the model.
+    #[arg(long, value_name = "NAME")]
     served_model_name: Option<String>,
-    #[arg(long, default_value = "127.0.0.1")]
+    /// Address to listen on.
+    #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
     host: String,
-    #[arg(long, short, default_value_t = 8000)]
+    /// Port to listen on.
+    #[arg(long, short, value_name = "PORT", default_value_t = 8000)]
     port: u16,
     /// Require `Authorization: Bearer KEY` on /v1.
-    #[arg(long)]
+    #[arg(long, value_name = "KEY")]
     api_key: Option<String>,
-    #[arg(long, default_value_t = 8192)]
+    /// Longest prompt and response together.
+    #[arg(long, value_name = "TOKENS", default_value_t = 8192)]
     max_model_len: usize,
     /// Maximum number of sequences in a batch.
-    #[arg(long, default_value_t = 256, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = positive)]
     max_num_seqs: usize,
     /// Maximum number of tokens computed per step.
-    #[arg(long, default_value_t = 2048, value_parser = positive)]
+    #[arg(long, value_name = "TOKENS", default_value_t = 2048, value_parser = positive)]
     max_num_batched_tokens: usize,
-    #[arg(long, default_value_t = 16, value_parser = positive)]
+    /// Tokens in a block of the KV cache.
+    #[arg(long, value_name = "TOKENS", default_value_t = 16, value_parser = positive)]
     block_size: usize,
     /// Number of KV cache blocks; default: what the weights leave of 80 GB per GPU.
-    #[arg(long)]
+    #[arg(long, value_name = "N")]
     num_gpu_blocks_override: Option<usize>,
-    #[arg(long, default_value_t = 0.9, value_parser = super::positive_number)]
+    /// Share of the GPU memory that the server uses.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.9, value_parser = super::positive_number)]
     gpu_memory_utilization: f64,
-    #[arg(long, default_value_t = 1, value_parser = positive)]
+    /// GPUs that share each layer.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
     tensor_parallel_size: usize,
-    #[arg(long, default_value_t = 1, value_parser = positive)]
+    /// Pipeline stages, a GPU each.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
     pipeline_parallel_size: usize,
-    #[arg(long, default_value_t = 1, value_parser = positive)]
+    /// Replicas of the model.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
     data_parallel_size: usize,
+    /// Reuse the KV cache of shared prefixes (the default).
     #[arg(long, overrides_with = "no_enable_prefix_caching")]
     enable_prefix_caching: bool,
+    /// Do not reuse the KV cache of shared prefixes.
     #[arg(long)]
     no_enable_prefix_caching: bool,
+    /// Split long prompts over several steps (the default).
     #[arg(long, overrides_with = "no_enable_chunked_prefill")]
     enable_chunked_prefill: bool,
+    /// Do not split prompts.
     #[arg(long)]
     no_enable_chunked_prefill: bool,
     /// Seed of the noise in step times.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
     seed: u64,
     /// Spread of step times: the standard deviation of their logarithm.
-    #[arg(long, default_value_t = 0.02, value_parser = not_negative)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 0.02, value_parser = not_negative)]
     jitter: f64,
     /// Run this many times faster than the modeled GPU.
-    #[arg(long, default_value_t = 1.0, value_parser = super::positive_number)]
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = super::positive_number)]
     speed: f64,
     /// Simulated time to load the model, in seconds.
-    #[arg(long, default_value_t = 0.0, value_parser = not_negative)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = not_negative)]
     startup_seconds: f64,
     #[command(flatten, next_help_heading = "Fault injection, for tests")]
     faults: FaultArguments,
@@ -69,16 +83,16 @@ pub struct Arguments {
 #[derive(clap::Args)]
 struct FaultArguments {
     /// Exit with this code instead of starting.
-    #[arg(long, value_name = "CODE")]
+    #[arg(long, value_name = "NUMBER")]
     fault_exit_at_start: Option<u8>,
     /// Run out of memory at start when --max-num-seqs is above this.
-    #[arg(long, value_name = "SEQS")]
+    #[arg(long, value_name = "N")]
     fault_oom_above: Option<usize>,
     /// Crash after finishing this many requests.
-    #[arg(long, value_name = "REQUESTS")]
+    #[arg(long, value_name = "N")]
     fault_crash_after: Option<u64>,
     /// Answer this many requests, then hang on all later ones.
-    #[arg(long, value_name = "REQUESTS")]
+    #[arg(long, value_name = "N")]
     fault_stall_after: Option<u64>,
     /// Refuse requests for this many seconds after start, although /health reports ready.
     #[arg(long, value_name = "SECONDS", value_parser = super::positive_number)]

@@ -31,10 +31,10 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     sla_params: PathBuf,
     /// The load variable to maximize: request_rate or max_concurrency; default: the one that varies.
-    #[arg(long, value_parser = variable)]
+    #[arg(long, value_name = "VAR", value_parser = variable)]
     sla_variable: Option<Variable>,
     /// How close the lowest failing value must be to the highest passing one for the answer to count as found.
-    #[arg(long, value_parser = positive_number)]
+    #[arg(long, value_name = "SHARE", value_parser = positive_number)]
     sla_tolerance: Option<f64>,
     /// Price of one GPU per hour in dollars; adds the cost of a million output tokens to each answer.
     #[arg(long, value_name = "USD", value_parser = positive_number)]

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
                   with 1 if anything is damaged."
 )]
 pub struct Arguments {
+    /// Lakes or sweeps.
     #[arg(default_value = "results", value_name = "LAKE")]
     paths: Vec<PathBuf>,
     /// Remove what killed programs left behind, and nothing else.

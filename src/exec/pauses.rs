@@ -106,6 +106,9 @@ mod tests {
         std::thread::sleep(SHORTEST + LOOK);
         let ((), pauses) = watch.over(&[], std::future::ready(())).await;
         assert!(pauses.own >= SHORTEST, "{pauses:?}");
-        assert!(pauses.caution().unwrap().contains("sweeplake itself was suspended or starved of CPU for 1."), "{pauses:?}");
+        assert!(
+            pauses.caution().unwrap().contains("sweeplake itself was suspended or starved of CPU for 1."),
+            "{pauses:?}"
+        );
     }
 }

@@ -237,11 +237,15 @@ mod tests {
             (&["gpu_count"][..], None, "\"gpu_count\" is not of the form KEY=VALUE"),
             (&["a=1", "a=2"], None, "a is given twice"),
             (&["gpu_count=sixteen"], None, "gpu_count: sixteen is not a valid number of GPUs"),
-            (&["gpu_count=0"], None, "gpu_count: 0 is no number of GPUs"),
-            (&["output_throughput=9"], None, "output_throughput is measured, or told by sweeplake, and can't be set"),
-            (&[], Some("(?<status>x)"), "status is measured, or told by sweeplake, and can't be set"),
+            (&["gpu_count=0"], None, "gpu_count: 0 is not a valid number of GPUs"),
+            (
+                &["output_throughput=9"],
+                None,
+                "output_throughput is measured or recorded by sweeplake, and cannot be set",
+            ),
+            (&[], Some("(?<status>x)"), "status is measured or recorded by sweeplake, and cannot be set"),
             (&["a=1"], Some("(?<a>x)"), "a is given twice"),
-            (&[], Some(r"tp(\d+)"), "the pattern names nothing; give groups names: (?<tensor_parallel_size>\\d+)"),
+            (&[], Some(r"tp(\d+)"), "the pattern has no named groups; name them: (?<tensor_parallel_size>\\d+)"),
         ] {
             assert_eq!(told(set, pattern).unwrap_err().to_string(), message);
         }

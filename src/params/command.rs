@@ -317,9 +317,7 @@ mod tests {
 
     #[test]
     fn a_command_that_is_none_is_refused() {
-        for (text, reason) in
-            [("vllm 'serve", "unclosed quote"), ("  ", "there is no program"), ("A=1", "there is no program")]
-        {
+        for (text, reason) in [("vllm 'serve", "unclosed quote"), ("  ", "no program"), ("A=1", "no program")] {
             let error = Command::parse("--serve-cmd", text).unwrap_err().to_string();
             assert_eq!(error, format!("--serve-cmd: {reason} in {text:?}"));
         }

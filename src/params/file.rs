@@ -187,7 +187,7 @@ mod tests {
                 r#"[{"a-b": 1, "a_b": 2}]"#,
                 "FILE: parameter set 1: \"a_b\" is given in both its `-` and its `_` spelling",
             ),
-            (r#"[{"--a": 1}]"#, "FILE: parameter set 1: \"--a\" is no flag name; write it without the leading dashes"),
+            (r#"[{"--a": 1}]"#, "FILE: parameter set 1: \"--a\" is not a flag name; write it without leading dashes"),
         ];
         for (text, expected) in cases {
             assert_eq!(read(text).unwrap_err(), expected, "for {text}");

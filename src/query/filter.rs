@@ -277,7 +277,7 @@ mod tests {
             parse("max_concurency<4").unwrap_err(),
             "no column `max_concurency`; did you mean `max_concurrency`?"
         );
-        assert!(parse("max_concurrency<abc").unwrap_err().contains("`max_concurrency` holds numbers"));
+        assert!(parse("max_concurrency<abc").unwrap_err().contains("`max_concurrency` contains numbers"));
         assert!(parse("max_concurrency <").unwrap_err().starts_with("condition "));
         assert!(parse("max_concurrency < 1; drop").unwrap_err().starts_with("condition "));
     }

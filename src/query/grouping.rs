@@ -98,7 +98,7 @@ mod tests {
             question.sql_for(&columns).unwrap_err().to_string()
         };
         assert!(wrong("worst(p99_e2el_ms)").contains("`worst` is not one of mean,"));
-        assert!(wrong("mean(model_id)").contains("`model_id` holds no numbers"));
+        assert!(wrong("mean(model_id)").contains("`model_id` is not numeric"));
         assert!(wrong("p99_e2e_ms").contains("did you mean `p99_e2el_ms`?"));
     }
 }

@@ -4,10 +4,10 @@ use super::answer::Rows;
 use super::columns::LABEL;
 use super::lazy::Added;
 use crate::id::column_name;
-use crate::params::ParamSet;
+use crate::params::{ParamSet, value_text};
 use crate::record::combination_parts;
 use crate::table::Table;
-use crate::words::{label, pair, short_value};
+use crate::words::{label, pair, short_value, telling};
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use async_trait::async_trait;
@@ -139,6 +139,7 @@ fn labels(combinations: &[Combination]) -> Vec<[String; 3]> {
     let mut labels = Vec::with_capacity(combinations.len());
     for (sweep, combinations) in of_sweep {
         let varying = [0, 1].map(|side| varying(combinations.iter().map(|combination| &combination.sides[side])));
+        let varying = telling_of(varying, &combinations);
         // Where nothing varies, everything tells what the one combination is.
         let is_one = varying.iter().all(BTreeSet::is_empty);
         for combination in &combinations {
@@ -154,6 +155,20 @@ fn labels(combinations: &[Combination]) -> Vec<[String; 3]> {
         }
     }
     labels
+}
+
+/// Those of the varying parameters that are needed to tell combinations apart.
+fn telling_of<'a>(varying: [BTreeSet<&'a str>; 2], combinations: &[&Combination]) -> [BTreeSet<&'a str>; 2] {
+    if combinations.iter().any(|combination| combination.sides[1].name.is_some()) {
+        return varying;
+    }
+    let [serve, bench] = varying;
+    let names: Vec<&str> = bench.into_iter().collect();
+    // Two loads of one server are told apart by the load alone.
+    let value =
+        |row: usize, name: &str| combinations[row].sides[1].params.get(name).map(value_text).unwrap_or_default();
+    let kept = telling(&names, combinations.len(), value);
+    [serve, kept.into_iter().collect()]
 }
 
 /// The parameters that do not have one value in all.

@@ -120,8 +120,8 @@ mod tests {
         let busy = of(Observed { requests_before: Some(3.0), ..usual.clone() });
         assert_eq!(busy, "the server was already processing 3 other requests when the run began");
         let shared = of(Observed { server_requests: Some(160.0), ..usual.clone() });
-        assert_eq!(shared, "the server finished 160 requests while the run sent 100: others used it");
-        assert!(of(Observed { prefix_cache_hit_rate: Some(0.9), ..usual.clone() }).contains("warm: it answered 90 %"));
+        assert_eq!(shared, "the server finished 160 requests while the run sent only 100: other clients used it, too");
+        assert!(of(Observed { prefix_cache_hit_rate: Some(0.9), ..usual.clone() }).contains("warm: it served 90 %"));
         let used = Observed { usual_hits: UsualHits::OfUsedServer, ..usual.clone() };
         assert!(of(used).contains("30 % of the prompt tokens, and the server had answered requests before"));
         assert!(of(Observed { client_cores: Some(0.97), ..usual.clone() }).contains("1.0 cores busy"));

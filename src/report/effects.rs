@@ -167,7 +167,7 @@ mod tests {
         };
         assert_eq!(told(&|_| ()), "explains 50.0 %");
         assert_eq!(told(&|row| row.p_value = Some(0.2)), "indistinguishable from noise");
-        assert_eq!(told(&|row| row.inseparable = Some("b, c".into())), "can’t be told apart from b, c");
+        assert_eq!(told(&|row| row.inseparable = Some("b, c".into())), "cannot be separated from b, c");
         assert!(told(&|row| (row.share, row.p_value) = (None, None)).contains("repeat the runs"));
         assert_eq!(change(&row("a", "1", 0.5)), "+50.0 % (+40.0 to +60.0)");
     }

@@ -216,8 +216,8 @@ mod tests {
 
     #[test]
     fn what_is_no_constraint_is_told() {
-        assert!(Constraint::parse("m", "500").unwrap_err().contains("begins with none of"));
-        assert!(Constraint::parse("m", "=500").unwrap_err().contains("begins with none of"));
-        assert!(Constraint::parse("m", "<=abc").unwrap_err().contains("\"abc\" is no number"));
+        assert!(Constraint::parse("m", "500").unwrap_err().contains("must begin with <=, <, >= or >"));
+        assert!(Constraint::parse("m", "=500").unwrap_err().contains("must begin with <=, <, >= or >"));
+        assert!(Constraint::parse("m", "<=abc").unwrap_err().contains("\"abc\" is not a number"));
     }
 }

@@ -209,7 +209,7 @@ test("it prints", async () => {
 test("without scripts all of it is readable", async () => {
   const { page, close } = await open("report.html", { javaScriptEnabled: false });
   assert.equal(await page.locator("table.sortable tbody tr").count(), 9);
-  assert.ok(await page.getByText("How to reproduce it").isVisible());
+  assert.ok(await page.getByText("How to reproduce these results").isVisible());
   await close();
 });
 

@@ -23,7 +23,7 @@ fn a_candidate_that_is_twice_as_fast_is_told_before_all_pairs_are_measured() {
     let scratch = Scratch::new();
     let ran = ab(&scratch, [1, 16], &["-e", "fast", "--max-pairs", "30", "--metrics", "output_throughput"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(ran.stderr.contains("candidate against base: better: output_throughput +"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("candidate vs. base: better: output_throughput +"), "{}", ran.stderr);
     let starts = starts(&scratch, "fast");
     assert!(starts.len() < 50 && starts.len().is_multiple_of(2), "{starts:?}");
     // A B B A: what changes evenly with time touches both alike.
@@ -36,7 +36,7 @@ fn a_candidate_that_is_twice_as_fast_is_told_before_all_pairs_are_measured() {
     assert!(gate.code == Some(1) && gate.stderr.contains("fails"), "{}", gate.stderr);
     scratch.ok(&["report", "results/fast"]);
     let page = scratch.read("results/fast/report.html");
-    assert!(page.contains("candidate against base: "), "no verdict in the report");
+    assert!(page.contains("candidate vs. base: "), "no verdict in the report");
 }
 
 #[test]
@@ -66,9 +66,9 @@ fn pairs_are_resumed_and_a_changed_server_is_refused() {
 fn what_can_not_be_compared_is_told_before_anything_is_measured() {
     let scratch = Scratch::new();
     for (flags, message) in [
-        (&["--metrics", "nosuch"][..], "knows no metric \"nosuch\""),
-        (&["--fail-on", "nosuch>5%"], "knows no metric \"nosuch\""),
-        (&["--direction", "acceptance_scor:max"], "--direction acceptance_scor: it is not among --metrics"),
+        (&["--metrics", "nosuch"][..], "--metrics: unknown metric \"nosuch\""),
+        (&["--fail-on", "nosuch>5%"], "--metrics: unknown metric \"nosuch\""),
+        (&["--direction", "acceptance_scor:max"], "--direction acceptance_scor: not among --metrics"),
         (&["--pairs", "3", "--max-pairs", "2"], "cannot be used with"),
     ] {
         let ran = ab(&scratch, [4, 8], flags);

@@ -30,8 +30,8 @@ fn params_files_that_are_none() {
         ("\"text\"", "p.json: expected a list of objects or an object of named objects, found a string"),
         ("[1, 2]", "found a number at position 1"),
         ("{\"a\": 1}", "found a number under the name \"a\""),
-        ("[]", "p.json: holds no parameter set"),
-        ("{}", "p.json: holds no parameter set"),
+        ("[]", "p.json: contains no parameter set"),
+        ("{}", "p.json: contains no parameter set"),
         (r#"[{"_benchmark_name": "x"}, {"_benchmark_name": "x"}]"#, "`_benchmark_name` \"x\" is used by more than one"),
         (r#"{"x": {}, "x": {}}"#, "the key \"x\" is given twice"),
     ];
@@ -49,7 +49,7 @@ fn flags_that_are_wrong() {
     refused_sweep(&scratch, &["--num-runs", "0"], &["--num-runs must be at least 1"]);
     refused_sweep(&scratch, &["--nun-runs", "3"], &["--nun-runs", "--num-runs"]);
     refused_sweep(&scratch, &["--link-vars", "max_num_seqs"], &["--link-vars: \"max_num_seqs\" is not of the form"]);
-    refused_sweep(&scratch, &["-e", "a/b"], &["--experiment-name: \"a/b\" is no folder name"]);
+    refused_sweep(&scratch, &["-e", "a/b"], &["--experiment-name: \"a/b\" is not a valid folder name"]);
     scratch.write("p.json", r#"[{"max_num_seqs": 4}]"#);
     refused_sweep(
         &scratch,
@@ -67,10 +67,10 @@ fn commands_that_are_wrong() {
     refused(
         &scratch,
         &["serve", "--serve-cmd", "vllm 'serve", "--bench-cmd", &bench],
-        &["--serve-cmd: a quote is not closed"],
+        &["--serve-cmd: unclosed quote"],
     );
-    refused(&scratch, &["serve", "--serve-cmd", &sim, "--bench-cmd", "\"x"], &["--bench-cmd: a quote is not closed"]);
-    refused(&scratch, &["serve", "--serve-cmd", &sim, "--bench-cmd", ""], &["--bench-cmd: there is no program"]);
+    refused(&scratch, &["serve", "--serve-cmd", &sim, "--bench-cmd", "\"x"], &["--bench-cmd: unclosed quote"]);
+    refused(&scratch, &["serve", "--serve-cmd", &sim, "--bench-cmd", ""], &["--bench-cmd: no program"]);
     refused(
         &scratch,
         &["serve", "--serve-cmd", &sim, "--bench-cmd", "no-such-program-here"],
@@ -84,21 +84,21 @@ fn commands_that_are_wrong() {
     refused(
         &scratch,
         &["serve", "--serve-cmd", "vllm serve m --port http", "--bench-cmd", &bench],
-        &["\"http\" is no port number"],
+        &["\"http\" is not a port number"],
     );
 }
 
 #[test]
 fn folders_that_are_wrong() {
     let scratch = Scratch::new();
-    refused_sweep(&scratch, &["-e", "x", "--resume"], &["results/x: there is no such sweep"]);
+    refused_sweep(&scratch, &["-e", "x", "--resume"], &["results/x: no such sweep"]);
     refused_sweep(&scratch, &["--resume"], &["--resume needs -e/--experiment-name"]);
     scratch.write("file", "");
     refused_sweep(&scratch, &["-o", "file", "-e", "x"], &["file: can't be written"]);
     scratch.write("results/folder/notes.txt", "mine");
-    refused_sweep(&scratch, &["-e", "folder"], &["results/folder: exists already and is no sweep"]);
+    refused_sweep(&scratch, &["-e", "folder"], &["results/folder: already exists and is not a sweep"]);
     scratch.write("results/taken/sweep.json", "{\"format_version\": 1}");
-    refused_sweep(&scratch, &["-e", "taken"], &["results/taken: exists already; add --resume"]);
+    refused_sweep(&scratch, &["-e", "taken"], &["results/taken: already exists; add --resume"]);
     refused_sweep(&scratch, &["-o", "/proc/sweeplake", "-e", "x"], &["/proc/sweeplake: can't be written"]);
 }
 
@@ -106,13 +106,13 @@ fn folders_that_are_wrong() {
 fn lakes_and_queries_that_are_wrong() {
     let scratch = Scratch::new();
     std::fs::create_dir_all(scratch.path("empty/inner")).unwrap();
-    refused(&scratch, &["query", "empty", "SELECT 1"], &["empty: no sweeps here"]);
+    refused(&scratch, &["query", "empty", "SELECT 1"], &["empty: no sweeps found"]);
     refused(&scratch, &["query", "nowhere", "SELECT 1"], &["nowhere: no such file or folder"]);
-    refused(&scratch, &["list", "empty"], &["empty: no sweeps here"]);
-    refused(&scratch, &["show", "empty"], &["empty: no sweeps here"]);
-    refused(&scratch, &["report", "empty"], &["empty: no sweeps here"]);
-    refused(&scratch, &["plot", "empty"], &["empty: no sweeps here"]);
-    refused(&scratch, &["query", "SELECT 1"], &["say which lake: sweeplake query LAKE"]);
+    refused(&scratch, &["list", "empty"], &["empty: no sweeps found"]);
+    refused(&scratch, &["show", "empty"], &["empty: no sweeps found"]);
+    refused(&scratch, &["report", "empty"], &["empty: no sweeps found"]);
+    refused(&scratch, &["plot", "empty"], &["empty: no sweeps found"]);
+    refused(&scratch, &["query", "SELECT 1"], &["no lake given; expected: sweeplake query LAKE"]);
     refused(&scratch, &["query", "empty", "--file", "missing.sql"], &["--file: missing.sql"]);
 }
 
@@ -130,7 +130,7 @@ fn nothing_is_written_into_a_folder_that_is_called_like_a_store() {
     ] {
         let ran = scratch.run(arguments);
         assert!(
-            ran.code == Some(2) && ran.stderr.contains("written are files of this machine"),
+            ran.code == Some(2) && ran.stderr.contains("output must be a local path"),
             "{arguments:?}: {}",
             ran.stderr
         );

@@ -153,7 +153,7 @@ fn bad_flags_are_refused() {
         (&["--random-range-ratio", "1.5"], "is not in [0, 1)"),
         (&["--percentile-metrics", "ttfs"], "expected ttft, tpot, itl or e2el"),
         (&["--goodput", "ttft=1"], "expected METRIC:MILLISECONDS"),
-        (&["--base-url", "https://localhost"], "only http:// is spoken"),
+        (&["--base-url", "https://localhost"], "only http:// is supported"),
     ];
     for (flags, message) in cases {
         let ran = scratch.run(&[&["bench", "--model", "m"][..], flags].concat());

@@ -78,7 +78,7 @@ fn what_was_measured_before_and_after_is_kept_apart_everywhere() {
     assert_eq!(code, Some(0), "{stderr}");
     // A run that is there is not made again; the next resume accepts what was accepted.
     let (code, stderr) = case.serve(&["--resume", "--num-runs", "3"]);
-    assert!(code == Some(0) && stderr.contains("0 run(s) to make, 3 run(s) already there"), "{stderr}");
+    assert!(code == Some(0) && stderr.contains("0 run(s) to do, 3 already done"), "{stderr}");
     let combinations = scratch.query("results/x", "SELECT n, fingerprint, label FROM combinations ORDER BY started_at");
     assert_eq!((&combinations[0]["n"], &combinations[1]["n"]), (&json!(1), &json!(2)));
     assert_ne!(combinations[0]["fingerprint"], combinations[1]["fingerprint"]);
@@ -93,7 +93,7 @@ fn what_was_measured_before_and_after_is_kept_apart_everywhere() {
     // Others are compared with the latest.
     scratch.serve_ok(&scratch.sim(""), &case.bench, &["-e", "y", "--num-runs", "2"]);
     let told = scratch.run(&["compare", "results/x", "results/y", "--format", "markdown"]);
-    assert!(told.stdout.contains("1 run(s) of x are left out"), "{}{}", told.stdout, told.stderr);
+    assert!(told.stdout.contains("1 run(s) of x are excluded"), "{}{}", told.stdout, told.stderr);
     for arguments in [&["report", "results", "-o", "r.html"][..], &["compact", "results"], &["show", "results/x"]] {
         scratch.ok(arguments);
     }

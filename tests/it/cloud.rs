@@ -69,7 +69,7 @@ fn a_lake_in_s3_answers_as_the_one_on_disk() {
     let mut command = scratch.command(&["query", "s3://bucket/nothing", "SELECT 1"]);
     let output = command.envs(SECRET).env("AWS_ENDPOINT", &endpoint).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("s3://bucket/nothing: no sweeps here"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("s3://bucket/nothing: no sweeps found"));
 }
 
 #[test]

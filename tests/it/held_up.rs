@@ -23,7 +23,7 @@ fn a_result_on_which_a_reader_would_wait_for_ever_is_none() {
     let bench = benchmark(&scratch, "", "rm $result; mkfifo $result");
     let ran = scratch.serve(&scratch.sim(""), &bench, &["-e", "x", "--num-runs", "1"]);
     assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("is no regular file"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("is not a regular file"), "{}", ran.stderr);
 }
 
 #[test]
@@ -36,12 +36,12 @@ fn a_byte_order_mark_before_a_result_is_no_fault() {
 #[test]
 fn what_is_no_result_is_told_as_what_it_is() {
     for (spoil, told) in [
-        ("head -c 100 $result > $result.2; mv $result.2 $result", "it was cut off while it was written"),
+        ("head -c 100 $result > $result.2; mv $result.2 $result", "probably cut off while it was being written"),
         ("echo '{\"completed\": 1e999}' > $result", "number out of range"),
         ("echo '[1, 2]' > $result", "expected one JSON object"),
-        ("printf '{\"a\": \"\\377\"}' > $result", "is no UTF-8 text (byte 7)"),
+        ("printf '{\"a\": \"\\377\"}' > $result", "is not valid UTF-8 (byte 7)"),
         ("rm $result", "No such file"),
-        ("rm $result; mkdir $result", "is no regular file"),
+        ("rm $result; mkdir $result", "is not a regular file"),
     ] {
         let scratch = Scratch::new();
         let bench = benchmark(&scratch, "", spoil);
@@ -58,7 +58,7 @@ fn a_pipe_among_results_is_named_and_not_waited_for() {
     nix::unistd::mkfifo(&scratch.path("in/run=0.json"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     for path in ["in", "in/run=0.json"] {
         let ran = scratch.run(&["import", path, "-o", "lake"]);
-        assert!(ran.stderr.contains("is no regular file"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("is not a regular file"), "{}", ran.stderr);
         assert_ne!(ran.code, Some(0));
         assert!(!scratch.exists("lake"), "an import of nothing left a lake");
     }
@@ -82,7 +82,7 @@ fn a_benchmark_that_was_stopped_is_no_slow_one() {
     assert_eq!(child.wait().unwrap().code(), Some(1));
     let rows = scratch.query("results", "SELECT status, error_kind, error FROM runs");
     assert_eq!((&rows[0]["status"], &rows[0]["error_kind"]), (&json!("failed"), &json!("stopped")));
-    assert!(rows[0]["error"].as_str().unwrap().contains("the benchmark was stopped (SIGSTOP)"), "{rows:?}");
+    assert!(rows[0]["error"].as_str().unwrap().contains("the benchmark was suspended (SIGSTOP)"), "{rows:?}");
 }
 
 #[test]
@@ -113,7 +113,10 @@ fn a_benchmark_that_ended_well_while_sweeplake_was_stopped_counts() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     let rows = scratch.query("results", "SELECT status, array_to_string(caution, '; ') AS caution FROM runs");
     assert_eq!(rows[0]["status"], "completed");
-    assert!(rows[0]["caution"].as_str().unwrap().contains("sweeplake did not run for"), "{rows:?}");
+    assert!(
+        rows[0]["caution"].as_str().unwrap().contains("sweeplake itself was suspended or starved of CPU for"),
+        "{rows:?}"
+    );
 }
 
 /// A shell in a name space of its own, in which `lake` is a file system of 400 KiB.
@@ -145,11 +148,7 @@ fn a_run_that_ended_on_a_full_disk_is_not_measured_again() {
     let first = scratch.read("first.txt");
     assert!(first.contains("No space left") && first.contains("--resume -e x"), "{first}");
     assert!(first.contains("finished runs are kept"), "{first}");
-    assert!(
-        scratch.read("second.txt").contains("1 run(s) to make, 2 run(s) already there"),
-        "{}",
-        scratch.read("second.txt")
-    );
+    assert!(scratch.read("second.txt").contains("1 run(s) to do, 2 already done"), "{}", scratch.read("second.txt"));
     assert_eq!(scratch.read("runs.txt").lines().count(), 3);
     assert_eq!(scratch.read("counted.txt"), "status,n\ncompleted,3\n");
 }

@@ -40,7 +40,7 @@ fn every_tool_is_read_once() {
     assert_eq!(scratch.query("lake", tools), expected);
     // The same files again, from there and from elsewhere, add nothing.
     let again = scratch.ok(&["import", data("import").to_str().unwrap(), "-o", "lake"]);
-    assert!(again.stderr.contains("0 runs imported; 11 in the lake already"), "{}", again.stderr);
+    assert!(again.stderr.contains("0 runs imported; 11 already in the lake"), "{}", again.stderr);
     scratch.write("copy/plain.json", &std::fs::read_to_string(data("import/vllm/plain.json")).unwrap());
     scratch.ok(&["import", "copy/plain.json", "-o", "lake"]);
     assert_eq!(scratch.query("lake", tools), expected);
@@ -57,7 +57,7 @@ fn what_comes_later_from_a_folder_joins_its_sweep() {
     scratch.write("bench/detailed.json", &std::fs::read_to_string(data("import/vllm/errors-detailed.json")).unwrap());
     let ran = scratch.ok(&["import", "bench", "-o", "lake"]);
     assert!(
-        ran.stderr.contains("2 runs imported; 1 degraded") && ran.stderr.contains("; 1 in the lake already"),
+        ran.stderr.contains("2 runs imported; 1 degraded") && ran.stderr.contains("; 1 already in the lake"),
         "{}",
         ran.stderr
     );
@@ -211,7 +211,7 @@ fn a_folder_of_vllms_sweeps_comes_in_as_it_reads_in_place() {
     // In the lake itself they are read in place already.
     let ran = scratch.run(&["import", "theirs", "-o", "theirs"]);
     assert_eq!(ran.code, Some(2));
-    assert!(ran.stderr.contains("lies in the lake, where it is read in place"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("is already in this lake, where it is read in place"), "{}", ran.stderr);
 }
 
 #[test]
@@ -280,11 +280,11 @@ fn files_that_are_no_results_are_listed_and_stop_nothing() {
     scratch.write("mixed/good.pytorch.json", "[]");
     let ran = scratch.ok(&["import", "mixed", "-o", "lake"]);
     for expected in [
-        "cut.json: is no JSON from line 1",
-        "config.json: is no result of a known benchmark (its keys: model, …)",
+        "cut.json: is not valid JSON from line 1",
+        "config.json: is not the result of a known benchmark (its keys: model, …)",
         "aggregate.json: is a summary of runs; import the runs themselves",
-        "new.json: is of guidellm's schema 3; known are those up to 2",
-        "1 run imported; 1 files beside results left out; 4 files not read, or not to their end",
+        "new.json: uses guidellm schema 3, but only schemas up to 2 are supported",
+        "1 run imported; 1 companion files skipped; 4 files not read, or only in part",
     ] {
         assert!(ran.stderr.contains(expected), "{expected:?} is not in {}", ran.stderr);
     }
@@ -292,14 +292,14 @@ fn files_that_are_no_results_are_listed_and_stop_nothing() {
     let appended = std::fs::read_to_string(data("import/vllm/appended.json")).unwrap();
     scratch.write("growing/out.json", &appended[..appended.len() - 40]);
     let ran = scratch.ok(&["import", "growing", "-o", "grown"]);
-    assert!(ran.stderr.contains("out.json: is no JSON from line 2"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("1 run imported; 1 files not read, or not to their end"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("out.json: is not valid JSON from line 2"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("1 run imported; 1 files not read, or only in part"), "{}", ran.stderr);
     scratch.write("growing/out.json", &appended);
     let ran = scratch.ok(&["import", "growing", "-o", "grown"]);
-    assert!(ran.stderr.contains("1 run imported; 1 in the lake already"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("1 run imported; 1 already in the lake"), "{}", ran.stderr);
     let nothing = scratch.run(&["import", "mixed/cut.json", "-o", "other"]);
     assert_eq!(nothing.code, Some(2));
-    assert!(nothing.stderr.contains("there were no runs to import"), "{}", nothing.stderr);
+    assert!(nothing.stderr.contains("error: no runs to import"), "{}", nothing.stderr);
 }
 
 #[test]
@@ -346,7 +346,11 @@ fn runs_of_different_files_are_repeats_only_where_that_is_known() {
         scratch.write(&format!("bench/{index}.json"), &run.to_string());
     }
     let ran = scratch.ok(&["import", "bench", "-o", "apart"]);
-    assert!(ran.stderr.contains("3 files do not say: workload. Runs of such files are kept apart"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("3 files do not specify: workload. Runs of such files are kept apart"),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(combinations(&scratch, "apart"), (3, 3));
     scratch.ok(&["import", "bench", "-o", "said", "--set", "dataset=sharegpt"]);
     assert_eq!(combinations(&scratch, "said"), (1, 3));
@@ -356,7 +360,7 @@ fn runs_of_different_files_are_repeats_only_where_that_is_known() {
     let shown = scratch.ok(&["show", "repeats"]);
     assert!((shown.stdout + &shown.stderr).contains("differ"), "pooled runs that lie apart");
     let ran = scratch.run(&["import", "bench", "-o", "never", "--repeats-of", "apart/bench/sweep.json"]);
-    assert!(ran.code == Some(2) && ran.stderr.contains("is none of the files that are imported"), "{}", ran.stderr);
+    assert!(ran.code == Some(2) && ran.stderr.contains("is not among the imported files"), "{}", ran.stderr);
     assert!(!scratch.exists("never"), "nothing was started");
 }
 
@@ -385,12 +389,16 @@ fn files_of_servers_that_only_their_paths_tell_apart_are_not_pooled() {
     // What contradicts the file is not believed, and what matches nothing is an error.
     let ran = scratch.run(&["import", "bench", "-o", "other", "--set", "max_concurrency=8"]);
     assert!(
-        ran.code == Some(2) && ran.stderr.contains("it says that max_concurrency is 4, and not 8"),
+        ran.code == Some(2) && ran.stderr.contains("the file says that max_concurrency is 4, not 8"),
         "{}",
         ran.stderr
     );
     let ran = scratch.run(&["import", "bench", "-o", "other", "--set-from-path", "pp(?<pp>x)"]);
-    assert!(ran.code == Some(2) && ran.stderr.contains("no path of 2 file(s) matches pp(?<pp>x)"), "{}", ran.stderr);
+    assert!(
+        ran.code == Some(2) && ran.stderr.contains("none of the paths of 2 file(s) matches pp(?<pp>x)"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]

@@ -334,11 +334,11 @@ fn inferencex() {
 fn what_a_file_is_is_said_with_its_reasons() {
     let ran = LAKE.ok(&["import", "--explain", data("import-versions").to_str().unwrap()]);
     for expected in [
-        "aiperf-0.3.0-errors/profile_export_aiperf.json: AIPerf (6 of 6 signs), 1 run",
+        "aiperf-0.3.0-errors/profile_export_aiperf.json: AIPerf (6 of 6 signs match), 1 run",
         "    yes: `input_config.endpoint` is an object",
-        "    not vLLM bench serve: not so: `completed` is a number or `request_throughput` is a number",
-        "phases/warmup/profile_export_aiperf.json: belongs to a result, and is not read by itself",
-        "inferencex-run-agg_bmk/agg_bmk.json: InferenceX (6 of 6 signs), 1 run",
+        "    not vLLM bench serve: not met: `completed` is a number or `request_throughput` is a number",
+        "phases/warmup/profile_export_aiperf.json: companion of a result file, not read on its own",
+        "inferencex-run-agg_bmk/agg_bmk.json: InferenceX (6 of 6 signs match), 1 run",
     ] {
         assert!(ran.stdout.contains(expected), "{expected:?} is not in {}", ran.stdout);
     }

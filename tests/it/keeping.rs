@@ -21,7 +21,7 @@ fn a_sweep_is_removed_with_its_tags_after_asking() {
     scratch.ok(&["compact", "results"]);
     let ran = scratch.run(&["rm", "a"]);
     assert_eq!(ran.code, Some(2));
-    assert!(ran.stderr.contains("--yes is needed") && ran.stderr.contains("results/a: 2 runs"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("pass --yes to remove") && ran.stderr.contains("results/a: 2 runs"), "{}", ran.stderr);
     assert!(scratch.exists("results/a/sweep.json"));
     scratch.ok(&["rm", "a", "--yes"]);
     assert!(!scratch.exists("results/a"));
@@ -50,7 +50,7 @@ fn a_sweep_that_is_renamed_keeps_its_runs_its_tags_and_goes_on() {
     assert_eq!(scratch.json("results/tags.json"), json!({"good": "before"}));
     let (sim, bench) = (scratch.sim(""), scratch.bench("--save-detailed"));
     let ran = scratch.serve_ok(&sim, &bench, &["-e", "before", "--num-runs", "3", "--resume"]);
-    assert!(ran.stderr.contains("1 run(s) to make, 2 run(s) already there"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("1 run(s) to do, 2 already done"), "{}", ran.stderr);
     // The old name is free again.
     scratch.serve_ok(&sim, &bench, &["-e", "a", "--num-runs", "1"]);
     let expected = [json!({"sweep": "a", "n": 1}), json!({"sweep": "b", "n": 2}), json!({"sweep": "before", "n": 3})];
@@ -95,10 +95,10 @@ fn what_is_being_written_is_not_touched() {
     wait_until("the sweep has begun", || scratch.exists("results/x/sweep.json"));
     for arguments in [&["rm", "x", "--yes"][..], &["mv", "x", "y"], &["note", "x", "text"]] {
         let ran = scratch.run(arguments);
-        assert!(ran.code != Some(0) && ran.stderr.contains("another sweeplake is writing"), "{}", ran.stderr);
+        assert!(ran.code != Some(0) && ran.stderr.contains("another sweeplake process is writing"), "{}", ran.stderr);
     }
     let told = scratch.ok(&["verify", "--repair"]).stdout;
-    assert!(told.contains("not looked at: results/x: it is being written"), "{told}");
+    assert!(told.contains("skipped: results/x: still being written"), "{told}");
     child.kill().unwrap();
     child.wait().unwrap();
 }
@@ -139,10 +139,14 @@ fn whatever_else_lies_in_a_sweep_is_named() {
     std::os::unix::fs::symlink("/etc/hostname", scratch.path("results/b/link.json")).unwrap();
     let told = scratch.run(&["verify", "results"]).stdout;
     for name in ["a/run=9.json", "a/junk.tmp", "b/more/x.csv", "b/link.json"] {
-        assert!(told.contains(&format!("orphan: results/{name}: no part of its sweep")), "{name}: {told}");
+        assert!(told.contains(&format!("orphan: results/{name}: not part of its sweep")), "{name}: {told}");
     }
     let ran = scratch.ok(&["rm", "a", "--yes"]);
-    assert!(ran.stdout.contains("and what is not its own: results/a/junk.tmp"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("including files that are not part of the sweep: results/a/junk.tmp"),
+        "{}",
+        ran.stdout
+    );
 }
 
 #[test]
@@ -192,5 +196,5 @@ fn any_flipped_bit_of_any_kept_file_is_found() {
     found.unwrap();
     std::fs::remove_file(scratch.path("results/a/run=0.json")).unwrap();
     let ran = scratch.run(&["verify"]);
-    assert!(ran.code == Some(1) && ran.stdout.contains("damaged: results/a/run=0.json: is gone"), "{}", ran.stdout);
+    assert!(ran.code == Some(1) && ran.stdout.contains("damaged: results/a/run=0.json: is missing"), "{}", ran.stdout);
 }

@@ -69,9 +69,9 @@ fn what_can_not_be_drawn_is_refused_before_a_folder_is_made() {
         (&["--curve-by", "max_num_sequences"], "did you mean `max_num_seqs`?"),
         (&["--filter-by", "max_concurency<4"], "no column `max_concurency`"),
         (&["--filter-by", "max_concurrency<=8,max_num_seqs>100"], "`\"max_num_seqs\" > 100` removed the last 8 run(s)"),
-        (&["--var-x", "model_id"], "--var-x: `model_id` holds no numbers"),
-        (&["--var-y", "request_goodput"], "no completed run with both values"),
-        (&["--scale-x", "logit"], "\"logit\" is not drawn"),
+        (&["--var-x", "model_id"], "--var-x: `model_id` is not numeric"),
+        (&["--var-y", "request_goodput"], "no completed run has both values"),
+        (&["--scale-x", "logit"], "unknown scale \"logit\""),
         (&["--bin-by", "max_concurrency"], "expected VARIABLE%SIZE"),
         (&["--fig-height", "0"], "expected a number greater than 0"),
     ];
@@ -170,11 +170,11 @@ fn w23_one_figure_of_several_that_fails_is_in_the_exit_code() {
 #[test]
 fn a_percentile_of_few_requests_is_marked() {
     let scratch = scratch();
-    let few = "P99 of only 12 requests in some runs: below 100 it is the slowest of them.";
+    let few = "P99 is based on only 12 requests in some runs: with fewer than 100, it is just the slowest one.";
     let ran = plot(&scratch, &["--var-x", "max_concurrency", "--var-y", "p99_e2el_ms", "--dry-run"]);
     assert!(ran.stdout.contains(few), "{}", ran.stdout);
     let ran = plot(&scratch, &["--var-x", "max_concurrency", "--var-y", "median_ttft_ms", "--dry-run"]);
-    assert!(!ran.stdout.contains("of only"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("is based on only"), "{}", ran.stdout);
     let ran = scratch.run(&["plot_pareto", "theirs", "--x", "p99_e2el_ms", "--y", "output_throughput", "--dry-run"]);
     assert!(ran.stdout.contains(few), "{}", ran.stdout);
 }

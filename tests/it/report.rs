@@ -22,7 +22,7 @@ fn a_report_holds_everything_and_needs_nothing() {
         "Highest output throughput",
         "Pareto frontier",
         "Performance curves",
-        "Every combination",
+        "All combinations",
         "max_num_seqs=8",
         sim.trim(),
     ] {
@@ -54,14 +54,14 @@ fn a_report_tells_what_is_known_of_the_frozen_sample() {
         "<strong>chat</strong>. &lt;script&gt;",
         "<html lang=\"en\" data-theme=\"dark\">",
         "Knee of the curve",
-        "4 combinations, each measured 3 times.",
-        "P99 of only 32 requests in some runs",
+        "4 combinations with 3 run(s) each.",
+        "P99 is based on only 32 requests in some runs",
         // Effects and shares, from DuckDB and NumPy: 118.6 % and 0.9992.
         "<td>+118.6 % (+90.2 to +151.3)</td>",
         "max_concurrency <span class=\"quiet\">explains 99.9 %</span>",
-        "max_num_seqs <span class=\"quiet\">can’t be told from noise</span>",
+        "max_num_seqs <span class=\"quiet\">indistinguishable from noise</span>",
         "Max num seqs ↓ Max concurrency →",
-        "E2E latency, the tail",
+        "E2E latency, tail",
         "sweeplake serve --serve-cmd &#39;sweeplake sim m --port 9321 --speed 10&#39;",
         "series,x,x_ci95,y,y_ci95,n",
     ] {
@@ -88,7 +88,11 @@ fn several_sweeps_are_compared_and_a_lake_has_an_index() {
         copy_folder(&data("format-1/finished"), &scratch.path(folder));
     }
     scratch.ok(&["report", "lake/a b#1", "lake/two", "-o", "both.html"]);
-    assert!(scratch.read("both.html").contains("one sweep a side can&#39;t tell the day from the change"));
+    assert!(
+        scratch
+            .read("both.html")
+            .contains("with one sweep per side, a change cannot be distinguished from day-to-day variation")
+    );
     scratch.ok(&["report", "lake/a b#1"]);
     assert_eq!(scratch.ok(&["report", "--lake", "lake"]).stdout.trim(), "lake/index.html");
     let index = scratch.read("lake/index.html");
@@ -143,14 +147,19 @@ fn the_demo_does_the_main_job() {
         "{}",
         ran.stdout
     );
-    assert!(ran.stdout.contains("max_concurrency=4") && ran.stdout.contains("Try next:"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("max_concurrency=4") && ran.stdout.contains("And a chart:"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("To sweep something else, edit "), "{}", ran.stdout);
     let report = scratch.files().into_iter().find(|file| file.ends_with("report.html")).unwrap();
     assert!(ran.stdout.contains(&report), "{}", ran.stdout);
     // What it says to try next works as it is printed.
     let next: Vec<&str> =
-        ran.stdout.split("Try next:").nth(1).unwrap().lines().filter(|line| line.starts_with("  /")).collect();
-    assert_eq!(next.len(), 4, "{next:?}");
-    for command in next {
+        ran.stdout.split("And a chart:").nth(1).unwrap().lines().filter(|line| line.starts_with("  /")).collect();
+    assert_eq!(next.len(), 2, "{next:?}");
+    // So does what its sweep says, except for the browser, which nobody has here.
+    let of_sweep = ran.stderr.split("next:").nth(1).unwrap().replace(" --open", "");
+    let of_sweep: Vec<&str> = of_sweep.lines().filter(|line| line.trim_start().starts_with('/')).collect();
+    assert_eq!(of_sweep.len(), 3, "{of_sweep:?}");
+    for command in next.into_iter().chain(of_sweep) {
         let mut shell = std::process::Command::new("sh");
         let output = shell.args(["-c", command]).current_dir(scratch.path("")).output().unwrap();
         assert!(output.status.success(), "{command}\n{}", String::from_utf8_lossy(&output.stderr));

@@ -69,7 +69,7 @@ fn a_run_whose_result_has_no_name_yet_is_counted_and_not_measured_again() {
     let dry = scratch.serve_ok(&sim, &bench, &[&flags[..], &["--resume", "--dry-run"]].concat());
     assert!(dry.stdout.contains("0 run(s)"), "{}", dry.stdout);
     let ran = scratch.serve_ok(&sim, &bench, &[&flags[..], &["--resume"]].concat());
-    assert!(ran.stderr.contains("0 run(s) to make, 2 run(s) already there"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("0 run(s) to do, 2 already done"), "{}", ran.stderr);
     assert_eq!(scratch.json("results/x/run=1.json"), serde_json::from_str::<Value>(&result).unwrap());
     assert!(!scratch.exists("results/x/run=1.ended.json"));
 }
@@ -84,7 +84,7 @@ fn a_half_written_result_is_measured_again() {
     std::fs::rename(scratch.path("results/x/run=0.json"), scratch.path("results/x/run=0.partial.json")).unwrap();
     std::fs::remove_file(scratch.path("results/x/run=0.parquet")).unwrap();
     let ran = scratch.serve_ok(&sim, &bench, &[&flags[..], &["--resume"]].concat());
-    assert!(ran.stderr.contains("1 run(s) to make"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("1 run(s) to do"), "{}", ran.stderr);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn a_result_without_a_row_is_given_one() {
     let before = scratch.read("results/x/run=1.json");
     std::fs::remove_file(scratch.path("results/x/run=1.parquet")).unwrap();
     let ran = scratch.serve_ok(&sim, &bench, &[&flags[..], &["--resume"]].concat());
-    assert!(ran.stderr.contains("0 run(s) to make, 2 run(s) already there"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("0 run(s) to do, 2 already done"), "{}", ran.stderr);
     assert_eq!(scratch.read("results/x/run=1.json"), before);
     assert_eq!(scratch.query("results", "SELECT count(*) AS n FROM runs"), [json!({"n": 2})]);
 }

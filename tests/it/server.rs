@@ -159,7 +159,11 @@ fn a_reset_that_fails_after_the_last_run_is_said() {
     let (sim, bench) = (scratch.sim(""), scratch.bench(""));
     let ran = scratch.serve(&sim, &bench, &["-e", "x", "--num-runs", "1", "--after-bench-cmd", "false"]);
     assert_eq!(ran.code, Some(0));
-    assert!(ran.stderr.contains("warning: the command after the benchmark ended with exit code 1"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("warning: the command that resets the server exited with exit code 1"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]
@@ -188,9 +192,9 @@ fn a_server_that_never_answers_is_told_with_what_was_seen_last() {
     let scratch = Scratch::new();
     let bench = scratch.bench("");
     for (flags, told) in [
-        (&[][..], "last seen: POST /v1/completions: HTTP status 503"),
-        (&["--ready-url", "/nothing"], "last seen: GET /nothing: HTTP status 404"),
-        (&["--ready-cmd", "false"], "last seen: `false`: it ended with exit code 1"),
+        (&[][..], "last check: POST /v1/completions: HTTP status 503"),
+        (&["--ready-url", "/nothing"], "last check: GET /nothing: HTTP status 404"),
+        (&["--ready-cmd", "false"], "last check: `false`: it ended with exit code 1"),
     ] {
         let flags = [&["-e", "x", "--num-runs", "1", "--server-ready-timeout", "2"], flags].concat();
         let ran = scratch.serve(&scratch.sim("--fault-ready-late 60"), &bench, &flags);
@@ -200,7 +204,11 @@ fn a_server_that_never_answers_is_told_with_what_was_seen_last() {
     }
     let ran = scratch.serve(&scratch.sim(""), &bench, &["--ready-url", "https://x/health"]);
     assert_eq!(ran.code, Some(2));
-    assert!(ran.stderr.contains("only http:// can be asked; --ready-cmd 'curl -fsS URL'"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("only http:// is supported; for anything else, use --ready-cmd 'curl -fsS URL'"),
+        "{}",
+        ran.stderr
+    );
     let ran = scratch.serve(&scratch.sim(""), &bench, &["--ready-cmd", "no-such-program"]);
     assert_eq!(ran.code, Some(2));
     assert!(ran.stderr.contains("--ready-cmd"), "{}", ran.stderr);

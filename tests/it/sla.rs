@@ -165,7 +165,7 @@ fn a_constraint_that_wants_a_high_load_does_not_bound_it() {
     // At the greatest rate with 6 ms, 6.67 a second, throughput is 667.
     assert_eq!((&rows[1]["status"], &rows[1]["binding"]), (&json!("fails_everywhere"), &json!("output_throughput")));
     assert!(
-        rows[1]["reason"].as_str().unwrap().contains("is the greatest that meets the other constraints"),
+        rows[1]["reason"].as_str().unwrap().contains("is the highest that meets the other constraints"),
         "{rows:?}"
     );
 }
@@ -190,7 +190,7 @@ fn a_metric_that_is_not_reported_is_told_after_the_first_run_and_nothing_is_lost
     let ran = tune(&scratch, r#"[{"p99_e2e_ms": "<=200"}]"#, &[&flags[..], &["-e", "x"]].concat());
     assert_eq!(ran.code, Some(1));
     assert!(
-        ran.stderr.contains("the benchmark reports no `p99_e2e_ms`; did you mean `p99_e2el_ms`?"),
+        ran.stderr.contains("the benchmark does not report `p99_e2e_ms`; did you mean `p99_e2el_ms`?"),
         "{}",
         ran.stderr
     );
@@ -256,16 +256,16 @@ fn what_can_not_be_tuned_is_refused_before_anything_starts() {
     let good = r#"[{"p99_e2el_ms": "<=200"}]"#;
     let users = ["--sla-variable", "max_concurrency"];
     let cases: [(&str, &[&str], &str); 10] = [
-        (r#"[]"#, &[], "sla.json: holds no SLA"),
+        (r#"[]"#, &[], "sla.json: contains no SLA"),
         (r#"[{}]"#, &[], "SLA 1: has no constraint"),
-        (r#"[{"p99_e2el_ms": "200"}]"#, &[], "begins with none of <=, <, >=, >"),
-        (r#"[{"p99_e2el_ms": "<=fast"}]"#, &[], "\"fast\" is no number"),
-        (r#"[{"p99_e2el_ms": 200}]"#, &[], "must be a text like \"<=500\", found 200"),
-        (r#"[{"p99_e2el_ms": "<=5"}, {"p99_e2el_ms": "<=5"}]"#, &[], "SLA 2 is given twice: p99_e2el_ms<=5"),
+        (r#"[{"p99_e2el_ms": "200"}]"#, &[], "must begin with <=, <, >= or >"),
+        (r#"[{"p99_e2el_ms": "<=fast"}]"#, &[], "\"fast\" is not a number"),
+        (r#"[{"p99_e2el_ms": 200}]"#, &[], "must be a string such as \"<=500\", found 200"),
+        (r#"[{"p99_e2el_ms": "<=5"}, {"p99_e2el_ms": "<=5"}]"#, &[], "SLA 2 is a duplicate: p99_e2el_ms<=5"),
         (good, &["--sla-variable", "num_prompts"], "expected request_rate or max_concurrency"),
         (good, &["--sla-min", "9", "--sla-max", "3"], "--sla-min 9 is not below --sla-max 3"),
-        (good, &[users[0], users[1], "--bench-params", "loads.json"], "--bench-params sets it, too (parameter set 2)"),
-        (good, &[users[0], users[1], "--bench-cmd", "./bench.sh --max-concurrency=3"], "--bench-cmd sets it, too"),
+        (good, &[users[0], users[1], "--bench-params", "loads.json"], "--bench-params also sets it (parameter set 2)"),
+        (good, &[users[0], users[1], "--bench-cmd", "./bench.sh --max-concurrency=3"], "--bench-cmd also sets it"),
     ];
     let before = scratch.files();
     for (slas, flags, message) in cases {
@@ -335,12 +335,12 @@ fn a_start_up_sweep_measures_every_pair_and_leaves_out_what_is_unknown() {
     let arguments = ["startup", "--startup-cmd", "./startup.sh", "--serve-params", "serve.json", "-e", "x"];
     let ran = scratch.run(&[&arguments[..], &["--strict-params"]].concat());
     assert_eq!(ran.code, Some(2));
-    assert!(ran.stderr.contains("--serve-params: --startup-cmd knows no `bogus_key`"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("--serve-params: --startup-cmd does not know `bogus_key`"), "{}", ran.stderr);
     assert!(!scratch.exists("results"));
 
     scratch.write("startup.json", r#"[{"num_iters_cold": 2}]"#);
     let ran = scratch.ok(&[&arguments[..], &["--startup-params", "startup.json", "--num-runs", "2"]].concat());
-    assert!(ran.stderr.contains("knows no `bogus_key`, left out"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("does not know `bogus_key`; dropped"), "{}", ran.stderr);
     assert!(
         scratch.exists("results/x/SERVE--load_format=auto-STARTUP--num_iters_cold=2/run=1.json"),
         "{:?}",
@@ -364,7 +364,7 @@ fn a_start_up_sweep_measures_every_pair_and_leaves_out_what_is_unknown() {
     let ran =
         scratch.run(&[&arguments[..], &["--startup-params", "startup.json", "--num-runs", "2", "--resume"]].concat());
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
-    assert!(ran.stderr.contains("2 run(s) to make") && ran.stderr.contains("exit code 3"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("2 run(s) to do") && ran.stderr.contains("exit code 3"), "{}", ran.stderr);
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn a_newer_format_is_refused_by_name() {
     assert_eq!(ran.code, Some(2));
     assert!(
         ran.stderr.contains(
-            "newer/runs.parquet: is of format version 99, this sweeplake reads up to 2; use a newer sweeplake"
+            "newer/runs.parquet: has format version 99, but this sweeplake only reads up to 2; use a newer sweeplake"
         ),
         "{}",
         ran.stderr
@@ -139,7 +139,7 @@ fn an_interrupted_sweep_is_compacted_and_says_the_same() {
     assert!(scratch.exists("interrupted/runs.parquet") && scratch.exists("interrupted/requests.parquet"));
     assert_eq!(scratch.query("interrupted", sql), before);
     assert_eq!(scratch.query("interrupted", requests), requests_before);
-    assert!(scratch.ok(&["compact", "interrupted"]).stdout.contains("no loose runs"));
+    assert!(scratch.ok(&["compact", "interrupted"]).stdout.contains("nothing to compact"));
     // Its manifest knows now what the writer that died could not tell it.
     let manifest = scratch.json("interrupted/sweep.json");
     assert_eq!((&manifest["state"], &manifest["runs"]), (&json!("interrupted"), &json!(12)));
@@ -182,7 +182,7 @@ fn a_lake_is_compacted_and_follows_its_sweeps() {
     let plan = scratch.query("lake", "EXPLAIN SELECT sum(p99_e2el_ms) FROM runs");
     let plan = plan.iter().map(Value::to_string).collect::<String>();
     assert!(plan.contains("compacted/000001/runs.parquet") && !plan.contains("lake/a/runs.parquet"), "{plan}");
-    assert!(scratch.ok(&["compact", "lake"]).stdout.contains("compacted/latest has all that ended"));
+    assert!(scratch.ok(&["compact", "lake"]).stdout.contains("compacted/latest is up to date"));
 
     // A sweep that goes, one that changes, one that comes.
     std::fs::remove_dir_all(scratch.path("lake/a")).unwrap();
@@ -405,15 +405,15 @@ fn a_file_that_was_cut_off_is_named_with_what_to_do() {
     let ran = scratch.run(&["query", "lake", COUNTS]);
     assert_eq!(ran.code, Some(0));
     assert!(
-        ran.stderr.contains("left out: ") && ran.stderr.contains("lake/a/runs.parquet: is no whole"),
+        ran.stderr.contains("skipped: ") && ran.stderr.contains("lake/a/runs.parquet: is not a complete"),
         "{}",
         ran.stderr
     );
     let ran = scratch.run(&["query", "lake/a", COUNTS]);
     assert_eq!(ran.code, Some(2));
-    assert!(ran.stderr.contains("lake/a/runs.parquet: is no whole Parquet file ("), "{}", ran.stderr);
+    assert!(ran.stderr.contains("lake/a/runs.parquet: is not a complete Parquet file ("), "{}", ran.stderr);
     assert_eq!(scratch.run(&["query", "lake", COUNTS, "--strict"]).code, Some(2));
-    assert!(ran.stderr.contains("read from the files of single runs"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("its contents are read from per-run files"), "{}", ran.stderr);
     // What it says is so: of a sweep that ended, and has its files.
     scratch.ok(&["compact", "lake/interrupted"]);
     std::fs::remove_dir_all(scratch.path("lake/a")).unwrap();
@@ -430,7 +430,7 @@ fn a_file_that_was_cut_off_is_named_with_what_to_do() {
     {
         let ran = scratch.ok(command);
         assert!(
-            ran.stderr.contains("left out: ") && ran.stderr.contains("lake/interrupted/sweep.json"),
+            ran.stderr.contains("skipped: ") && ran.stderr.contains("lake/interrupted/sweep.json"),
             "{command:?}: {}",
             ran.stderr
         );
@@ -441,7 +441,7 @@ fn a_file_that_was_cut_off_is_named_with_what_to_do() {
     let ran = scratch.run(&["list", "lake/interrupted"]);
     assert_eq!(ran.code, Some(2));
     assert!(
-        ran.stderr.contains("lake/interrupted/sweep.json: line ") && ran.stderr.contains("put the file right"),
+        ran.stderr.contains("lake/interrupted/sweep.json: line ") && ran.stderr.contains("fix the file"),
         "{}",
         ran.stderr
     );
@@ -483,7 +483,7 @@ fn a_damaged_sweep_is_left_out_of_a_compacted_lake() {
     let whole = std::fs::read(scratch.path("lake/damaged/runs.parquet")).unwrap();
     std::fs::write(scratch.path("lake/damaged/runs.parquet"), &whole[..whole.len() / 2]).unwrap();
     let ran = scratch.ok(&["compact", "lake"]);
-    assert!(ran.stderr.contains("left out: ") && ran.stderr.contains("lake/damaged/runs.parquet"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("skipped: ") && ran.stderr.contains("lake/damaged/runs.parquet"), "{}", ran.stderr);
     assert!(ran.stdout.contains("1 sweeps in compacted/latest"), "{}", ran.stdout);
     assert_eq!(scratch.query("lake", "SELECT DISTINCT sweep FROM runs"), [json!({"sweep": "sound"})]);
     assert_eq!(scratch.run(&["compact", "lake/damaged"]).code, Some(1));

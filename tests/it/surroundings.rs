@@ -43,7 +43,7 @@ fn where_few_files_may_be_open_a_sweep_says_so_or_is_whole() {
         let ran = with_files(&scratch, limit, &arguments);
         if limit < 64 {
             assert_eq!(ran.code, Some(1), "{limit}: {}", ran.stderr);
-            assert!(ran.stderr.contains(&format!("only {limit} files may be open at once")), "{limit}: {}", ran.stderr);
+            assert!(ran.stderr.contains(&format!("only {limit} open files are allowed")), "{limit}: {}", ran.stderr);
             assert!(!scratch.exists(&format!("results/{name}")));
         } else {
             assert_eq!(ran.code, Some(0), "{limit}: {}", ran.stderr);
@@ -54,7 +54,7 @@ fn where_few_files_may_be_open_a_sweep_says_so_or_is_whole() {
     let many = format!("{} --num-prompts 200", scratch.bench(""));
     let ran = with_files(&scratch, 100, &["serve", "--serve-cmd", &sim, "--bench-cmd", &many, "-e", "many"]);
     assert!(
-        ran.code == Some(1) && ran.stderr.contains("200 requests in flight need a connection each"),
+        ran.code == Some(1) && ran.stderr.contains("200 requests in flight need one connection each"),
         "{}",
         ran.stderr
     );
@@ -115,5 +115,5 @@ fn a_clock_that_goes_back_changes_no_duration_and_no_order() {
         let ran = run(arguments);
         assert_eq!(ran.code, Some(0), "{arguments:?}: {}", ran.stderr);
     }
-    assert!(scratch.read("r.html").contains("not known: the clock was set back"));
+    assert!(scratch.read("r.html").contains("unknown: the clock was set back"));
 }

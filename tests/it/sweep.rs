@@ -22,7 +22,7 @@ fn a_sweep_runs_every_combination_and_keeps_everything() {
         "--num-runs",
         "2",
     ]);
-    assert!(ran.stderr.contains("2 server(s), 8 run(s) to make") && ran.stderr.contains("[8/8"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("2 server(s), 8 run(s) to do") && ran.stderr.contains("[8/8"), "{}", ran.stderr);
     assert_eq!(ran.stdout, "");
 
     // vLLM's layout and names.

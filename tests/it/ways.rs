@@ -30,7 +30,7 @@ fn a_server_of_somebody_else_is_measured_and_left_running() {
     assert!(!ran.stdout.contains("program not found"), "an address is no program: {}", ran.stdout);
     // It goes on, and another server is another thing.
     let ran = scratch.ok(&[&arguments[..9], &["3", "--resume"]].concat());
-    assert!(ran.stderr.contains("1 run(s) to make, 2 run(s) already there"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("1 run(s) to do, 2 already done"), "{}", ran.stderr);
     let other =
         ["serve", "--bench-only", "--base-url", "http://127.0.0.1:1", "--bench-cmd", &bench, "-e", "x", "--resume"];
     let ran = scratch.run(&other);
@@ -76,7 +76,7 @@ fn a_run_that_would_end_after_the_budget_is_not_begun() {
     scratch.serve_ok(&sim, &bench, &[&flags[..], &["x"]].concat());
     // That the second load takes 4 s is known from the first sweep; of other commands nothing is.
     let ran = scratch.serve_ok(&sim, &bench, &[&flags[..], &["y", "--budget", "3s"]].concat());
-    assert!(ran.stderr.contains("as these runs took before"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("based on earlier runs of these combinations"), "{}", ran.stderr);
     let made = "SELECT max_concurrency AS c FROM runs WHERE sweep = 'y'";
     assert_eq!(scratch.query("results", made), [json!({"c": 2})]);
     let other = scratch.serve_ok(&sim, &scratch.bench(""), &["-e", "z", "--dry-run"]);
@@ -116,9 +116,9 @@ fn traffic_of_others_and_a_warm_cache_are_said() {
         let sql = "SELECT array_to_string(caution, '|') AS c FROM runs ORDER BY run_number DESC LIMIT 1";
         scratch.query(&format!("results/{sweep}"), sql)[0]["c"].as_str().unwrap_or_default().to_owned()
     };
-    assert!(told("busy").contains("requests of others when the run began"), "{}", told("busy"));
-    assert!(told("busy").contains("others used it"), "{}", told("busy"));
-    assert!(scratch.ok(&["show", "results/busy"]).stderr.contains("others used it"));
+    assert!(told("busy").contains("other requests when the run began"), "{}", told("busy"));
+    assert!(told("busy").contains("other clients used it, too"), "{}", told("busy"));
+    assert!(scratch.ok(&["show", "results/busy"]).stderr.contains("other clients used it, too"));
     // The same prompts again without a reset: the cache answers.
     let mine = bench("--num-prompts 20 --random-prefix-len 512 --seed 3");
     let flags = ["--after-bench-cmd", "true", "-e", "warm", "--num-runs", "2"];
@@ -135,7 +135,7 @@ fn a_budget_ends_a_sweep_in_order_and_the_next_resume_goes_on() {
     let started = Instant::now();
     let ran = scratch.serve(&sim, &bench, &["-e", "x", "--num-runs", "20", "--budget", "5s"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(ran.stderr.contains("the budget is used up") && ran.stderr.contains("--resume -e x"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("time budget used up") && ran.stderr.contains("--resume -e x"), "{}", ran.stderr);
     assert!(started.elapsed() < Duration::from_secs(15));
     let made =
         scratch.query("results", "SELECT count(*) AS n FROM runs WHERE status = 'completed'")[0]["n"].as_u64().unwrap();
@@ -143,7 +143,7 @@ fn a_budget_ends_a_sweep_in_order_and_the_next_resume_goes_on() {
     assert_eq!(scratch.json("results/x/sweep.json")["state"], "interrupted");
     let goal = (made + 1).to_string();
     let ran = scratch.serve_ok(&sim, &bench, &["-e", "x", "--num-runs", &goal, "--budget", "1h", "--resume"]);
-    assert!(ran.stderr.contains("1 run(s) to make"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("1 run(s) to do"), "{}", ran.stderr);
     // What it takes is said beforehand, from runs that were made.
     let told = scratch.serve_ok(&sim, &bench, &["-e", "y", "--num-runs", "3", "--dry-run"]);
     assert!(told.stdout.contains("# about ") && told.stdout.contains("3 runs"), "{}", told.stdout);
@@ -165,11 +165,11 @@ fn repeats_go_on_until_a_mean_is_known() {
         scratch.query("results", "SELECT c, n, p99_e2el_ms_ci95 / p99_e2el_ms_mean AS w FROM combinations ORDER BY c");
     assert_eq!((&rows[0]["n"], &rows[1]["n"]), (&json!(10), &json!(12)), "{rows:?}");
     assert!(rows[0]["w"].as_f64().unwrap() < 0.05 && rows[1]["w"].as_f64().unwrap() > 0.05);
-    let unmet: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("not to ±5 %")).collect();
+    let unmet: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("not yet to ±5 %")).collect();
     assert!(unmet.len() == 1 && unmet[0].contains("c=2") && unmet[0].contains("after 12 runs"), "{}", ran.stderr);
     // Nothing is missing then.
     let ran = scratch.serve_ok(&scratch.sim(""), &bench, &[&flags[..], &["--resume"]].concat());
-    assert!(ran.stderr.contains("22 run(s) already there"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("22 already done"), "{}", ran.stderr);
     assert_eq!(scratch.query("results", "SELECT count(*) AS n FROM runs"), [json!({"n": 22})]);
     let flags = ["-e", "y", "--repeat-until", "ci(p99_e2e_ms)<5%"];
     let ran = scratch.serve(&scratch.sim(""), &bench, &flags);
@@ -211,8 +211,11 @@ fn a_gpu_that_is_not_free_again_is_waited_for_and_said() {
     let rows: Vec<Value> =
         scratch.query("results", "SELECT max_num_seqs, array_to_string(caution, '|') AS c FROM runs ORDER BY 1");
     // The worker died with its server: what it would have given back stays taken.
-    assert!(!rows[0]["c"].as_str().unwrap_or_default().contains("GPU 0 held"), "{rows:?}");
-    assert!(rows[1]["c"].as_str().unwrap_or_default().contains("GPU 0 held 59900 MiB more than at first"), "{rows:?}");
+    assert!(!rows[0]["c"].as_str().unwrap_or_default().contains("GPU 0 still held"), "{rows:?}");
+    assert!(
+        rows[1]["c"].as_str().unwrap_or_default().contains("GPU 0 still held 59900 MiB more than initially"),
+        "{rows:?}"
+    );
 }
 
 #[test]
@@ -224,9 +227,9 @@ fn what_would_spoil_the_numbers_is_said_before() {
     let flags = ["--serve-cmd", &sim, "--bench-cmd", &bench, "--bench-params", "b.json"];
     let told = [
         "add --ignore-eos",
-        "100 prompts are fewer than 3 waves of 64",
-        "64 requests at a time are more than the server admits (16)",
-        "how high the true P99 may be: 662 would do",
+        "100 prompts are less than 3 times the concurrency of 64",
+        "a concurrency of 64 is more than the server runs at once (16)",
+        "too few for an upper bound on the true P99: use --num-prompts 662 or more",
     ];
     let ran = scratch.run(&[&["doctor"], &flags[..]].concat());
     assert_eq!(ran.code, Some(1));
@@ -240,7 +243,7 @@ fn what_would_spoil_the_numbers_is_said_before() {
     assert!((ran.code, ran.stdout.contains("all checks passed")) == (Some(0), true), "{}{}", ran.stdout, ran.stderr);
     let _server = scratch.start_sim(&[]);
     let ran = scratch.run(&["doctor", "--serve-cmd", &sim, "--bench-cmd", &bench]);
-    assert!(ran.stdout.contains("is served already"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("is already in use"), "{}", ran.stdout);
     // Without flags it looks at the machine; limits are those of this process.
     let limited = format!("ulimit -n 64; exec {PROGRAM} doctor");
     let output =
@@ -249,8 +252,8 @@ fn what_would_spoil_the_numbers_is_said_before() {
     // A program of another machine is one thing among others.
     let elsewhere = format!("no-such-vllm serve m --port {}", scratch.port);
     let ran = scratch.run(&["doctor", "--serve-cmd", &elsewhere, "--after-bench-cmd", "true", "--bench-cmd", &bench]);
-    let missing = "--serve-cmd: program not found: no-such-vllm: install it";
-    assert!(ran.stdout.contains(missing) && ran.stdout.contains("is served already"), "{}{}", ran.stdout, ran.stderr);
+    let missing = "--serve-cmd: program not found: no-such-vllm; install it";
+    assert!(ran.stdout.contains(missing) && ran.stdout.contains("is already in use"), "{}{}", ran.stdout, ran.stderr);
     let ran = scratch.run(&["doctor", "--serve-cmd", &sim]);
     assert!(ran.code == Some(2) && ran.stderr.contains("--bench-cmd"), "{}", ran.stderr);
 }
@@ -266,6 +269,6 @@ fn the_steady_part_of_a_run_is_told_beside_the_whole() {
         (scratch.ok(&["show", "results/x", "--format", "table"]).stderr, "show"),
         (scratch.ok(&["report", "results/x", "-o", "r.html"]).stdout + &scratch.read("r.html"), "report"),
     ] {
-        assert!(told.contains("without ramp-up and drain the throughput is"), "{place}: {told:.2000}");
+        assert!(told.contains("throughput without ramp-up and drain differs by"), "{place}: {told:.2000}");
     }
 }

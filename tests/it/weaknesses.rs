@@ -81,7 +81,7 @@ fn w03_a_truncated_run_file_is_run_again() {
     scratch.write("results/x/run=1.json", &whole[..whole.len() / 2]);
     let ran = serve(&scratch, &["-e", "x", "--resume"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(ran.stderr.contains("1 run(s) to make, 2 run(s) already there"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("1 run(s) to do, 2 already done"), "{}", ran.stderr);
     assert_eq!(scratch.json("results/x/run=1.json")["run_number"], 1);
     assert!(!scratch.files().iter().any(|file| file.contains(".tmp-")));
 }
@@ -159,7 +159,7 @@ fn w06_a_resume_may_add_runs_and_parameters_but_not_change_commands() {
     assert_eq!(serve(&scratch, &["-e", "x", "--bench-params", "one.json", "--num-runs", "2"]).code, Some(0));
     let ran = serve(&scratch, &["-e", "x", "--bench-params", "one.json", "--num-runs", "3", "--resume"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(ran.stderr.contains("1 run(s) to make, 2 run(s) already there"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("1 run(s) to do, 2 already done"), "{}", ran.stderr);
     let ran = serve(&scratch, &["-e", "x", "--bench-params", "two.json", "--num-runs", "1", "--resume"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_eq!(scratch.read("results/x/summary.csv").lines().count(), 5, "earlier rows stay");
@@ -209,7 +209,7 @@ fn w08_duplicates_are_run_once_and_said() {
     scratch.write("bench.json", r#"[{"max_concurrency": 1}, {"max_concurrency": "1"}]"#);
     let ran = serve(&scratch, &["-e", "x", "--bench-params", "bench.json", "--num-runs", "1"]);
     assert_eq!(ran.code, Some(0));
-    assert!(ran.stderr.contains("given more than once, run once"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("duplicate combination, run only once"), "{}", ran.stderr);
     assert_eq!(scratch.read("results/x/summary.csv").lines().count(), 2);
 }
 
@@ -295,7 +295,7 @@ fn w14_an_error_is_one_message_that_names_the_file() {
 fn w15_progress_counts_and_every_run_has_its_log() {
     let scratch = Scratch::new();
     let ran = serve(&scratch, &["-e", "x"]);
-    for text in ["1 server(s), 3 run(s) to make", "[1/3, about ", "[3/3, about 0 s left]"] {
+    for text in ["1 server(s), 3 run(s) to do", "[1/3, about ", "[3/3, about 0 s left]"] {
         assert!(ran.stderr.contains(text), "{text} is not in {}", ran.stderr);
     }
     let log = scratch.read("results/x/bench.log");

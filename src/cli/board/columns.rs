@@ -2,7 +2,7 @@
 
 use crate::params::{ParamSet, value_text};
 use crate::plan::Combination;
-use crate::words::{describe, describe_set, pair, printable_line, short_value};
+use crate::words::{describe, describe_set, pair, printable_line, short_value, telling};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use unicode_width::UnicodeWidthStr;
@@ -94,16 +94,15 @@ impl Columns {
         self.columns.push(column);
     }
 
-    /// A number of prompts that follows from the other parameters tells nothing apart.
+    /// Of a number of prompts that follows from the other parameters nothing is said.
     fn leave_out_what_follows(&mut self, all: &[Combination]) {
-        let is_count = |column: &Column| column.key.as_deref() == Some("num_prompts");
-        let told = |without_counts: bool| {
-            let columns = || self.columns.iter().filter(move |column| !(without_counts && is_count(column)));
-            all.iter().map(|one| columns().map(|column| column.cell(one)).collect::<Vec<_>>()).collect::<BTreeSet<_>>()
+        let headings: Vec<&str> = self.columns.iter().map(|column| column.heading.as_str()).collect();
+        let cell = |row: usize, name: &str| {
+            let column = self.columns.iter().find(|column| column.heading == name);
+            column.map(|column| column.cell(&all[row])).unwrap_or_default()
         };
-        if self.columns.len() > 1 && told(true).len() == told(false).len() {
-            self.columns.retain(|column| !is_count(column));
-        }
+        let kept: Vec<String> = telling(&headings, all.len(), cell).into_iter().map(str::to_owned).collect();
+        self.columns.retain(|column| kept.contains(&column.heading));
     }
 
     /// What a combination is called among the others: `max_num_seqs=64 max_concurrency=8`.

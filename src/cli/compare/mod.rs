@@ -58,13 +58,13 @@ pub struct Arguments {
     #[arg(long, value_name = "LAKE", requires = "metric", conflicts_with_all = ["sweeps", "fail_on", "html", "match_on", "base", "base_last"])]
     trend: Option<PathBuf>,
     /// The metric to track with --trend.
-    #[arg(long, requires = "trend")]
+    #[arg(long, value_name = "METRIC", requires = "trend")]
     metric: Option<String>,
     /// Match on these variables instead of on all parameters.
     #[arg(long, value_delimiter = ',', value_name = "VAR,…")]
     match_on: Vec<String>,
     /// Keep only matching runs, as in `plot`.
-    #[arg(long, default_value = "")]
+    #[arg(long, value_name = "CONDITIONS", default_value = "")]
     filter_by: String,
     /// Compare even if the load, model or number of GPUs differs.
     #[arg(long)]
@@ -73,7 +73,7 @@ pub struct Arguments {
     #[arg(long)]
     all: bool,
     /// Output format; default: inferred from the name of FILE, else text.
-    #[arg(long, value_enum)]
+    #[arg(long, value_name = "FORMAT", value_enum)]
     format: Option<CompareFormat>,
     /// Write to a file.
     #[arg(long, short, value_name = "FILE", value_parser = crate::cli::lake::local_path)]
@@ -91,6 +91,7 @@ pub struct Arguments {
 /// What is compared, and what may not be.
 #[derive(clap::Args, Clone)]
 pub struct Judging {
+    /// Metrics to compare.
     #[arg(long, value_delimiter = ',', value_name = "METRIC,…", default_values_t = DEFAULT_METRICS.map(str::to_owned))]
     metrics: Vec<String>,
     /// Which direction is better for a metric that sweeplake does not know: acceptance_score:max. May be repeated.
@@ -103,7 +104,7 @@ pub struct Judging {
     #[arg(long, value_name = "GATE", value_parser = Gate::parse)]
     fail_on: Vec<Gate>,
     /// Whether a gate with an unclear result passes.
-    #[arg(long, value_enum, default_value = "fail")]
+    #[arg(long, value_name = "RESULT", value_enum, default_value = "fail")]
     unclear: Unclear,
 }
 

@@ -41,7 +41,7 @@ pub struct Arguments {
     pairs: Option<u32>,
     /// Stop as soon as every metric, over all loads, is shown to differ or to be the same. Checking after each pair does not raise
     /// the error rate.
-    #[arg(long, value_enum)]
+    #[arg(long, value_name = "RESULT", value_enum)]
     until: Option<UntilName>,
     /// Maximum number of pairs with --until decided.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(2..=MOST_REPEATS))]

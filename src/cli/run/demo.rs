@@ -20,7 +20,7 @@ pub struct Arguments {
     #[arg(long, short, default_value = "results", value_name = "DIR", value_parser = crate::cli::lake::local_path)]
     output_dir: PathBuf,
     /// The port of the simulated server; default: a free one.
-    #[arg(long)]
+    #[arg(long, value_name = "PORT")]
     port: Option<u16>,
 }
 

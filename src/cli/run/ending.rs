@@ -22,9 +22,9 @@ pub fn tell_results(job: &Job, folder: &Path, ended: sweep::Ended) -> Result<(),
     let has_numbers = ended.failed < ended.runs + ended.skipped;
     match job {
         _ if !has_numbers => {}
-        Job::Tune(_) => say!("{}", sla_table(folder)?),
+        Job::Tune(_) => say!("\n{}", sla_table(folder)?),
         Job::Startup => say!("{}", startup_table(folder)?),
-        Job::Serve(_) | Job::Explore(_) => say!("{}", summary_table(folder)?),
+        Job::Serve(_) | Job::Explore(_) => say!("\n{}", summary_table(folder)?),
         Job::Ab(job) => say!("{}", compare::text(&pairs(job, folder)?, Extent::Telling, false)),
     }
     // A single failure was told when it happened.

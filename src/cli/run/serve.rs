@@ -21,7 +21,7 @@ use std::path::PathBuf;
 #[group(id = "serve")]
 pub struct Arguments {
     /// The command that runs the server: `vllm serve …`. Leading NAME=value words set environment variables.
-    #[arg(long, required_unless_present = "bench_only")]
+    #[arg(long, value_name = "COMMAND", required_unless_present = "bench_only")]
     serve_cmd: Option<String>,
     /// Benchmark an already running server at --base-url: wait until it is ready and reset its caches, but neither start nor
     /// stop it.
@@ -31,7 +31,7 @@ pub struct Arguments {
     #[arg(long, value_name = "URL", requires = "bench_only")]
     base_url: Option<String>,
     /// The command that runs the benchmark: `vllm bench serve …`, `sweeplake bench …`.
-    #[arg(long)]
+    #[arg(long, value_name = "COMMAND")]
     bench_cmd: String,
     #[command(flatten)]
     servers: ServerFlags,
@@ -42,11 +42,11 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     bench_params: Option<PathBuf>,
     /// Run only pairs in which these parameters are equal: max_num_seqs=max_concurrency,…
-    #[arg(long, default_value = "")]
+    #[arg(long, value_name = "VAR=VAR,…", default_value = "")]
     link_vars: String,
     /// Runs of each combination per server start; default: 3 (serve_sla: 1 per level, and more where noise requires
     /// them).
-    #[arg(long, value_parser = clap::value_parser!(u32).range(..=MOST_REPEATS))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=MOST_REPEATS))]
     num_runs: Option<u32>,
     /// Repeat each combination until the mean of a metric is precise enough: 'ci(p99_e2el_ms)<5%' limits half the width of its
     /// 95 % confidence interval (serve only; at least 10 runs, at most --max-runs).
@@ -57,16 +57,16 @@ pub struct Arguments {
     max_runs: u32,
     /// Number of rounds, each of which starts every server once (serve only). It takes more than one to see how much server
     /// starts differ.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MOST_REPEATS))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MOST_REPEATS))]
     rounds: u32,
     /// The order of a server's runs: interleaved does one run of each load, then the next run of each (serve only).
-    #[arg(long, value_enum, default_value = "interleaved")]
+    #[arg(long, value_name = "ORDER", value_enum, default_value = "interleaved")]
     order: OrderName,
     /// Seed of the random order; default: arbitrary.
     #[arg(long, value_name = "SEED")]
     order_seed: Option<u64>,
     /// Before the first run of each combination on a server, run the benchmark once with this many prompts and discard the result.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     warmup_num_prompts: u32,
     #[command(flatten)]
     pub common: Common,

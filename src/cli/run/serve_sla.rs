@@ -16,20 +16,20 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     sla_params: PathBuf,
     /// The load variable to search over: request_rate or max_concurrency.
-    #[arg(long, default_value = "request_rate", value_parser = variable)]
+    #[arg(long, value_name = "VAR", default_value = "request_rate", value_parser = variable)]
     sla_variable: Variable,
     /// Lowest value to try; default: 1, or 1/200 of the highest rate.
-    #[arg(long, value_parser = positive_number)]
+    #[arg(long, value_name = "LOAD", value_parser = positive_number)]
     sla_min: Option<f64>,
     /// Highest value to try; default: the number of prompts, or what a run at an unlimited rate achieves.
-    #[arg(long, value_parser = positive_number)]
+    #[arg(long, value_name = "LOAD", value_parser = positive_number)]
     sla_max: Option<f64>,
     /// How close the lowest failing value must be to the highest passing one (0.01 is 1 %); default: adjacent
     /// integers for max_concurrency, 0.01 for request_rate.
-    #[arg(long, value_parser = positive_number)]
+    #[arg(long, value_name = "SHARE", value_parser = positive_number)]
     sla_tolerance: Option<f64>,
     /// Maximum number of runs per SLA and combination.
-    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(2..))]
+    #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u32).range(2..))]
     sla_max_iters: u32,
     /// Minimum length of the steady part of a run, without ramp-up and drain. Runs are longer near the answer, and where it is unclear
     /// whether the server keeps up. 0: send as many prompts as the command sets.

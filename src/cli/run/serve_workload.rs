@@ -12,13 +12,13 @@ pub struct Arguments {
     #[command(flatten)]
     serve: serve::Arguments,
     /// The load variable to vary: request_rate or max_concurrency.
-    #[arg(long, default_value = "request_rate", value_parser = variable)]
+    #[arg(long, value_name = "VAR", default_value = "request_rate", value_parser = variable)]
     workload_var: Variable,
     /// Number of levels, including the serial run and the batch run.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..))]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..))]
     workload_iters: u32,
     /// Spacing of the levels in between.
-    #[arg(long, value_enum, default_value = "linear")]
+    #[arg(long, value_name = "SPACING", value_enum, default_value = "linear")]
     workload_spacing: SpacingName,
 }
 

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The command that measures a start; it must accept --output-json FILE.
-    #[arg(long, default_value = "vllm bench startup")]
+    #[arg(long, value_name = "COMMAND", default_value = "vllm bench startup")]
     startup_cmd: String,
     /// JSON file with sets of engine parameters.
     #[arg(long, value_name = "FILE")]
@@ -33,7 +33,7 @@ pub struct Arguments {
     #[arg(long)]
     strict_params: bool,
     /// Runs of each combination.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MOST_REPEATS))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MOST_REPEATS))]
     num_runs: u32,
     #[command(flatten)]
     pub common: Common,

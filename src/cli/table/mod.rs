@@ -35,7 +35,7 @@ pub enum OutputFormat {
 #[derive(clap::Args)]
 pub struct Output {
     /// Output format; default: inferred from the name of FILE, else table on a terminal and csv elsewhere.
-    #[arg(long, value_enum)]
+    #[arg(long, value_name = "FORMAT", value_enum)]
     pub format: Option<OutputFormat>,
     /// Write to a file.
     #[arg(long, short, value_name = "FILE", value_parser = super::lake::local_path)]

@@ -9,7 +9,6 @@ use super::ReportError;
 use crate::params::ParamSet;
 use crate::query::{Lake, labels_of, shipped};
 use crate::stats::{Candidate, Expected, RunNoise, expected};
-use std::collections::BTreeSet;
 
 /// What one sweep answers.
 pub struct Answer {
@@ -78,10 +77,14 @@ pub async fn answers(lake: &Lake) -> Result<Vec<Answer>, ReportError> {
 impl Standings {
     /// Nothing where no two settings were measured under one load.
     fn of(rows: &[Setting]) -> Option<Self> {
-        let serve = labels(rows, |row| (&row.serve_name, &row.serve_params), &[]);
-        let of_loads = |without: &[&str]| labels(rows, |row| (&row.bench_name, &row.bench_params), without);
-        let (whole, short) = (of_loads(&[]), of_loads(&["num_prompts"]));
-        let loads = if are_as_many(&whole, &short) { short } else { whole };
+        let unchanged = ParamSet::unchanged();
+        let sets = |side: fn(&Setting) -> (&Option<String>, &Option<String>)| {
+            rows.iter().map(|row| set_of(side(row))).collect::<Vec<_>>()
+        };
+        let (servers, benches) =
+            (sets(|row| (&row.serve_name, &row.serve_params)), sets(|row| (&row.bench_name, &row.bench_params)));
+        let serve = labels_of(&servers.iter().map(|set| ("", [set, &unchanged])).collect::<Vec<_>>());
+        let loads = labels_of(&benches.iter().map(|set| ("", [&unchanged, set])).collect::<Vec<_>>());
         let (settings, known_loads) = (in_order(&serve), sorted(in_order(&loads)));
         let at = |load: &String, setting: &String| {
             // Of one that was measured anew under changed conditions, what holds now.
@@ -135,26 +138,11 @@ fn noise_of(rows: &[Setting]) -> Option<RunNoise> {
     (degrees > 0.0).then(|| RunNoise { variance: squares / degrees, degrees })
 }
 
-/// What each row's server or load is called, by what varies. `without`: parameters that say nothing more.
-fn labels(
-    rows: &[Setting],
-    side: impl Fn(&Setting) -> (&Option<String>, &Option<String>),
-    without: &[&str],
-) -> Vec<String> {
-    let set = |row: &Setting| {
-        let (name, params) = side(row);
-        let mut params: serde_json::Map<String, serde_json::Value> =
-            params.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-        params.retain(|key, _| !without.contains(&key.as_str()));
-        ParamSet { name: name.clone().filter(|name| !name.is_empty()), params }
-    };
-    let (sets, unchanged) = (rows.iter().map(set).collect::<Vec<_>>(), ParamSet::unchanged());
-    labels_of(&sets.iter().map(|set| ("", [set, &unchanged])).collect::<Vec<_>>())
-}
-
-fn are_as_many(left: &[String], right: &[String]) -> bool {
-    let distinct = |labels: &[String]| labels.iter().collect::<BTreeSet<_>>().len();
-    distinct(left) == distinct(right)
+fn set_of((name, params): (&Option<String>, &Option<String>)) -> ParamSet {
+    ParamSet {
+        name: name.clone().filter(|name| !name.is_empty()),
+        params: params.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
+    }
 }
 
 fn in_order(labels: &[String]) -> Vec<String> {
