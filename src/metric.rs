@@ -31,14 +31,13 @@ impl Metric {
     }
 }
 
-/// The text for an axis or a column head: `P99 E2E latency (ms)` for `p99_e2el_ms`, `Max concurrency` for a
-/// parameter.
+/// The text for an axis or a column head: `P99 E2E latency (ms)` for `p99_e2el_ms`; parameters as they were typed.
 pub fn label(key: &str) -> String {
     match Metric::of(key) {
         Some(Metric { label, unit: Some(unit), .. }) => format!("{label} ({unit})"),
         Some(Metric { label, unit: None, .. }) => label,
-        None if key == "request_rate" => "Request rate (req/s)".into(),
-        None => sentence_case(key),
+        None if key == "request_rate" => "request_rate (req/s)".into(),
+        None => key.to_owned(),
     }
 }
 
@@ -132,6 +131,9 @@ fn named(key: &str) -> Option<Metric> {
         "duration" => ("Benchmark duration", Some("s"), Lower),
         "completed" => ("Completed requests", None, Higher),
         "failed" | "failed_requests" => ("Failed requests", None, Lower),
+        "ttft_ms" => ("TTFT", Some("ms"), Lower),
+        "tpot_ms" => ("TPOT", Some("ms"), Lower),
+        "e2el_ms" => ("E2E latency", Some("ms"), Lower),
         "success_rate" => ("Success rate", Some("share"), Higher),
         "achieved_request_rate" => ("Achieved request rate", Some("req/s"), Higher),
         "usd_per_million_output_tokens" => ("Cost", Some("USD/M output tokens"), Lower),
@@ -183,15 +185,6 @@ fn mean_of_runs(key: &str) -> Option<Metric> {
     Some(Metric { label: format!("{}, mean of runs", metric.label), ..metric })
 }
 
-fn sentence_case(key: &str) -> String {
-    let text = key.replace('_', " ");
-    let mut letters = text.chars();
-    match letters.next() {
-        Some(first) => first.to_uppercase().chain(letters).collect(),
-        None => text,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,9 +195,9 @@ mod tests {
         assert_eq!(label("p99.9_ttft_ms"), "P99.9 TTFT (ms)");
         assert_eq!(label("p99_e2el_ms_mean"), "P99 E2E latency, mean of runs (ms)");
         assert_eq!(label("output_throughput"), "Output throughput (tok/s)");
-        assert_eq!(label("request_rate"), "Request rate (req/s)");
-        assert_eq!(label("max_concurrency"), "Max concurrency");
-        assert_eq!(label("px_ttft_ms"), "Px ttft ms");
+        assert_eq!(label("request_rate"), "request_rate (req/s)");
+        assert_eq!(label("max_concurrency"), "max_concurrency");
+        assert_eq!(label("px_ttft_ms"), "px_ttft_ms");
         assert_eq!(short("median_ttft_ms_mean"), "TTFT med, ms");
         assert_eq!(short("p99_e2el_ms"), "E2E P99, ms");
         assert_eq!(short("output_throughput_mean"), "output, tok/s");

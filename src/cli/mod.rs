@@ -14,6 +14,7 @@ mod list;
 mod mv;
 mod next;
 mod note;
+mod picture;
 mod plot;
 mod plot_pareto;
 mod query;

@@ -1,11 +1,12 @@
 //! `sweeplake plot`: performance curves.
 
-use super::advice::of_plot;
 use super::lake::Opening;
-use super::{Ended, Failure, block_on, query_failure};
+use super::picture::{Picture, plot_failure};
+use super::{Ended, Failure, block_on};
 use crate::cli::say::{out, say};
-use crate::plot::{CurveRequest, DrawnCurves, Figure, PlotError, Scale, Size, to_png, to_svg};
-use crate::store::{figure_name, write_bytes_atomically};
+use crate::plot::{ChartKind, CurveRequest, Figure, KindRequest, Rows, Scale};
+use crate::store::figure_name;
+use clap::ValueEnum;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
@@ -27,15 +28,27 @@ pub struct Arguments {
     /// Draw one column of panels for each combination of these variables' values.
     #[arg(long, value_name = "VAR,…", default_value = "", value_delimiter = ',')]
     col_by: Vec<String>,
-    /// Draw one curve for each combination: color by the first variable, dash by the second, marker by the third.
+    /// Draw one curve for each combination: color by the first variable, dash by the second, marker by the third. Default: the server
+    /// settings that vary, if there are no other groups.
     #[arg(long, value_name = "VAR,…", default_value = "", value_delimiter = ',')]
     curve_by: Vec<String>,
-    /// Variable of the x axis: a metric or a parameter.
-    #[arg(long, value_name = "VAR", default_value = "total_token_throughput")]
-    var_x: String,
-    /// Variable of the y axis.
-    #[arg(long, value_name = "VAR", default_value = "median_ttft_ms")]
-    var_y: String,
+    /// Variable of the x axis: a metric, a parameter, or an expression such as 'output_throughput / gpu_count AS per_gpu'. Default:
+    /// total_token_throughput; for other kinds of charts the label of the combination.
+    #[arg(long, value_name = "VAR")]
+    var_x: Option<String>,
+    /// Variable of the y axis, likewise. Default: median_ttft_ms; for other kinds output_throughput, or e2el_ms over requests.
+    #[arg(long, value_name = "VAR")]
+    var_y: Option<String>,
+    /// Kind of chart: curves of means, or the values themselves.
+    #[arg(long, value_enum, default_value_t, value_name = "KIND")]
+    kind: KindName,
+    /// Rows to draw: runs, or single requests (not for curves).
+    #[arg(long, value_enum, default_value_t, value_name = "TABLE")]
+    over: Over,
+    /// Draw the rows of a query: its first column is x, its second y, and the others tell curves apart, unless --var-x, --var-y and --curve-by
+    /// name them.
+    #[arg(long, value_name = "SQL", conflicts_with_all = ["over", "filter_by", "fig_by", "row_by", "col_by", "bin_by"])]
+    from: Option<String>,
     /// Keep only matching runs: `max_concurrency<=1024,tp==2`, or a boolean SQL expression.
     #[arg(long, value_name = "CONDITIONS", default_value = "")]
     filter_by: String,
@@ -51,6 +64,9 @@ pub struct Arguments {
     /// Prefix of the figures' file names.
     #[arg(long, value_name = "PREFIX", default_value = "FIGURE")]
     fig_name: String,
+    /// Write the figure to this file (.png, .svg or .pdf); with --fig-by it is a prefix.
+    #[arg(long, short, value_name = "FILE", value_parser = super::lake::local_path, conflicts_with_all = ["fig_dir", "fig_name"])]
+    output: Option<PathBuf>,
     /// Do not draw confidence intervals.
     #[arg(long)]
     no_error_bars: bool,
@@ -63,90 +79,141 @@ pub struct Arguments {
     opening: Opening,
 }
 
-/// How large a figure is, and in which formats it is written.
-#[derive(clap::Args)]
-pub struct Picture {
-    /// Height of a panel in inches.
-    #[arg(long, value_name = "INCHES", default_value_t = 6.4, value_parser = super::positive_number)]
-    fig_height: f64,
-    /// Resolution of the PNG.
-    #[arg(long, value_name = "DPI", default_value_t = 300.0, value_parser = super::positive_number)]
-    fig_dpi: f64,
-    /// Also write SVG.
-    #[arg(long)]
-    svg: bool,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum KindName {
+    /// Means of runs, joined in the order of x or of the load.
+    #[default]
+    Curves,
+    /// Quartiles, whiskers, and what lies beyond.
+    Box,
+    /// Densities.
+    Violin,
+    /// Shares of values at or below each.
+    Ecdf,
+    /// Means by x and curve as colors.
+    Heat,
+    /// Every value as a point.
+    Scatter,
 }
 
-impl Default for Picture {
-    fn default() -> Self {
-        Self { fig_height: 4.8, fig_dpi: 150.0, svg: false }
-    }
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Over {
+    /// Runs.
+    #[default]
+    Runs,
+    /// Requests of the runs.
+    Requests,
 }
 
 pub fn exec(arguments: Arguments) -> Ended {
-    let request = request_of(&arguments)?;
-    let curves =
-        arguments.opening.with(&arguments.sweeps, |lake| block_on(request.draw(lake))?.map_err(plot_failure))?;
-    let folder = arguments.sweeps[0].join(arguments.fig_dir.clone().unwrap_or_default());
-    let named: Vec<(PathBuf, &DrawnCurves)> = curves
-        .figures
-        .iter()
-        .map(|drawn| (folder.join(figure_name(&arguments.fig_name, &drawn.group)), drawn))
-        .collect();
+    let figures = figures_of(&arguments)?;
     if arguments.dry_run {
-        named.iter().for_each(|(path, drawn)| print(path, drawn));
+        figures.iter().for_each(|figure| print(&figure.path, &figure.group, &figure.figure));
         return Ok(());
     }
-    let ended: Vec<Result<(), Failure>> =
-        named.par_iter().map(|(path, drawn)| arguments.picture.write(path, &drawn.figure)).collect();
-    for ((path, drawn), ended) in named.iter().zip(&ended) {
+    let ended: Vec<Result<bool, Failure>> = figures
+        .par_iter()
+        .map(|figure| {
+            let is_there = figure.path.exists();
+            arguments.picture.write(&figure.path, &figure.figure).map(|()| is_there)
+        })
+        .collect();
+    for (figure, ended) in figures.iter().zip(&ended) {
+        let path = figure.path.display();
         match ended {
-            Ok(()) => {
-                out!("{}", path.display());
-                if drawn.left_out > 0 {
-                    say!("warning: {}: {} run(s) cannot be placed on the axes", path.display(), drawn.left_out);
+            Ok(is_replaced) => {
+                out!("{path}");
+                if *is_replaced {
+                    say!("note: {path}: replaced an earlier figure; -o or --fig-name gives it another name");
+                }
+                if figure.left_out > 0 {
+                    say!("warning: {path}: {} run(s) cannot be placed on the axes", figure.left_out);
                 }
             }
-            Err(Failure::Input(reason) | Failure::Work(reason)) => say!("error: {}: {reason}", path.display()),
+            Err(Failure::Input(reason) | Failure::Work(reason)) => say!("error: {path}: {reason}"),
             Err(Failure::Interrupted) => {}
         }
     }
     match ended.iter().filter(|ended| ended.is_err()).count() {
         0 => Ok(()),
-        failed => Err(Failure::work(format!("{failed} of {} figure(s) could not be drawn", named.len()))),
+        failed => Err(Failure::work(format!("{failed} of {} figure(s) could not be drawn", figures.len()))),
     }
 }
 
-/// An error of a request is an input; one of the drawing is work that failed.
-pub fn plot_failure(error: PlotError) -> Failure {
-    match error {
-        PlotError::Query(error) => query_failure(error),
-        PlotError::Drawing(_) => Failure::work(error),
-        error => Failure::Input(of_plot(&error)),
-    }
+/// A figure, and where it goes.
+struct Named {
+    path: PathBuf,
+    group: Vec<(String, String)>,
+    figure: Figure,
+    left_out: usize,
 }
 
-impl Picture {
-    /// Writes a figure in the asked size.
-    pub fn write(&self, path: &Path, figure: &Figure) -> Result<(), Failure> {
-        let size = Size { panel_height_in: self.fig_height, dpi: self.fig_dpi, magnified: 1.0 };
-        let svg = to_svg(figure, size).map_err(plot_failure)?;
-        let (width, height) = size.pixels(figure);
-        let png = to_png(&svg, width, height).map_err(plot_failure)?;
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(Failure::work)?;
+fn figures_of(arguments: &Arguments) -> Result<Vec<Named>, Failure> {
+    if arguments.kind == KindName::Curves && arguments.from.is_none() {
+        if arguments.over == Over::Requests {
+            return Err(Failure::input(
+                "--over requests: curves are drawn over runs; choose another --kind, such as ecdf",
+            ));
         }
-        write_bytes_atomically(path, &png).map_err(Failure::work)?;
-        if self.svg {
-            write_bytes_atomically(&path.with_extension("svg"), svg.as_bytes()).map_err(Failure::work)?;
-        }
-        Ok(())
+        let request = request_of(arguments)?;
+        let curves =
+            arguments.opening.with(&arguments.sweeps, |lake| block_on(request.draw(lake))?.map_err(plot_failure))?;
+        let named = curves.figures.into_iter().map(|drawn| Named {
+            path: path_of(arguments, &drawn.group),
+            group: drawn.group,
+            figure: drawn.figure,
+            left_out: drawn.left_out,
+        });
+        return Ok(named.collect());
     }
+    let request = kind_request_of(arguments)?;
+    let figure =
+        arguments.opening.with(&arguments.sweeps, |lake| block_on(request.draw(lake))?.map_err(plot_failure))?;
+    Ok(vec![Named { path: path_of(arguments, &[]), group: Vec::new(), figure, left_out: 0 }])
 }
 
-fn print(path: &Path, drawn: &DrawnCurves) {
-    let figure = &drawn.figure;
-    let group = drawn.group.iter().map(|(var, value)| format!("{var}={value}")).collect::<Vec<_>>().join(", ");
+fn path_of(arguments: &Arguments, group: &[(String, String)]) -> PathBuf {
+    if let Some(output) = &arguments.output {
+        let stem = output.file_stem().unwrap_or_default().to_string_lossy();
+        let named = figure_name(&stem, group);
+        let ending = output.extension().map_or_else(|| "png".into(), |ending| ending.to_string_lossy());
+        return output.with_file_name(named).with_extension(ending.as_ref());
+    }
+    let folder = arguments.sweeps[0].join(arguments.fig_dir.clone().unwrap_or_default());
+    folder.join(figure_name(&arguments.fig_name, group))
+}
+
+fn kind_request_of(arguments: &Arguments) -> Result<KindRequest, Failure> {
+    let panels = [("--fig-by", &arguments.fig_by), ("--row-by", &arguments.row_by), ("--col-by", &arguments.col_by)];
+    if let Some((flag, _)) = panels.into_iter().find(|(_, vars)| names(vars).next().is_some()) {
+        return Err(Failure::input(format!("{flag}: only for curves; use --curve-by or --filter-by here")));
+    }
+    Ok(KindRequest {
+        kind: match arguments.kind {
+            KindName::Curves => ChartKind::Line,
+            KindName::Box => ChartKind::Box,
+            KindName::Violin => ChartKind::Violin,
+            KindName::Ecdf => ChartKind::Ecdf,
+            KindName::Heat => ChartKind::Heat,
+            KindName::Scatter => ChartKind::Scatter,
+        },
+        rows: match (&arguments.from, arguments.over) {
+            (Some(sql), _) => Rows::Query(sql.clone()),
+            (None, Over::Requests) => Rows::Requests,
+            (None, Over::Runs) => Rows::Runs,
+        },
+        var_x: arguments.var_x.clone(),
+        var_y: arguments.var_y.clone(),
+        group_by: names(&arguments.curve_by).collect(),
+        filter_by: arguments.filter_by.clone(),
+        scale_x: arguments.scale_x,
+        scale_y: arguments.scale_y,
+        dress: arguments.picture.dress(),
+    })
+}
+
+fn print(path: &Path, group: &[(String, String)], figure: &Figure) {
+    let group = group.iter().map(|(var, value)| format!("{var}={value}")).collect::<Vec<_>>().join(", ");
     out!("{}", path.display());
     if !group.is_empty() {
         out!("  group: {group}");
@@ -160,8 +227,8 @@ fn print(path: &Path, drawn: &DrawnCurves) {
 fn request_of(arguments: &Arguments) -> Result<CurveRequest, Failure> {
     let bin_by = names(&arguments.bin_by).map(|text| bin(&text)).collect::<Result<_, _>>().map_err(Failure::input)?;
     Ok(CurveRequest {
-        var_x: arguments.var_x.clone(),
-        var_y: arguments.var_y.clone(),
+        var_x: arguments.var_x.clone().unwrap_or_else(|| "total_token_throughput".to_owned()),
+        var_y: arguments.var_y.clone().unwrap_or_else(|| "median_ttft_ms".to_owned()),
         fig_by: names(&arguments.fig_by).collect(),
         row_by: names(&arguments.row_by).collect(),
         col_by: names(&arguments.col_by).collect(),
@@ -171,6 +238,7 @@ fn request_of(arguments: &Arguments) -> Result<CurveRequest, Failure> {
         scale_x: arguments.scale_x,
         scale_y: arguments.scale_y,
         has_error_bars: !arguments.no_error_bars,
+        dress: arguments.picture.dress(),
     })
 }
 

@@ -1,7 +1,8 @@
 //! `sweeplake plot_pareto`: the Pareto chart, and the frontier as a table.
 
 use super::lake::Opening;
-use super::plot::{Picture, names, plot_failure};
+use super::picture::{Picture, plot_failure};
+use super::plot::names;
 use super::table::Output;
 use super::{Ended, block_on};
 use crate::cli::say::{out, say};
@@ -21,8 +22,9 @@ pub struct Arguments {
     /// Variable with the number of GPUs; default: num_gpus or gpu_count, else tensor × pipeline × data parallel size.
     #[arg(long, value_name = "VAR")]
     gpu_count_var: Option<String>,
-    /// Variables whose values label the points.
-    #[arg(long, value_name = "VAR,…", default_value = "max_concurrency,gpu_count", value_delimiter = ',')]
+    /// Variables whose values label the points. Default: the load and the server settings that vary; more are added where two points
+    /// would be called alike.
+    #[arg(long, value_name = "VAR,…", default_value = "", value_delimiter = ',')]
     label_by: Vec<String>,
     /// Draw one frontier for each combination of these variables' values.
     #[arg(long, value_name = "VAR,…", default_value = "", value_delimiter = ',')]
@@ -36,6 +38,9 @@ pub struct Arguments {
     /// Keep only matching runs, as in `plot`.
     #[arg(long, value_name = "CONDITIONS", default_value = "")]
     filter_by: String,
+    /// Write the chart to this file (.png, .svg or .pdf); default: pareto/PARETO.png in the first EXPERIMENT_DIR.
+    #[arg(long, value_name = "FILE", value_parser = super::lake::local_path)]
+    fig: Option<PathBuf>,
     #[command(flatten)]
     picture: Picture,
     /// Print what would be drawn, without drawing it.
@@ -51,7 +56,7 @@ pub fn exec(arguments: Arguments) -> Ended {
     let request = request_of(&arguments).map_err(plot_failure)?;
     let frontier =
         arguments.opening.with(&arguments.sweeps, |lake| block_on(request.draw(lake))?.map_err(plot_failure))?;
-    let path = arguments.sweeps[0].join(PARETO_FIGURE);
+    let path = arguments.fig.clone().unwrap_or_else(|| arguments.sweeps[0].join(PARETO_FIGURE));
     if arguments.dry_run {
         out!("{}", path.display());
         out!("  {} configuration(s), {} on the frontier", frontier.configurations, frontier.table.num_rows());
@@ -74,5 +79,6 @@ fn request_of(arguments: &Arguments) -> Result<ParetoRequest, crate::plot::PlotE
         label_by: names(&arguments.label_by).collect(),
         group_by: names(&arguments.group_by).collect(),
         filter_by: arguments.filter_by.clone(),
+        dress: arguments.picture.dress(),
     })
 }

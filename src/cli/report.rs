@@ -1,7 +1,7 @@
 //! `sweeplake report`: one HTML file about one or more sweeps.
 
 use super::lake::Opening;
-use super::{Ended, Failure, block_on, compare, plot, positive_number, query_failure};
+use super::{Ended, Failure, block_on, compare, picture, positive_number, query_failure};
 use crate::cli::say::{out, say};
 use crate::compare::Comparison;
 use crate::query::Lake;
@@ -18,7 +18,8 @@ pub struct Arguments {
     /// Write an index of a lake instead: its sweeps, their trends, and links to their reports.
     #[arg(long, value_name = "LAKE", conflicts_with_all = ["sweeps", "notes"])]
     lake: Option<PathBuf>,
-    /// Output file; default: report.html in the first sweep's folder, or index.html in the lake.
+    /// Output file; default: report.html in the sweep's folder (of several sweeps report-A-vs-B.html in the first one's), or index.html in
+    /// the lake.
     #[arg(long, short, value_name = "FILE", value_parser = super::lake::local_path)]
     output: Option<PathBuf>,
     /// The page's title.
@@ -68,7 +69,7 @@ pub fn exec(arguments: Arguments) -> Ended {
             path
         }
         None => {
-            let path = arguments.output.unwrap_or_else(|| arguments.sweeps[0].join(REPORT));
+            let path = arguments.output.unwrap_or_else(|| arguments.sweeps[0].join(page_of(&arguments.sweeps)));
             arguments.opening.with(&arguments.sweeps, |lake| {
                 let title = arguments.title.unwrap_or_else(|| title_of(lake));
                 let is_each_one = lake.sweeps().len() == arguments.sweeps.len();
@@ -87,6 +88,19 @@ pub fn exec(arguments: Arguments) -> Ended {
         open::that(&path).map_err(|error| Failure::work(format!("--open: {}: {error}", path.display())))?;
     }
     Ok(())
+}
+
+/// The file of a report: that of several sweeps leaves the one of the first alone.
+fn page_of(sweeps: &[PathBuf]) -> String {
+    let names: Vec<String> = sweeps
+        .iter()
+        .map(|sweep| sweep.file_name().unwrap_or(sweep.as_os_str()).to_string_lossy().into_owned())
+        .collect();
+    match names.len() {
+        1 => REPORT.to_owned(),
+        2 | 3 => format!("report-{}.html", names.join("-vs-")),
+        count => format!("report-of-{count}-sweeps.html"),
+    }
 }
 
 /// Writes the report of sweeps to a file.
@@ -125,7 +139,7 @@ fn write_page(lake: &Lake, told: &Told, path: &Path) -> Result<(), Failure> {
 pub(super) fn failure(error: ReportError) -> Failure {
     match error {
         ReportError::Query(error) => query_failure(error),
-        ReportError::Plot(error) => plot::plot_failure(error),
+        ReportError::Plot(error) => picture::plot_failure(error),
         ReportError::Template(_) => Failure::work(error),
     }
 }

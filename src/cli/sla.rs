@@ -1,7 +1,7 @@
 //! `sweeplake sla`: what stored runs say about an SLA, without running anything.
 
 use super::lake::Opening;
-use super::plot::{Picture, plot_failure};
+use super::picture::{plot_failure, write_usual};
 use super::sla_params::{read_slas, variable};
 use super::sla_requests::{RunAsked, StoredRequests};
 use super::table::Output;
@@ -76,7 +76,7 @@ pub fn draw(folder: &Path) -> Result<(), Failure> {
     let named = |name| move |chart| (name, chart);
     let charts: Vec<_> = of_answers.iter().map(named("SLA")).chain(ladders.iter().map(named("LADDER"))).collect();
     charts.par_iter().try_for_each(|(name, chart)| {
-        Picture::default().write(&folder.join(SLA_FIGURES).join(figure_name(name, &chart.group)), &chart.figure)
+        write_usual(&folder.join(SLA_FIGURES).join(figure_name(name, &chart.group)), &chart.figure)
     })?;
     say!("charts: {}", folder.join(SLA_FIGURES).display());
     Ok(())

@@ -1,6 +1,6 @@
 //! `sweeplake compare --trend`: a metric of each combination over all sweeps of a lake.
 
-use super::plot::Picture;
+use super::picture::write_usual;
 use super::{Failure, block_on, query_failure};
 use crate::cli::say::say;
 use crate::compare::{Followable, Followed, Judge, Trends};
@@ -34,7 +34,7 @@ impl Trend {
     }
 
     fn draw(&self, trends: &Trends, path: &Path) -> Result<(), Failure> {
-        Picture::default().write(path, &trend_chart(trends, &self.metric, &mut Colors::default()))?;
+        write_usual(path, &trend_chart(trends, &self.metric, &mut Colors::default()))?;
         say!("{}", path.display());
         Ok(())
     }

@@ -38,6 +38,9 @@ pub struct Axis {
     pub has_infinity: bool,
 }
 
+/// Of more values than these an axis has its own ticks.
+const MOST_MEASURED: usize = 14;
+
 /// Where finite values end when infinity has a place, and that place.
 const FINITE_END: f64 = 0.86;
 const INFINITY_AT: f64 = 0.95;
@@ -109,6 +112,42 @@ impl Axis {
         let ticks: Vec<Tick> = names.enumerate().map(|(index, text)| Tick { at: (index + 1) as f64, text }).collect();
         let max = ticks.len() as f64 + 0.5;
         Self { label: label.into(), scale: Scale::Linear, min: 0.5, max, ticks, minor: Vec::new(), has_infinity: false }
+    }
+
+    /// An axis from one value to another, whatever is drawn on it.
+    pub fn limited(mut self, from: f64, to: f64) -> Self {
+        let is_names = self.minor.is_empty() && self.ticks.iter().any(|tick| tick.text.parse::<f64>().is_err());
+        (self.min, self.max) = (drawable(self.scale, from.min(to)), drawable(self.scale, from.max(to)));
+        if !is_names {
+            (self.ticks, self.minor) = ticks(self.scale, self.min, self.max);
+        }
+        self.ticks.retain(|tick| (self.min..=self.max).contains(&tick.at));
+        self
+    }
+
+    /// With a tick at each of these values, as far as their texts have room; the others are marked without.
+    pub fn with_ticks_at(mut self, values: &[f64]) -> Self {
+        let mut values: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
+        values.sort_by(f64::total_cmp);
+        values.dedup();
+        if values.is_empty() || values.len() > MOST_MEASURED {
+            return self;
+        }
+        let placed: Vec<(f64, f64, String)> = values
+            .iter()
+            .filter_map(|value| Some((*value, self.place(*value)?, number_label(*value, smallest_step(&values)))))
+            .collect();
+        let room = |text: &str| 0.012 + 0.011 * text.chars().count() as f64;
+        let mut kept: Vec<&(f64, f64, String)> = Vec::new();
+        // The largest first: it is what a curve ends at.
+        for tick in placed.iter().rev() {
+            if kept.iter().all(|other| (other.1 - tick.1).abs() >= (room(&other.2) + room(&tick.2)) / 2.0) {
+                kept.push(tick);
+            }
+        }
+        self.minor = placed.iter().map(|tick| tick.0).collect();
+        self.ticks = kept.iter().rev().map(|(at, _, text)| Tick { at: *at, text: text.clone() }).collect();
+        self
     }
 
     /// The axis of something that is counted: between whole numbers there is nothing to mark.

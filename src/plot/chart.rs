@@ -23,6 +23,31 @@ pub struct Figure {
 pub struct Panel {
     pub series: Vec<Series>,
     pub labels: Vec<PointLabel>,
+    /// Below the series.
+    pub shapes: Vec<Shape>,
+}
+
+/// What is neither a point nor a line.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shape {
+    /// Whisker, quartile, median, quartile, whisker.
+    Box {
+        at: f64,
+        half: f64,
+        ends: [f64; 5],
+        color: Color,
+    },
+    Area {
+        outline: Vec<(f64, f64)>,
+        color: Color,
+    },
+    /// A unit square around a place, with a text in it.
+    Cell {
+        x: f64,
+        y: f64,
+        color: Color,
+        text: String,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -32,6 +32,8 @@ pub struct CurveSpec {
     pub scale_y: Scale,
     /// A measured x differs from run to run: its runs are grouped by combination.
     pub is_x_measured: bool,
+    /// Of an axis of texts: the first is at 1, the next at 2.
+    pub x_names: Vec<String>,
     pub has_error_bars: bool,
     /// What the variables of [`Observation::curve`] are called.
     pub curve_vars: Vec<String>,
@@ -94,13 +96,22 @@ pub fn curves(observations: &[Observation], spec: &CurveSpec) -> Figure {
     Figure {
         title: spec.title.clone(),
         caption,
-        x: Axis::around(&spec.x_label, spec.scale_x, x_values.iter().copied()),
+        x: x_axis(spec, &x_values),
         y: Axis::around(&spec.y_label, spec.scale_y, y_values.iter().copied()),
         row_titles: rows,
         col_titles: cols,
         panels,
         legend: styles.legend,
     }
+}
+
+/// A parameter has ticks where it was measured.
+fn x_axis(spec: &CurveSpec, values: &[f64]) -> Axis {
+    if !spec.x_names.is_empty() {
+        return Axis::of_names(&spec.x_label, spec.x_names.iter().cloned());
+    }
+    let axis = Axis::around(&spec.x_label, spec.scale_x, values.iter().copied());
+    if spec.is_x_measured { axis } else { axis.with_ticks_at(values) }
 }
 
 /// Word by word: numbers in numeric order, texts behind them in alphabetical order.

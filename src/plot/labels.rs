@@ -27,6 +27,11 @@ impl LabelBox {
             && other.top < self.top + self.height
     }
 
+    fn distance_to(&self, x: f64, y: f64) -> f64 {
+        let (right, bottom) = (self.left + self.width, self.top + self.height);
+        (x.clamp(self.left, right) - x).hypot(y.clamp(self.top, bottom) - y)
+    }
+
     fn is_inside(&self, frame: &Self) -> bool {
         self.left >= frame.left
             && self.top >= frame.top
@@ -49,13 +54,21 @@ pub fn place_labels(wanted: &[Wanted], obstacles: &[LabelBox], frame: LabelBox, 
     for index in order {
         let label = &wanted[index];
         let furthest = if label.is_required { 16 } else { 2 };
-        let candidates = (1..=furthest).flat_map(|step| {
-            let distance = gap * (1.0 + (step - 1) as f64 * 1.5);
-            DIRECTIONS.iter().map(move |direction| around(label, *direction, distance))
-        });
-        let place = candidates
-            .into_iter()
-            .find(|place| place.is_inside(&frame) && !taken.iter().any(|other| place.overlaps(other)));
+        let candidates = || {
+            (1..=furthest).flat_map(|step| {
+                let distance = gap * (1.0 + (step - 1) as f64 * 1.5);
+                DIRECTIONS.iter().map(move |direction| around(label, *direction, distance))
+            })
+        };
+        let is_free = |place: &LabelBox| place.is_inside(&frame) && !taken.iter().any(|other| place.overlaps(other));
+        // Beside another point a label would be read as that point's. Where there is no other room, a line leads to its own.
+        let others = || wanted.iter().filter(|other| (other.x, other.y) != (label.x, label.y));
+        let is_own = |place: &LabelBox| {
+            let own = place.distance_to(label.x, label.y);
+            others().all(|other| place.distance_to(other.x, other.y) > own)
+        };
+        let place = candidates().find(|place| is_free(place) && is_own(place));
+        let place = place.or_else(|| candidates().find(|place| label.is_required && is_free(place)));
         taken.extend(place);
         places[index] = place;
     }
@@ -99,6 +112,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_label_that_may_be_left_out_is_nearest_to_its_own_point(
+            points in prop::collection::vec((0.0..1000.0f64, 0.0..700.0f64), 1..60),
+        ) {
+            let wanted: Vec<Wanted> = points.iter().map(|(x, y)| label(*x, *y, false)).collect();
+            for (own, place) in wanted.iter().zip(place_labels(&wanted, &[], FRAME, 8.0)) {
+                let Some(place) = place else { continue };
+                let distance = place.distance_to(own.x, own.y);
+                let nearest = wanted.iter().map(|other| place.distance_to(other.x, other.y)).fold(f64::INFINITY, f64::min);
+                prop_assert!(distance <= nearest);
+            }
+        }
+
         #[test]
         fn no_two_labels_overlap_and_none_leaves_the_frame(
             points in prop::collection::vec((0.0..1000.0f64, 0.0..700.0f64, any::<bool>()), 0..80),

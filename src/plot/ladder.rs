@@ -114,7 +114,7 @@ pub fn ladder_figure(variable: &str, rungs: &[Rung]) -> Figure {
         row_titles: vec![String::new()],
         col_titles: vec![String::new()],
         legend: vec![LegendBlock { heading: "Server".into(), entries: entries.collect() }],
-        panels: vec![vec![Panel { series, labels: Vec::new() }]],
+        panels: vec![vec![Panel { series, ..Panel::default() }]],
     }
 }
 

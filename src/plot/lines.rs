@@ -34,6 +34,6 @@ pub fn lines_figure(curves: &[(String, Vec<(f64, f64)>)], x: (&str, Scale), y: (
         row_titles: vec![String::new()],
         col_titles: vec![String::new()],
         legend: vec![LegendBlock { heading: String::new(), entries }],
-        panels: vec![vec![Panel { series, labels: Vec::new() }]],
+        panels: vec![vec![Panel { series, ..Panel::default() }]],
     }
 }

@@ -4,10 +4,13 @@ mod axis;
 mod chart;
 mod curves;
 mod draw;
+mod dress;
+mod kinds;
 mod labels;
 mod ladder;
 mod lines;
 mod pareto;
+mod pdf;
 mod raster;
 mod request;
 mod sla;
@@ -16,19 +19,21 @@ mod trend;
 
 pub use axis::{Axis, Scale, Tick, UnknownScale, number_label};
 pub use chart::{
-    Estimate, Figure, Join, LegendBlock, LegendEntry, Panel, Point, PointLabel, Series, Shows, Spread, Style,
+    Estimate, Figure, Join, LegendBlock, LegendEntry, Panel, Point, PointLabel, Series, Shape, Shows, Spread, Style,
 };
 pub use curves::{CurveSpec, Observation, curves, natural_order};
-pub use draw::{Size, places, to_svg};
+pub use draw::{LegendPlace, Size, places, to_svg};
+pub use dress::Dress;
+pub use kinds::{ChartKind, Datum, KindSpec, kind_figure};
 pub use labels::{LabelBox, place_labels};
 pub use ladder::ladders;
 pub use lines::lines_figure;
 pub use pareto::{Configuration, ParetoSpec, pareto_figure};
+pub use pdf::to_pdf;
 pub use raster::to_png;
-pub use request::{CurveRequest, Curves, DrawnCurves, Frontier, Objective, ParetoRequest};
-
+pub use request::{CurveRequest, Curves, DrawnCurves, Frontier, KindRequest, Objective, ParetoRequest, Rows};
 pub use sla::{SlaChart, sla_charts};
-pub use theme::{Color, DIMMED, Dash, Marker, category_color};
+pub use theme::{Color, DIMMED, Dash, Marker, Palette, category_color};
 pub use trend::{MOST_SERIES, SeriesOverSweeps, SweepInTime, trend_figure};
 
 use crate::query::QueryError;
@@ -72,6 +77,8 @@ pub enum PlotError {
     BadObjective { text: String },
     #[error("`{condition}` removed the last {left} run(s): nothing is left to draw")]
     FilteredAway { condition: String, left: usize },
+    #[error("the query returns {found} column(s); a chart needs x and y")]
+    TooFewColumns { found: usize },
     #[error("no completed run has both values: nothing to draw")]
     NoRuns,
     #[error("no run has both values: {missing}")]

@@ -31,6 +31,8 @@ pub struct ParetoSpec {
     pub x_label: String,
     pub y_label: String,
     pub better_x: Better,
+    /// What the labels of the points are values of.
+    pub label_heading: String,
     pub group_heading: String,
 }
 
@@ -65,7 +67,7 @@ pub fn pareto_figure(configurations: &[Configuration], spec: &ParetoSpec) -> Fig
         text: one.label.clone(),
         is_required: one.is_frontier,
     });
-    let panel = Panel { labels: labels.filter(|label| !label.text.is_empty()).collect(), series };
+    let panel = Panel { labels: labels.filter(|label| !label.text.is_empty()).collect(), series, shapes: Vec::new() };
     let mut caption = spec.caption.clone();
     let most = configurations.iter().map(|one| one.y.n).max().unwrap_or(0);
     if most > 1 {
@@ -83,8 +85,29 @@ pub fn pareto_figure(configurations: &[Configuration], spec: &ParetoSpec) -> Fig
         row_titles: vec![String::new()],
         col_titles: vec![String::new()],
         panels: vec![vec![panel]],
-        legend: vec![LegendBlock { heading: spec.group_heading.clone(), entries }],
+        legend: legend(spec, entries),
     }
+}
+
+/// What the labels mean is named once.
+fn legend(spec: &ParetoSpec, entries: Vec<LegendEntry>) -> Vec<LegendBlock> {
+    let own = LegendBlock { heading: spec.group_heading.clone(), entries };
+    let labels =
+        (!spec.label_heading.is_empty()).then(|| LegendBlock { heading: "Labels".into(), entries: Vec::new() });
+    let names =
+        spec.label_heading.split(" / ").map(|name| LegendBlock { heading: String::new(), entries: vec![plain(name)] });
+    std::iter::once(own)
+        .chain(labels.map(|block| {
+            let entries = names.flat_map(|block| block.entries).collect();
+            LegendBlock { entries, ..block }
+        }))
+        .collect()
+}
+
+/// An entry without a line or a marker.
+fn plain(text: &str) -> LegendEntry {
+    let style = Style { color: DIMMED, dash: Dash::Solid, marker: Marker::None, opacity: 0.0 };
+    LegendEntry { text: text.to_owned(), style, shows: Shows::Marker }
 }
 
 fn dominated(configurations: &[Configuration], is_crowded: bool) -> Series {
@@ -141,6 +164,7 @@ mod tests {
             x_label: "x".into(),
             y_label: "y".into(),
             better_x: Better::Higher,
+            label_heading: String::new(),
             group_heading: "gpu".into(),
         };
         let figure = pareto_figure(&all, &spec);

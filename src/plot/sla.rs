@@ -204,7 +204,7 @@ pub fn sla_figure(answer: &AnswerShown, levels: &[Level]) -> Figure {
         y,
         row_titles: vec![String::new()],
         col_titles: vec![String::new()],
-        panels: vec![vec![Panel { series, labels: Vec::new() }]],
+        panels: vec![vec![Panel { series, ..Panel::default() }]],
         legend: vec![LegendBlock {
             heading: String::new(),
             entries: entries

@@ -44,6 +44,46 @@ const CATEGORIES: [Color; 7] =
 const SEQUENCE: [Color; 6] =
     [(68, 1, 84), (65, 68, 135), (42, 120, 142), (34, 168, 132), (94, 201, 98), (170, 200, 30)];
 
+/// Sets of colors to choose from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Palette {
+    /// Okabe and Ito's, which color-blind readers can tell apart; viridis for ordered values.
+    #[default]
+    OkabeIto,
+    Viridis,
+    /// Tableau 10.
+    Tableau,
+    Gray,
+}
+
+const TABLEAU: [Color; 10] = [
+    (31, 119, 180),
+    (255, 127, 14),
+    (44, 160, 44),
+    (214, 39, 40),
+    (148, 103, 189),
+    (140, 86, 75),
+    (227, 119, 194),
+    (127, 127, 127),
+    (188, 189, 34),
+    (23, 190, 207),
+];
+
+impl Palette {
+    /// The color of the `index`-th of `count` things.
+    pub fn color(self, index: usize, count: usize) -> Color {
+        match self {
+            Self::OkabeIto => category_color(index),
+            Self::Viridis => sequence_color(index, count),
+            Self::Tableau => TABLEAU[index % TABLEAU.len()],
+            Self::Gray => {
+                let level = 30 + (150 * index / count.max(1)) as u8;
+                (level, level, level)
+            }
+        }
+    }
+}
+
 /// The colour of a category; past the palette's end it repeats, and the marker tells apart.
 pub fn category_color(index: usize) -> Color {
     CATEGORIES[index % CATEGORIES.len()]

@@ -4,8 +4,8 @@ use super::ReportError;
 use crate::compare::{Judge, Trends};
 use crate::metric::label;
 use crate::plot::{
-    CurveRequest, Estimate, Figure, MOST_SERIES, Objective, ParetoRequest, PlotError, Scale, SeriesOverSweeps, Size,
-    SweepInTime, ladders, lines_figure, number_label, places, sla_charts, to_png, to_svg, trend_figure,
+    CurveRequest, Dress, Estimate, Figure, MOST_SERIES, Objective, ParetoRequest, PlotError, Scale, SeriesOverSweeps,
+    Size, SweepInTime, ladders, lines_figure, number_label, places, sla_charts, to_png, to_svg, trend_figure,
 };
 use crate::query::{Lake, Varied, curve_variables, literal, load_variable, shipped};
 use base64::Engine;
@@ -14,8 +14,8 @@ use chrono::{NaiveDate, NaiveDateTime};
 use rayon::prelude::*;
 
 /// Of a chart that stands beside another, and of one that stands alone.
-const BESIDE: Size = Size { panel_height_in: 4.0, dpi: 144.0, magnified: 1.3 };
-const ALONE: Size = Size { panel_height_in: 5.0, dpi: 144.0, magnified: 1.0 };
+const BESIDE: Size = Size::of_panel(4.0, 144.0, 1.3);
+const ALONE: Size = Size::of_panel(5.0, 144.0, 1.0);
 
 /// A chart, ready for the page.
 pub struct Chart {
@@ -66,6 +66,7 @@ pub async fn curves(lake: &Lake, varied: &[Varied]) -> Result<Vec<Chart>, Report
             scale_x: if Some(x) == load { Scale::Log2 } else { Scale::Linear },
             scale_y: Scale::Linear,
             has_error_bars: true,
+            dress: Dress::default(),
         };
         match request.draw(lake).await {
             Ok(curves) => sketches.extend(curves.figures.into_iter().map(|drawn| Sketch {
@@ -106,6 +107,7 @@ pub async fn pareto(lake: &Lake, varied: &[Varied]) -> Result<Vec<Chart>, Report
         label_by,
         group_by: Vec::new(),
         filter_by: String::new(),
+        dress: Dress::default(),
     };
     match request.draw(lake).await {
         Ok(frontier) => {

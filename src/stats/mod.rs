@@ -3,6 +3,7 @@
 mod best;
 mod change_points;
 mod cholesky;
+mod density;
 pub mod effects;
 mod order;
 mod ranking;
@@ -12,6 +13,7 @@ pub mod sequential;
 pub use best::{Uncertain, greatest};
 pub use change_points::{ChangePoint, LEAST_SWEEPS, Series, Shape, change_points};
 pub use cholesky::Cholesky;
+pub use density::kernel_density;
 pub use order::{percentile_bounds, values_for_bound};
 pub use ranking::{Candidate, Expected, RunNoise, expected};
 

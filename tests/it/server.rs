@@ -194,7 +194,7 @@ fn a_server_that_never_answers_is_told_with_what_was_seen_last() {
     for (flags, told) in [
         (&[][..], "last check: POST /v1/completions: HTTP status 503"),
         (&["--ready-url", "/nothing"], "last check: GET /nothing: HTTP status 404"),
-        (&["--ready-cmd", "false"], "last check: `false`: it ended with exit code 1"),
+        (&["--ready-cmd", "false"], "last check: `false`: it exited with exit code 1"),
     ] {
         let flags = [&["-e", "x", "--num-runs", "1", "--server-ready-timeout", "2"], flags].concat();
         let ran = scratch.serve(&scratch.sim("--fault-ready-late 60"), &bench, &flags);

@@ -7,7 +7,7 @@ pub use text::text;
 use crate::cli::advice::of_store;
 use crate::cli::color::{Ink, ink};
 use crate::cli::lake::{Opening, tell};
-use crate::cli::plot::Picture;
+use crate::cli::picture::write_usual;
 use crate::cli::say::say;
 use crate::cli::table::{Output, OutputFormat};
 use crate::cli::trend::Trend;
@@ -416,7 +416,7 @@ fn write_pages(comparisons: &[Comparison], arguments: &Arguments) -> Result<(), 
         let figure = comparisons.last().and_then(frontiers);
         let figure =
             figure.ok_or_else(|| Failure::input("--fig: no run has both a number of users and a throughput"))?;
-        Picture::default().write(path, &figure)?;
+        write_usual(path, &figure)?;
         say!("{}", path.display());
     }
     Ok(())

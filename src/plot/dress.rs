@@ -1,0 +1,109 @@
+//! What a person decides of a figure: its names, ranges, titles and colors.
+
+use super::axis::Axis;
+use super::chart::Figure;
+use super::theme::{Color, DIMMED, Palette, QUIET_INK};
+use crate::metric::{Metric, label};
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dress {
+    pub title: Option<String>,
+    pub subtitle: Option<String>,
+    /// Names and units of variables, instead of those that are known.
+    pub labels: BTreeMap<String, String>,
+    pub units: BTreeMap<String, String>,
+    pub x_range: Option<(f64, f64)>,
+    pub y_range: Option<(f64, f64)>,
+    pub palette: Palette,
+}
+
+impl Dress {
+    /// What a variable is called, with its unit: parameters as they were typed, unless they were given a name.
+    pub fn name(&self, var: &str) -> String {
+        let (text, unit) = match (self.labels.get(var), Metric::of(var)) {
+            (None, None) if !self.units.contains_key(var) => return label(var),
+            (given, metric) => {
+                let unit = metric.as_ref().and_then(|metric| metric.unit);
+                let own = metric.map_or_else(|| var.to_owned(), |metric| metric.label);
+                (given.cloned().unwrap_or(own), unit.map(str::to_owned))
+            }
+        };
+        match self.units.get(var).cloned().or(unit).filter(|unit| !unit.is_empty()) {
+            Some(unit) => format!("{text} ({unit})"),
+            None => text,
+        }
+    }
+
+    /// Puts titles, ranges and colors on a figure.
+    pub fn put_on(&self, figure: &mut Figure) {
+        if self.title.is_some() || self.subtitle.is_some() {
+            let title = self.title.clone().unwrap_or_else(|| figure.title.clone());
+            let lines = [Some(title), self.subtitle.clone()].into_iter().flatten();
+            figure.title = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
+        }
+        limit(&mut figure.x, self.x_range);
+        limit(&mut figure.y, self.y_range);
+        let beyond = beyond(figure);
+        if beyond > 0 && (self.x_range.is_some() || self.y_range.is_some()) {
+            figure.caption.push(format!("{beyond} point(s) lie beyond the limits of the axes."));
+        }
+        if self.palette != Palette::OkabeIto {
+            recolor(figure, self.palette);
+        }
+    }
+}
+
+fn limit(axis: &mut Axis, range: Option<(f64, f64)>) {
+    if let Some((from, to)) = range {
+        *axis = axis.clone().limited(from, to);
+    }
+}
+
+/// Points that the axes do not reach.
+fn beyond(figure: &Figure) -> usize {
+    let points = figure.panels.iter().flatten().flat_map(|panel| &panel.series).flat_map(|series| &series.points);
+    let reaches =
+        |axis: &Axis, value: f64| axis.place(value).is_some_and(|place| (-1e-6..=1.0 + 1e-6).contains(&place));
+    points.filter(|point| !(reaches(&figure.x, point.x.mean) && reaches(&figure.y, point.y.mean))).count()
+}
+
+/// Gives each color that means something its counterpart in another palette.
+fn recolor(figure: &mut Figure, palette: Palette) {
+    let mut known: Vec<Color> = Vec::new();
+    let entries = figure.legend.iter().flat_map(|block| &block.entries).map(|entry| entry.style.color);
+    let series = figure.panels.iter().flatten().flat_map(|panel| &panel.series).map(|series| series.style.color);
+    for color in entries.chain(series).filter(|color| ![DIMMED, QUIET_INK].contains(color)) {
+        if !known.contains(&color) {
+            known.push(color);
+        }
+    }
+    let count = known.len();
+    let counterpart = |color: &mut Color| {
+        if let Some(index) = known.iter().position(|known| known == color) {
+            *color = palette.color(index, count);
+        }
+    };
+    figure.legend.iter_mut().flat_map(|block| &mut block.entries).for_each(|entry| counterpart(&mut entry.style.color));
+    let series = figure.panels.iter_mut().flatten().flat_map(|panel| &mut panel.series);
+    series.for_each(|series| counterpart(&mut series.style.color));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_called_as_they_were_typed_unless_they_have_a_name() {
+        let mut dress = Dress::default();
+        assert_eq!(dress.name("max_num_seqs"), "max_num_seqs");
+        assert_eq!(dress.name("p99_e2el_ms"), "P99 E2E latency (ms)");
+        dress.labels.insert("max_num_seqs".into(), "Batch limit".into());
+        dress.labels.insert("p99_e2el_ms".into(), "Tail".into());
+        dress.units.insert("max_num_seqs".into(), "sequences".into());
+        dress.units.insert("seed".into(), "1".into());
+        assert_eq!(dress.name("max_num_seqs"), "Batch limit (sequences)");
+        assert_eq!(dress.name("p99_e2el_ms"), "Tail (ms)");
+        assert_eq!(dress.name("seed"), "seed (1)");
+    }
+}

@@ -1,0 +1,170 @@
+//! Charts of values, as asked for: over runs, over single requests, or over the rows of a query.
+
+use super::shared::text_of;
+use super::variable::Variable;
+use crate::plot::kinds::{ChartKind, Datum, KindSpec, kind_figure};
+use crate::plot::{Dress, Figure, PlotError, Role, Scale};
+use crate::query::{Answer, Columns, Filter, Kind, Lake, QueryError, curve_variables, quoted};
+
+/// Which rows are drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rows {
+    Runs,
+    /// Single requests, with the parameters of their runs.
+    Requests,
+    /// Of a query: its columns are named by the variables; where none is, the first is x, the second y, and the others tell groups apart.
+    Query(String),
+}
+
+/// A chart of values, as asked for.
+#[derive(Clone, Debug)]
+pub struct KindRequest {
+    pub kind: ChartKind,
+    pub rows: Rows,
+    pub var_x: Option<String>,
+    pub var_y: Option<String>,
+    pub group_by: Vec<String>,
+    pub filter_by: String,
+    pub scale_x: Scale,
+    pub scale_y: Scale,
+    pub dress: Dress,
+}
+
+/// Of more rows than these a sample is drawn.
+const MOST_ROWS: usize = 400_000;
+
+impl KindRequest {
+    pub async fn draw(&self, lake: &Lake) -> Result<Figure, PlotError> {
+        let mut caption = Vec::new();
+        if !self.filter_by.is_empty() {
+            caption.push(format!("Only runs with {}.", self.filter_by));
+        }
+        let (data, [x, y, group]) = match &self.rows {
+            Rows::Query(sql) => self.of_query(&lake.sql(sql).await?)?,
+            Rows::Runs | Rows::Requests => self.of_table(lake, &mut caption).await?,
+        };
+        if data.iter().all(|one| !one.y.is_finite()) {
+            return Err(PlotError::NoRuns);
+        }
+        let mut figure = kind_figure(
+            &data,
+            &KindSpec {
+                kind: self.kind,
+                caption,
+                x_label: self.dress.name(&x),
+                y_label: self.dress.name(&y),
+                group_label: group,
+                scale_x: self.scale_x,
+                scale_y: self.scale_y,
+            },
+        );
+        self.dress.put_on(&mut figure);
+        Ok(figure)
+    }
+
+    /// Rows of a query, and the names of x, y and of what groups.
+    fn of_query(&self, answer: &Answer) -> Result<(Vec<Datum>, [String; 3]), PlotError> {
+        let columns = answer.columns();
+        let named = |var: &Option<String>, place: usize| {
+            var.clone().or_else(|| columns.get(place).cloned()).ok_or(PlotError::TooFewColumns { found: columns.len() })
+        };
+        // Of a distribution a single column is enough.
+        let is_single = columns.len() == 1 && self.var_y.is_none();
+        let y = named(&self.var_y, usize::from(!is_single))?;
+        let x = if is_single { String::new() } else { named(&self.var_x, 0)? };
+        let is_other = |name: &&String| **name != x && **name != y;
+        let groups: Vec<String> = match self.group_by.is_empty() {
+            true => columns.iter().filter(is_other).cloned().collect(),
+            false => self.group_by.clone(),
+        };
+        let numbers = answer.numbers(&y)?;
+        if numbers.iter().all(Option::is_none) {
+            return Err(PlotError::NotANumber { role: Role::Y, var: y });
+        }
+        let column = |name: &String| Ok::<_, QueryError>(answer.column(name)?.iter().map(text_of).collect::<Vec<_>>());
+        let xs = if is_single { vec![String::new(); numbers.len()] } else { column(&x)? };
+        let told = groups.iter().map(column).collect::<Result<Vec<_>, _>>()?;
+        let group = |row: usize| told.iter().map(|column| column[row].as_str()).collect::<Vec<_>>().join(", ");
+        let data = numbers.iter().zip(xs).enumerate().map(|(row, (y, x))| Datum {
+            x,
+            y: y.unwrap_or(f64::NAN),
+            group: group(row),
+        });
+        Ok((data.collect(), [x, y, groups.join(", ")]))
+    }
+
+    async fn of_table(&self, lake: &Lake, caption: &mut Vec<String>) -> Result<(Vec<Datum>, [String; 3]), PlotError> {
+        let runs = lake.columns("runs").await?;
+        let filter = Filter::parse(&self.filter_by, &runs)?.to_sql();
+        let kept = format!("status = 'completed' AND {filter}");
+        let requests = if self.rows == Rows::Requests { Some(lake.columns("requests").await?) } else { None };
+        let from = match &requests {
+            None => format!("FROM runs WHERE {kept}"),
+            Some(_) => format!(
+                "FROM requests JOIN runs ON requests.sweep = runs.sweep AND requests.run_id = runs.run_id \
+                 WHERE requests.ok AND runs.run_id IN (SELECT run_id FROM runs WHERE {kept})"
+            ),
+        };
+        let usual_y = if requests.is_some() { "e2el_ms" } else { "output_throughput" };
+        let y_name = self.var_y.clone().unwrap_or_else(|| usual_y.to_owned());
+        let y = column_of(&y_name, requests.as_ref(), &runs)?;
+        if !matches!(y.holds, Kind::Number | Kind::Mixed) {
+            return Err(PlotError::NotANumber { role: Role::Y, var: y_name });
+        }
+        let x_name = self.var_x.clone().unwrap_or_else(|| "label".to_owned());
+        let x = column_of(&x_name, requests.as_ref(), &runs)?;
+        let mut group_by = self.group_by.clone();
+        if group_by.is_empty() && self.kind != ChartKind::Box && self.kind != ChartKind::Violin {
+            let varied = lake.varied().await?;
+            let serve: Vec<_> = varied.into_iter().filter(|varied| varied.is_serve).collect();
+            group_by = curve_variables(&serve).into_iter().filter(|var| *var != x_name).collect();
+        }
+        let groups = group_by.iter().map(|var| column_of(var, requests.as_ref(), &runs));
+        let groups = groups.collect::<Result<Vec<_>, _>>()?;
+        let all = lake.sql(&format!("SELECT count(*) AS n {from}")).await?.numbers("n")?;
+        let all = all.first().copied().flatten().unwrap_or(0.0);
+        let mut sample = String::new();
+        if all > MOST_ROWS as f64 {
+            sample = format!(" AND random() < {}", MOST_ROWS as f64 / all);
+            caption.push(format!("A random sample of about {MOST_ROWS} of {all} rows."));
+        }
+        let selected = groups.iter().enumerate().map(|(index, group)| format!(", {} AS g{index}", group.sql));
+        let sql = format!("SELECT {} AS x, {} AS y{} {from}{sample}", x.sql, y.number, selected.collect::<String>());
+        let answer = lake.sql(&sql).await?;
+        let texts = |name: &str| Ok::<_, QueryError>(answer.column(name)?.iter().map(text_of).collect::<Vec<_>>());
+        let xs = texts("x")?;
+        let told = (0..groups.len()).map(|index| texts(&format!("g{index}"))).collect::<Result<Vec<_>, _>>()?;
+        let data = answer.numbers("y")?.into_iter().zip(xs).enumerate().map(|(row, (y, x))| Datum {
+            x,
+            y: y.unwrap_or(f64::NAN),
+            group: told.iter().map(|column| column[row].as_str()).collect::<Vec<_>>().join(", "),
+        });
+        let group_name = group_by.iter().map(|var| self.dress.name(var)).collect::<Vec<_>>().join(", ");
+        Ok((data.collect(), [x.name, y.name, group_name]))
+    }
+}
+
+struct TableColumn {
+    name: String,
+    sql: String,
+    number: String,
+    holds: Kind,
+}
+
+/// A column of the requests, or else of their runs; an expression may name columns of either.
+fn column_of(var: &str, requests: Option<&Columns>, runs: &Columns) -> Result<TableColumn, QueryError> {
+    let own = requests.and_then(|columns| Some((columns.find(var).ok()?, "requests.")));
+    let found = own.or_else(|| Some((runs.find(var).ok()?, if requests.is_some() { "runs." } else { "" })));
+    match found {
+        Some(((name, holds), table)) => {
+            let sql = format!("{table}{}", quoted(name));
+            let number = format!("as_number({sql})");
+            Ok(TableColumn { name: name.to_owned(), number, sql, holds })
+        }
+        None => {
+            let variable = Variable::of(var, runs)?;
+            let number = variable.number();
+            Ok(TableColumn { name: variable.name, number, sql: variable.sql, holds: variable.holds })
+        }
+    }
+}
