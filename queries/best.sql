@@ -1,7 +1,9 @@
--- For each model the five combinations with the highest throughput within a limit on P99 end-to-end latency. Failed requests
--- count as infinitely slow.
--- Parameters: {sla}, the limit in milliseconds
--- Columns: sweep, model_id, label, output_throughput_mean, output_throughput_ci95, p99_e2el_ms_mean, p99_e2el_ms_max, n, cautions
+-- For each model the five combinations with the highest throughput that keep a metric within a limit in every run. Failed requests count as
+-- infinitely slow.
+-- Parameters: {metric}, a metric for which it is known which direction is better, or METRIC:min or METRIC:max; {limit}, in its unit
+-- Defaults: metric = p99_e2el_ms
+-- Aliases: sla = limit
+-- Columns: sweep, model_id, label, output_throughput_mean, output_throughput_ci95, {metric}_mean, {metric}_min, {metric}_max, n, cautions
 WITH kept AS (
     SELECT
         sweep,
@@ -10,16 +12,14 @@ WITH kept AS (
         combination,
         output_throughput_mean,
         output_throughput_ci95,
-        p99_e2el_ms_mean,
-        p99_e2el_ms_max,
+        "{metric}_mean",
+        "{metric}_min",
+        "{metric}_max",
         n,
         array_to_string(cautions, '; ') AS cautions,
         row_number() OVER (PARTITION BY model_id ORDER BY output_throughput_mean DESC, sweep, combination) AS place
     FROM combinations
-    WHERE status = 'completed'
-        AND CASE WHEN failed_requests_max > 0 AND success_rate_min <= 0.99 THEN FALSE
-                 WHEN failed_requests_max > 0 THEN adj_p99_e2el_ms_max <= {sla}
-                 ELSE p99_e2el_ms_max <= {sla} END
+    WHERE status = 'completed' AND {within}
 )
 SELECT
     sweep,
@@ -27,8 +27,9 @@ SELECT
     label,
     output_throughput_mean,
     output_throughput_ci95,
-    p99_e2el_ms_mean,
-    p99_e2el_ms_max,
+    "{metric}_mean",
+    "{metric}_min",
+    "{metric}_max",
     n,
     cautions
 FROM kept

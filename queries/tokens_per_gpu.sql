@@ -1,10 +1,11 @@
 -- The combinations by throughput per GPU, with the throughput per user. Combinations with an unknown number of GPUs are left out.
 -- Parameters: {limit}, how many
 -- Defaults: limit = 10
--- Columns: sweep, label, gpu_count, tokens_per_gpu_mean, tokens_per_gpu_ci95, tokens_per_user_mean, tokens_per_user_ci95,
+-- Columns: sweep, model_id, label, gpu_count, tokens_per_gpu_mean, tokens_per_gpu_ci95, tokens_per_user_mean, tokens_per_user_ci95,
 --          output_throughput_mean, n
 SELECT
     sweep,
+    model_id,
     label,
     gpu_count,
     tokens_per_gpu_mean,

@@ -21,6 +21,7 @@ pub struct Arguments {
 }
 
 pub fn exec(arguments: Arguments) -> Ended {
+    arguments.output.kind()?;
     arguments.opening.with(&arguments.paths, |lake| {
         let sql = arguments.shape.of(&shipped::LIST.fill(&[]));
         arguments.output.write(&block_on(lake.sql(&sql))?.map_err(query_failure)?)

@@ -53,6 +53,7 @@ pub struct Arguments {
 }
 
 pub fn exec(arguments: Arguments) -> Ended {
+    arguments.output.kind()?;
     let request = request_of(&arguments).map_err(plot_failure)?;
     let frontier =
         arguments.opening.with(&arguments.sweeps, |lake| block_on(request.draw(lake))?.map_err(plot_failure))?;

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 #[command(
     after_help = "Tables: sweeps, runs, requests, telemetry, combinations, sla, sla_history; `DESCRIBE runs` lists columns and units.\n\
-                  To run a built-in query: sweeplake query LAKE --name best --param sla=500; --list shows all of them."
+                  To run a built-in query: sweeplake query LAKE --name best --param limit=500; --list shows all of them.\n\
+                  SQL files in LAKE/queries/ are named queries, too: a header of comments says what they answer, and `-- Defaults: a = 1` gives\n\
+                  their parameters values."
 )]
 pub struct Arguments {
     /// Sweeps or lakes (also s3://, gs:// and az://), followed by the SQL unless --file or --name supplies it.
@@ -21,11 +23,11 @@ pub struct Arguments {
     /// Read the SQL from a file.
     #[arg(long, value_name = "FILE", conflicts_with = "name")]
     file: Option<PathBuf>,
-    /// Run a built-in query.
+    /// Run a query by name: a built-in one, or LAKE/queries/QUERY.sql.
     #[arg(long, value_name = "QUERY")]
     name: Option<String>,
-    /// Set a parameter of the built-in query. May be repeated.
-    #[arg(long = "param", value_name = "NAME=VALUE", requires = "name", value_parser = parameter)]
+    /// Set a parameter, {NAME} in the SQL of --name or --file. May be repeated.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
     params: Vec<(String, String)>,
     /// Without SQL: keep only matching runs, as in `plot`.
     #[arg(long, value_name = "CONDITIONS", conflicts_with_all = ["file", "name"])]
@@ -36,7 +38,7 @@ pub struct Arguments {
     /// Without SQL: the values to compute for each row: 'mean(p99_e2el_ms),max(output_throughput)'.
     #[arg(long, value_name = "FUNCTION(METRIC),…", conflicts_with_all = ["file", "name"])]
     metrics: Option<String>,
-    /// List the built-in queries with their parameters.
+    /// List the named queries with their parameters: built-in ones, and those of the lakes that are given.
     #[arg(long)]
     list: bool,
     /// Memory limit of a query (2GiB, 500MB); anything beyond it spills to temporary files. Default: three quarters of
@@ -54,12 +56,16 @@ pub struct Arguments {
 
 pub fn exec(arguments: Arguments) -> Ended {
     if arguments.list {
-        list();
+        list(&arguments);
         return Ok(());
     }
+    arguments.output.kind()?;
     let (lake, sql) = question(&arguments)?;
     tell(&lake);
     let Some(sql) = sql else { return shell::run(lake, arguments.output) };
+    if !arguments.params.is_empty() && arguments.name.is_none() && arguments.file.is_none() {
+        return Err(Failure::input("--param: only with --name or --file"));
+    }
     if arguments.show_sql {
         say!("{sql}");
     }
@@ -71,8 +77,8 @@ pub fn exec(arguments: Arguments) -> Ended {
     ended
 }
 
-fn list() {
-    for query in NamedQuery::all() {
+fn list(arguments: &Arguments) {
+    for query in NamedQuery::of_lakes(&lakes(&arguments.words)).into_iter().chain(NamedQuery::all()) {
         let parameters = query.parameters.iter().map(|parameter| match &parameter.default {
             Some(default) => format!(" [--param {}={default}]", parameter.name),
             None => format!(" --param {}=…", parameter.name),
@@ -95,11 +101,19 @@ fn question(arguments: &Arguments) -> Result<(Lake, Option<String>), Failure> {
         return Ok((lake, Some(sql)));
     }
     let sql = match (&arguments.name, &arguments.file) {
-        (Some(name), _) => {
-            NamedQuery::find(name).and_then(|query| query.sql(&arguments.params)).map_err(query_failure)?
+        (Some(name), _) => NamedQuery::find(name, &lakes(&words))
+            .and_then(|query| query.sql(&arguments.params))
+            .map_err(query_failure)?,
+        (None, Some(path)) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| Failure::input(format!("--file: {}: {error}", path.display())))?;
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            // Without parameters the file is SQL as it stands, whatever braces it has.
+            match arguments.params.is_empty() {
+                true => text,
+                false => NamedQuery::of_text(&name, &text).sql(&arguments.params).map_err(query_failure)?,
+            }
         }
-        (None, Some(path)) => std::fs::read_to_string(path)
-            .map_err(|error| Failure::input(format!("--file: {}: {error}", path.display())))?,
         // A path has no spaces, or is there.
         (None, None)
             if !words.last().is_some_and(|word| word.contains(char::is_whitespace) && !Path::new(word).exists()) =>
@@ -112,6 +126,10 @@ fn question(arguments: &Arguments) -> Result<(Lake, Option<String>), Failure> {
         return Err(Failure::input("no lake given; expected: sweeplake query LAKE \"SELECT …\""));
     }
     Ok((open(words)?, Some(sql)))
+}
+
+fn lakes(words: &[String]) -> Vec<PathBuf> {
+    words.iter().map(PathBuf::from).collect()
 }
 
 /// The question that flags ask without SQL.

@@ -28,6 +28,7 @@ pub struct Arguments {
 }
 
 pub fn exec(arguments: Arguments) -> Ended {
+    arguments.output.kind()?;
     let output = &arguments.output;
     arguments.opening.with(&arguments.sweeps, |lake| {
         let facts = block_on(lake.sql("SELECT * FROM sweeps"))?.map_err(query_failure)?;

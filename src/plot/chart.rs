@@ -130,8 +130,17 @@ pub struct PointLabel {
     pub x: f64,
     pub y: f64,
     pub text: String,
-    /// Labels that matter less are left out where there is no room.
-    pub is_required: bool,
+    pub shown: Shown,
+}
+
+/// Whether a label is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    Always,
+    /// Left out where there is no room.
+    IfRoom,
+    /// Only told under the pointer.
+    UnderPointer,
 }
 
 #[derive(Clone, Debug, PartialEq)]

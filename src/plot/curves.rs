@@ -342,6 +342,7 @@ mod tests {
             scale_x: Scale::Linear,
             scale_y: Scale::Linear,
             is_x_measured,
+            x_names: Vec::new(),
             has_error_bars: true,
             curve_vars: vars.iter().map(|var| (*var).to_owned()).collect(),
         }

@@ -166,6 +166,6 @@ mod tests {
         };
         assert_eq!((of(0), of(1)), (vec![20.0, 90.0], vec![0.0, 50.0]));
         assert_eq!(figure.panels[0][0].series[0].points[1].y.half_width, Some(10.0));
-        assert_eq!(figure.y.label, "Request rate (req/s)");
+        assert_eq!(figure.y.label, "request_rate (req/s)");
     }
 }

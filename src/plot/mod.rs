@@ -19,7 +19,8 @@ mod trend;
 
 pub use axis::{Axis, Scale, Tick, UnknownScale, number_label};
 pub use chart::{
-    Estimate, Figure, Join, LegendBlock, LegendEntry, Panel, Point, PointLabel, Series, Shape, Shows, Spread, Style,
+    Estimate, Figure, Join, LegendBlock, LegendEntry, Panel, Point, PointLabel, Series, Shape, Shown, Shows, Spread,
+    Style,
 };
 pub use curves::{CurveSpec, Observation, curves, natural_order};
 pub use draw::{LegendPlace, Size, places, to_svg};

@@ -2,7 +2,7 @@
 
 use super::axis::{Axis, Scale};
 use super::chart::{
-    Estimate, Figure, Join, LegendBlock, LegendEntry, Panel, Point, PointLabel, Series, Shows, Spread, Style,
+    Estimate, Figure, Join, LegendBlock, LegendEntry, Panel, Point, PointLabel, Series, Shown, Shows, Spread, Style,
 };
 use super::theme::{self, DIMMED, Dash, Marker};
 use crate::metric::Better;
@@ -61,11 +61,15 @@ pub fn pareto_figure(configurations: &[Configuration], spec: &ParetoSpec) -> Fig
         entries.push(LegendEntry { text: "dominated".into(), style: series[0].style, shows: Shows::Marker });
     }
     let has_room = configurations.len() <= MOST_LABELLED;
-    let labels = configurations.iter().filter(|one| one.is_frontier || has_room).map(|one| PointLabel {
+    let labels = configurations.iter().map(|one| PointLabel {
         x: one.x.mean,
         y: one.y.mean,
         text: one.label.clone(),
-        is_required: one.is_frontier,
+        shown: match one.is_frontier {
+            true => Shown::Always,
+            false if has_room => Shown::IfRoom,
+            false => Shown::UnderPointer,
+        },
     });
     let panel = Panel { labels: labels.filter(|label| !label.text.is_empty()).collect(), series, shapes: Vec::new() };
     let mut caption = spec.caption.clone();
@@ -176,6 +180,6 @@ mod tests {
             figure.legend[0].entries.iter().map(|entry| entry.text.as_str()).collect::<Vec<_>>(),
             ["A", "B", "dominated"]
         );
-        assert_eq!(figure.panels[0][0].labels.iter().filter(|label| label.is_required).count(), 3);
+        assert_eq!(figure.panels[0][0].labels.iter().filter(|label| label.shown == Shown::Always).count(), 3);
     }
 }

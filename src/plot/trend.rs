@@ -2,7 +2,7 @@
 
 use super::axis::{Axis, Scale, Tick};
 use super::chart::{
-    Estimate, Figure, Join, LegendBlock, LegendEntry, Panel, Point, PointLabel, Series, Shows, Spread, Style,
+    Estimate, Figure, Join, LegendBlock, LegendEntry, Panel, Point, PointLabel, Series, Shown, Shows, Spread, Style,
 };
 use super::theme::{self, Dash};
 use chrono::{DateTime, NaiveDateTime};
@@ -49,7 +49,7 @@ pub fn trend_figure(series: &[SeriesOverSweeps], y_label: &str, sweeps: &[SweepI
         panel.labels.extend(one.changes.iter().filter_map(|(sweep, what)| {
             let mean = one.means.get(*sweep).copied().flatten()?;
             let text = format!("{}: {what}", sweeps[*sweep].name);
-            Some(PointLabel { x: places[*sweep], y: mean.mean, text, is_required: true })
+            Some(PointLabel { x: places[*sweep], y: mean.mean, text, shown: Shown::Always })
         }));
         entries.push(LegendEntry { text: one.name.clone(), style, shows: Shows::Both });
         let points = points.collect();

@@ -15,6 +15,7 @@ use datafusion::datasource::MemTable;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SessionContext;
 use futures::TryStreamExt;
+use std::collections::HashSet;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -147,7 +148,11 @@ pub struct Rows {
 impl Rows {
     pub(super) fn new(batches: SendableRecordBatchStream) -> Self {
         // That of the plan as it was typed has the types from before they met each other in it.
-        Self { schema: batches.schema(), batches }
+        Self { schema: told_apart(&batches.schema()), batches }
+    }
+
+    pub(super) fn schema(&self) -> SchemaRef {
+        self.schema.clone()
     }
 
     /// The rows with what the plan knows of its columns.
@@ -178,6 +183,19 @@ impl Rows {
         }
         writer.finish()
     }
+}
+
+/// Columns of one name, as a join has them, get names of their own: `sweep` and `sweep_2`.
+fn told_apart(schema: &SchemaRef) -> SchemaRef {
+    let mut taken: HashSet<String> = HashSet::new();
+    let fields = schema.fields().iter().map(|field| {
+        let others = (2..).map(|place| format!("{}_{place}", field.name()));
+        let name = std::iter::once(field.name().clone()).chain(others).find(|name| !taken.contains(name));
+        let name = name.unwrap_or_else(|| field.name().clone());
+        taken.insert(name.clone());
+        field.as_ref().clone().with_name(name)
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// Writes batches in a format for other programs.
@@ -216,7 +234,7 @@ impl<'a> Writer<'a> {
 
     /// Writes a batch; `schema` says more of its columns than its own does.
     fn write(&mut self, batch: &RecordBatch, schema: &SchemaRef) -> Result<(), QueryError> {
-        let batch = &batch.clone().with_schema(schema.clone()).unwrap_or_else(|_| batch.clone());
+        let batch = &RecordBatch::try_new(schema.clone(), batch.columns().to_vec()).unwrap_or_else(|_| batch.clone());
         match self {
             Self::Csv(writer, schema) => writer.write(&as_texts(batch, schema)?).map_err(output_error),
             Self::Json(writer) => writer.write(batch).map_err(output_error),

@@ -64,7 +64,7 @@ fn row(table: Table, field: &Field) -> [Option<String>; 6] {
 }
 
 /// A type as SQL calls it.
-fn type_name(field: &Field) -> String {
+pub fn type_name(field: &Field) -> String {
     if is_mixed(field) {
         return "DOUBLE or VARCHAR".into();
     }

@@ -17,12 +17,16 @@ pub enum QueryError {
     NoColumn { column: String, nearest: Option<String> },
     #[error("no table `{table}`; available tables: {}", TABLES.join(", "))]
     NoTable { table: String },
-    #[error("there is no built-in query `{name}`{}", similar(nearest))]
+    #[error("there is no query named `{name}`{}", similar(nearest))]
     NoNamedQuery { name: String, nearest: Option<String> },
     #[error("query `{query}` needs a value for its parameter `{parameter}`")]
-    MissingParameter { query: &'static str, parameter: String },
+    MissingParameter { query: String, parameter: String },
     #[error("query `{query}` has no parameter `{parameter}`; it has: {known}")]
-    UnknownParameter { query: &'static str, parameter: String, known: String },
+    UnknownParameter { query: String, parameter: String, known: String },
+    #[error("{what} is not supported; {instead}")]
+    Elsewhere { what: String, instead: &'static str },
+    #[error("it is unknown which direction of {metric} is better; use {metric}:min or {metric}:max")]
+    UnknownDirection { metric: String },
     #[error("metric {metric:?}: {reason}")]
     BadMetric { metric: String, reason: String },
     #[error("condition {condition:?}: {reason}")]
@@ -66,6 +70,12 @@ impl QueryError {
 
     /// Turns an error of planning into one that names what is nearest.
     pub(super) fn explain(error: DataFusionError) -> Self {
+        let whole = error.to_string();
+        if let Some((what, instead)) =
+            ELSEWHERE.iter().find(|(what, _)| whole.contains(&format!("Invalid function '{what}'")))
+        {
+            return Self::Elsewhere { what: what.to_string(), instead };
+        }
         if let Some((column, nearest)) = unknown_column(&error) {
             return Self::NoColumn { column, nearest };
         }
@@ -79,6 +89,28 @@ impl QueryError {
         }
         Self::Unplanned(error)
     }
+}
+
+/// What other databases have, and how to ask for it here.
+const ELSEWHERE: [(&str, &str); 4] = [
+    ("strftime", "use to_char(timestamp, '%Y-%m-%d')"),
+    ("columns", "name the columns, or see them with DESCRIBE"),
+    ("quantile_cont", "use percentile_cont(0.99) WITHIN GROUP (ORDER BY x), or approx_percentile_cont(x, 0.99)"),
+    ("list", "use array_agg(x)"),
+];
+
+/// Statements that other databases have.
+const STATEMENTS: [(&str, &str); 3] = [
+    ("PIVOT", "use GROUP BY with aggregates such as avg(x) FILTER (WHERE max_num_seqs = 8)"),
+    ("UNPIVOT", "use UNION ALL"),
+    ("FROM", "begin with SELECT"),
+];
+
+/// A statement that this SQL does not have, and what to write instead.
+pub(super) fn elsewhere(sql: &str) -> Option<QueryError> {
+    let word = sql.split_whitespace().next()?.to_ascii_uppercase();
+    let (what, instead) = STATEMENTS.iter().find(|(what, _)| *what == word)?;
+    Some(QueryError::Elsewhere { what: (*what).to_owned(), instead })
 }
 
 impl From<DataFusionError> for QueryError {

@@ -21,7 +21,9 @@ mod named;
 mod parameters;
 mod pareto;
 pub mod shipped;
+mod sides;
 mod spelling;
+mod summarize;
 mod tables;
 mod views;
 mod yielding;
@@ -43,6 +45,7 @@ pub use spelling::{literal, quoted, spelled};
 use crate::record::total_memory;
 use crate::store::{Found, Sweep, Table as Stored, find_sweeps, is_mixed, kind_of};
 use crate::table::Table;
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::TableReference;
 use datafusion::dataframe::DataFrame;
@@ -162,6 +165,18 @@ impl Lake {
 
     /// Answers a query with rows as they come.
     pub async fn rows(&self, sql: &str) -> Result<Rows, QueryError> {
+        match summarize::subject(sql) {
+            Some(subject) => summarize::summarize(self, subject).await,
+            None => self.rows_of(sql).await,
+        }
+    }
+
+    /// Rows that were made otherwise than by a query.
+    async fn rows_of_batch(&self, batch: RecordBatch) -> Result<Rows, QueryError> {
+        Ok(Rows::new(self.context.read_batch(batch)?.execute_stream().await.map_err(QueryError::of_execution)?))
+    }
+
+    async fn rows_of(&self, sql: &str) -> Result<Rows, QueryError> {
         let plan = self.plan(sql).await?;
         let frame = self.context.execute_logical_plan(plan).await.map_err(QueryError::explain)?;
         let schema = frame.schema().clone();
@@ -196,6 +211,9 @@ impl Lake {
 
     /// Makes a plan that only reads, with the tables that it names; all of them where it asks about tables.
     async fn plan(&self, sql: &str) -> Result<LogicalPlan, QueryError> {
+        if let Some(error) = error::elsewhere(sql) {
+            return Err(error);
+        }
         depth::refuse_deep(sql)?;
         let state = self.context.state();
         let dialect = state.config().options().sql_parser.dialect;
@@ -291,9 +309,10 @@ impl Lake {
     /// Registers a table whose rows belong to combinations, which have labels.
     fn add(&self, table: Table, rows: Arc<dyn lazy::Rows>, added: Vec<Arc<dyn Added>>) -> Result<(), QueryError> {
         let labels: Arc<dyn Added> = Arc::new(labels::Labels { of: table });
+        let sides = (table == Table::Runs).then(|| Arc::new(sides::Sides) as Arc<dyn Added>);
         let declared = table.columns();
         let order = |name: &str| declared.iter().position(|column| column.name == name).unwrap_or(declared.len());
-        let lazy = LazyTable::new(rows, added.into_iter().chain([labels]).collect(), order);
+        let lazy = LazyTable::new(rows, added.into_iter().chain([labels]).chain(sides).collect(), order);
         self.context.register_table(table.name(), Arc::new(lazy))?;
         Ok(())
     }

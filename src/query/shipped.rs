@@ -2,6 +2,7 @@
 
 use super::answer::FromRow;
 use super::{Answer, Lake, QueryError};
+use crate::metric::{self, Better, Metric};
 
 /// A query that ships.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,12 +66,52 @@ pub fn slas(gpu_hour_price: Option<f64>) -> String {
     SLAS.fill(&[("gpu_hour_price", &price)])
 }
 
+/// SQL with its `{parameters}` filled in. `{within}` follows from `{metric}` and `{limit}`: whether a combination keeps the limit.
+pub fn filled(sql: &str, parameters: &[(&str, &str)]) -> String {
+    let given = |wanted: &str| parameters.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value);
+    let (mut sql, mut metric) = (sql.to_owned(), given("metric").map(str::to_owned));
+    if let (true, Some(text), Some(limit)) = (sql.contains("{within}"), given("metric"), given("limit")) {
+        let (name, better) = directed(text);
+        sql = sql.replace("{within}", &within(name, better, limit));
+        metric = Some(name.to_owned());
+    }
+    let value =
+        |name: &str, value: &str| if name == "metric" { metric.clone().unwrap_or_default() } else { value.to_owned() };
+    parameters.iter().fold(sql, |sql, (name, given)| sql.replace(&format!("{{{name}}}"), &value(name, given)))
+}
+
+/// A metric, and which way it is better; nothing where nobody knows.
+pub fn directed(text: &str) -> (&str, Option<Better>) {
+    match text.rsplit_once(':') {
+        Some((name, "min")) => (name, Some(Better::Lower)),
+        Some((name, "max")) => (name, Some(Better::Higher)),
+        _ => (text, Metric::of(text).map(|metric| metric.better)),
+    }
+}
+
+/// The condition under which every run of a combination keeps a limit. Where requests failed, a percentile counts them as infinitely slow,
+/// and any other latency is unknown.
+fn within(metric: &str, better: Option<Better>, limit: &str) -> String {
+    if better == Some(Better::Higher) {
+        return format!("\"{metric}_min\" >= {limit}");
+    }
+    let percentile = metric::percentile_of(metric).and_then(|percent| percent.parse::<f64>().ok());
+    let failing = match (metric::adjusted(metric), percentile) {
+        (Some(adjusted), percent) => {
+            let share = percent.unwrap_or(50.0) / 100.0;
+            format!("success_rate_min > {share} AND \"{adjusted}_max\" <= {limit}")
+        }
+        (None, _) if metric.ends_with("_ms") => "FALSE".to_owned(),
+        (None, _) => format!("\"{metric}_max\" <= {limit}"),
+    };
+    format!("CASE WHEN failed_requests_max > 0 THEN {failing} ELSE \"{metric}_max\" <= {limit} END")
+}
+
 impl Shipped {
     /// The query with its `{parameters}` filled in.
     pub fn fill(&self, parameters: &[(&str, &str)]) -> String {
         let lines = self.template.lines().filter(|line| !line.starts_with("--"));
-        let sql = lines.collect::<Vec<_>>().join("\n");
-        parameters.iter().fold(sql, |sql, (name, value)| sql.replace(&format!("{{{name}}}"), value))
+        filled(&lines.collect::<Vec<_>>().join("\n"), parameters)
     }
 
     /// The columns that its header says it has.

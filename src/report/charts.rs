@@ -4,14 +4,16 @@ use super::ReportError;
 use crate::compare::{Judge, Trends};
 use crate::metric::label;
 use crate::plot::{
-    CurveRequest, Dress, Estimate, Figure, MOST_SERIES, Objective, ParetoRequest, PlotError, Scale, SeriesOverSweeps,
-    Size, SweepInTime, ladders, lines_figure, number_label, places, sla_charts, to_png, to_svg, trend_figure,
+    CurveRequest, Dress, Estimate, Figure, MOST_SERIES, Objective, ParetoRequest, PlotError, Point, Scale, Series,
+    SeriesOverSweeps, Size, SweepInTime, ladders, lines_figure, number_label, places, sla_charts, to_png, to_svg,
+    trend_figure,
 };
 use crate::query::{Lake, Varied, curve_variables, literal, load_variable, shipped};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{NaiveDate, NaiveDateTime};
 use rayon::prelude::*;
+use std::collections::{HashMap, HashSet};
 
 /// Of a chart that stands beside another, and of one that stands alone.
 const BESIDE: Size = Size::of_panel(4.0, 144.0, 1.3);
@@ -20,6 +22,8 @@ const ALONE: Size = Size::of_panel(5.0, 144.0, 1.0);
 /// A chart, ready for the page.
 pub struct Chart {
     pub heading: String,
+    /// What is to be known of it, and was not said of a chart before it.
+    pub notes: Vec<String>,
     pub alt: String,
     pub png: String,
     pub width: u32,
@@ -69,11 +73,15 @@ pub async fn curves(lake: &Lake, varied: &[Varied]) -> Result<Vec<Chart>, Report
             dress: Dress::default(),
         };
         match request.draw(lake).await {
-            Ok(curves) => sketches.extend(curves.figures.into_iter().map(|drawn| Sketch {
-                heading: format!("{} vs. {}", plain(&label(y)), plain(&label(x)).to_lowercase()),
-                figure: drawn.figure,
-                sql: curves.sql.clone(),
-                size: BESIDE,
+            Ok(curves) => sketches.extend(curves.figures.into_iter().map(|mut drawn| {
+                // The axes and the SQL say it.
+                drawn.figure.caption.retain(|line| !line.starts_with("x: "));
+                Sketch {
+                    heading: format!("{} vs. {}", plain(&label(y)), plain(&label(x))),
+                    figure: drawn.figure,
+                    sql: curves.sql.clone(),
+                    size: BESIDE,
+                }
             })),
             Err(error) => skip_what_is_missing(error)?,
         }
@@ -154,16 +162,23 @@ fn skip_what_is_missing(error: PlotError) -> Result<(), ReportError> {
     }
 }
 
-fn drawn(sketches: Vec<Sketch>) -> Result<Vec<Chart>, ReportError> {
+fn drawn(mut sketches: Vec<Sketch>) -> Result<Vec<Chart>, ReportError> {
+    // What is true of all charts of a section is said once.
+    let mut said = HashSet::new();
+    for sketch in &mut sketches {
+        sketch.figure.caption.retain(|line| said.insert(line.clone()));
+    }
     sketches.into_par_iter().map(draw).collect::<Result<Vec<_>, PlotError>>().map_err(Into::into)
 }
 
-fn draw(sketch: Sketch) -> Result<Chart, PlotError> {
+fn draw(mut sketch: Sketch) -> Result<Chart, PlotError> {
+    let notes = std::mem::take(&mut sketch.figure.caption);
     let (width, height) = sketch.size.pixels(&sketch.figure);
     let png = to_png(&to_svg(&sketch.figure, sketch.size)?, width, height)?;
     Ok(Chart {
         alt: alternative(&sketch.heading, &sketch.figure),
         heading: sketch.heading,
+        notes,
         png: STANDARD.encode(png),
         width,
         height,
@@ -181,12 +196,22 @@ fn draw(sketch: Sketch) -> Result<Chart, PlotError> {
 
 /// The first points of a figure as CSV: enough to check and redraw it, not so many that the page grows with them.
 fn csv(figure: &Figure) -> String {
-    let series = figure.panels.iter().flatten().flat_map(|panel| &panel.series);
-    let points = series.flat_map(|series| series.points.iter().map(move |point| (&series.name, point)));
+    let points = figure.panels.iter().flatten().flat_map(|panel| {
+        let place = |x: f64, y: f64| (x.to_bits(), y.to_bits());
+        let labels: HashMap<_, &str> =
+            panel.labels.iter().map(|label| (place(label.x, label.y), label.text.as_str())).collect();
+        let named = |series: &Series, point: &Point| match labels.get(&place(point.x.mean, point.y.mean)) {
+            Some(label) if label.is_empty() => series.name.clone(),
+            Some(label) => format!("{label} ({})", series.name),
+            None => series.name.clone(),
+        };
+        let of_series =
+            |series: &'_ Series| series.points.iter().map(|point| (named(series, point), *point)).collect::<Vec<_>>();
+        panel.series.iter().flat_map(of_series).collect::<Vec<_>>()
+    });
     let half = |estimate: Estimate| estimate.half_width.map(|half| half.to_string()).unwrap_or_default();
     let lines = points.take(MOST_ROWS).map(|(name, point)| {
-        let name =
-            if name.contains(['"', ',', '\n']) { format!("\"{}\"", name.replace('"', "\"\"")) } else { name.clone() };
+        let name = if name.contains(['"', ',', '\n']) { format!("\"{}\"", name.replace('"', "\"\"")) } else { name };
         format!("{name},{},{},{},{},{}", point.x.mean, half(point.x), point.y.mean, half(point.y), point.y.n)
     });
     std::iter::once("series,x,x_ci95,y,y_ci95,n".to_owned()).chain(lines).collect::<Vec<_>>().join("\n")

@@ -45,7 +45,7 @@ const LUCK: f64 = 0.05;
 pub async fn effects(lake: &Lake) -> Result<Vec<Effects>, ReportError> {
     let mut effects = Vec::new();
     for metric in ["output_throughput", "p99_e2el_ms"] {
-        let sql = NamedQuery::find("effects")?.sql(&[("metric".to_owned(), metric.to_owned())])?;
+        let sql = NamedQuery::find("effects", &[])?.sql(&[("metric".to_owned(), metric.to_owned())])?;
         let rows: Vec<Effect> = lake.sql(&sql).await?.typed("effects")?;
         if !rows.is_empty() {
             effects.push(Effects {

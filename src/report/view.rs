@@ -62,7 +62,7 @@ impl Page {
     pub async fn of(lake: &Lake, told: &Told, now: DateTime<Local>) -> Result<Self, ReportError> {
         let varied = lake.varied().await?;
         let headlines = headlines(lake).await?;
-        let frontier = NamedQuery::find("frontier").and_then(|query| query.sql(&[]))?;
+        let frontier = NamedQuery::find("frontier", &[]).and_then(|query| query.sql(&[]))?;
         Ok(Self {
             title: told.title.clone(),
             theme: told.theme.map(Theme::as_str),

@@ -29,6 +29,9 @@ const LABEL: Column =
     column("label", Text, Context, "short name of the combination: the parameters that vary in its sweep");
 const SERVE: Column = column("serve_params", Text, Context, "parameters of the server, as JSON");
 const BENCH: Column = column("bench_params", Text, Context, "parameters of the load, as JSON");
+const SERVE_TEXT: Column =
+    column("serve", Text, Context, "the server's settings: their name, or the parameters as JSON");
+const BENCH_TEXT: Column = column("bench", Text, Context, "the load: its name, or the parameters as JSON");
 const SLA_TEXT: Column = column("sla", Text, Identity, "the constraints");
 const VARIABLE: Column =
     column("variable", Text, Identity, "the load variable that was searched: request_rate or max_concurrency");
@@ -59,12 +62,14 @@ pub static SWEEPS: [Column; 23] = [
     column("folder", Text, Context, "path or URL of its folder"),
 ];
 
-pub static RUNS: [Column; 134] = [
+pub static RUNS: [Column; 136] = [
     SWEEP,
     COMBINATION,
     RUN_ID,
     RUN_NUMBER,
     LABEL,
+    SERVE_TEXT,
+    BENCH_TEXT,
     column(
         "status",
         Text,
@@ -320,8 +325,8 @@ pub static COMBINATIONS: [Column; 12] = [
     column("failed_runs", Integer, Context, "runs that failed"),
     column("cautions", Texts, Context, "the distinct cautions of its runs"),
     column("started_at", Time, Context, "when its first run was started, UTC"),
-    column("serve", Text, Context, "the server's settings: their name, or the parameters as JSON"),
-    column("bench", Text, Context, "the load: its name, or the parameters as JSON"),
+    SERVE_TEXT,
+    BENCH_TEXT,
     column("pooled_requests", Integer, Metric, "stored requests that succeeded, across all its runs"),
 ];
 

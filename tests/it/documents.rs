@@ -1,8 +1,10 @@
 //! What the documents promise: commands that run as they stand there, files that are there.
 
 use crate::one_truth::{ASKED, CONFIGURATIONS};
-use crate::scratch::{PROGRAM, Ran, Scratch, is_served, repository};
+use crate::scratch::{PROGRAM, Ran, Running, Scratch, copy_folder, data, is_served, repository, wait_until};
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
 
 /// A `vllm` on PATH whose `serve` and `bench serve` are ours; flags that name data that is not here are dropped,
 /// and so is the number of prompts: three are enough.
@@ -32,22 +34,153 @@ fn documented() -> Scratch {
     scratch
 }
 
-/// Runs a command of the document in a shell.
-fn in_a_shell(scratch: &Scratch, command: &str) {
-    assert!(!is_served(8000), "the document's command uses port 8000, which is taken");
+/// A shell that finds `vllm` and `sweeplake`.
+fn shell(scratch: &Scratch, command: &str) -> Command {
     let program = std::path::Path::new(PROGRAM).parent().unwrap().display();
-    let mut shell = std::process::Command::new("sh");
+    let mut shell = Command::new("sh");
     shell
         .args(["-c", command])
         .current_dir(scratch.path(""))
+        .stdin(Stdio::null())
         .env("PATH", format!("{}:{program}:{}", scratch.path("bin").display(), std::env::var("PATH").unwrap()));
-    let ran = Ran::of(shell.output().unwrap());
+    shell
+}
+
+/// Runs a command of the document in a shell.
+fn in_a_shell(scratch: &Scratch, command: &str) {
+    assert!(!is_served(8000), "the document's command uses port 8000, which is taken");
+    let ran = Ran::of(shell(scratch, command).output().unwrap());
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
 }
 
-/// The document's commands use one port: they run one after the other.
+/// What the examples of the help and of the README need: parameter files, results of another tool, a browser that opens nothing.
+fn with_what_examples_need() -> Scratch {
+    let scratch = documented();
+    let vllm = scratch
+        .read("bin/vllm")
+        .replace("--num-prompts 3", "--num-prompts 8 --random-input-len 32 --random-output-len 4");
+    // `vllm bench startup` is a script that measures nothing.
+    let startup = r#"if [ "$kind $1" = "bench startup" ]; then
+  shift; while [ $# -gt 1 ]; do [ "$1" = --output-json ] && echo '{"avg_cold_startup_time": 1.5}' > "$2"; shift; done; exit 0
+fi
+shift"#;
+    scratch.write("bin/vllm", &vllm.replacen("\nshift\n", &format!("\n{startup}\n"), 1));
+    for opener in ["xdg-open", "gio", "gnome-open", "kde-open", "wslview"] {
+        let opener = scratch.write(&format!("bin/{opener}"), "#!/bin/sh\nexit 0\n");
+        std::fs::set_permissions(&opener, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    scratch.write("serve.json", r#"[{"max_num_seqs": 64}, {"max_num_seqs": 256}]"#);
+    scratch.write("bench.json", r#"[{"max_concurrency": 2}, {"max_concurrency": 4}]"#);
+    scratch.write("sla.json", r#"[{"p99_e2el_ms": "<=500"}]"#);
+    scratch.write("why.md", "A new driver.");
+    copy_folder(&data("import/aiperf"), &scratch.path("aiperf"));
+    scratch
+}
+
+/// The examples of a sub-command's help.
+fn examples_of(scratch: &Scratch, subcommand: &str) -> Vec<String> {
+    let help = scratch.ok(&[subcommand, "--help"]).stdout;
+    let (_, examples) = help.split_once("Examples:\n").unwrap_or_else(|| panic!("{subcommand} has no examples"));
+    let joined = examples.replace(" \\\n    ", " ");
+    joined.lines().map(str::trim).filter(|line| line.starts_with("sweeplake ")).map(str::to_owned).collect()
+}
+
+/// Sub-commands in the order in which their examples make what later ones use. `demo` has a test of its own.
+const IN_ORDER: [&str; 24] = [
+    "doctor",
+    "serve",
+    "show",
+    "list",
+    "query",
+    "plot",
+    "plot_pareto",
+    "watch",
+    "report",
+    "verify",
+    "compact",
+    "tag",
+    "note",
+    "compare",
+    "serve_sla",
+    "sla",
+    "serve_workload",
+    "startup",
+    "ab",
+    "import",
+    "mv",
+    "rm",
+    "sim",
+    "bench",
+];
+
+#[test]
+fn every_example_of_the_help_runs() {
+    let _port = PORT_8000.lock();
+    let scratch = with_what_examples_need();
+    let mut served = None;
+    for subcommand in IN_ORDER {
+        for example in examples_of(&scratch, subcommand) {
+            if subcommand == "sim" {
+                let sim =
+                    shell(&scratch, &format!("exec {example}")).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+                served = Some(Running(sim.unwrap()));
+                wait_until("the example's server answers", || is_served(8000));
+                continue;
+            }
+            // A short run shows as much: what is measured is another test's.
+            let quick = example
+                .replace(
+                    "--sla-variable max_concurrency -e tuned",
+                    "--sla-variable max_concurrency --sla-max 8 --sla-min-duration 0.2 --sla-max-iters 4 -e tuned",
+                )
+                .replace("--fail-on 'p99_e2el_ms>5%' -e flag", "--fail-on 'p99_e2el_ms>5%' --max-pairs 2 -e flag");
+            let ran = Ran::of(shell(&scratch, &quick).output().unwrap());
+            // Findings and gates are in the exit code.
+            let tells = subcommand == "doctor" || example.contains("--fail-on");
+            assert!(ran.code == Some(0) || (tells && ran.code == Some(1)), "{example}\n{}\n{}", ran.stdout, ran.stderr);
+            if example.ends_with("--bench-params bench.json -e first") {
+                for name in ["second", "nightly-1", "nightly-2"] {
+                    in_a_shell(&scratch, &example.replace("-e first", &format!("-e {name}")));
+                }
+            }
+        }
+    }
+    drop(served);
+}
+
+/// The commands in the README's and a document's blocks of shell, each on one line.
+fn commands_of(document: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(repository().join(document)).unwrap();
+    let blocks = text.split("```sh\n").skip(1).filter_map(|rest| rest.split_once("```")).map(|(block, _)| block);
+    let joined = blocks.map(|block| block.replace("\\\n", " ")).collect::<Vec<_>>().join("\n");
+    let commands = joined.lines().map(|line| line.split("  #").next().unwrap_or(line).trim().to_owned());
+    commands.filter(|line| line.starts_with("sweeplake ")).collect()
+}
+
+#[test]
+fn every_command_of_the_readme_and_of_the_pages_on_sweeps_and_pictures_runs() {
+    let _port = PORT_8000.lock();
+    let scratch = with_what_examples_need();
+    let documents = ["README.md", "docs/plotting.md", "docs/reports.md", "docs/sweeping.md"];
+    let commands: Vec<String> = documents.iter().flat_map(|document| commands_of(document)).collect();
+    assert!(commands.len() > 15, "{commands:?}");
+    for command in commands {
+        if scratch.exists("results/first/sweep.json") && command.starts_with("sweeplake serve ") {
+            continue;
+        }
+        in_a_shell(&scratch, &command);
+        if command.contains("-e first") {
+            in_a_shell(&scratch, &command.replace("-e first", "-e second"));
+        }
+    }
+}
+
+/// The documents' commands use one port: they run one after the other.
+static PORT_8000: Mutex<()> = Mutex::new(());
+
 #[test]
 fn the_commands_of_vllms_document_run_unchanged() {
+    let _port = PORT_8000.lock();
     let scratch = documented();
     in_a_shell(
         &scratch,

@@ -69,7 +69,7 @@ fn what_can_not_be_drawn_is_refused_before_a_folder_is_made() {
         (&["--curve-by", "max_num_sequences"], "did you mean `max_num_seqs`?"),
         (&["--filter-by", "max_concurency<4"], "no column `max_concurency`"),
         (&["--filter-by", "max_concurrency<=8,max_num_seqs>100"], "`\"max_num_seqs\" > 100` removed the last 8 run(s)"),
-        (&["--var-x", "model_id"], "--var-x: `model_id` is not numeric"),
+        (&["--var-y", "model_id"], "--var-y: `model_id` is not numeric"),
         (&["--var-y", "request_goodput"], "no completed run has both values"),
         (&["--scale-x", "logit"], "unknown scale \"logit\""),
         (&["--bin-by", "max_concurrency"], "expected VARIABLE%SIZE"),
@@ -184,6 +184,10 @@ fn several_sweeps_are_curves_of_their_own() {
     let scratch = scratch();
     vllm_sweep(&scratch, "others");
     let ran = scratch.run(&["plot", "theirs", "others", "--var-x", "max_concurrency", "--dry-run"]);
+    // The settings of the server are curves, too, where nothing else was asked for.
+    assert!(ran.stdout.contains("curves: 4, points: 8"), "{}", ran.stdout);
+    let ran =
+        scratch.run(&["plot", "theirs", "others", "--var-x", "max_concurrency", "--curve-by", "sweep", "--dry-run"]);
     assert!(ran.stdout.contains("curves: 2, points: 4"), "{}", ran.stdout);
 }
 
@@ -258,4 +262,118 @@ fn a_run_without_the_curve_variable_is_a_curve_of_its_own() {
     assert_eq!(ran.stdout.trim(), "points/FIGURE.png");
     let svg = scratch.read("points/FIGURE.svg");
     assert!(svg.contains("(none)") && !svg.contains("4.0"), "4 stays 4, and nothing is dropped");
+}
+
+#[test]
+fn a_text_is_an_axis_of_names_and_an_expression_has_the_name_that_it_was_given() {
+    let scratch = scratch();
+    let ran = plot(&scratch, &["--var-x", "model_id", "--var-y", "output_throughput", "--dry-run"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let cost = "2.5 * 1e6 / 3600 / output_throughput AS usd_per_million";
+    let ran = plot(&scratch, &["--var-x", "max_concurrency", "--var-y", cost, "--svg", "--curve-by", "max_num_seqs"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let svg = scratch.read("theirs/FIGURE.svg");
+    assert!(
+        svg.contains("usd_per_million") && svg.contains("max_concurrency") && svg.contains("max_num_seqs"),
+        "{svg}"
+    );
+    let ran = plot(&scratch, &["--var-y", "output_throughput / nosuch AS x"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("no column `nosuch`"), "{}", ran.stderr);
+    let ran = scratch.ok(&[
+        "plot_pareto",
+        "theirs",
+        "--x",
+        "1000 / median_ttft_ms AS rate:max",
+        "--y",
+        "output_throughput",
+        "--format",
+        "csv",
+    ]);
+    assert!(ran.stdout.lines().next().unwrap().contains(",rate,rate_ci95,output_throughput,"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_figure_says_what_it_was_told_to_say() {
+    let scratch = scratch();
+    let flags = [
+        &[
+            "--var-x",
+            "max_concurrency",
+            "--scale-x",
+            "log2",
+            "-o",
+            "out/mine.svg",
+            "--pdf",
+            "--title",
+            "Mine",
+            "--subtitle",
+            "of two",
+        ][..],
+        &[
+            "--label",
+            "max_concurrency=Users",
+            "--unit",
+            "max_concurrency=requests",
+            "--xlim",
+            "2,32",
+            "--palette",
+            "gray",
+        ],
+        &["--legend", "bottom", "--style", "slide", "--font-size", "14"],
+    ];
+    let ran = plot(&scratch, &flags.concat());
+    assert_eq!((ran.code, ran.stdout.trim()), (Some(0), "out/mine.svg"), "{}", ran.stderr);
+    let svg = scratch.read("out/mine.svg");
+    for text in ["Mine", "of two", "Users (requests)"] {
+        assert!(svg.contains(text), "{text} is not in the figure");
+    }
+    // Ticks where something was measured.
+    assert!(svg.contains(">\n8\n<") || svg.contains(">8<"), "{svg}");
+    assert!(!scratch.exists("theirs/FIGURE.png"));
+    let pdf = std::fs::read(scratch.path("out/mine.pdf")).unwrap();
+    assert!(pdf.starts_with(b"%PDF-") && pdf.windows(8).any(|bytes| bytes == b"FontFile"), "no font in the PDF");
+    let again = plot(&scratch, &["--var-x", "max_concurrency", "-o", "out/mine.svg"]);
+    assert!(again.stderr.contains("replaced an earlier figure"), "{}", again.stderr);
+    for (flags, message) in [
+        (&["--xlim", "5,1"][..], "expected two numbers"),
+        (&["--label", "x"], "expected VARIABLE=TEXT"),
+        (&["--kind", "box", "--row-by", "max_num_seqs"], "--row-by: only for curves"),
+        (&["--over", "requests"], "curves are drawn over runs"),
+        (&["--from", "SELECT 1 AS a, 'x' AS b"], "`b` is not numeric"),
+    ] {
+        let ran = plot(&scratch, flags);
+        assert!(ran.code == Some(2) && ran.stderr.contains(message), "{flags:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn values_of_runs_of_requests_and_of_any_query_are_drawn() {
+    let scratch = Scratch::new();
+    let (sim, bench) = (scratch.sim(""), scratch.bench("--save-detailed"));
+    scratch.write("serve.json", r#"[{"max_num_seqs": 2}, {"max_num_seqs": 8}]"#);
+    scratch.serve_ok(&sim, &bench, &["--serve-params", "serve.json", "--num-runs", "2", "-e", "x"]);
+    for kind in ["box", "violin", "ecdf", "heat", "scatter"] {
+        for over in ["runs", "requests"] {
+            let var = if over == "runs" { "median_ttft_ms" } else { "ttft_ms" };
+            let file = format!("{kind}-{over}.svg");
+            let flags = ["--kind", kind, "--over", over, "--var-y", var, "--var-x", "max_num_seqs", "-o", &file];
+            scratch.ok(&[&["plot", "results/x"], &flags[..]].concat());
+            let svg = scratch.read(&file);
+            assert!(svg.contains("TTFT") && svg.contains("max_num_seqs"), "{kind} over {over}");
+        }
+    }
+    let sql = "SELECT run_number, output_throughput, max_num_seqs FROM runs";
+    scratch.ok(&["plot", "results/x", "--from", sql, "-o", "any.svg"]);
+    let svg = scratch.read("any.svg");
+    assert!(svg.contains("run_number") && svg.contains("Output throughput (tok/s)") && svg.contains("max_num_seqs"));
+}
+
+#[test]
+fn two_points_of_a_frontier_are_never_called_alike() {
+    let scratch = scratch();
+    // The load alone would name two settings of the server alike.
+    let ran = scratch.ok(&["plot_pareto", "theirs", "--label-by", "max_concurrency", "--svg", "--format", "csv"]);
+    assert!(ran.stdout.starts_with("max_concurrency,max_num_seqs,"), "{}", ran.stdout);
+    let svg = scratch.read("theirs/pareto/PARETO.svg");
+    assert!(svg.contains("Labels") && svg.contains("max_num_seqs"), "{svg}");
 }

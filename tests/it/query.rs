@@ -215,11 +215,11 @@ fn the_queries_that_ship_give_their_rows() {
     let scratch = Scratch::new();
     vllm_sweep(&scratch, "theirs");
     let run = |name: &str, parameters: &[(&str, &str)]| {
-        let path = crate::scratch::repository().join("queries").join(name);
-        let text = std::fs::read_to_string(path).unwrap();
-        let sql = parameters.iter().fold(text, |sql, (name, value)| sql.replace(&format!("{{{name}}}"), value));
-        scratch.write("q.sql", &sql);
-        let answer = scratch.ok(&["query", "theirs", "--file", "q.sql", "--format", "json"]).stdout;
+        let path = crate::scratch::repository().join("queries").join(name).display().to_string();
+        let given: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let given = given.iter().flat_map(|pair| ["--param", pair.as_str()]);
+        let words = ["query", "theirs", "--file", &path, "--format", "json"].into_iter().chain(given);
+        let answer = scratch.ok(&words.collect::<Vec<_>>()).stdout;
         serde_json::from_str::<Vec<Value>>(&answer).unwrap_or_default()
     };
     let list = &run("list.sql", &[])[0];
@@ -483,7 +483,7 @@ fn named_queries_give_the_rows_that_are_known() {
     assert_eq!(named("failures", &[]), [] as [Value; 0]);
     let list = scratch.ok(&["query", "--list"]).stdout;
     for name in [
-        "best --param sla=…",
+        "best [--param metric=p99_e2el_ms] --param limit=…",
         "frontier [--param x=tokens_per_user]",
         "drift [",
         "effects [",
@@ -595,4 +595,71 @@ fn an_answer_as_an_arrow_stream_is_the_same_answer() {
     scratch.ok(&["query", &sample(), sql, "-o", "answer.arrow"]);
     assert_eq!(std::fs::read(scratch.path("answer.arrow")).unwrap(), output.stdout);
     assert!(scratch.ok(&["query", &sample(), sql, "--format", "json"]).stdout.ends_with("]\n"));
+}
+
+#[test]
+fn a_table_is_summarized_column_by_column() {
+    let scratch = lake();
+    let rows = scratch.query("results/theirs", "SUMMARIZE runs");
+    let row = rows.iter().find(|row| row["column_name"] == "output_throughput").unwrap();
+    let asked = "SELECT avg(output_throughput) AS mean, stddev(output_throughput) AS std, count(output_throughput) AS n, count(*) AS of FROM runs";
+    let truth = &scratch.query("results/theirs", asked)[0];
+    for (found, expected) in [("avg", "mean"), ("std", "std")] {
+        let (found, expected) = (row[found].as_f64().unwrap(), truth[expected].as_f64().unwrap());
+        assert!((found / expected - 1.0).abs() < 1e-12, "{found} instead of {expected}");
+    }
+    assert_eq!((&row["count"], &row["column_type"]), (&truth["n"], &json!("DOUBLE")));
+    let texts = rows.iter().find(|row| row["column_name"] == "sweep").unwrap();
+    assert_eq!((&texts["min"], &texts["avg"]), (&json!("theirs"), &Value::Null));
+    let rows = scratch.query("results/theirs", "SUMMARIZE SELECT 1 AS a UNION ALL SELECT NULL");
+    assert_eq!((&rows[0]["count"], &rows[0]["null_percentage"]), (&json!(1), &json!(50.0)));
+}
+
+#[test]
+fn what_other_databases_have_is_refused_in_one_line_that_says_what_to_write() {
+    let scratch = lake();
+    let cases = [
+        ("SELECT strftime('%Y', started_at) FROM runs", "to_char"),
+        ("SELECT COLUMNS('p99.*') FROM runs", "DESCRIBE"),
+        ("PIVOT runs ON max_num_seqs USING avg(output_throughput)", "GROUP BY"),
+    ];
+    for (sql, instead) in cases {
+        let ran = scratch.run(&["query", "results/theirs", sql]);
+        assert_eq!((ran.code, ran.stderr.lines().count()), (Some(2), 1), "{}", ran.stderr);
+        assert!(ran.stderr.contains("is not supported") && ran.stderr.contains(instead), "{}", ran.stderr);
+    }
+    let ran = scratch.run(&["query", "results/theirs", "SELECT 1", "-o", "answer.xlsx"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("answer.xlsx: unknown format .xlsx"), "{}", ran.stderr);
+    assert!(!scratch.exists("answer.xlsx"));
+}
+
+#[test]
+fn columns_of_one_name_have_keys_of_their_own() {
+    let scratch = lake();
+    let sql = "SELECT a.sweep, b.sweep, b.sweep AS sweep_2 FROM runs a JOIN runs b USING (run_id) LIMIT 1";
+    let ran = scratch.ok(&["query", "results/theirs", sql, "--format", "jsonl"]);
+    assert_eq!(ran.stdout.trim(), r#"{"sweep":"theirs","sweep_2":"theirs","sweep_2_2":"theirs"}"#);
+}
+
+#[test]
+fn parameters_are_filled_into_files_and_into_the_lakes_own_queries() {
+    let scratch = lake();
+    scratch
+        .write("q.sql", "-- Defaults: least = 0\nSELECT {n} AS n FROM runs WHERE max_concurrency >= {least} LIMIT 1");
+    let ran = scratch.ok(&["query", "results/theirs", "--file", "q.sql", "--param", "n=7", "--format", "csv"]);
+    assert_eq!(ran.stdout, "n\n7\n");
+    scratch.write("results/queries/mine.sql", "-- My own question.\nSELECT '{name}' AS name");
+    let ran = scratch.ok(&["query", "results", "--name", "mine", "--param", "name=it's", "--format", "csv"]);
+    assert_eq!(ran.stdout, "name\nit's\n");
+    let listed = scratch.ok(&["query", "results", "--list"]).stdout;
+    assert!(listed.starts_with("mine --param name=…\n    My own question.\n"), "{listed}");
+    let ran = scratch.run(&["query", "results/theirs", "SELECT 1", "--param", "n=7"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("--param: only with --name or --file"), "{}", ran.stderr);
+}
+
+#[test]
+fn runs_say_which_setting_and_which_load_they_are_of() {
+    let scratch = lake();
+    let sql = "SELECT DISTINCT r.serve = c.serve AND r.bench = c.bench AS same FROM runs r JOIN combinations c USING (combination)";
+    assert_eq!(scratch.query("results/theirs", sql), [json!({"same": true})]);
 }

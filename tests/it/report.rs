@@ -60,7 +60,7 @@ fn a_report_tells_what_is_known_of_the_frozen_sample() {
         "<td>+118.6 % (+90.2 to +151.3)</td>",
         "max_concurrency <span class=\"quiet\">explains 99.9 %</span>",
         "max_num_seqs <span class=\"quiet\">indistinguishable from noise</span>",
-        "Max num seqs ↓ Max concurrency →",
+        "max_num_seqs ↓ max_concurrency →",
         "E2E latency, tail",
         "sweeplake serve --serve-cmd &#39;sweeplake sim m --port 9321 --speed 10&#39;",
         "series,x,x_ci95,y,y_ci95,n",

@@ -121,7 +121,7 @@ fn a_ladder_compares_servers_under_each_sla() {
     let asked = scratch.ok(&["sla", "results", "--sla-params", "sla.json", "--gpu-hour-price", "2", "--format", "csv"]);
     assert!(asked.stdout.lines().next().unwrap().contains("usd_per_million_output_tokens"), "{}", asked.stdout);
     let page = scratch.ok(&["report", "results/x", "--gpu-hour-price", "2"]);
-    assert!(scratch.read(page.stdout.trim()).contains("Highest max concurrency within each SLA"));
+    assert!(scratch.read(page.stdout.trim()).contains("Highest max_concurrency within each SLA"));
 }
 
 #[test]

@@ -136,9 +136,12 @@ pub const EXAMPLES: [(&str, &[(&str, &str)]); 25] = [
         &[
             (
                 "Query one sweep or all of them with SQL",
-                "sweeplake query results 'SELECT sweep, max_num_seqs, output_throughput_mean FROM combinations ORDER BY 3 DESC LIMIT 5'",
+                "sweeplake query results 'SELECT label, output_throughput_mean FROM combinations'",
             ),
-            ("Run a built-in query", "sweeplake query results --name best --param sla=500"),
+            (
+                "Run a built-in query",
+                "sweeplake query results --name best --param metric=p99_ttft_ms --param limit=200",
+            ),
             ("List the built-in queries and their parameters", "sweeplake query --list"),
         ],
     ),
@@ -184,9 +187,9 @@ pub fn examples_of(subcommand: &str) -> Option<String> {
     Some(format!("Examples:\n{}", lines.collect::<Vec<_>>().join("\n")))
 }
 
-/// A command over several lines, as a shell reads it: a flag is never parted from its value.
+/// A command over several lines that fit 80 columns, as a shell reads it: a flag is never parted from its value.
 fn broken(command: &str) -> String {
-    const WIDTH: usize = 96;
+    const WIDTH: usize = 72;
     let mut lines: Vec<String> = Vec::new();
     for part in flags_of(command) {
         match lines.last_mut() {
@@ -197,7 +200,7 @@ fn broken(command: &str) -> String {
             _ => lines.push(part.to_owned()),
         }
     }
-    lines.join(" \\\n      ")
+    lines.join(" \\\n    ")
 }
 
 /// A command cut before each flag, but not within quotes.

@@ -49,30 +49,36 @@ impl Output {
 
     /// With headings for people, if it is for them.
     pub fn write_headed(&self, answer: &Answer, headings: Headings) -> Result<(), Failure> {
-        let is_screen = self.output.is_none() && self.kind() == OutputFormat::Table;
+        let kind = self.kind()?;
+        let is_screen = self.output.is_none() && kind == OutputFormat::Table;
         match &self.output {
             None if is_screen => {
                 let text = screen_table(answer, headings, ink()).map_err(query_failure)?;
                 write_text(&mut *say::styled_stdout(), &text)
             }
-            None => write_answer(answer, self.kind(), &mut *say::stdout()),
-            Some(path) => write_answer(answer, self.kind(), &mut create(path)?),
+            None => write_answer(answer, kind, &mut *say::stdout()),
+            Some(path) => write_answer(answer, kind, &mut create(path)?),
         }
     }
 
     /// Whether the answer is laid out for people, and so must be known as a whole first.
     pub fn is_for_reading(&self) -> bool {
-        matches!(self.kind(), OutputFormat::Table | OutputFormat::Markdown)
+        matches!(self.kind(), Ok(OutputFormat::Table | OutputFormat::Markdown))
     }
 
-    fn kind(&self) -> OutputFormat {
+    /// The format; an ending of the file that says none is an error, before anything is done.
+    pub fn kind(&self) -> Result<OutputFormat, Failure> {
         let of_stdout = || if std::io::stdout().is_terminal() { OutputFormat::Table } else { OutputFormat::Csv };
-        self.format.unwrap_or_else(|| self.output.as_deref().map_or_else(of_stdout, format_of))
+        match (self.format, self.output.as_deref()) {
+            (Some(format), _) => Ok(format),
+            (None, None) => Ok(of_stdout()),
+            (None, Some(path)) => format_of(path).map_err(|reason| Failure::input(format!("--output: {reason}"))),
+        }
     }
 
     /// Writes rows as they come.
     pub async fn write_rows(&self, rows: Rows) -> Result<(), Failure> {
-        let Some(format) = self.kind().for_programs() else {
+        let Some(format) = self.kind()?.for_programs() else {
             return self.write(&rows.collect().await.map_err(query_failure)?);
         };
         match &self.output {
@@ -315,16 +321,21 @@ pub fn short_number(number: f64) -> String {
     }
 }
 
-fn format_of(path: &Path) -> OutputFormat {
-    match path.extension().and_then(|extension| extension.to_str()) {
+/// What the ending of a file says; one that says something else is refused.
+fn format_of(path: &Path) -> Result<OutputFormat, String> {
+    Ok(match path.extension().and_then(|extension| extension.to_str()) {
         Some("json") => OutputFormat::Json,
         Some("jsonl" | "ndjson") => OutputFormat::Jsonl,
         Some("md") => OutputFormat::Markdown,
         Some("parquet") => OutputFormat::Parquet,
         Some("arrow" | "arrows") => OutputFormat::Arrow,
         Some("txt") => OutputFormat::Table,
-        _ => OutputFormat::Csv,
-    }
+        Some("csv") | None => OutputFormat::Csv,
+        Some(other) => {
+            let known = "csv, json, jsonl, parquet, arrow, md, txt";
+            return Err(format!("{}: unknown format .{other}; use one of {known}, or --format", path.display()));
+        }
+    })
 }
 
 #[cfg(test)]

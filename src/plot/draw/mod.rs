@@ -141,7 +141,7 @@ mod tests {
             assert!(below.legend.left + columns as f64 * below.legend.column_width <= below.width);
         }
         let text = shortened(&"long ".repeat(40), 500.0, 1.0);
-        assert!(text.ends_with('…') && text_width(&text, Text::Tick, 1.0) <= 500.0, "{text}");
+        assert!(text.contains('…') && text_width(&text, Text::Tick, 1.0) <= 500.0, "{text}");
     }
 
     #[test]

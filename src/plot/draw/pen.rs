@@ -1,6 +1,6 @@
 //! What draws: the parts of a figure, stroke by stroke.
 
-use super::super::chart::{Estimate, Figure, Join, LegendEntry, Panel, Series, Shape, Shows, Spread, Style};
+use super::super::chart::{Estimate, Figure, Join, LegendEntry, Panel, Series, Shape, Shown, Shows, Spread, Style};
 use super::super::labels::{LabelBox, Wanted, place_labels};
 use super::super::theme::{Color, DIMMED, FINE_GRID, FONT, FRAME, GRID, INK, Marker, QUIET_INK};
 use super::dash::dashed;
@@ -274,8 +274,8 @@ impl Pen<'_, '_> {
     fn labels(&self, panel: &Panel, map: &Map<'_>, gap: f64) -> Drawn {
         let radius = 4.5 * POINT * self.scale;
         let obstacles = self.obstacles(panel, map, radius);
-        let shown: Vec<_> =
-            panel.labels.iter().filter_map(|label| Some((label, map.place_of(label.x, label.y)?))).collect();
+        let drawn = panel.labels.iter().filter(|label| label.shown != Shown::UnderPointer);
+        let shown: Vec<_> = drawn.filter_map(|label| Some((label, map.place_of(label.x, label.y)?))).collect();
         let wanted: Vec<Wanted> = shown
             .iter()
             .map(|(label, (x, y))| Wanted {
@@ -283,7 +283,7 @@ impl Pen<'_, '_> {
                 y: *y,
                 width: text_width(&label.text, Text::Mark, self.scale) + gap,
                 height: Text::Mark.height(self.scale),
-                is_required: label.is_required,
+                is_required: label.shown == Shown::Always,
             })
             .collect();
         let places = place_labels(&wanted, &obstacles, *map.frame, radius);
@@ -294,7 +294,7 @@ impl Pen<'_, '_> {
                 self.stroke(&[(*x, *y), nearest], DIMMED, 1.0, 0.8)?;
             }
             let centre = (place.left + place.width / 2.0, place.top + place.height / 2.0);
-            let color = if label.is_required { INK } else { QUIET_INK };
+            let color = if label.shown == Shown::Always { INK } else { QUIET_INK };
             self.text(&label.text, centre, Text::Mark, color, (HPos::Center, VPos::Center))?;
         }
         Ok(())

@@ -51,8 +51,9 @@ impl Text {
 
 pub fn text_width(text: &str, kind: Text, scale: f64) -> f64 {
     let style = if kind.is_bold() { FontStyle::Bold } else { FontStyle::Normal };
-    let font = FontDesc::new(FontFamily::Name(FONT), kind.units(scale), style);
+    // A font that is asked for before it is known is remembered as unknown.
     LazyLock::force(&FONTS_READY);
+    let font = FontDesc::new(FontFamily::Name(FONT), kind.units(scale), style);
     font.box_size(text).map_or(0.0, |(width, _)| f64::from(width) * DRAWN_OVER_MEASURED)
 }
 

@@ -126,7 +126,7 @@ impl CurveRequest {
     fn spec(&self, curve_by: &[String], [x, y]: [&AxisColumn; 2]) -> CurveSpec {
         let mut caption = vec![format!("x: {}, y: {}.", self.var_x, self.var_y)];
         if !self.filter_by.is_empty() {
-            caption[0] += &format!(" Only runs with {}.", self.filter_by);
+            caption.push(format!("Only runs with {}.", self.filter_by));
         }
         CurveSpec {
             title: String::new(),

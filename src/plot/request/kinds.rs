@@ -114,7 +114,10 @@ impl KindRequest {
         let x_name = self.var_x.clone().unwrap_or_else(|| "label".to_owned());
         let x = column_of(&x_name, requests.as_ref(), &runs)?;
         let mut group_by = self.group_by.clone();
-        if group_by.is_empty() && self.kind != ChartKind::Box && self.kind != ChartKind::Violin {
+        if group_by.is_empty() && self.kind == ChartKind::Ecdf && self.var_x.is_some() {
+            // A distribution has no x axis of its own: what was to be there tells its curves apart.
+            group_by.push(x_name.clone());
+        } else if group_by.is_empty() && self.kind != ChartKind::Box && self.kind != ChartKind::Violin {
             let varied = lake.varied().await?;
             let serve: Vec<_> = varied.into_iter().filter(|varied| varied.is_serve).collect();
             group_by = curve_variables(&serve).into_iter().filter(|var| *var != x_name).collect();

@@ -153,17 +153,17 @@ impl ParetoRequest {
     }
 
     fn spec(&self, labels: &[String], skipped: usize) -> ParetoSpec {
-        let mut caption = format!("x: {}, y: {}.", self.x.key(), self.y.key());
+        let mut caption = vec![format!("x: {}, y: {}.", self.x.key(), self.y.key())];
         let names = labels.iter().map(|name| self.dress.name(name)).collect::<Vec<_>>().join(" / ");
         if !self.filter_by.is_empty() {
-            caption += &format!(" Only runs with {}.", self.filter_by);
+            caption.push(format!("Only runs with {}.", self.filter_by));
         }
         if skipped > 0 {
-            caption += &format!(" {skipped} run(s) without both values omitted.");
+            caption.push(format!("{skipped} run(s) without both values omitted."));
         }
         ParetoSpec {
             title: String::new(),
-            caption: vec![caption],
+            caption,
             x_label: self.x.label(&self.dress),
             y_label: self.y.label(&self.dress),
             better_x: self.x.better(),
