@@ -1,6 +1,6 @@
 -- The combinations as server settings under loads: their throughput on a logarithmic scale, the number of runs, and their latency.
 -- Failed and degraded runs are excluded.
--- Columns: sweep, combination, serve_name, bench_name, serve_params, bench_params, runs, starts, log_mean, log_variance, gpu_count, output_throughput, median_ttft_ms, p99_e2el_ms
+-- Columns: sweep, combination, serve_name, bench_name, serve_params, bench_params, runs, starts, log_mean, log_variance, gpu_count, output_throughput, median_ttft_ms, p99_e2el_ms, p99_ttft_ms, p99_tpot_ms
 SELECT
     sweep,
     combination,
@@ -15,7 +15,9 @@ SELECT
     avg(gpu_count) AS gpu_count,
     avg(output_throughput) AS output_throughput,
     avg(median_ttft_ms) AS median_ttft_ms,
-    avg(p99_e2el_ms) AS p99_e2el_ms
+    avg(p99_e2el_ms) AS p99_e2el_ms,
+    avg(p99_ttft_ms) AS p99_ttft_ms,
+    avg(p99_tpot_ms) AS p99_tpot_ms
 FROM runs
 WHERE status = 'completed' AND output_throughput > 0 AND stopped_early IS NULL
 GROUP BY sweep, combination

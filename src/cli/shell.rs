@@ -13,9 +13,8 @@ use rustyline::history::DefaultHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{CompletionType, Config, Context, Editor, Helper};
 use std::cell::OnceCell;
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::rc::Rc;
 use std::time::Instant;
 use tokio::runtime::Runtime;
@@ -198,33 +197,8 @@ impl Shell {
             return output.write(answer);
         }
         let text = if self.is_expanded { table::records(answer) } else { table::wide_table(answer) };
-        page(&text.map_err(query_failure)?)
+        super::pager::page(&text.map_err(query_failure)?)
     }
-}
-
-/// Shows a text through the pager, if it does not fit the screen.
-fn page(text: &str) -> Ended {
-    let width = usize::from(table::terminal_width().unwrap_or(80));
-    let is_small = text.lines().count() < 40 && text.lines().all(|line| line.chars().count() <= width);
-    let pager = std::env::var("PAGER").unwrap_or_else(|_| "less".into());
-    if is_small || pager.is_empty() {
-        out!("{text}");
-        return Ok(());
-    }
-    let mut command = std::process::Command::new("sh");
-    command.args(["-c", &pager]).stdin(Stdio::piped());
-    if std::env::var_os("LESS").is_none() {
-        command.env("LESS", "-SRFX");
-    }
-    let Ok(mut child) = command.spawn() else {
-        out!("{text}");
-        return Ok(());
-    };
-    if let Some(mut input) = child.stdin.take() {
-        // Left before its end, a pager takes no more.
-        let _ = writeln!(input, "{text}");
-    }
-    child.wait().map(|_| ()).map_err(Failure::work)
 }
 
 /// `~/.local/state/sweeplake/history`, or where the desktop's rules put such files.

@@ -195,7 +195,7 @@ pub fn without_empty(answer: Answer) -> Result<Answer, Failure> {
 
 /// Which settings are best, in words.
 fn answer_lines(lake: &Lake) -> Result<Vec<String>, Failure> {
-    let answers = block_on(answers(lake))?.map_err(report::failure)?;
+    let answers = block_on(answers(lake, None))?.map_err(report::failure)?;
     let lines = answers.into_iter().flat_map(|answer| {
         let heading = answer.sweep.map(|sweep| format!("{sweep}:"));
         heading.into_iter().chain(answer.sentences)

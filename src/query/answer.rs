@@ -1,5 +1,6 @@
 //! An answer: rows and columns, as plain values and in the formats that other programs read.
 
+use super::unique::told_apart;
 use super::{QueryError, functions};
 use crate::record::{Row, spelled_number};
 use crate::store::{is_mixed, kind_of, rows_to_batch};
@@ -15,7 +16,6 @@ use datafusion::datasource::MemTable;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SessionContext;
 use futures::TryStreamExt;
-use std::collections::HashSet;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -183,19 +183,6 @@ impl Rows {
         }
         writer.finish()
     }
-}
-
-/// Columns of one name, as a join has them, get names of their own: `sweep` and `sweep_2`.
-fn told_apart(schema: &SchemaRef) -> SchemaRef {
-    let mut taken: HashSet<String> = HashSet::new();
-    let fields = schema.fields().iter().map(|field| {
-        let others = (2..).map(|place| format!("{}_{place}", field.name()));
-        let name = std::iter::once(field.name().clone()).chain(others).find(|name| !taken.contains(name));
-        let name = name.unwrap_or_else(|| field.name().clone());
-        taken.insert(name.clone());
-        field.as_ref().clone().with_name(name)
-    });
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// Writes batches in a format for other programs.

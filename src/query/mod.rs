@@ -25,6 +25,7 @@ mod sides;
 mod spelling;
 mod summarize;
 mod tables;
+mod unique;
 mod views;
 mod yielding;
 

@@ -201,7 +201,7 @@ fn csv(figure: &Figure) -> String {
         let labels: HashMap<_, &str> =
             panel.labels.iter().map(|label| (place(label.x, label.y), label.text.as_str())).collect();
         let named = |series: &Series, point: &Point| match labels.get(&place(point.x.mean, point.y.mean)) {
-            Some(label) if label.is_empty() => series.name.clone(),
+            Some(&"") => series.name.clone(),
             Some(label) => format!("{label} ({})", series.name),
             None => series.name.clone(),
         };

@@ -70,7 +70,7 @@ impl Page {
             written_at: now.format("%Y-%m-%d %H:%M").to_string(),
             version: env!("CARGO_PKG_VERSION"),
             sweeps: facts(lake).await?,
-            answers: answers(lake).await?,
+            answers: answers(lake, told.gpu_hour_price).await?,
             certainty: certainty(lake).await?,
             comparisons: shown(&told.comparisons)?,
             pareto: charts::pareto(lake, &varied).await?,

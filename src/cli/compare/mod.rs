@@ -1,5 +1,6 @@
 //! `sweeplake compare`: what changed between sweeps, and whether it may.
 
+mod format;
 mod text;
 
 pub use text::text;
@@ -26,6 +27,7 @@ use crate::store::{
     write_bytes_atomically,
 };
 use chrono::Local;
+use format::CompareFormat;
 use serde_json::Value;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -170,15 +172,6 @@ impl Judging {
         }
         if lines.is_empty() { Ok(()) } else { Err(Failure::work(lines.join("\n       "))) }
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum CompareFormat {
-    Text,
-    Csv,
-    Json,
-    Markdown,
-    Parquet,
 }
 
 pub fn exec(arguments: Arguments) -> Ended {
@@ -390,7 +383,9 @@ fn follow(lake: &Path, metric: &str, arguments: &Arguments) -> Ended {
         Some(CompareFormat::Csv) => Some(OutputFormat::Csv),
         Some(CompareFormat::Json) => Some(OutputFormat::Json),
         Some(CompareFormat::Markdown) => Some(OutputFormat::Markdown),
+        Some(CompareFormat::Jsonl) => Some(OutputFormat::Jsonl),
         Some(CompareFormat::Parquet) => Some(OutputFormat::Parquet),
+        Some(CompareFormat::Arrow) => Some(OutputFormat::Arrow),
     };
     Output { format, output: arguments.output.clone() }.write(&trend.follow(&opened)?)
 }
@@ -423,14 +418,7 @@ fn write_pages(comparisons: &[Comparison], arguments: &Arguments) -> Result<(), 
 }
 
 fn write(comparisons: &[Comparison], arguments: &Arguments) -> Result<(), Failure> {
-    let by_name = arguments.output.as_ref().and_then(|path| path.extension()).and_then(|kind| kind.to_str());
-    let format = arguments.format.unwrap_or(match by_name {
-        Some("json") => CompareFormat::Json,
-        Some("csv") => CompareFormat::Csv,
-        Some("md") => CompareFormat::Markdown,
-        Some("parquet") => CompareFormat::Parquet,
-        _ => CompareFormat::Text,
-    });
+    let format = format::chosen(arguments.format, arguments.output.as_deref())?;
     let has_color = arguments.output.is_none() && ink() == Ink::Colored;
     let extent = if arguments.all { Extent::All } else { Extent::Telling };
     let joined = |text: &dyn Fn(&Comparison) -> String| {
@@ -449,9 +437,11 @@ fn write(comparisons: &[Comparison], arguments: &Arguments) -> Result<(), Failur
             serde_json::to_vec_pretty(&all).map_err(Failure::work)?
         }
         CompareFormat::Csv => table(Format::Csv)?,
+        CompareFormat::Jsonl => table(Format::JsonLines)?,
         CompareFormat::Parquet => table(Format::Parquet)?,
+        CompareFormat::Arrow => table(Format::Arrow)?,
     };
-    if !matches!(format, CompareFormat::Parquet | CompareFormat::Csv) {
+    if matches!(format, CompareFormat::Text | CompareFormat::Markdown | CompareFormat::Json) {
         bytes.push(b'\n');
     }
     match &arguments.output {

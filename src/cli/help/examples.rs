@@ -49,7 +49,7 @@ pub const EXAMPLES: [(&str, &[(&str, &str)]); 25] = [
     (
         "ab",
         &[(
-            "Decide whether a flag helps; exit with 1 if the P99 latency rises by more than 5 %",
+            "Decide whether a flag helps; exit with 1 if P99 latency rises by over 5 %",
             "sweeplake ab --base-serve-cmd 'vllm serve MODEL' --candidate-serve-cmd 'vllm serve MODEL --max-num-seqs 512' --bench-cmd 'vllm bench serve --model MODEL' --fail-on 'p99_e2el_ms>5%' -e flag",
         )],
     ),
@@ -84,7 +84,7 @@ pub const EXAMPLES: [(&str, &[(&str, &str)]); 25] = [
         &[
             ("Compare the latest sweep with the one before it", "sweeplake compare latest~1 latest --unclear pass"),
             (
-                "In CI: exit with 1 if throughput drops by more than 3 % against the last nightly sweeps",
+                "In CI: exit with 1 if throughput drops by more than 3 %",
                 "sweeplake compare --base 'nightly*' latest --fail-on 'output_throughput<-3%' --unclear pass",
             ),
             (
@@ -136,7 +136,7 @@ pub const EXAMPLES: [(&str, &[(&str, &str)]); 25] = [
         &[
             (
                 "Query one sweep or all of them with SQL",
-                "sweeplake query results 'SELECT label, output_throughput_mean FROM combinations'",
+                "sweeplake query results 'SELECT label, p99_ttft_ms_mean FROM combinations'",
             ),
             (
                 "Run a built-in query",

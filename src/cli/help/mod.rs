@@ -203,7 +203,7 @@ mod tests {
         };
         assert_eq!(of(&|arg| !is_told(arg)), Vec::<&str>::new(), "no sentence");
         let takes_a_value = |arg: &Arg| arg.get_action().takes_values() && !arg.is_positional();
-        let is_known = |name: &str| VALUES.iter().any(|known| *known == name);
+        let is_known = |name: &str| VALUES.contains(&name);
         let names = |arg: &Arg| arg.get_value_names().unwrap_or_default().iter().all(|name| is_known(name));
         assert_eq!(of(&|arg| takes_a_value(arg) && !names(arg)), Vec::<&str>::new(), "a value's name says nothing");
         let is_empty = |arg: &Arg| arg.get_default_values().iter().any(|value| value.is_empty());

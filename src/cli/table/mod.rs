@@ -4,6 +4,8 @@ mod digits;
 mod grid;
 
 use super::color::{Ink, ink};
+use super::pager::page;
+use super::terminal::terminal_width;
 use super::{Failure, query_failure, say};
 use crate::metric::{self, Better, Metric};
 use crate::query::{Answer, Format, QueryError, Rows, Value};
@@ -54,7 +56,11 @@ impl Output {
         match &self.output {
             None if is_screen => {
                 let text = screen_table(answer, headings, ink()).map_err(query_failure)?;
-                write_text(&mut *say::styled_stdout(), &text)
+                if std::io::stdout().is_terminal() {
+                    page(&text)
+                } else {
+                    write_text(&mut *say::styled_stdout(), &text)
+                }
             }
             None => write_answer(answer, kind, &mut *say::stdout()),
             Some(path) => write_answer(answer, kind, &mut create(path)?),
@@ -182,17 +188,6 @@ pub fn records(answer: &Answer) -> Result<String, QueryError> {
         format!("─ row {} ─\n{}", index + 1, cells.collect::<Vec<_>>().join("\n"))
     });
     Ok(records.collect::<Vec<_>>().join("\n"))
-}
-
-/// The width of the terminal; some don't tell theirs.
-pub fn terminal_width() -> Option<u16> {
-    Table::new().width().filter(|width| *width > 0)
-}
-
-/// The columns and the rows of the terminal.
-pub fn terminal_size() -> (usize, usize) {
-    let (rows, columns) = console::Term::stdout().size_checked().unwrap_or((24, 80));
-    (usize::from(columns), usize::from(rows))
 }
 
 /// A table that fits the terminal, and is as wide as it needs elsewhere.

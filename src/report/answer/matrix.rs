@@ -53,7 +53,7 @@ impl Mark {
 }
 
 impl Matrix {
-    pub fn of(standings: &Standings, expected: Option<&[Vec<Option<Expected>>]>) -> Self {
+    pub fn of(standings: &Standings, expected: Option<&[Vec<Option<Expected>>]>, price: Option<f64>) -> Self {
         let of_loads: Option<Vec<Vec<usize>>> =
             expected.map(|expected| expected.iter().map(|of_load| running(of_load)).collect());
         let mark = |load: usize, setting: usize| match of_loads.as_ref().map(|of_loads| of_loads[load].as_slice()) {
@@ -68,7 +68,7 @@ impl Matrix {
             let latency = latencies.iter().filter_map(|(name, value)| Some(format!("{name} {}", number((*value)?))));
             Some(Cell {
                 throughput: number(point.throughput),
-                latency: latency.collect::<Vec<_>>().join(" · "),
+                latency: latency.chain(point.cost_text(price)).collect::<Vec<_>>().join(" · "),
                 mark: mark(load, setting),
             })
         };

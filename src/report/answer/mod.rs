@@ -1,11 +1,14 @@
 //! The answer that a sweep was made for: which settings of the server are best under each load, and how sure that is.
 
+mod ladder;
 mod matrix;
 mod words;
 
+pub use ladder::Ladder;
 pub use matrix::{Cell, Mark, Matrix};
 
 use super::ReportError;
+use super::table::number;
 use crate::params::ParamSet;
 use crate::query::{Lake, labels_of, shipped};
 use crate::stats::{Candidate, Expected, RunNoise, expected};
@@ -16,6 +19,7 @@ pub struct Answer {
     pub sweep: Option<String>,
     pub sentences: Vec<String>,
     pub matrix: Matrix,
+    pub ladder: Option<Ladder>,
 }
 
 crate::query::typed_row! {
@@ -33,6 +37,8 @@ crate::query::typed_row! {
         output_throughput: f64,
         median_ttft_ms: Option<f64>,
         p99_e2el_ms: Option<f64>,
+        p99_ttft_ms: Option<f64>,
+        p99_tpot_ms: Option<f64>,
     }
 }
 
@@ -41,6 +47,8 @@ pub struct Point {
     pub throughput: f64,
     pub ttft_ms: Option<f64>,
     pub e2el_ms: Option<f64>,
+    pub p99_ttft_ms: Option<f64>,
+    pub p99_tpot_ms: Option<f64>,
     pub gpus: Option<f64>,
     pub candidate: Candidate,
 }
@@ -58,7 +66,8 @@ pub struct Standings {
 }
 
 /// One answer for each sweep that compares settings under the same load.
-pub async fn answers(lake: &Lake) -> Result<Vec<Answer>, ReportError> {
+/// `price`: dollars for an hour of one GPU.
+pub async fn answers(lake: &Lake, price: Option<f64>) -> Result<Vec<Answer>, ReportError> {
     let rows: Vec<Setting> = shipped::SETTINGS.rows(lake, &[]).await?;
     let is_one = lake.sweeps().len() == 1;
     let sweeps = rows.chunk_by(|left, right| left.sweep == right.sweep);
@@ -67,8 +76,12 @@ pub async fn answers(lake: &Lake) -> Result<Vec<Answer>, ReportError> {
         let expected = standings.noise.map(|noise| standings.expected(noise, |point| point.candidate.log));
         Some(Answer {
             sweep: (!is_one).then(|| rows[0].sweep.clone()),
-            sentences: words::sentences(&standings, expected.as_deref()),
-            matrix: Matrix::of(&standings, expected.as_deref()),
+            sentences: words::sentences(&standings, expected.as_deref())
+                .into_iter()
+                .chain(ladder::sentence(&standings))
+                .collect(),
+            matrix: Matrix::of(&standings, expected.as_deref(), price),
+            ladder: Ladder::of(&standings, price),
         })
     };
     Ok(sweeps.filter_map(answer).collect())
@@ -124,9 +137,19 @@ impl Point {
             throughput: row.output_throughput,
             ttft_ms: row.median_ttft_ms,
             e2el_ms: row.p99_e2el_ms,
+            p99_ttft_ms: row.p99_ttft_ms,
+            p99_tpot_ms: row.p99_tpot_ms,
             gpus: row.gpu_count,
             candidate: Candidate { log: row.log_mean, runs: row.runs },
         }
+    }
+}
+
+impl Point {
+    /// `$0.54/M tok`: what a million output tokens cost, where the price and the number of GPUs are known.
+    pub fn cost_text(&self, price: Option<f64>) -> Option<String> {
+        let cost = price? * self.gpus? / 3600.0 / self.throughput * 1e6;
+        Some(format!("${}/M tok", number(cost)))
     }
 }
 

@@ -156,6 +156,8 @@ mod tests {
                 throughput: *throughput,
                 ttft_ms: Some(20.0),
                 e2el_ms: None,
+                p99_ttft_ms: None,
+                p99_tpot_ms: None,
                 gpus: Some(gpus[setting]),
                 candidate: Candidate { log: throughput.ln(), runs: 3 },
             })
@@ -190,7 +192,7 @@ mod tests {
         assert!(found[0].contains("or indistinguishable from the best"), "{found:?}");
         assert!(found[1].starts_with("At load=1, these cannot be distinguished given the noise: "), "{found:?}");
         let expected = even.expected(even.noise.unwrap(), |point| point.candidate.log);
-        let matrix = Matrix::of(&even, Some(&expected));
+        let matrix = Matrix::of(&even, Some(&expected), None);
         assert!(matrix.rows.iter().flat_map(|row| row.cells.iter().flatten()).all(|cell| cell.mark == Mark::MayBeBest));
     }
 
