@@ -61,10 +61,9 @@ impl Gpus {
     }
 }
 
-/// Whose metrics and processes are sampled.
+/// Whose processes are sampled.
 #[derive(Clone, Debug)]
 pub struct Subjects {
-    pub address: Option<Address>,
     pub server: Option<Pid>,
     pub client: Pid,
 }
@@ -75,10 +74,28 @@ pub struct Sampler {
     task: JoinHandle<Samples>,
 }
 
+/// What the server said before the benchmark was started: what counts from then on is the benchmark's.
+pub struct Before {
+    sampling: Sampling,
+    engine: Engine,
+    told: Vec<Reading>,
+    samples: Samples,
+}
+
+impl Before {
+    /// `address`: whose metrics are asked for.
+    pub async fn look(sampling: &Sampling, address: Option<&Address>) -> Self {
+        let mut engine = Engine { address: address.cloned(), kept: sampling.kept, silent: 0, has_answered: false };
+        let mut samples = Samples::default();
+        let told = engine.readings(&mut samples).await;
+        Self { sampling: sampling.clone(), engine, told, samples }
+    }
+}
+
 impl Sampler {
-    pub fn start(sampling: &Sampling, subjects: Subjects) -> Self {
+    pub fn start(before: Before, subjects: Subjects) -> Self {
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(sample(sampling.clone(), subjects, stopped));
+        let task = tokio::spawn(sample(before, subjects, stopped));
         Self { stop, task }
     }
 
@@ -89,14 +106,14 @@ impl Sampler {
     }
 }
 
-async fn sample(sampling: Sampling, subjects: Subjects, mut stopped: oneshot::Receiver<()>) -> Samples {
+async fn sample(before: Before, subjects: Subjects, mut stopped: oneshot::Receiver<()>) -> Samples {
     let began = Instant::now();
+    let Before { sampling, mut engine, told, mut samples } = before;
+    let mut first = Some(told);
     let mut ticks = tokio::time::interval(sampling.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut engine = Engine { address: subjects.address.clone(), kept: sampling.kept, silent: 0, has_answered: false };
     let mut machine =
         Machine { gpus: sampling.gpus, subjects, host: Host::default(), asked_amd: None, server_gpus: BTreeSet::new() };
-    let mut samples = Samples::default();
     samples.is_remote = machine.subjects.server.is_none();
     loop {
         let is_last = tokio::select! {
@@ -109,7 +126,10 @@ async fn sample(sampling: Sampling, subjects: Subjects, mut stopped: oneshot::Re
             let readings = machine.readings(at_s);
             (machine, readings)
         });
-        let told = engine.readings(&mut samples).await;
+        let told = match first.take().filter(|_| !is_last) {
+            Some(told) => told,
+            None => engine.readings(&mut samples).await,
+        };
         let Ok((back, readings)) = seen.await else {
             samples.note("the machine could not be sampled".into());
             return samples;

@@ -3,7 +3,7 @@
 use super::keeper::Keeper;
 use super::pauses::{Pauses, Watch};
 use super::process::{Group, Output, describe_exit};
-use super::sampler::{Sampler, Sampling, Subjects};
+use super::sampler::{Before, Sampler, Sampling, Subjects};
 use super::{Interrupt, Stop};
 use crate::params::{Address, Command};
 use crate::record::{ErrorKind, Failure};
@@ -53,13 +53,17 @@ pub struct Lived {
 /// Runs a command to its end.
 pub async fn run_to_end(task: Task<'_>, keeper: &Keeper, interrupt: &mut Interrupt) -> Result<Lived, Stop> {
     let Task { command, name, kind, output, limit, measured, sampled } = task;
+    let before = match sampled {
+        Some(sampled) => Some(Before::look(sampled.sampling, sampled.address).await),
+        None => None,
+    };
     let (watch, started, cpu_before) = (Watch::start(), Instant::now(), cpu_of_children());
     let mut group = Group::spawn(command, output, &[], keeper)
         .map_err(|error| Failure::new(kind, format!("{name} could not be started: {error}")))?;
     let programs: Vec<_> = measured.into_iter().chain([(name, group.id())]).collect();
-    let sampler = sampled.map(|sampled| {
+    let sampler = before.map(|before| {
         let server = measured.map(|(_, pid)| pid);
-        Sampler::start(sampled.sampling, Subjects { address: sampled.address.cloned(), server, client: group.id() })
+        Sampler::start(before, Subjects { server, client: group.id() })
     });
     let waited = async {
         let status = tokio::select! {

@@ -18,6 +18,9 @@ pub const COLUMNS: &str = "columns";
 
 /// The column of short names, which is computed when it is asked for.
 pub const LABEL: &str = "label";
+/// Each column, and the two that it is made from: a name, or else the parameters.
+pub const SIDES: [(&str, [&str; 2]); 2] =
+    [("serve", ["serve_name", "serve_params"]), ("bench", ["bench_name", "bench_params"])];
 
 const NAMES: [&str; 6] = ["table_name", "column_name", "data_type", "kind", "unit", "meaning"];
 

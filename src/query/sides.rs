@@ -1,5 +1,6 @@
 //! `serve` and `bench` of `runs`: what the settings and the load of a run are called, as in `combinations`.
 
+use super::columns::SIDES;
 use super::lazy::Added;
 use crate::table::Table;
 use async_trait::async_trait;
@@ -10,9 +11,6 @@ use datafusion::functions::expr_fn::coalesce;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::prelude::{Expr, ident};
 
-/// Each column, and the two that it is made from: a name, or else the parameters.
-pub const SIDES: [(&str, [&str; 2]); 2] =
-    [("serve", ["serve_name", "serve_params"]), ("bench", ["bench_name", "bench_params"])];
 const MADE_FROM: [&str; 4] = ["serve_name", "serve_params", "bench_name", "bench_params"];
 
 #[derive(Debug)]

@@ -351,7 +351,7 @@ fn in_memory(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Arc<dyn Tabl
 
 /// The columns that a table always has, but for those that are computed when they are asked for.
 fn declared(table: Table) -> Vec<Field> {
-    let is_side = |name: &str| table == Table::Runs && super::sides::SIDES.iter().any(|(side, _)| *side == name);
+    let is_side = |name: &str| table == Table::Runs && super::columns::SIDES.iter().any(|(side, _)| *side == name);
     let stored = table.columns().iter().filter(|column| column.name != super::columns::LABEL && !is_side(column.name));
     stored.map(|column| field(table, column)).collect()
 }

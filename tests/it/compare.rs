@@ -539,7 +539,7 @@ fn what_compare_starts_from_can_be_asked_in_sql() {
     let listed = scratch.ok(&["query", "--list"]).stdout;
     assert!(listed.contains("compare --param metric=… --param base=… --param candidate=…"), "{listed}");
     let ran = scratch.run(&["query", "base", "--name", "best"]);
-    assert!(ran.code == Some(2) && ran.stderr.contains("needs --param sla=VALUE"), "{}", ran.stderr);
+    assert!(ran.code == Some(2) && ran.stderr.contains("needs --param limit=VALUE"), "{}", ran.stderr);
     let ran = scratch.run(&["query", "base", "candidate", "--name", "slowest", "--param", "limit=3"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
 }
