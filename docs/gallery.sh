@@ -28,7 +28,7 @@ draw() { # FILE COMMAND SWEEP FLAGS…
 }
 
 echo '[{"request_rate": 4}, {"request_rate": 8}, {"request_rate": 16}, {"request_rate": 32}, {"request_rate": "inf"}]' > rates.json
-sweep demo "" "--random-input-len 256 --random-output-len 32" --serve-params demo_serve.json --bench-params demo_bench.json
+sweep demo "" "--random-input-len 256 --random-output-len 32 --save-detailed" --serve-params demo_serve.json --bench-params demo_bench.json
 sweep rates "" "--random-input-len 256 --random-output-len 32 --num-prompts 60" --bench-params rates.json
 sweep wide "--speed 20" "--num-prompts 64" --serve-params gallery_wide_serve.json --bench-params gallery_wide_bench.json --num-runs 2
 
@@ -44,3 +44,14 @@ draw grid.png plot wide --var-x max_concurrency --var-y p99_e2el_ms --scale-x lo
 draw pareto.png plot_pareto demo --label-by max_concurrency,max_num_seqs
 draw pareto_groups.png plot_pareto demo --label-by max_concurrency,max_num_seqs --group-by tensor_parallel_size
 draw pareto_latency.png plot_pareto demo --x median_ttft_ms:min --y output_throughput:max --label-by max_concurrency,$curves
+draw box.png plot demo --kind box --over requests --var-x max_concurrency --var-y e2el_ms --curve-by max_num_seqs
+draw violin.png plot demo --kind violin --over requests --var-x max_concurrency --var-y ttft_ms --curve-by max_num_seqs --scale-y log
+draw ecdf.png plot demo --kind ecdf --over requests --var-y e2el_ms --curve-by $curves --filter-by max_concurrency==48
+draw heat.png plot demo --kind heat --var-x max_concurrency --var-y output_throughput --curve-by $curves
+
+# The top of a report, for the README.
+if command -v chromium > /dev/null; then
+    "$program" report results/demo -o report.html > /dev/null
+    chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1250,830 \
+        --screenshot="$gallery/report.png" "file://$PWD/report.html" 2> /dev/null
+fi

@@ -34,6 +34,9 @@ pub struct Arguments {
     /// Price of one GPU per hour in dollars; adds the cost of a million output tokens within each SLA.
     #[arg(long, value_name = "USD", value_parser = positive_number)]
     gpu_hour_price: Option<f64>,
+    /// Draw another curve: x and y, each a column or an expression such as 'output_throughput / gpu_count AS per_gpu'. May be repeated.
+    #[arg(long, value_names = ["X", "Y"], num_args = 2, action = clap::ArgAction::Append, conflicts_with = "lake")]
+    curve: Vec<String>,
     /// Open the page after writing it.
     #[arg(long)]
     open: bool,
@@ -76,7 +79,18 @@ pub fn exec(arguments: Arguments) -> Ended {
                 let comparisons = if is_each_one { comparisons(&arguments.sweeps) } else { Vec::new() };
                 write_page(
                     lake,
-                    &Told { title, notes, theme, comparisons, gpu_hour_price: arguments.gpu_hour_price },
+                    &Told {
+                        title,
+                        notes,
+                        theme,
+                        comparisons,
+                        gpu_hour_price: arguments.gpu_hour_price,
+                        curves: arguments
+                            .curve
+                            .chunks_exact(2)
+                            .map(|pair| [pair[0].clone(), pair[1].clone()])
+                            .collect(),
+                    },
                     &path,
                 )
             })?;

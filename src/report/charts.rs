@@ -4,9 +4,9 @@ use super::ReportError;
 use crate::compare::{Judge, Trends};
 use crate::metric::label;
 use crate::plot::{
-    CurveRequest, Dress, Estimate, Figure, MOST_SERIES, Objective, ParetoRequest, PlotError, Point, Scale, Series,
-    SeriesOverSweeps, Size, SweepInTime, ladders, lines_figure, number_label, places, sla_charts, to_png, to_svg,
-    trend_figure,
+    CurveRequest, Curves, DrawnCurves, Dress, Estimate, Figure, MOST_SERIES, Objective, ParetoRequest, PlotError,
+    Point, Scale, Series, SeriesOverSweeps, Size, SweepInTime, ladders, lines_figure, number_label, places, sla_charts,
+    to_png, to_svg, trend_figure,
 };
 use crate::query::{Lake, Varied, curve_variables, literal, load_variable, shipped};
 use base64::Engine;
@@ -46,8 +46,8 @@ struct Sketch {
     size: Size,
 }
 
-/// The curves that every sweep has, as far as its data allow.
-pub async fn curves(lake: &Lake, varied: &[Varied]) -> Result<Vec<Chart>, ReportError> {
+/// The curves that were asked for, and those that every sweep has, as far as its data allow.
+pub async fn curves(lake: &Lake, varied: &[Varied], asked: &[[String; 2]]) -> Result<Vec<Chart>, ReportError> {
     let load = load_variable(varied);
     let mut wanted = vec![("output_throughput", "p99_e2el_ms"), ("output_throughput", "median_ttft_ms")];
     if let Some(load) = load {
@@ -56,37 +56,43 @@ pub async fn curves(lake: &Lake, varied: &[Varied]) -> Result<Vec<Chart>, Report
         );
     }
     let filter_by = if is_crowded(lake).await? { ON_FRONTIER.to_owned() } else { String::new() };
+    let request = |x: &str, y: &str| CurveRequest {
+        var_x: x.into(),
+        var_y: y.into(),
+        fig_by: Vec::new(),
+        row_by: Vec::new(),
+        col_by: Vec::new(),
+        curve_by: curve_variables(varied),
+        filter_by: filter_by.clone(),
+        bin_by: Vec::new(),
+        scale_x: if Some(x) == load { Scale::Log2 } else { Scale::Linear },
+        scale_y: Scale::Linear,
+        has_error_bars: true,
+        dress: Dress::default(),
+    };
     let mut sketches = Vec::new();
+    for [x, y] in asked {
+        // What somebody asked for is not left out in silence.
+        sketches.extend(sketches_of(request(x, y).draw(lake).await?));
+    }
     for (x, y) in wanted {
-        let request = CurveRequest {
-            var_x: x.into(),
-            var_y: y.into(),
-            fig_by: Vec::new(),
-            row_by: Vec::new(),
-            col_by: Vec::new(),
-            curve_by: curve_variables(varied),
-            filter_by: filter_by.clone(),
-            bin_by: Vec::new(),
-            scale_x: if Some(x) == load { Scale::Log2 } else { Scale::Linear },
-            scale_y: Scale::Linear,
-            has_error_bars: true,
-            dress: Dress::default(),
-        };
-        match request.draw(lake).await {
-            Ok(curves) => sketches.extend(curves.figures.into_iter().map(|mut drawn| {
-                // The axes and the SQL say it.
-                drawn.figure.caption.retain(|line| !line.starts_with("x: "));
-                Sketch {
-                    heading: format!("{} vs. {}", plain(&label(y)), plain(&label(x))),
-                    figure: drawn.figure,
-                    sql: curves.sql.clone(),
-                    size: BESIDE,
-                }
-            })),
+        match request(x, y).draw(lake).await {
+            Ok(curves) => sketches.extend(sketches_of(curves)),
             Err(error) => skip_what_is_missing(error)?,
         }
     }
     drawn(sketches)
+}
+
+fn sketches_of(curves: Curves) -> Vec<Sketch> {
+    let sketch = |mut drawn: DrawnCurves| {
+        let figure = &mut drawn.figure;
+        // The axes and the SQL say it.
+        figure.caption.retain(|line| !line.starts_with("x: "));
+        let heading = format!("{} vs. {}", plain(&figure.y.label), plain(&figure.x.label));
+        Sketch { heading, figure: drawn.figure, sql: curves.sql.clone(), size: BESIDE }
+    };
+    curves.figures.into_iter().map(sketch).collect()
 }
 
 /// With more settings of the server than these nobody could tell their curves apart: then those with a point on the frontier

@@ -30,6 +30,8 @@ pub struct Told {
     pub comparisons: Vec<Comparison>,
     /// Dollars for an hour of one GPU.
     pub gpu_hour_price: Option<f64>,
+    /// Curves besides the usual ones: columns or expressions of x and y.
+    pub curves: Vec<[String; 2]>,
 }
 
 #[derive(Template)]
@@ -75,7 +77,7 @@ impl Page {
             comparisons: shown(&told.comparisons)?,
             pareto: charts::pareto(lake, &varied).await?,
             frontier: table(lake, &frontier).await?,
-            curves: charts::curves(lake, &varied).await?,
+            curves: charts::curves(lake, &varied, &told.curves).await?,
             effects: effects(lake).await?,
             heat: heat::maps(lake, &varied).await?,
             distributions: charts::distributions(lake, &worth_a_look(&headlines)).await?,

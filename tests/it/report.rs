@@ -183,3 +183,23 @@ fn a_drift_within_a_sweep_is_told() {
         std::fs::remove_file(scratch.path("count")).unwrap();
     }
 }
+
+#[test]
+fn a_report_of_several_leaves_that_of_the_first_alone_and_draws_what_was_asked_for() {
+    let scratch = Scratch::new();
+    crate::query::vllm_sweep(&scratch, "one");
+    crate::query::vllm_sweep(&scratch, "two");
+    scratch.ok(&["report", "one"]);
+    let alone = scratch.read("one/report.html");
+    let told = scratch.ok(&["report", "one", "two"]).stdout;
+    assert_eq!(told.trim(), "one/report-one-vs-two.html");
+    assert_eq!(scratch.read("one/report.html"), alone);
+    let cost = "2.5 * gpu_count * 1e6 / 3600 / output_throughput AS usd_per_million";
+    scratch.ok(&["report", "one", "--gpu-hour-price", "3.6", "--curve", "max_concurrency", cost]);
+    let html = scratch.read("one/report.html");
+    assert!(html.contains("usd_per_million vs. max_concurrency"), "the curve is missing");
+    // 3.6 dollars × 2 GPUs / 3600 s / 512.5 tok/s × 10⁶.
+    assert!(html.contains("$3.90/M tok"), "the cost is missing");
+    let bad = scratch.run(&["report", "one", "--curve", "max_concurrency", "nosuch"]);
+    assert!(bad.code == Some(2) && bad.stderr.contains("no column `nosuch`"), "{}", bad.stderr);
+}

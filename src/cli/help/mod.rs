@@ -142,6 +142,8 @@ mod tests {
         "URL",
         "USD",
         "VAR",
+        "X",
+        "Y",
         "VAR%SIZE,…",
         "VAR,…",
         "VAR=TEXT",

@@ -59,7 +59,7 @@ pub fn sentence(standings: &Standings) -> Option<String> {
 }
 
 fn limit_text((ttft, tpot): (f64, f64)) -> String {
-    format!("P99 TTFT ≤ {ttft} ms and P99 TPOT ≤ {tpot} ms")
+    format!("P99 TTFT ≤ {ttft} ms, P99 TPOT ≤ {tpot} ms")
 }
 
 /// The load under which a setting has the highest throughput of those that keep a limit.
@@ -100,7 +100,7 @@ mod tests {
         };
         let ladder = Ladder::of(&standings, Some(3.6)).unwrap();
         // 3.6 dollars × 2 GPUs / 3600 s / 100 tok/s × 10⁶ = 20.
-        assert_eq!(ladder.rows[0].cells[0], "c=1: 100 tok/s · $20/M tok");
+        assert_eq!(ladder.rows[0].cells[0], "c=1: 100 tok/s · $20.00/M tok");
         assert!(ladder.rows[0].cells[1].starts_with("c=8: 800 tok/s"), "{:?}", ladder.rows[0].cells);
         assert_eq!(ladder.rows[1].cells[0], "none of the measured loads");
         assert!(ladder.rows[1].cells[2].starts_with("c=1: 90 tok/s"));

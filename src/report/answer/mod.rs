@@ -149,7 +149,7 @@ impl Point {
     /// `$0.54/M tok`: what a million output tokens cost, where the price and the number of GPUs are known.
     pub fn cost_text(&self, price: Option<f64>) -> Option<String> {
         let cost = price? * self.gpus? / 3600.0 / self.throughput * 1e6;
-        Some(format!("${}/M tok", number(cost)))
+        Some(if cost < 0.01 { format!("${}/M tok", number(cost)) } else { format!("${cost:.2}/M tok") })
     }
 }
 
