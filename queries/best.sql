@@ -3,7 +3,7 @@
 -- Parameters: {metric}, a metric for which it is known which direction is better, or METRIC:min or METRIC:max; {limit}, in its unit
 -- Defaults: metric = p99_e2el_ms
 -- Aliases: sla = limit
--- Columns: sweep, model_id, label, output_throughput_mean, output_throughput_ci95, {metric}_mean, {metric}_min, {metric}_max, n, cautions
+-- Columns: sweep, model_id, label, output_throughput_mean, output_throughput_ci95, metric, metric_mean, metric_min, metric_max, n, cautions
 WITH kept AS (
     SELECT
         sweep,
@@ -12,9 +12,10 @@ WITH kept AS (
         combination,
         output_throughput_mean,
         output_throughput_ci95,
-        "{metric}_mean",
-        "{metric}_min",
-        "{metric}_max",
+        '{metric}' AS metric,
+        "{metric}_mean" AS metric_mean,
+        "{metric}_min" AS metric_min,
+        "{metric}_max" AS metric_max,
         n,
         array_to_string(cautions, '; ') AS cautions,
         row_number() OVER (PARTITION BY model_id ORDER BY output_throughput_mean DESC, sweep, combination) AS place
@@ -27,9 +28,10 @@ SELECT
     label,
     output_throughput_mean,
     output_throughput_ci95,
-    "{metric}_mean",
-    "{metric}_min",
-    "{metric}_max",
+    metric,
+    metric_mean,
+    metric_min,
+    metric_max,
     n,
     cautions
 FROM kept

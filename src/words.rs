@@ -88,7 +88,7 @@ pub fn short_value(text: &str) -> String {
 /// Parameters stored as JSON, `{"a":1,"b":"x"}`, as `a=1 b=x`; any other text as it is.
 pub fn params_text(text: &str) -> String {
     match serde_json::from_str(text) {
-        Ok(params) => describe_set(&ParamSet { name: None, params }),
+        Ok(params) => describe_set(&ParamSet::of_record(&params)),
         Err(_) => text.to_owned(),
     }
 }

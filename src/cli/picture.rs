@@ -2,7 +2,7 @@
 
 use super::advice::of_plot;
 use super::{Failure, positive_number, query_failure};
-use crate::plot::{Dress, Figure, LegendPlace, Palette, PlotError, Size, to_pdf, to_png, to_svg};
+use crate::plot::{Dress, Figure, LegendPlace, Palette, PlotError, Scale, Size, to_pdf, to_png, to_svg};
 use crate::store::write_bytes_atomically;
 use clap::ValueEnum;
 use std::path::Path;
@@ -116,6 +116,17 @@ impl Picture {
         }
     }
 
+    /// A logarithm has no place for 0 and below.
+    pub fn check_scales(&self, x: Scale, y: Scale) -> Result<(), Failure> {
+        let asked = [("--xlim", self.xlim, x), ("--ylim", self.ylim, y)];
+        match asked.into_iter().find(|(_, range, scale)| range.is_some_and(|(from, _)| !scale.takes(from))) {
+            Some((flag, ..)) => Err(Failure::input(format!(
+                "{flag}: must begin where the axis has a place for it: above 0 on a log scale"
+            ))),
+            None => Ok(()),
+        }
+    }
+
     fn size(&self) -> Size {
         let (width, height, dpi, magnified) = match self.style {
             None => (None, None, 300.0, 1.0),
@@ -147,6 +158,17 @@ impl Picture {
     pub fn write(&self, path: &Path, figure: &Figure) -> Result<(), Failure> {
         let more = [("svg", self.svg), ("pdf", self.pdf)].into_iter().filter(|(_, is_wanted)| *is_wanted);
         write(path, figure, self.size(), &more.map(|(ending, _)| ending).collect::<Vec<_>>())
+    }
+}
+
+/// Refuses a file whose ending says no format that is written.
+pub fn check_ending(path: &Path) -> Result<(), Failure> {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    match ending.as_deref() {
+        None | Some("png" | "svg" | "pdf") => Ok(()),
+        Some(other) => {
+            Err(Failure::input(format!("{}: unknown format .{other}; use .png, .svg or .pdf", path.display())))
+        }
     }
 }
 
@@ -198,6 +220,6 @@ fn range(text: &str) -> Result<(f64, f64), String> {
         text.split_once(',').and_then(|(from, to)| Some((from.trim().parse().ok()?, to.trim().parse().ok()?)));
     match numbers {
         Some((from, to)) if f64::is_finite(from) && f64::is_finite(to) && from < to => Ok((from, to)),
-        _ => Err("expected two numbers, such as 0,500".into()),
+        _ => Err("expected two numbers, the lower one first, such as 0,500".into()),
     }
 }

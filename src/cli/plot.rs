@@ -1,7 +1,7 @@
 //! `sweeplake plot`: performance curves.
 
 use super::lake::Opening;
-use super::picture::{Picture, plot_failure};
+use super::picture::{Picture, check_ending, plot_failure};
 use super::{Ended, Failure, block_on};
 use crate::cli::say::{out, say};
 use crate::plot::{ChartKind, CurveRequest, Figure, KindRequest, Rows, Scale};
@@ -106,6 +106,8 @@ enum Over {
 }
 
 pub fn exec(arguments: Arguments) -> Ended {
+    arguments.output.as_deref().map_or(Ok(()), check_ending)?;
+    arguments.picture.check_scales(arguments.scale_x, arguments.scale_y)?;
     let figures = figures_of(&arguments)?;
     if arguments.dry_run {
         figures.iter().for_each(|figure| print(&figure.path, &figure.group, &figure.figure));

@@ -1,7 +1,7 @@
 //! `sweeplake plot_pareto`: the Pareto chart, and the frontier as a table.
 
 use super::lake::Opening;
-use super::picture::{Picture, plot_failure};
+use super::picture::{Picture, check_ending, plot_failure};
 use super::plot::names;
 use super::table::Output;
 use super::{Ended, block_on};
@@ -54,6 +54,7 @@ pub struct Arguments {
 
 pub fn exec(arguments: Arguments) -> Ended {
     arguments.output.kind()?;
+    arguments.fig.as_deref().map_or(Ok(()), check_ending)?;
     let request = request_of(&arguments).map_err(plot_failure)?;
     let frontier =
         arguments.opening.with(&arguments.sweeps, |lake| block_on(request.draw(lake))?.map_err(plot_failure))?;

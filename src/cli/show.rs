@@ -6,7 +6,7 @@ use super::table::{Headings, Output, headed_table, plain_table};
 use super::{Ended, Failure, block_on, query_failure, report};
 use crate::cli::say::{out, say};
 use crate::id::column_name;
-use crate::query::{Answer, Lake, quoted, shipped};
+use crate::query::{Answer, Lake, Value, quoted, shipped};
 use crate::report::answer::answers;
 use crate::table::{parameter_column, usual};
 use crate::words::{pair, printable_line};
@@ -226,7 +226,10 @@ pub fn startup_table(sweep: &Path) -> Result<String, Failure> {
 pub fn sla_table(sweep: &Path) -> Result<String, Failure> {
     let lake = Lake::open(&[sweep.to_owned()]).map_err(query_failure)?;
     let answer = block_on(lake.sql(&shipped::slas(None)))?.map_err(query_failure)?;
-    plain_table(&without_empty(answer.without(SWEEP))?).map_err(query_failure)
+    // The variable is one in all rows: it stands above them, and the values beside their SLAs.
+    let variable = answer.column("variable").map_err(query_failure)?.first().map(Value::to_text).unwrap_or_default();
+    let table = plain_table(&without_empty(answer.without(SWEEP).without("variable"))?).map_err(query_failure)?;
+    Ok(format!("Highest {variable} within each SLA:\n{table}"))
 }
 
 /// The failed runs of a sweep by cause, as text.

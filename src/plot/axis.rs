@@ -36,6 +36,8 @@ pub struct Axis {
     pub minor: Vec<f64>,
     /// Whether infinite values have a place of their own at the far end.
     pub has_infinity: bool,
+    /// Whether its ticks are names, at 1, 2, …
+    pub has_names: bool,
 }
 
 /// Of more values than these an axis has its own ticks.
@@ -104,23 +106,32 @@ impl Axis {
         let (low, high) = if low > high { (1.0, 10.0) } else { (low, high) };
         let (min, max) = padded(scale, low, high);
         let (ticks, minor) = ticks(scale, min, max);
-        Self { label: label.into(), scale, min, max, ticks, minor, has_infinity }
+        Self { label: label.into(), scale, min, max, ticks, minor, has_infinity, has_names: false }
     }
 
     /// An axis of names: the first at 1, the next at 2.
     pub fn of_names(label: impl Into<String>, names: impl Iterator<Item = String>) -> Self {
         let ticks: Vec<Tick> = names.enumerate().map(|(index, text)| Tick { at: (index + 1) as f64, text }).collect();
         let max = ticks.len() as f64 + 0.5;
-        Self { label: label.into(), scale: Scale::Linear, min: 0.5, max, ticks, minor: Vec::new(), has_infinity: false }
+        Self {
+            label: label.into(),
+            scale: Scale::Linear,
+            min: 0.5,
+            max,
+            ticks,
+            minor: Vec::new(),
+            has_infinity: false,
+            has_names: true,
+        }
     }
 
-    /// An axis from one value to another, whatever is drawn on it.
+    /// An axis from one value to another, whatever is drawn on it; one of names stays as it is.
     pub fn limited(mut self, from: f64, to: f64) -> Self {
-        let is_names = self.minor.is_empty() && self.ticks.iter().any(|tick| tick.text.parse::<f64>().is_err());
-        (self.min, self.max) = (drawable(self.scale, from.min(to)), drawable(self.scale, from.max(to)));
-        if !is_names {
-            (self.ticks, self.minor) = ticks(self.scale, self.min, self.max);
+        if self.has_names {
+            return self;
         }
+        (self.min, self.max) = (drawable(self.scale, from.min(to)), drawable(self.scale, from.max(to)));
+        (self.ticks, self.minor) = ticks(self.scale, self.min, self.max);
         self.ticks.retain(|tick| (self.min..=self.max).contains(&tick.at));
         self
     }

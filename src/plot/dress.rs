@@ -44,6 +44,10 @@ impl Dress {
         }
         limit(&mut figure.x, self.x_range);
         limit(&mut figure.y, self.y_range);
+        let asked = [(self.x_range, &figure.x), (self.y_range, &figure.y)];
+        if asked.iter().any(|(range, axis)| range.is_some() && axis.has_names) {
+            figure.caption.push("Limits do not apply to an axis of names.".to_owned());
+        }
         let beyond = beyond(figure);
         if beyond > 0 && (self.x_range.is_some() || self.y_range.is_some()) {
             figure.caption.push(format!("{beyond} point(s) lie beyond the limits of the axes."));

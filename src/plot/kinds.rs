@@ -51,6 +51,7 @@ const MOST_STEPS: usize = 1000;
 const MOST_OUTLIERS: usize = 200;
 
 pub fn kind_figure(data: &[Datum], spec: &KindSpec) -> Figure {
+    let all = data.iter().filter(|one| !one.y.is_nan()).count();
     let data: Vec<&Datum> =
         data.iter().filter(|one| one.y.is_finite() && (is_across(spec.kind) || spec.scale_y.takes(one.y))).collect();
     let groups = names(data.iter().map(|one| one.group.as_str()));
@@ -63,6 +64,10 @@ pub fn kind_figure(data: &[Datum], spec: &KindSpec) -> Figure {
     };
     figure.caption = spec.caption.clone();
     figure.caption.extend(explained(spec.kind));
+    let omitted = all - data.len();
+    if omitted > 0 {
+        figure.caption.push(format!("{omitted} value(s) omitted that cannot be placed on these axes."));
+    }
     figure
 }
 

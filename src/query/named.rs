@@ -174,7 +174,10 @@ mod tests {
         let higher = best.sql(&given(&[("metric", "request_goodput"), ("limit", "3")])).unwrap();
         assert!(higher.contains(r#""request_goodput_min" >= 3"#), "{higher}");
         let own = best.sql(&given(&[("metric", "eval_score:max"), ("limit", "0.8")])).unwrap();
-        assert!(own.contains(r#""eval_score_min" >= 0.8"#) && own.contains(r#""eval_score_mean""#), "{own}");
+        assert!(
+            own.contains(r#""eval_score_min" >= 0.8"#) && own.contains(r#""eval_score_mean" AS metric_mean"#),
+            "{own}"
+        );
         let unknown = best.sql(&given(&[("metric", "eval_score"), ("limit", "0.8")])).unwrap_err().to_string();
         assert!(unknown.contains("eval_score:min") && unknown.contains("eval_score:max"), "{unknown}");
         assert!(best.sql(&[]).unwrap_err().to_string().contains("needs a value for its parameter `limit`"));

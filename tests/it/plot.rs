@@ -340,6 +340,8 @@ fn a_figure_says_what_it_was_told_to_say() {
         (&["--kind", "box", "--row-by", "max_num_seqs"], "--row-by: only for curves"),
         (&["--over", "requests"], "curves are drawn over runs"),
         (&["--from", "SELECT 1 AS a, 'x' AS b"], "`b` is not numeric"),
+        (&["--scale-y", "log", "--ylim", "0,100"], "--ylim: must begin"),
+        (&["-o", "figure.jpg"], "unknown format .jpg"),
     ] {
         let ran = plot(&scratch, flags);
         assert!(ran.code == Some(2) && ran.stderr.contains(message), "{flags:?}: {}", ran.stderr);
@@ -362,6 +364,10 @@ fn values_of_runs_of_requests_and_of_any_query_are_drawn() {
             assert!(svg.contains("TTFT") && svg.contains("max_num_seqs"), "{kind} over {over}");
         }
     }
+    // Names have places of their own, which no limit of numbers moves.
+    let heat = ["--kind", "heat", "--var-x", "max_num_seqs", "--xlim", "1,5", "--dry-run"];
+    let told = scratch.ok(&[&["plot", "results/x"], &heat[..]].concat()).stdout;
+    assert!(told.contains("Limits do not apply to an axis of names."), "{told}");
     let sql = "SELECT run_number, output_throughput, max_num_seqs FROM runs";
     scratch.ok(&["plot", "results/x", "--from", sql, "-o", "any.svg"]);
     let svg = scratch.read("any.svg");

@@ -663,3 +663,22 @@ fn runs_say_which_setting_and_which_load_they_are_of() {
     let sql = "SELECT DISTINCT r.serve = c.serve AND r.bench = c.bench AS same FROM runs r JOIN combinations c USING (combination)";
     assert_eq!(scratch.query("results/theirs", sql), [json!({"same": true})]);
 }
+
+#[test]
+fn a_lake_may_lie_above() {
+    let scratch = lake();
+    std::fs::create_dir(scratch.path("below")).unwrap();
+    let mut command =
+        scratch.command(&["query", "../results", "SELECT count(*) AS n FROM requests", "--format", "csv"]);
+    let output = command.current_dir(scratch.path("below")).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "n\n40\n", "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_best_can_be_asked_within_a_limit_on_throughput_itself() {
+    let scratch = lake();
+    let flags = ["--param", "metric=output_throughput", "--param", "limit=100", "--format", "json"];
+    let ran = scratch.ok(&[&["query", "results/theirs", "--name", "best"][..], &flags].concat());
+    let rows: Vec<Value> = serde_json::from_str(&ran.stdout).unwrap();
+    assert!(rows.len() == 3 && rows.iter().all(|row| row["metric_min"].as_f64().unwrap() >= 100.0), "{rows:?}");
+}

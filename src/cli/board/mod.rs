@@ -28,6 +28,8 @@ const GAP: usize = 2;
 /// Room for a mean with its interval.
 const METRIC_WIDTH: usize = 15;
 const RUNS_WIDTH: usize = 6;
+/// A value that is longer is cut before a metric goes.
+const WIDEST_PARAMETER: usize = 16;
 /// A heading is cut to no less.
 const LEAST_HEADING: usize = 6;
 
@@ -42,6 +44,7 @@ struct Line {
     runs: usize,
     failed: usize,
     degraded: usize,
+    is_ended: bool,
     /// Of each metric that is shown.
     values: Vec<Vec<f64>>,
 }
@@ -108,7 +111,7 @@ impl Board {
         for (column, cell) in self.columns.columns.iter_mut().zip(&cells) {
             column.width = column.width.max(cell.width());
         }
-        self.lines.push(Line { cells, runs: 0, failed: 0, degraded: 0, values: Vec::new() });
+        self.lines.push(Line { cells, runs: 0, failed: 0, degraded: 0, is_ended: false, values: Vec::new() });
         self.known.insert(combination.id.to_string(), self.lines.len() - 1);
         self.lines.len() - 1
     }
@@ -119,7 +122,12 @@ impl Board {
 
     /// Whether a combination has all its runs; of how many that is unknown, never.
     pub fn is_complete(&self, line: usize) -> bool {
-        self.runs_of_each.is_some_and(|all| self.lines[line].runs >= all)
+        self.lines[line].is_ended || self.runs_of_each.is_some_and(|all| self.lines[line].runs >= all)
+    }
+
+    /// No more runs of a combination will come.
+    pub fn end(&mut self, line: usize) {
+        self.lines[line].is_ended = true;
     }
 
     /// What a mean is of.
@@ -170,7 +178,7 @@ impl Board {
     /// How many metrics fit, and how wide the parameters' columns are then. A heading is cut before a metric goes.
     fn fitted(&self, width: usize) -> (usize, Vec<usize>) {
         let (columns, metrics) = (&self.columns.columns, self.metrics.as_ref().map_or(0, Vec::len));
-        let least = |column: &Column| column.width.max(column.heading.width().min(LEAST_HEADING));
+        let least = |column: &Column| column.width.min(WIDEST_PARAMETER).max(column.heading.width().min(LEAST_HEADING));
         let natural = |column: &Column| column.width.max(column.heading.width());
         let room = |kept: usize| width.saturating_sub(2 + RUNS_WIDTH + kept * (GAP + METRIC_WIDTH));
         let total = |of: &dyn Fn(&Column) -> usize| columns.iter().map(|column| of(column) + GAP).sum::<usize>();

@@ -64,7 +64,7 @@ pub fn exec(arguments: Arguments) -> Ended {
     let best = NamedQuery::find("best", &[]).and_then(|best| best.sql(&[("limit".to_owned(), SLA_MS.to_owned())]));
     let answer = block_on(lake.sql(&best.map_err(query_failure)?))?.map_err(query_failure)?;
     let answer = without_empty(
-        answer.without("sweep").without("model_id").without("p99_e2el_ms_min").without("p99_e2el_ms_max"),
+        answer.without("sweep").without("model_id").without("metric").without("metric_min").without("metric_max"),
     )?;
     let table = plain_table(&answer).map_err(query_failure)?;
     out!("\nHighest throughput with every P99 end-to-end latency within {SLA_MS} ms:\n{table}");

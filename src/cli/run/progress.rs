@@ -38,6 +38,8 @@ pub struct Progress<'a> {
     under_way: Vec<usize>,
     /// What a search knows.
     searched: Option<String>,
+    /// Of which combination, and of which SLA.
+    searched_for: (String, String),
     now: String,
     /// Runs to make, where that is known.
     total: Option<usize>,
@@ -69,6 +71,7 @@ impl<'a> Progress<'a> {
             is_headed: false,
             under_way: Vec::new(),
             searched: None,
+            searched_for: (String::new(), String::new()),
             now: String::new(),
             total: None,
             done: 0,
@@ -79,6 +82,9 @@ impl<'a> Progress<'a> {
     }
 
     pub fn finish(mut self) {
+        if let Some(live) = &mut self.live {
+            live.show(&[]);
+        }
         for line in std::mem::take(&mut self.under_way) {
             self.keep_line(line, "");
         }
@@ -136,14 +142,18 @@ impl<'a> Progress<'a> {
     fn keep_line(&mut self, line: usize, verdict: &str) {
         let Some(live) = &self.live else { return };
         let (width, ink) = (usize::from(terminal_width().unwrap_or(80)), ink_of_stderr());
-        if !self.is_headed
-            && let Some(heading) = self.board.heading(width, ink)
-        {
+        let room = width.saturating_sub(verdict.chars().count());
+        live.keep(&format!("{}{verdict}", self.board.line(line, room, ink)));
+    }
+
+    /// The names of the columns, once they are known.
+    fn keep_heading(&mut self) {
+        let (width, ink) = (usize::from(terminal_width().unwrap_or(80)), ink_of_stderr());
+        let heading = self.board.heading(width, ink).filter(|_| !self.is_headed);
+        if let Some((live, heading)) = self.live.as_ref().zip(heading) {
             live.keep(&heading);
             self.is_headed = true;
         }
-        let room = width.saturating_sub(verdict.chars().count());
-        live.keep(&format!("{}{verdict}", self.board.line(line, room, ink)));
     }
 
     fn sweep_started(&mut self, folder: &Path, servers: usize, runs: Option<usize>, ledger: &Ledger) {
@@ -198,6 +208,7 @@ impl<'a> Progress<'a> {
         if let Some(failure) = record.failure() {
             failure.log_tail.iter().for_each(|text| self.keep(&format!("    | {text}")));
         }
+        self.keep_heading();
         self.failed += usize::from(record.status() == Status::Failed);
         self.under_way.retain(|other| *other != line);
         self.under_way.push(line);
@@ -222,7 +233,12 @@ impl<'a> Progress<'a> {
             self.keep(&format!("    {}", still_to_come(&text, state)));
             return;
         }
+        if self.searched_for != (label.to_owned(), state.sla.clone()) {
+            self.keep_searched();
+            self.searched_for = (label.to_owned(), state.sla.clone());
+        }
         if let Some(line) = self.under_way.pop() {
+            self.board.end(line);
             let verdict = verdict(state);
             let style = if state.last_margin.is_some_and(|margin| margin <= 0.0) { Style::Good } else { Style::Bad };
             let verdict = verdict.map(|text| ink_of_stderr().painted(&format!("  {text}"), style));
@@ -267,6 +283,7 @@ impl Observer for Progress<'_> {
             Event::Searched { combination, state } => self.searched(&self.board.label(combination), state),
             Event::CombinationEnded { combination } if self.plan.rounds.count() == 1 => {
                 if let Some(line) = self.board.find(combination) {
+                    self.board.end(line);
                     self.settle(line);
                 }
                 self.keep_searched();
@@ -289,9 +306,9 @@ fn verdict(state: &SearchState) -> Option<String> {
     let share = |margin: f64| 100.0 * margin.exp_m1().abs();
     let text = |share: f64| if share < 10.0 { format!("{share:.1} %") } else { format!("{share:.0} %") };
     Some(match state.last_margin? {
-        margin if margin <= 0.0 => format!("passes by {}", text(share(margin))),
-        margin if share(margin) < 1000.0 => format!("misses by {}", text(share(margin))),
-        _ => "misses by a wide margin".into(),
+        margin if margin <= 0.0 => format!("last run passes by {}", text(share(margin))),
+        margin if share(margin) < 1000.0 => format!("last run misses by {}", text(share(margin))),
+        _ => "last run misses by a wide margin".into(),
     })
 }
 

@@ -318,7 +318,8 @@ pub fn short_number(number: f64) -> String {
 
 /// What the ending of a file says; one that says something else is refused.
 fn format_of(path: &Path) -> Result<OutputFormat, String> {
-    Ok(match path.extension().and_then(|extension| extension.to_str()) {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    Ok(match ending.as_deref() {
         Some("json") => OutputFormat::Json,
         Some("jsonl" | "ndjson") => OutputFormat::Jsonl,
         Some("md") => OutputFormat::Markdown,

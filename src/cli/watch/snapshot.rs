@@ -98,6 +98,9 @@ impl Snapshot {
                 });
             }
         }
+        if standing == Standing::Ended(SweepState::Completed) {
+            (0..lines).for_each(|line| board.end(line));
+        }
         Ok(Self { manifest, standing, board, lines, runs, look })
     }
 

@@ -67,7 +67,7 @@ fn stepped(places: &[Place], corner: fn(Place, Place) -> Place) -> Vec<Place> {
     corners.chain(places.last().copied()).collect()
 }
 
-/// Of curves that lie on each other, how many are drawn above each: the lower ones are drawn wider, so that all are seen.
+/// Of curves that lie on each other, how many are drawn above each: the lower ones are drawn wider, so that all are seen. More than two make none wider.
 pub fn layers(series: &[Series], map: &Map<'_>) -> Vec<usize> {
     const SAME: f64 = 0.006;
     let paths: Vec<Vec<Place>> = series.iter().map(|series| path_of(series, map)).collect();
@@ -76,6 +76,7 @@ pub fn layers(series: &[Series], map: &Map<'_>) -> Vec<usize> {
         let shared = lower.iter().filter(|place| upper.iter().any(|other| near(place, other))).count();
         shared > 1 && 2 * shared >= lower.len()
     };
-    let above = |index: usize| paths.iter().skip(index + 1).filter(|upper| covers(upper, &paths[index])).count();
+    let above =
+        |index: usize| paths.iter().skip(index + 1).filter(|upper| covers(upper, &paths[index])).take(2).count();
     (0..series.len()).map(|index| if series[index].join == Join::None { 0 } else { above(index) }).collect()
 }

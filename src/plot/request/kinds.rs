@@ -106,15 +106,17 @@ impl KindRequest {
             ),
         };
         let usual_y = if requests.is_some() { "e2el_ms" } else { "output_throughput" };
-        let y_name = self.var_y.clone().unwrap_or_else(|| usual_y.to_owned());
+        // A distribution has one variable, under whichever name it was given.
+        let only = self.var_x.clone().filter(|_| self.kind == ChartKind::Ecdf && self.var_y.is_none());
+        let y_name = self.var_y.clone().or(only.clone()).unwrap_or_else(|| usual_y.to_owned());
         let y = column_of(&y_name, requests.as_ref(), &runs)?;
         if !matches!(y.holds, Kind::Number | Kind::Mixed) {
             return Err(PlotError::NotANumber { role: Role::Y, var: y_name });
         }
-        let x_name = self.var_x.clone().unwrap_or_else(|| "label".to_owned());
+        let x_name = self.var_x.clone().filter(|_| only.is_none()).unwrap_or_else(|| "label".to_owned());
         let x = column_of(&x_name, requests.as_ref(), &runs)?;
         let mut group_by = self.group_by.clone();
-        if group_by.is_empty() && self.kind == ChartKind::Ecdf && self.var_x.is_some() {
+        if group_by.is_empty() && self.kind == ChartKind::Ecdf && self.var_x.is_some() && only.is_none() {
             // A distribution has no x axis of its own: what was to be there tells its curves apart.
             group_by.push(x_name.clone());
         } else if group_by.is_empty() && self.kind != ChartKind::Box && self.kind != ChartKind::Violin {

@@ -9,7 +9,7 @@ use arrow::array::{AsArray, BooleanArray, RecordBatch, StringArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::Int64Type;
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use url::Url;
 
@@ -97,7 +97,7 @@ impl Catalogue {
         let path = self.folder.join(table.file_name());
         match &self.remote {
             Some(remote) => remote.url_of(&path),
-            None => path.is_file().then(|| Url::from_file_path(&path).ok())?,
+            None => path.is_file().then(|| file_url(&path))?,
         }
     }
 
@@ -152,4 +152,14 @@ pub fn only(batch: &RecordBatch, sweeps: &HashSet<&str>, origin: &Path) -> Resul
 /// The batch under another name of its sweep.
 pub fn renamed(batch: &RecordBatch, name: &str) -> RecordBatch {
     with_text(batch, "sweep", name)
+}
+
+/// A path as an URL; brackets and stars in a folder's name are no pattern.
+pub fn file_url(path: &Path) -> Option<Url> {
+    // An object store takes no `..` in a path.
+    let absolute = match path.components().any(|part| part == Component::ParentDir) {
+        true => path.canonicalize(),
+        false => std::path::absolute(path),
+    };
+    Url::from_file_path(absolute.ok()?).ok()
 }

@@ -1,6 +1,6 @@
 //! Finding sweeps: ours by their manifest, vLLM's by their run files.
 
-use super::catalogue::{Catalogue, Entry, Opened, open_place, renamed};
+use super::catalogue::{Catalogue, Entry, Opened, file_url, open_place, renamed};
 use super::places::{COMPACTED, Fingerprint, LATEST};
 use super::remote::Remote;
 use crate::store::StoreError;
@@ -162,11 +162,6 @@ impl Sweep {
             (_, None) => (path.is_file() && !path.is_symlink()).then(|| file_url(&path))?,
         }
     }
-}
-
-/// A path as an URL; brackets and stars in a folder's name are no pattern.
-fn file_url(path: &Path) -> Option<Url> {
-    Url::from_file_path(std::path::absolute(path).ok()?).ok()
 }
 
 /// The sweeps at some places, and what the lakes there have compacted.
