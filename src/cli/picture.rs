@@ -95,9 +95,6 @@ enum PaletteName {
     Gray,
 }
 
-/// Points of the axes' numbers at a magnification of 1 and a panel of 4.8 inches.
-const TICK_POINTS: f64 = 11.5;
-
 impl Picture {
     pub fn dress(&self) -> Dress {
         Dress {
@@ -135,23 +132,19 @@ impl Picture {
             Some(Style::Screen) => (None, None, 100.0, 1.0),
         };
         let panel = self.fig_height.unwrap_or(6.4);
-        let height = self.height.or(height.filter(|_| self.fig_height.is_none()));
-        let natural = (height.unwrap_or(panel) / 4.8).clamp(0.6, 1.6);
-        Size {
-            width_in: self.width.or(width.filter(|_| self.fig_height.is_none())),
-            height_in: height,
+        let of_style = |size: Option<f64>| size.filter(|_| self.fig_height.is_none());
+        let size = Size {
+            width_in: self.width.or(of_style(width)),
+            height_in: self.height.or(of_style(height)),
             legend: match self.legend {
                 Place::Auto => LegendPlace::Auto,
                 Place::Right => LegendPlace::Right,
                 Place::Bottom => LegendPlace::Bottom,
                 Place::None => LegendPlace::None,
             },
-            ..Size::of_panel(
-                panel,
-                self.fig_dpi.unwrap_or(dpi),
-                self.font_size.map_or(magnified, |points| points / TICK_POINTS / natural),
-            )
-        }
+            ..Size::of_panel(panel, self.fig_dpi.unwrap_or(dpi), magnified)
+        };
+        self.font_size.map_or(size, |points| size.with_tick_points(points))
     }
 
     /// Writes a figure: as what the name's ending says, and in the other formats that are asked for.
@@ -163,13 +156,14 @@ impl Picture {
 
 /// Refuses a file whose ending says no format that is written.
 pub fn check_ending(path: &Path) -> Result<(), Failure> {
-    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
-    match ending.as_deref() {
-        None | Some("png" | "svg" | "pdf") => Ok(()),
-        Some(other) => {
-            Err(Failure::input(format!("{}: unknown format .{other}; use .png, .svg or .pdf", path.display())))
-        }
+    match ending_of(path).as_str() {
+        "png" | "svg" | "pdf" => Ok(()),
+        other => Err(Failure::input(format!("{}: unknown format .{other}; use .png, .svg or .pdf", path.display()))),
     }
+}
+
+fn ending_of(path: &Path) -> String {
+    path.extension().map_or_else(|| "png".to_owned(), |ending| ending.to_string_lossy().to_ascii_lowercase())
 }
 
 /// Writes a figure that nobody chose the look of.
@@ -182,7 +176,7 @@ fn write(path: &Path, figure: &Figure, size: Size, more: &[&str]) -> Result<(), 
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(Failure::work)?;
     }
-    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or("png").to_ascii_lowercase();
+    let ending = ending_of(path);
     let others = more.iter().copied().filter(|more| *more != ending);
     let files = std::iter::once((path.to_owned(), ending.as_str()));
     for (path, ending) in files.chain(others.map(|ending| (path.with_extension(ending), ending))) {

@@ -9,7 +9,7 @@ use crate::id::column_name;
 use crate::query::{Answer, Lake, Value, quoted, shipped};
 use crate::report::answer::answers;
 use crate::table::{parameter_column, usual};
-use crate::words::{pair, printable_line};
+use crate::words::{self, pair, printable_line};
 use serde_json::{Map, Value as Json};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -108,20 +108,16 @@ impl Settings {
 
     /// A number of prompts that follows from the other parameters tells nothing apart.
     fn leave_out_what_follows(&mut self, lake: &Lake) -> Result<(), Failure> {
-        let others: Vec<String> = self.names.iter().filter(|name| *name != "num_prompts").cloned().collect();
-        if others.is_empty() || others.len() == self.names.len() {
+        if self.names.len() < 2 || !self.names.iter().any(|name| name == "num_prompts") {
             return Ok(());
         }
-        let columns = others.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
-        let sql = format!(
-            "SELECT count(*) AS all, (SELECT count(*) FROM (SELECT DISTINCT sweep, {columns} FROM combinations)) AS told \
-             FROM combinations"
-        );
-        let answer = block_on(lake.sql(&sql))?.map_err(query_failure)?;
-        let count = |name: &str| answer.numbers(name).map_err(query_failure);
-        if count("all")? == count("told")? {
-            self.names = others;
-        }
+        let names: Vec<&str> = std::iter::once(SWEEP).chain(self.names.iter().map(String::as_str)).collect();
+        let columns = names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
+        let sql = format!("SELECT DISTINCT {columns} FROM combinations");
+        let rows = block_on(lake.sql(&sql))?.and_then(|answer| answer.rows()).map_err(query_failure)?;
+        let place = |name: &str| names.iter().position(|known| *known == name);
+        let value = |row: usize, name: &str| place(name).map(|place| rows[row][place].to_text()).unwrap_or_default();
+        self.names = words::telling(&names, rows.len(), value).into_iter().skip(1).map(str::to_owned).collect();
         Ok(())
     }
 

@@ -289,7 +289,8 @@ fn joined(curve: &[String]) -> String {
     curve.join(", ")
 }
 
-fn distinct<'a>(values: impl Iterator<Item = &'a str>) -> Vec<String> {
+/// Each text once, in natural order.
+pub fn distinct<'a>(values: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut all: Vec<String> =
         values.collect::<std::collections::BTreeSet<_>>().into_iter().map(str::to_owned).collect();
     all.sort_by(|left, right| natural_order(left, right));

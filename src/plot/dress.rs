@@ -21,18 +21,15 @@ pub struct Dress {
 impl Dress {
     /// What a variable is called, with its unit: parameters as they were typed, unless they were given a name.
     pub fn name(&self, var: &str) -> String {
-        let (text, unit) = match (self.labels.get(var), Metric::of(var)) {
-            (None, None) if !self.units.contains_key(var) => return label(var),
-            (given, metric) => {
-                let unit = metric.as_ref().and_then(|metric| metric.unit);
-                let own = metric.map_or_else(|| var.to_owned(), |metric| metric.label);
-                (given.cloned().unwrap_or(own), unit.map(str::to_owned))
-            }
-        };
-        match self.units.get(var).cloned().or(unit).filter(|unit| !unit.is_empty()) {
-            Some(unit) => format!("{text} ({unit})"),
-            None => text,
+        let (given, unit) = (self.labels.get(var), self.units.get(var).map(String::as_str));
+        if given.is_none() && unit.is_none() {
+            return label(var);
         }
+        let metric = Metric::of(var);
+        let unit = unit.or(metric.as_ref().and_then(|metric| metric.unit)).filter(|unit| !unit.is_empty());
+        let own = || metric.as_ref().map_or_else(|| var.to_owned(), |metric| metric.label.clone());
+        let text = given.cloned().unwrap_or_else(own);
+        unit.map_or_else(|| text.clone(), |unit| format!("{text} ({unit})"))
     }
 
     /// Puts titles, ranges and colors on a figure.
@@ -48,8 +45,8 @@ impl Dress {
         if asked.iter().any(|(range, axis)| range.is_some() && axis.has_names) {
             figure.caption.push("Limits do not apply to an axis of names.".to_owned());
         }
-        let beyond = beyond(figure);
-        if beyond > 0 && (self.x_range.is_some() || self.y_range.is_some()) {
+        let beyond = if asked.iter().any(|(range, _)| range.is_some()) { beyond(figure) } else { 0 };
+        if beyond > 0 {
             figure.caption.push(format!("{beyond} point(s) lie beyond the limits of the axes."));
         }
         if self.palette != Palette::OkabeIto {

@@ -4,9 +4,9 @@ use super::axis::{Axis, Scale};
 use super::chart::{
     Estimate, Figure, Join, LegendBlock, LegendEntry, Panel, Point, Series, Shape, Shows, Spread, Style,
 };
-use super::curves::natural_order;
+use super::curves::distinct;
 use super::theme::{self, Color, Dash, Marker};
-use crate::stats::{kernel_density, mean, percentile};
+use crate::stats::{kernel_density, mean, percentile, to_four_digits};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +54,8 @@ pub fn kind_figure(data: &[Datum], spec: &KindSpec) -> Figure {
     let all = data.iter().filter(|one| !one.y.is_nan()).count();
     let data: Vec<&Datum> =
         data.iter().filter(|one| one.y.is_finite() && (is_across(spec.kind) || spec.scale_y.takes(one.y))).collect();
-    let groups = names(data.iter().map(|one| one.group.as_str()));
-    let xs = names(data.iter().map(|one| one.x.as_str()));
+    let groups = distinct(data.iter().map(|one| one.group.as_str()));
+    let xs = distinct(data.iter().map(|one| one.x.as_str()));
     let mut figure = match spec.kind {
         ChartKind::Ecdf => distribution(&data, &groups, spec),
         ChartKind::Heat => heat(&data, &xs, &groups, spec),
@@ -88,13 +88,6 @@ fn explained(kind: ChartKind) -> Option<String> {
         ChartKind::Heat => Some("Colors and numbers: mean of the values.".into()),
         ChartKind::Ecdf | ChartKind::Scatter | ChartKind::Line => None,
     }
-}
-
-fn names<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut names: Vec<String> = texts.map(str::to_owned).collect();
-    names.sort_by(|left, right| natural_order(left, right));
-    names.dedup();
-    names
 }
 
 fn style_of(index: usize, count: usize, marker: Marker) -> Style {
@@ -223,12 +216,11 @@ fn heat(data: &[&Datum], xs: &[String], groups: &[String], spec: &KindSpec) -> F
         x: (index_of(xs, x) + 1) as f64,
         y: (index_of(groups, group) + 1) as f64,
         color: theme::sequence_color((share(*mean) * 99.0).round() as usize, 100),
-        text: super::axis::number_label(rounded(*mean), rounded(*mean).abs() / 1000.0),
+        text: super::axis::number_label(to_four_digits(*mean), to_four_digits(*mean).abs() / 1000.0),
     });
-    // Readers who hover over a cell find its value.
-    let points = means.iter().map(|((x, group), mean)| {
+    // A point in each cell, which is not drawn: by them the figure knows how much it shows.
+    let points = means.keys().map(|(x, group)| {
         let exact = |index: usize| Estimate::exact((index + 1) as f64);
-        let _ = mean;
         Point { x: exact(index_of(xs, x)), y: exact(index_of(groups, group)) }
     });
     let hidden = Style { color: theme::DIMMED, dash: Dash::Solid, marker: Marker::None, opacity: 0.0 };
@@ -245,11 +237,6 @@ fn heat(data: &[&Datum], xs: &[String], groups: &[String], spec: &KindSpec) -> F
     );
     figure.title = spec.y_label.clone();
     figure
-}
-
-/// Four digits.
-fn rounded(number: f64) -> f64 {
-    format!("{number:.3e}").parse().unwrap_or(number)
 }
 
 fn cloud(data: &[&Datum], xs: &[String], groups: &[String], spec: &KindSpec) -> Figure {

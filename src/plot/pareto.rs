@@ -32,7 +32,7 @@ pub struct ParetoSpec {
     pub y_label: String,
     pub better_x: Better,
     /// What the labels of the points are values of.
-    pub label_heading: String,
+    pub label_names: Vec<String>,
     pub group_heading: String,
 }
 
@@ -95,17 +95,12 @@ pub fn pareto_figure(configurations: &[Configuration], spec: &ParetoSpec) -> Fig
 
 /// What the labels mean is named once.
 fn legend(spec: &ParetoSpec, entries: Vec<LegendEntry>) -> Vec<LegendBlock> {
-    let own = LegendBlock { heading: spec.group_heading.clone(), entries };
-    let labels =
-        (!spec.label_heading.is_empty()).then(|| LegendBlock { heading: "Labels".into(), entries: Vec::new() });
-    let names =
-        spec.label_heading.split(" / ").map(|name| LegendBlock { heading: String::new(), entries: vec![plain(name)] });
-    std::iter::once(own)
-        .chain(labels.map(|block| {
-            let entries = names.flat_map(|block| block.entries).collect();
-            LegendBlock { entries, ..block }
-        }))
-        .collect()
+    let mut blocks = vec![LegendBlock { heading: spec.group_heading.clone(), entries }];
+    if !spec.label_names.is_empty() {
+        let entries = spec.label_names.iter().map(|name| plain(name)).collect();
+        blocks.push(LegendBlock { heading: "Labels".into(), entries });
+    }
+    blocks
 }
 
 /// An entry without a line or a marker.
@@ -168,7 +163,7 @@ mod tests {
             x_label: "x".into(),
             y_label: "y".into(),
             better_x: Better::Higher,
-            label_heading: String::new(),
+            label_names: Vec::new(),
             group_heading: "gpu".into(),
         };
         let figure = pareto_figure(&all, &spec);

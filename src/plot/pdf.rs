@@ -1,13 +1,11 @@
 //! SVG to PDF: vectors, with the font embedded.
 
 use super::PlotError;
+use super::draw::UNITS_PER_INCH;
 use super::theme::FONT;
 use std::sync::Arc;
 use svg2pdf::usvg::{Options, Tree, fontdb};
 use svg2pdf::{ConversionOptions, PageOptions};
-
-/// Units of a drawing in an inch.
-const UNITS_PER_INCH: f32 = 300.0;
 
 pub fn to_pdf(svg: &str) -> Result<Vec<u8>, PlotError> {
     let mut fonts = fontdb::Database::new();
@@ -17,6 +15,6 @@ pub fn to_pdf(svg: &str) -> Result<Vec<u8>, PlotError> {
     let options = Options { fontdb: Arc::new(fonts), font_family: FONT.into(), ..Options::default() };
     let drawing = |error: &dyn std::fmt::Display| PlotError::Drawing(error.to_string());
     let tree = Tree::from_str(svg, &options).map_err(|error| drawing(&error))?;
-    svg2pdf::to_pdf(&tree, ConversionOptions::default(), PageOptions { dpi: UNITS_PER_INCH })
+    svg2pdf::to_pdf(&tree, ConversionOptions::default(), PageOptions { dpi: UNITS_PER_INCH as f32 })
         .map_err(|error| drawing(&error))
 }

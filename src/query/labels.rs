@@ -138,8 +138,9 @@ fn labels(combinations: &[Combination]) -> Vec<[String; 3]> {
     }
     let mut labels = Vec::with_capacity(combinations.len());
     for (sweep, combinations) in of_sweep {
-        let varying = [0, 1].map(|side| varying(combinations.iter().map(|combination| &combination.sides[side])));
-        let varying = telling_of(varying, &combinations);
+        let [serve, bench] =
+            [0, 1].map(|side| varying(combinations.iter().map(|combination| &combination.sides[side])));
+        let varying = [serve, telling_loads(bench, &combinations)];
         // Where nothing varies, everything tells what the one combination is.
         let is_one = varying.iter().all(BTreeSet::is_empty);
         for combination in &combinations {
@@ -157,18 +158,14 @@ fn labels(combinations: &[Combination]) -> Vec<[String; 3]> {
     labels
 }
 
-/// Those of the varying parameters that are needed to tell combinations apart.
-fn telling_of<'a>(varying: [BTreeSet<&'a str>; 2], combinations: &[&Combination]) -> [BTreeSet<&'a str>; 2] {
-    if combinations.iter().any(|combination| combination.sides[1].name.is_some()) {
+/// Those of the varying parameters of loads that are needed to tell them apart.
+fn telling_loads<'a>(varying: BTreeSet<&'a str>, combinations: &[&Combination]) -> BTreeSet<&'a str> {
+    let load = |row: usize| &combinations[row].sides[1];
+    if (0..combinations.len()).any(|row| load(row).name.is_some()) {
         return varying;
     }
-    let [serve, bench] = varying;
-    let names: Vec<&str> = bench.into_iter().collect();
-    // Two loads of one server are told apart by the load alone.
-    let value =
-        |row: usize, name: &str| combinations[row].sides[1].params.get(name).map(value_text).unwrap_or_default();
-    let kept = telling(&names, combinations.len(), value);
-    [serve, kept.into_iter().collect()]
+    let value = |row: usize, name: &str| load(row).params.get(name).map(value_text).unwrap_or_default();
+    telling(&Vec::from_iter(varying), combinations.len(), value).into_iter().collect()
 }
 
 /// The parameters that do not have one value in all.

@@ -36,7 +36,7 @@ pub use filter::{Column, Columns, Filter, Kind, split_outside};
 pub use grouping::Grouping;
 pub use kinds::{NO_LOAD, SweepKind, flags_of, kind_of as kind_of_sweep, names_of};
 pub use labels::labels_of;
-pub use mixed::number_of;
+pub use mixed::{as_number, number_of};
 pub use named::{NamedQuery, Parameter};
 pub use parameters::{LOADS, Varied, curve_variables, load_variable};
 pub use pareto::Points;

@@ -277,6 +277,11 @@ fn inverse_trigamma(y: f64) -> f64 {
     (low * high).sqrt()
 }
 
+/// A number to four digits, for people: what was measured a few times is not known better.
+pub fn to_four_digits(number: f64) -> f64 {
+    format!("{number:.3e}").parse().unwrap_or(number)
+}
+
 /// A mean with half the width of its interval, both to the digits that the interval leaves certain:
 /// `1465.2 ± 4.4`.
 pub fn with_interval(mean: f64, half_width: f64) -> String {

@@ -11,9 +11,11 @@ use crate::cli::table::{cut, short_number};
 use crate::metric;
 use crate::plan::Combination;
 use crate::record::Status;
-use crate::stats::{Summary, with_interval};
+use crate::stats::{Summary, to_four_digits, with_interval};
+use crate::words::short_time;
 use columns::{Column, Columns};
 use std::collections::HashMap;
+use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
 
 /// What is shown of runs: of each list the first that the benchmark reports.
@@ -116,6 +118,11 @@ impl Board {
         self.lines.len() - 1
     }
 
+    /// The combinations that have runs.
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
     pub fn find(&self, combination: &Combination) -> Option<usize> {
         self.known.get(combination.id.as_str()).copied()
     }
@@ -206,14 +213,9 @@ fn mean_of(values: &[f64]) -> String {
         None => "–".into(),
         Some(summary) => match summary.ci95() {
             Some(half) if half > 0.0 => with_interval(summary.mean, half),
-            _ => short_number(rounded(summary.mean)),
+            _ => short_number(to_four_digits(summary.mean)),
         },
     }
-}
-
-/// Four digits: a single run is not known better.
-fn rounded(number: f64) -> f64 {
-    format!("{number:.3e}").parse().unwrap_or(number)
 }
 
 /// A text in a column, to the left.
@@ -223,12 +225,20 @@ fn padded(text: &str, width: usize) -> String {
     text + &" ".repeat(blanks)
 }
 
+/// `14/36 runs · 1 failed · about 1 min left`.
+pub fn counts(done: usize, planned: Option<usize>, failed: usize, left: Option<Duration>) -> String {
+    let of = planned.map(|planned| format!("/{planned}")).unwrap_or_default();
+    let failed = (failed > 0).then(|| format!("{failed} failed"));
+    let left = left.map(|left| format!("about {} left", short_time(left)));
+    [Some(format!("{done}{of} runs")), failed, left].into_iter().flatten().collect::<Vec<_>>().join(" · ")
+}
+
 /// The numbers of a run in words: `output 1234 tok/s, TTFT med 45.3 ms`.
 pub fn in_words(metric: &dyn Fn(&str) -> Option<f64>) -> String {
     let first = |names: &&[&'static str]| names.iter().copied().find_map(|name| Some((name, metric(name)?)));
     let text = |(name, value): (&str, f64)| match metric::short(name).rsplit_once(", ") {
-        Some((what, unit)) => format!("{what} {} {unit}", short_number(rounded(value))),
-        None => format!("{} {}", short_number(rounded(value)), metric::short(name)),
+        Some((what, unit)) => format!("{what} {} {unit}", short_number(to_four_digits(value))),
+        None => format!("{} {}", short_number(to_four_digits(value)), metric::short(name)),
     };
     METRICS.iter().filter_map(first).map(text).collect::<Vec<_>>().join(", ")
 }

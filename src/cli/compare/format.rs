@@ -1,9 +1,11 @@
 //! In which format a comparison is written.
 
 use crate::cli::Failure;
+use crate::cli::table::{OutputFormat, format_of};
+use clap::ValueEnum;
 use std::path::Path;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum CompareFormat {
     Text,
     Csv,
@@ -16,21 +18,27 @@ pub enum CompareFormat {
     Arrow,
 }
 
-/// What was asked for, or else what the name of the file says.
-pub fn chosen(asked: Option<CompareFormat>, output: Option<&Path>) -> Result<CompareFormat, Failure> {
-    let ending = output.and_then(Path::extension).and_then(|ending| ending.to_str());
-    Ok(match (asked, ending) {
-        (Some(format), _) => format,
-        (None, Some("json")) => CompareFormat::Json,
-        (None, Some("jsonl" | "ndjson")) => CompareFormat::Jsonl,
-        (None, Some("csv")) => CompareFormat::Csv,
-        (None, Some("md")) => CompareFormat::Markdown,
-        (None, Some("parquet")) => CompareFormat::Parquet,
-        (None, Some("arrow" | "arrows")) => CompareFormat::Arrow,
-        (None, None | Some("txt")) => CompareFormat::Text,
-        (None, Some(other)) => {
-            let known = "txt, md, csv, json, jsonl, parquet, arrow";
-            return Err(Failure::input(format!("--output: unknown format .{other}; use one of {known}, or --format")));
+impl CompareFormat {
+    /// The format of a table that says the same.
+    pub fn of_table(self) -> OutputFormat {
+        match self {
+            Self::Text => OutputFormat::Table,
+            Self::Csv => OutputFormat::Csv,
+            Self::Json => OutputFormat::Json,
+            Self::Jsonl => OutputFormat::Jsonl,
+            Self::Markdown => OutputFormat::Markdown,
+            Self::Parquet => OutputFormat::Parquet,
+            Self::Arrow => OutputFormat::Arrow,
         }
-    })
+    }
+}
+
+/// What was asked for, or else what the name of the file says; text where neither says anything.
+pub fn chosen(asked: Option<CompareFormat>, output: Option<&Path>) -> Result<CompareFormat, Failure> {
+    if let Some(format) = asked {
+        return Ok(format);
+    }
+    let told = output.map(format_of).transpose()?.flatten();
+    let same = |format: &&CompareFormat| Some(format.of_table()) == told;
+    Ok(CompareFormat::value_variants().iter().find(same).copied().unwrap_or(CompareFormat::Text))
 }

@@ -380,12 +380,7 @@ fn follow(lake: &Path, metric: &str, arguments: &Arguments) -> Ended {
     tell(&opened);
     let format = match arguments.format {
         None | Some(CompareFormat::Text) => arguments.output.is_none().then_some(OutputFormat::Table),
-        Some(CompareFormat::Csv) => Some(OutputFormat::Csv),
-        Some(CompareFormat::Json) => Some(OutputFormat::Json),
-        Some(CompareFormat::Markdown) => Some(OutputFormat::Markdown),
-        Some(CompareFormat::Jsonl) => Some(OutputFormat::Jsonl),
-        Some(CompareFormat::Parquet) => Some(OutputFormat::Parquet),
-        Some(CompareFormat::Arrow) => Some(OutputFormat::Arrow),
+        Some(format) => Some(format.of_table()),
     };
     Output { format, output: arguments.output.clone() }.write(&trend.follow(&opened)?)
 }

@@ -2,7 +2,7 @@
 //! the time left; elsewhere one plain line a run, with the time.
 
 use super::estimate::Usual;
-use crate::cli::board::{Board, Live, Ran, in_words};
+use crate::cli::board::{Board, Live, Ran, counts, in_words};
 use crate::cli::color::{Style, ink_of_stderr};
 use crate::cli::say::say;
 use crate::cli::table::cut;
@@ -36,10 +36,8 @@ pub struct Progress<'a> {
     is_headed: bool,
     /// Lines that were not kept since they changed, the latest last.
     under_way: Vec<usize>,
-    /// What a search knows.
-    searched: Option<String>,
-    /// Of which combination, and of which SLA.
-    searched_for: (String, String),
+    /// What the search that is under way knows.
+    searched: Option<Searched>,
     now: String,
     /// Runs to make, where that is known.
     total: Option<usize>,
@@ -47,6 +45,14 @@ pub struct Progress<'a> {
     failed: usize,
     started: Instant,
     usual: Option<Usual>,
+}
+
+/// What is known of an SLA for a combination.
+struct Searched {
+    label: String,
+    sla: String,
+    known: String,
+    to_come: String,
 }
 
 /// What a sweep will do, as far as it is known before.
@@ -71,7 +77,6 @@ impl<'a> Progress<'a> {
             is_headed: false,
             under_way: Vec::new(),
             searched: None,
-            searched_for: (String::new(), String::new()),
             now: String::new(),
             total: None,
             done: 0,
@@ -86,7 +91,7 @@ impl<'a> Progress<'a> {
             live.show(&[]);
         }
         for line in std::mem::take(&mut self.under_way) {
-            self.keep_line(line, "");
+            self.keep_line(line, None);
         }
         self.keep_searched();
         if let Some(live) = self.live {
@@ -109,47 +114,40 @@ impl<'a> Progress<'a> {
     }
 
     fn draw(&mut self) {
-        let width = usize::from(terminal_width().unwrap_or(80));
-        let ink = ink_of_stderr();
+        let (width, ink) = (terminal_width(), ink_of_stderr());
         let latest = self.under_way.iter().skip(self.under_way.len().saturating_sub(MOST_LINES));
         let lines = latest.map(|line| self.board.line(*line, width, ink));
-        let searched = self.searched.iter().map(|text| cut(&printable(text), width));
+        let searched = self.searched.iter().map(|searched| cut(&printable(&searched.whole()), width));
         let lines: Vec<String> = lines.chain(searched).collect();
-        let message = [self.count_text(), self.left_text(), Some(self.now.clone())];
-        let message: Vec<String> = message.into_iter().flatten().filter(|part| !part.is_empty()).collect();
+        let counts = counts(self.done, self.total, self.failed, self.time_left());
+        let message = if self.now.is_empty() { counts } else { format!("{counts} · {}", self.now) };
         let done = self.done;
         if let Some(live) = &mut self.live {
             live.show(&lines);
-            live.set(done, message.join(" · "));
+            live.set(done, message);
         }
     }
 
-    /// `5/36 runs · 1 failed`.
-    fn count_text(&self) -> Option<String> {
-        let of = self.total.map(|total| format!("/{total}")).unwrap_or_default();
-        let failed = if self.failed > 0 { format!(" · {} failed", self.failed) } else { String::new() };
-        Some(format!("{}{of} runs{failed}", self.done))
-    }
-
-    /// From the time that the runs so far took, servers included; before the first as earlier ones did.
-    fn left_text(&self) -> Option<String> {
+    /// From the time that the runs so far took, servers included.
+    fn time_left(&self) -> Option<Duration> {
         let per_run = self.started.elapsed().checked_div(self.done as u32)?;
-        let left = per_run * self.total?.saturating_sub(self.done) as u32;
-        Some(format!("about {} left", short_time(left)))
+        Some(per_run * self.total?.saturating_sub(self.done) as u32)
     }
 
-    /// A line of the board, once nothing more is expected of it for now; nothing elsewhere than on a terminal.
-    fn keep_line(&mut self, line: usize, verdict: &str) {
+    /// A line of the board with what is to be said of it, once nothing more is expected of it for now; nothing elsewhere than on a
+    /// terminal.
+    fn keep_line(&self, line: usize, verdict: Option<(String, Style)>) {
         let Some(live) = &self.live else { return };
-        let (width, ink) = (usize::from(terminal_width().unwrap_or(80)), ink_of_stderr());
-        let room = width.saturating_sub(verdict.chars().count());
-        live.keep(&format!("{}{verdict}", self.board.line(line, room, ink)));
+        let ink = ink_of_stderr();
+        let (text, style) = verdict.unwrap_or((String::new(), Style::Quiet));
+        let room = terminal_width().saturating_sub(text.chars().count());
+        let line = self.board.line(line, room, ink);
+        live.keep(&if text.is_empty() { line } else { line + &ink.painted(&text, style) });
     }
 
     /// The names of the columns, once they are known.
     fn keep_heading(&mut self) {
-        let (width, ink) = (usize::from(terminal_width().unwrap_or(80)), ink_of_stderr());
-        let heading = self.board.heading(width, ink).filter(|_| !self.is_headed);
+        let heading = self.board.heading(terminal_width(), ink_of_stderr()).filter(|_| !self.is_headed);
         if let Some((live, heading)) = self.live.as_ref().zip(heading) {
             live.keep(&heading);
             self.is_headed = true;
@@ -194,7 +192,7 @@ impl<'a> Progress<'a> {
         let line = self.board.add(&record.combination, &Ran { status: record.status(), metric: &metric });
         let what = format!("{}, run {}", self.board.label(&record.combination), record.run_number);
         if self.live.is_none() {
-            let left = self.left_text().map(|left| format!(", {left}")).unwrap_or_default();
+            let left = self.time_left().map(|left| format!(", about {} left", short_time(left))).unwrap_or_default();
             let of = self.total.map(|total| format!("/{total}")).unwrap_or_default();
             let how = match record.failure() {
                 Some(failure) => format!("FAILED ({}): {failure}", failure.kind.as_str()),
@@ -222,36 +220,32 @@ impl<'a> Progress<'a> {
     fn settle(&mut self, line: usize) {
         if self.under_way.contains(&line) {
             self.under_way.retain(|other| *other != line);
-            self.keep_line(line, "");
+            self.keep_line(line, None);
         }
     }
 
     /// A search is told of each run, when it knows what that says.
     fn searched(&mut self, label: &str, state: &SearchState) {
-        let text = format!("{label}: {}", state_text(state));
+        let searched = Searched::of(label, state);
         if self.live.is_none() {
-            self.keep(&format!("    {}", still_to_come(&text, state)));
+            self.keep(&format!("    {}", searched.whole()));
             return;
         }
-        if self.searched_for != (label.to_owned(), state.sla.clone()) {
+        if self.searched.as_ref().is_some_and(|before| !before.is_of(&searched)) {
             self.keep_searched();
-            self.searched_for = (label.to_owned(), state.sla.clone());
         }
         if let Some(line) = self.under_way.pop() {
             self.board.end(line);
-            let verdict = verdict(state);
             let style = if state.last_margin.is_some_and(|margin| margin <= 0.0) { Style::Good } else { Style::Bad };
-            let verdict = verdict.map(|text| ink_of_stderr().painted(&format!("  {text}"), style));
-            self.keep_line(line, &verdict.unwrap_or_default());
+            self.keep_line(line, verdict(state).map(|text| (format!("  {text}"), style)));
         }
-        self.searched = Some(still_to_come(&text, state));
+        self.searched = Some(searched);
         self.draw();
     }
 
     fn keep_searched(&mut self) {
-        if let Some(text) = self.searched.take().filter(|_| self.live.is_some()) {
-            let known = text.split("; at most").next().unwrap_or_default();
-            self.keep(known);
+        if let Some(searched) = self.searched.take() {
+            self.keep(&searched.known);
         }
     }
 
@@ -312,6 +306,27 @@ fn verdict(state: &SearchState) -> Option<String> {
     })
 }
 
+impl Searched {
+    fn of(label: &str, state: &SearchState) -> Self {
+        let seconds = state.run_seconds.map(|seconds| Duration::from_secs_f64(seconds * state.most_runs as f64));
+        let time = seconds.map(|time| format!(", about {}", short_time(time))).unwrap_or_default();
+        Self {
+            label: label.to_owned(),
+            sla: state.sla.clone(),
+            known: format!("{label}: {}", state_text(state)),
+            to_come: format!("at most {} more runs{time}", state.most_runs),
+        }
+    }
+
+    fn is_of(&self, other: &Self) -> bool {
+        (&self.label, &self.sla) == (&other.label, &other.sla)
+    }
+
+    fn whole(&self) -> String {
+        format!("{}; {}", self.known, self.to_come)
+    }
+}
+
 /// `p99_e2el_ms<=500: passes by 12 %; max_concurrency between 60 and 72`.
 fn state_text(state: &SearchState) -> String {
     let bracket = match (state.passed, state.failed) {
@@ -322,11 +337,4 @@ fn state_text(state: &SearchState) -> String {
     };
     let verdict = verdict(state).map(|verdict| format!("{verdict}; ")).unwrap_or_default();
     format!("{}: {verdict}{} {bracket}", state.sla, state.variable)
-}
-
-/// The same, with `; at most 14 more runs, about 4 min`.
-fn still_to_come(text: &str, state: &SearchState) -> String {
-    let seconds = state.run_seconds.map(|seconds| Duration::from_secs_f64(seconds * state.most_runs as f64));
-    let time = seconds.map(|time| format!(", about {}", short_time(time))).unwrap_or_default();
-    format!("{text}; at most {} more runs{time}", state.most_runs)
 }

@@ -78,7 +78,7 @@ impl Output {
         match (self.format, self.output.as_deref()) {
             (Some(format), _) => Ok(format),
             (None, None) => Ok(of_stdout()),
-            (None, Some(path)) => format_of(path).map_err(|reason| Failure::input(format!("--output: {reason}"))),
+            (None, Some(path)) => Ok(format_of(path)?.unwrap_or(OutputFormat::Csv)),
         }
     }
 
@@ -145,7 +145,7 @@ pub fn headed_table(answer: &Answer) -> Result<String, QueryError> {
 
 fn screen_table(answer: &Answer, headings: Headings, ink: Ink) -> Result<String, QueryError> {
     let is_terminal = std::io::stdout().is_terminal();
-    let width = is_terminal.then(|| usize::from(terminal_width().unwrap_or(80)));
+    let width = is_terminal.then(terminal_width);
     Ok(sized(&grid(answer, headings)?, answer.num_rows(), width, ink))
 }
 
@@ -316,22 +316,26 @@ pub fn short_number(number: f64) -> String {
     }
 }
 
-/// What the ending of a file says; one that says something else is refused.
-fn format_of(path: &Path) -> Result<OutputFormat, String> {
+/// What the ending of a file says, if it has one; one that says something else is refused.
+pub fn format_of(path: &Path) -> Result<Option<OutputFormat>, Failure> {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
-    Ok(match ending.as_deref() {
+    Ok(Some(match ending.as_deref() {
+        None => return Ok(None),
+        Some("csv") => OutputFormat::Csv,
         Some("json") => OutputFormat::Json,
         Some("jsonl" | "ndjson") => OutputFormat::Jsonl,
         Some("md") => OutputFormat::Markdown,
         Some("parquet") => OutputFormat::Parquet,
         Some("arrow" | "arrows") => OutputFormat::Arrow,
         Some("txt") => OutputFormat::Table,
-        Some("csv") | None => OutputFormat::Csv,
         Some(other) => {
             let known = "csv, json, jsonl, parquet, arrow, md, txt";
-            return Err(format!("{}: unknown format .{other}; use one of {known}, or --format", path.display()));
+            return Err(Failure::input(format!(
+                "--output: {}: unknown format .{other}; use one of {known}, or --format",
+                path.display()
+            )));
         }
-    })
+    }))
 }
 
 #[cfg(test)]

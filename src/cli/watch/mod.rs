@@ -11,7 +11,7 @@ use super::terminal::terminal_size;
 use super::{Ended, Failure, positive_number, query_failure};
 use crate::query::Lake;
 use crate::store::{MANIFEST, SweepState};
-use crate::words::{printable_line, short_time};
+use crate::words::printable_line;
 use chrono::Local;
 use logs::LogEnd;
 use snapshot::{Snapshot, Standing};
@@ -40,16 +40,21 @@ const LOG_LINES: usize = 5;
 /// Failures that are shown, the last ones.
 const FAILURES: usize = 3;
 
+impl Arguments {
+    fn interval(&self) -> Duration {
+        Duration::from_secs_f64(self.interval)
+    }
+}
+
 pub fn exec(arguments: Arguments) -> Ended {
-    let interval = Duration::from_secs_f64(arguments.interval);
     if arguments.path.join(MANIFEST).exists() {
-        return follow(&arguments.path, interval, &arguments);
+        return follow(&arguments.path, &arguments);
     }
     let mut seen: Option<PathBuf> = None;
     loop {
         match newest(&arguments.path)? {
-            Some(sweep) if seen.as_ref() != Some(&sweep) || Snapshot::read(&sweep)?.standing == Standing::Running => {
-                follow(&sweep, interval, &arguments)?;
+            Some((sweep, standing)) if seen.as_ref() != Some(&sweep) || standing == Standing::Running => {
+                follow(&sweep, &arguments)?;
                 seen = Some(sweep);
             }
             None if arguments.once => {
@@ -64,12 +69,12 @@ pub fn exec(arguments: Arguments) -> Ended {
         if arguments.once {
             return Ok(());
         }
-        std::thread::sleep(interval.max(Duration::from_secs(1)));
+        std::thread::sleep(arguments.interval().max(Duration::from_secs(1)));
     }
 }
 
 /// The sweep of a lake that started last; one that runs goes before those that ended.
-fn newest(lake: &Path) -> Result<Option<PathBuf>, Failure> {
+fn newest(lake: &Path) -> Result<Option<(PathBuf, Standing)>, Failure> {
     if !lake.exists() {
         return Ok(None);
     }
@@ -77,13 +82,14 @@ fn newest(lake: &Path) -> Result<Option<PathBuf>, Failure> {
     let own = lake.sweeps().iter().filter(|sweep| sweep.is_own());
     let started = own.filter_map(|sweep| {
         let manifest = sweep.manifest().ok()??;
-        Some(((!sweep.is_ended(), manifest.started_at), sweep.folder.clone()))
+        let standing = Standing::of(&sweep.folder, &manifest);
+        Some(((!sweep.is_ended(), manifest.started_at), (sweep.folder.clone(), standing)))
     });
-    Ok(started.max().map(|(_, folder)| folder))
+    Ok(started.max_by(|left, right| left.0.cmp(&right.0)).map(|(_, newest)| newest))
 }
 
 /// Shows a sweep until it has ended.
-fn follow(folder: &Path, interval: Duration, arguments: &Arguments) -> Ended {
+fn follow(folder: &Path, arguments: &Arguments) -> Ended {
     let is_terminal = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
     if arguments.once {
         let (width, _) = terminal_size();
@@ -113,7 +119,7 @@ fn follow(folder: &Path, interval: Duration, arguments: &Arguments) -> Ended {
                 known = Some(snapshot);
             }
         }
-        std::thread::sleep(interval);
+        std::thread::sleep(arguments.interval());
     }
 }
 
@@ -127,7 +133,7 @@ fn tell_new(folder: &Path, snapshot: &Snapshot, told: &mut HashSet<String>) {
             let metric = |name: &str| run.metrics.get(name).copied();
             let how = run.failure.as_ref().map_or_else(|| in_words(&metric), |failure| format!("FAILED ({failure})"));
             let at = Local::now().format("%H:%M:%S");
-            out!("{at} [{}] {}, run {}: {how}", counts(snapshot), run.label, run.number);
+            out!("{at} [{}] {}, run {}: {how}", snapshot.counts(), run.label, run.number);
         }
     }
     if snapshot.standing != Standing::Running {
@@ -160,20 +166,10 @@ fn heading(folder: &Path, snapshot: &Snapshot) -> String {
     format!("{} · {} · {how}", folder.display(), manifest.kind.as_str())
 }
 
-/// `14/36 runs · 1 failed · about 1 min left`.
-fn counts(snapshot: &Snapshot) -> String {
-    let of = snapshot.planned().map(|planned| format!("/{planned}")).unwrap_or_default();
-    let failed = Some(snapshot.failed()).filter(|failed| *failed > 0).map(|failed| format!("{failed} failed"));
-    let left = snapshot.time_left().filter(|_| snapshot.standing == Standing::Running);
-    let left = left.map(|left| format!("about {} left", short_time(left)));
-    let parts = [Some(format!("{}{of} runs", snapshot.runs.len())), failed, left];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
-}
-
 /// All of it, no wider and no higher than the terminal.
 fn view(folder: &Path, snapshot: &Snapshot, (width, height): (usize, usize), ink: Ink) -> Vec<String> {
     let mut head =
-        vec![ink.painted(&cut(&heading(folder, snapshot), width), Style::Strong), cut(&counts(snapshot), width)];
+        vec![ink.painted(&cut(&heading(folder, snapshot), width), Style::Strong), cut(&snapshot.counts(), width)];
     head.extend(snapshot.board.shared().map(|shared| cut(&shared, width)));
     head.extend(snapshot.board.heading(width, ink));
     let mut tail = Vec::new();
@@ -190,8 +186,8 @@ fn view(folder: &Path, snapshot: &Snapshot, (width, height): (usize, usize), ink
         tail.extend(end.lines.iter().map(|line| ink.painted(&cut(line, width), Style::Quiet)));
     }
     let room = height.saturating_sub(head.len() + tail.len() + 2);
-    let earlier = snapshot.lines.saturating_sub(room);
+    let earlier = snapshot.board.len().saturating_sub(room);
     head.extend((earlier > 0).then(|| format!("  … {earlier} earlier combinations")));
-    let lines = (earlier..snapshot.lines).map(|line| snapshot.board.line(line, width, ink));
+    let lines = (earlier..snapshot.board.len()).map(|line| snapshot.board.line(line, width, ink));
     head.into_iter().chain(lines).chain(tail).collect()
 }

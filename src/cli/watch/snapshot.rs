@@ -1,6 +1,6 @@
 //! A sweep as its files tell of it at a moment.
 
-use crate::cli::board::{Board, METRICS, Ran};
+use crate::cli::board::{Board, METRICS, Ran, counts};
 use crate::cli::{Failure, block_on, query_failure};
 use crate::params::ParamSet;
 use crate::plan::Combination;
@@ -16,8 +16,6 @@ pub struct Snapshot {
     pub manifest: Manifest,
     pub standing: Standing,
     pub board: Board,
-    /// Combinations by line of the board.
-    pub lines: usize,
     pub runs: Vec<Run>,
     look: Look,
 }
@@ -29,6 +27,16 @@ pub enum Standing {
     /// Its manifest says that it runs, and nobody writes it.
     Killed,
     Ended(SweepState),
+}
+
+impl Standing {
+    pub fn of(folder: &Path, manifest: &Manifest) -> Self {
+        match manifest.state {
+            SweepState::Running if is_written(folder) => Self::Running,
+            SweepState::Running => Self::Killed,
+            ended => Self::Ended(ended),
+        }
+    }
 }
 
 /// A run that has ended.
@@ -67,16 +75,11 @@ impl Snapshot {
     pub fn read(folder: &Path) -> Result<Self, Failure> {
         let look = Look::at(folder);
         let manifest = Manifest::read(folder).map_err(Failure::input)?;
-        let standing = match manifest.state {
-            SweepState::Running if is_written(folder) => Standing::Running,
-            SweepState::Running => Standing::Killed,
-            ended => Standing::Ended(ended),
-        };
+        let standing = Standing::of(folder, &manifest);
         let combinations = combinations_of(&manifest);
         let own: Vec<Combination> = combinations.values().cloned().collect();
         let mut board = Board::new(&own, manifest.variable.as_deref(), runs_of_each(&manifest, own.len()));
         let mut runs = Vec::new();
-        let mut lines = 0;
         if let Some((answer, rows)) = rows_of(folder)? {
             let metrics = metrics_of(&answer)?;
             for (row, metrics) in rows.into_iter().zip(metrics) {
@@ -86,7 +89,7 @@ impl Snapshot {
                     continue;
                 };
                 let metric = |name: &str| metrics.get(name).copied();
-                lines = lines.max(board.add(combination, &Ran { status, metric: &metric }) + 1);
+                board.add(combination, &Ran { status, metric: &metric });
                 let failure = row.error_kind.map(|kind| format!("{kind}: {}", row.error.unwrap_or_default()));
                 runs.push(Run {
                     id: row.run_id,
@@ -99,23 +102,21 @@ impl Snapshot {
             }
         }
         if standing == Standing::Ended(SweepState::Completed) {
-            (0..lines).for_each(|line| board.end(line));
+            (0..board.len()).for_each(|line| board.end(line));
         }
-        Ok(Self { manifest, standing, board, lines, runs, look })
+        Ok(Self { manifest, standing, board, runs, look })
     }
 
-    /// Runs that are to be made in all, where that is known.
-    pub fn planned(&self) -> Option<usize> {
-        self.manifest.planned_runs
-    }
-
-    pub fn failed(&self) -> usize {
-        self.runs.iter().filter(|run| run.failure.is_some()).count()
+    /// How many runs are done and failed, and about how long the others take.
+    pub fn counts(&self) -> String {
+        let failed = self.runs.iter().filter(|run| run.failure.is_some()).count();
+        let left = self.time_left().filter(|_| self.standing == Standing::Running);
+        counts(self.runs.len(), self.manifest.planned_runs, failed, left)
     }
 
     /// From the time between the ends of runs; pauses of the whole sweep, before it was resumed, are no such time.
-    pub fn time_left(&self) -> Option<Duration> {
-        let left = self.planned()?.saturating_sub(self.runs.len());
+    fn time_left(&self) -> Option<Duration> {
+        let left = self.manifest.planned_runs?.saturating_sub(self.runs.len());
         let mut ends: Vec<f64> = self.runs.iter().filter_map(|run| run.ended_s).collect();
         ends.sort_by(f64::total_cmp);
         let mut gaps: Vec<f64> = ends.windows(2).map(|pair| pair[1] - pair[0]).collect();

@@ -42,12 +42,23 @@ impl Size {
         Self { panel_height_in: height_in, width_in: None, height_in: None, legend, dpi, magnified }
     }
 
+    /// With numbers on the axes of so many points; all other texts follow.
+    pub fn with_tick_points(self, points: f64) -> Self {
+        let natural = natural_scale(self.height_in.unwrap_or(self.panel_height_in));
+        Self { magnified: points / Text::Tick.points() / natural, ..self }
+    }
+
     /// Pixels of a figure.
     pub fn pixels(&self, figure: &Figure) -> (u32, u32) {
         let layout = Layout::of(figure, *self);
         let pixels = |units: f64| (units / UNITS_PER_INCH * self.dpi).round() as u32;
         (pixels(layout.width), pixels(layout.height))
     }
+}
+
+/// How large texts are beside what they are in a panel of 4.8 inches.
+fn natural_scale(panel_height_in: f64) -> f64 {
+    (panel_height_in / 4.8).clamp(0.6, 1.6)
 }
 
 /// Where everything goes.
@@ -75,7 +86,7 @@ impl Layout {
     pub fn of(figure: &Figure, size: Size) -> Self {
         let (rows, cols) = (figure.panels.len().max(1), figure.panels.first().map_or(1, Vec::len).max(1));
         let panel_height_in = size.height_in.map_or(size.panel_height_in, |height| height / rows as f64);
-        let scale = (panel_height_in / 4.8).clamp(0.6, 1.6) * size.magnified;
+        let scale = natural_scale(panel_height_in) * size.magnified;
         let gap = 9.0 * POINT * scale;
         let panel_height = panel_height_in * UNITS_PER_INCH;
         let (mut panels_width, mut height) = (panel_height * ASPECT * cols as f64, panel_height * rows as f64);

@@ -10,6 +10,7 @@ mod pen;
 mod text;
 
 pub use layout::{LegendPlace, Size};
+pub use text::UNITS_PER_INCH;
 
 use super::PlotError;
 use super::chart::Figure;

@@ -24,7 +24,7 @@ pub enum Text {
 }
 
 impl Text {
-    fn points(self) -> f64 {
+    pub fn points(self) -> f64 {
         match self {
             Self::Title => 15.0,
             Self::Label => 13.0,

@@ -1,10 +1,10 @@
 //! A chart of curves, as asked for.
 
-use super::shared::{cautions, degraded_runs, left_out_caption, nothing_left, text_of};
+use super::shared::{cautions, degraded_runs, left_out_caption, nothing_left, serve_variables, text_of, texts_of};
 use super::variable::Variable;
-use crate::plot::curves::{CurveSpec, Observation, curves, natural_order};
+use crate::plot::curves::{CurveSpec, Observation, curves, distinct, natural_order};
 use crate::plot::{Dress, Figure, PlotError, Role, Scale};
-use crate::query::{Answer, Columns, Filter, Kind, LOADS, Lake, QueryError, curve_variables, number_of, quoted};
+use crate::query::{Answer, Columns, Filter, Kind, LOADS, Lake, QueryError, number_of, quoted};
 use std::collections::BTreeMap;
 
 /// A chart of curves, as asked for.
@@ -75,8 +75,7 @@ impl CurveRequest {
         spec.caption.extend(cautions([&self.var_x, &self.var_y], &answer)?);
         spec.caption.extend(left_out_caption(degraded));
         if x.text.is_some() {
-            let texts: Vec<String> = answer.column("x_text")?.iter().map(text_of).collect();
-            spec.x_names = in_order(&texts);
+            spec.x_names = distinct(texts_of(&answer, "x_text")?.iter().map(String::as_str));
         }
         let groups = observations(&answer, vars, &spec.x_names, &self.dress)?;
         let mut figures: Vec<DrawnCurves> = groups
@@ -112,9 +111,7 @@ impl CurveRequest {
         let asked = || [&self.fig_by, &self.row_by, &self.col_by, &self.curve_by].into_iter().flatten();
         let mut curve_by = self.curve_by.clone();
         if asked().next().is_none() {
-            let varied = lake.varied().await?;
-            let serve: Vec<_> = varied.into_iter().filter(|varied| varied.is_serve).collect();
-            curve_by = curve_variables(&serve);
+            curve_by = serve_variables(lake).await?;
             curve_by.retain(|var| *var != self.var_x && *var != self.var_y);
         }
         if lake.sweeps().len() > 1 && !asked().any(|var| var == "sweep") {
@@ -145,24 +142,19 @@ impl CurveRequest {
     /// The x axis may be one of texts: then it is asked for as a text, and gets its places later.
     fn axis(&self, role: Role, var: &str, columns: &Columns) -> Result<AxisColumn, PlotError> {
         let variable = Variable::of(var, columns)?;
-        let mut axis = AxisColumn {
-            sql: String::new(),
-            text: None,
-            is_expression: variable.is_expression,
-            name: variable.name.clone(),
-        };
-        axis.sql = match variable.holds {
+        let mut text = None;
+        let sql = match variable.holds {
             _ if variable.is_expression => variable.number(),
             Kind::Number => format!("CAST({} AS DOUBLE)", self.value_column(var, columns)?),
             Kind::Mixed if self.is_binned(&variable.name, columns) => self.value_column(var, columns)?,
             Kind::Mixed => variable.number(),
             Kind::Text | Kind::Bool if role == Role::X => {
-                axis.text = Some(format!("CAST({} AS VARCHAR)", variable.sql));
+                text = Some(format!("CAST({} AS VARCHAR)", variable.sql));
                 "CAST(NULL AS DOUBLE)".to_owned()
             }
             _ => return Err(PlotError::NotANumber { role, var: variable.name }),
         };
-        Ok(axis)
+        Ok(AxisColumn { sql, text, is_expression: variable.is_expression, name: variable.name })
     }
 
     /// A column, binned if so asked.
@@ -192,13 +184,6 @@ struct AxisColumn {
     is_expression: bool,
 }
 
-fn in_order(texts: &[String]) -> Vec<String> {
-    let mut names = texts.to_vec();
-    names.sort_by(|left, right| natural_order(left, right));
-    names.dedup();
-    names
-}
-
 crate::query::typed_row! {
     struct Drawn {
         k: String,
@@ -216,10 +201,10 @@ fn observations(
 ) -> Result<BTreeMap<Vec<String>, Vec<Observation>>, QueryError> {
     let drawn: Vec<Drawn> = answer.typed("points of curves")?;
     let load = varying_load(answer)?;
-    let texts = if x_names.is_empty() { Vec::new() } else { answer.column("x_text")? };
+    let texts = if x_names.is_empty() { Vec::new() } else { texts_of(answer, "x_text")? };
     let place = |row: usize| {
-        let text = text_of(texts.get(row)?);
-        x_names.iter().position(|name| *name == text).map(|index| (index + 1) as f64)
+        let text = texts.get(row)?;
+        x_names.iter().position(|name| name == text).map(|index| (index + 1) as f64)
     };
     let count = vars.iter().map(|vars| vars.len()).sum::<usize>();
     let values = (0..count).map(|index| answer.column(&format!("v{index}"))).collect::<Result<Vec<_>, _>>()?;

@@ -1,10 +1,10 @@
 //! Charts of values, as asked for: over runs, over single requests, or over the rows of a query.
 
-use super::shared::text_of;
+use super::shared::{serve_variables, texts_of};
 use super::variable::Variable;
 use crate::plot::kinds::{ChartKind, Datum, KindSpec, kind_figure};
 use crate::plot::{Dress, Figure, PlotError, Role, Scale};
-use crate::query::{Answer, Columns, Filter, Kind, Lake, QueryError, curve_variables, quoted};
+use crate::query::{Answer, Columns, Filter, Kind, Lake, QueryError};
 
 /// Which rows are drawn.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,16 +81,9 @@ impl KindRequest {
         if numbers.iter().all(Option::is_none) {
             return Err(PlotError::NotANumber { role: Role::Y, var: y });
         }
-        let column = |name: &String| Ok::<_, QueryError>(answer.column(name)?.iter().map(text_of).collect::<Vec<_>>());
-        let xs = if is_single { vec![String::new(); numbers.len()] } else { column(&x)? };
-        let told = groups.iter().map(column).collect::<Result<Vec<_>, _>>()?;
-        let group = |row: usize| told.iter().map(|column| column[row].as_str()).collect::<Vec<_>>().join(", ");
-        let data = numbers.iter().zip(xs).enumerate().map(|(row, (y, x))| Datum {
-            x,
-            y: y.unwrap_or(f64::NAN),
-            group: group(row),
-        });
-        Ok((data.collect(), [x, y, groups.join(", ")]))
+        let xs = if is_single { vec![String::new(); numbers.len()] } else { texts_of(answer, &x)? };
+        let told = groups.iter().map(|name| texts_of(answer, name)).collect::<Result<Vec<_>, _>>()?;
+        Ok((data_of(xs, numbers, &told), [x, y, groups.join(", ")]))
     }
 
     async fn of_table(&self, lake: &Lake, caption: &mut Vec<String>) -> Result<(Vec<Datum>, [String; 3]), PlotError> {
@@ -120,9 +113,8 @@ impl KindRequest {
             // A distribution has no x axis of its own: what was to be there tells its curves apart.
             group_by.push(x_name.clone());
         } else if group_by.is_empty() && self.kind != ChartKind::Box && self.kind != ChartKind::Violin {
-            let varied = lake.varied().await?;
-            let serve: Vec<_> = varied.into_iter().filter(|varied| varied.is_serve).collect();
-            group_by = curve_variables(&serve).into_iter().filter(|var| *var != x_name).collect();
+            group_by = serve_variables(lake).await?;
+            group_by.retain(|var| *var != x_name);
         }
         let groups = group_by.iter().map(|var| column_of(var, requests.as_ref(), &runs));
         let groups = groups.collect::<Result<Vec<_>, _>>()?;
@@ -134,42 +126,27 @@ impl KindRequest {
             caption.push(format!("A random sample of about {MOST_ROWS} of {all} rows."));
         }
         let selected = groups.iter().enumerate().map(|(index, group)| format!(", {} AS g{index}", group.sql));
-        let sql = format!("SELECT {} AS x, {} AS y{} {from}{sample}", x.sql, y.number, selected.collect::<String>());
+        let sql = format!("SELECT {} AS x, {} AS y{} {from}{sample}", x.sql, y.number(), selected.collect::<String>());
         let answer = lake.sql(&sql).await?;
-        let texts = |name: &str| Ok::<_, QueryError>(answer.column(name)?.iter().map(text_of).collect::<Vec<_>>());
-        let xs = texts("x")?;
-        let told = (0..groups.len()).map(|index| texts(&format!("g{index}"))).collect::<Result<Vec<_>, _>>()?;
-        let data = answer.numbers("y")?.into_iter().zip(xs).enumerate().map(|(row, (y, x))| Datum {
-            x,
-            y: y.unwrap_or(f64::NAN),
-            group: told.iter().map(|column| column[row].as_str()).collect::<Vec<_>>().join(", "),
-        });
+        let groups = (0..groups.len()).map(|index| texts_of(&answer, &format!("g{index}")));
+        let data = data_of(texts_of(&answer, "x")?, answer.numbers("y")?, &groups.collect::<Result<Vec<_>, _>>()?);
         let group_name = group_by.iter().map(|var| self.dress.name(var)).collect::<Vec<_>>().join(", ");
-        Ok((data.collect(), [x.name, y.name, group_name]))
+        Ok((data, [x.name, y.name, group_name]))
     }
-}
-
-struct TableColumn {
-    name: String,
-    sql: String,
-    number: String,
-    holds: Kind,
 }
 
 /// A column of the requests, or else of their runs; an expression may name columns of either.
-fn column_of(var: &str, requests: Option<&Columns>, runs: &Columns) -> Result<TableColumn, QueryError> {
-    let own = requests.and_then(|columns| Some((columns.find(var).ok()?, "requests.")));
-    let found = own.or_else(|| Some((runs.find(var).ok()?, if requests.is_some() { "runs." } else { "" })));
-    match found {
-        Some(((name, holds), table)) => {
-            let sql = format!("{table}{}", quoted(name));
-            let number = format!("as_number({sql})");
-            Ok(TableColumn { name: name.to_owned(), number, sql, holds })
-        }
-        None => {
-            let variable = Variable::of(var, runs)?;
-            let number = variable.number();
-            Ok(TableColumn { name: variable.name, number, sql: variable.sql, holds: variable.holds })
-        }
+fn column_of(var: &str, requests: Option<&Columns>, runs: &Columns) -> Result<Variable, QueryError> {
+    let Some(requests) = requests else { return Variable::of(var, runs) };
+    match requests.find(var) {
+        Ok(_) => Ok(Variable::of(var, requests)?.of_table("requests")),
+        Err(_) => Ok(Variable::of(var, runs)?.of_table("runs")),
     }
+}
+
+/// Rows of a chart; `told`: the columns that tell groups apart.
+fn data_of(xs: Vec<String>, ys: Vec<Option<f64>>, told: &[Vec<String>]) -> Vec<Datum> {
+    let group = |row: usize| told.iter().map(|column| column[row].as_str()).collect::<Vec<_>>().join(", ");
+    let rows = ys.into_iter().zip(xs).enumerate();
+    rows.map(|(row, (y, x))| Datum { x, y: y.unwrap_or(f64::NAN), group: group(row) }).collect()
 }

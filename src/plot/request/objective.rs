@@ -3,6 +3,7 @@
 use super::variable::{Variable, name_of};
 use crate::metric::{Better, Metric};
 use crate::plot::{Dress, PlotError, Role};
+use crate::query::shipped::directed;
 use crate::query::{Columns, Kind};
 use crate::record::USERS;
 
@@ -27,12 +28,9 @@ impl Objective {
     /// `KEY`, `KEY:min`, `KEY:max`, or an expression, `EXPRESSION AS NAME:min`; without a direction it must be a metric whose better side
     /// is known.
     pub fn parse(text: &str) -> Result<Self, PlotError> {
-        let known = |name: &str| Metric::of(name_of(name)).map(|metric| metric.better);
-        let (name, better) = match text.rsplit_once(':') {
-            Some((name, "min")) => (name, Some(Better::Lower)),
-            Some((name, "max")) => (name, Some(Better::Higher)),
-            _ => (text, known(text)),
-        };
+        let (name, better) = directed(text);
+        // An expression may have a metric's name.
+        let better = better.or_else(|| Metric::of(name_of(name)).map(|metric| metric.better));
         let better = better.ok_or_else(|| PlotError::BadObjective { text: text.into() })?;
         Ok(Self::Metric { name: name.into(), better })
     }

@@ -1,7 +1,7 @@
 //! A Pareto chart, as asked for.
 
 use super::objective::{Objective, direction};
-use super::shared::{MISSING, cautions, degraded_runs, left_out_caption, nothing_left, text_of};
+use super::shared::{MISSING, cautions, degraded_runs, left_out_caption, nothing_left, texts_of};
 use crate::plot::chart::Estimate;
 use crate::plot::pareto::{Configuration, ParetoSpec, pareto_figure};
 use crate::plot::{Dress, Figure, PlotError};
@@ -154,7 +154,6 @@ impl ParetoRequest {
 
     fn spec(&self, labels: &[String], skipped: usize) -> ParetoSpec {
         let mut caption = vec![format!("x: {}, y: {}.", self.x.key(), self.y.key())];
-        let names = labels.iter().map(|name| self.dress.name(name)).collect::<Vec<_>>().join(" / ");
         if !self.filter_by.is_empty() {
             caption.push(format!("Only runs with {}.", self.filter_by));
         }
@@ -167,7 +166,7 @@ impl ParetoRequest {
             x_label: self.x.label(&self.dress),
             y_label: self.y.label(&self.dress),
             better_x: self.x.better(),
-            label_heading: names,
+            label_names: labels.iter().map(|name| self.dress.name(name)).collect(),
             group_heading: self.group_by.iter().map(|var| self.dress.name(var)).collect::<Vec<_>>().join(", "),
         }
     }
@@ -192,8 +191,8 @@ crate::query::typed_row! {
 
 /// The points, and by how many of the variables they are called: those that were asked for, and as many more as tell them apart.
 fn configurations_of(answer: &Answer, asked: usize, all: usize) -> Result<(Vec<Configuration>, usize), QueryError> {
-    let texts = |index: usize| Ok(answer.column(&variable_column(index))?.iter().map(text_of).collect());
-    let columns = (0..all).map(texts).collect::<Result<Vec<Vec<String>>, QueryError>>()?;
+    let texts = |index: usize| texts_of(answer, &variable_column(index));
+    let columns = (0..all).map(texts).collect::<Result<Vec<_>, _>>()?;
     let placed: Vec<Placed> = answer.typed(shipped::FRONTIER_OF_SERIES.name)?;
     let label = |row: usize, count: usize| {
         columns[..count].iter().map(|column| column[row].as_str()).collect::<Vec<_>>().join(" / ")

@@ -2,7 +2,7 @@
 
 use crate::metric::caution;
 use crate::plot::PlotError;
-use crate::query::{Answer, Filter, Lake, QueryError, Value};
+use crate::query::{Answer, Filter, Lake, QueryError, Value, curve_variables};
 
 /// Text for a value that a run does not have.
 pub const MISSING: &str = "(none)";
@@ -31,6 +31,17 @@ pub fn text_of(value: &Value) -> String {
         Value::Null => MISSING.into(),
         other => other.to_text(),
     }
+}
+
+/// A column as texts.
+pub fn texts_of(answer: &Answer, name: &str) -> Result<Vec<String>, QueryError> {
+    Ok(answer.column(name)?.iter().map(text_of).collect())
+}
+
+/// The settings of the server that vary: what tells curves apart where nothing was asked for.
+pub async fn serve_variables(lake: &Lake) -> Result<Vec<String>, QueryError> {
+    let varied = lake.varied().await?;
+    Ok(curve_variables(&varied.into_iter().filter(|varied| varied.is_serve).collect::<Vec<_>>()))
 }
 
 /// Says which condition took the last rows.

@@ -1,6 +1,6 @@
 //! A variable of a chart: a column, or an expression over columns, `2.5 * gpu_count AS cost`.
 
-use crate::query::{Columns, Kind, QueryError, number_of, quoted};
+use crate::query::{Columns, Kind, QueryError, as_number, quoted};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Variable {
@@ -25,9 +25,14 @@ impl Variable {
         }
     }
 
+    /// As it is named where several tables are asked.
+    pub fn of_table(self, table: &str) -> Self {
+        if self.is_expression { self } else { Self { sql: format!("{table}.{}", self.sql), ..self } }
+    }
+
     /// As a number.
     pub fn number(&self) -> String {
-        if self.is_expression { format!("CAST({} AS DOUBLE)", self.sql) } else { number_of(&self.name) }
+        if self.is_expression { format!("CAST({} AS DOUBLE)", self.sql) } else { as_number(&self.sql) }
     }
 }
 

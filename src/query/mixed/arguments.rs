@@ -251,7 +251,12 @@ fn is_number(data_type: &DataType) -> bool {
 
 /// The numbers of a column.
 pub fn number_of(column: &str) -> String {
-    format!("{AS_NUMBER}({})", quoted(column))
+    as_number(&quoted(column))
+}
+
+/// The same of a column as SQL writes it, with its table before it maybe.
+pub fn as_number(sql: &str) -> String {
+    format!("{AS_NUMBER}({sql})")
 }
 
 #[cfg(test)]

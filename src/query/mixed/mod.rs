@@ -7,5 +7,5 @@
 mod arguments;
 mod comparisons;
 
-pub use arguments::{number_of, rewrite};
+pub use arguments::{as_number, number_of, rewrite};
 pub use comparisons::{MixedComparisons, may_be_mixed};

@@ -135,7 +135,7 @@ pub fn frontiers(comparison: &Comparison) -> Option<Figure> {
         x_label: label("tokens_per_user"),
         y_label: label("tokens_per_gpu"),
         better_x: Better::Higher,
-        label_heading: String::new(),
+        label_names: Vec::new(),
         group_heading: "Sweep".into(),
     };
     Some(pareto_figure(&all, &spec))
