@@ -106,9 +106,9 @@ for (const figure of document.querySelectorAll("figure[data-places]")) {
     if (!place || !rows[index]) return;
     const [x, y] = place.split(",").map(Number);
     const cells = rows[index].split(",");
-    const [xValue, , yValue, yHalf, runs] = cells.slice(-5);
-    const name = cells.slice(0, -5).join(",").replace(/^"|"$/g, "").replaceAll('""', '"');
-    points.push({ x, y, name, xValue, yValue, yHalf, runs });
+    const [xValue, , , yValue, yLow, yHigh, runs] = cells.slice(-7);
+    const name = cells.slice(0, -7).join(",").replace(/^"|"$/g, "").replaceAll('""', '"');
+    points.push({ x, y, name, xValue, yValue, yLow, yHigh, runs });
   });
   const tip = document.createElement("div");
   tip.className = "tip";
@@ -122,9 +122,9 @@ for (const figure of document.querySelectorAll("figure[data-places]")) {
     const nearest = points.reduce((best, point) => (!best || distance(point) < distance(best) ? point : best), null);
     tip.hidden = !nearest || distance(nearest) > 28;
     if (tip.hidden) return;
-    const half = nearest.yHalf ? ` ± ${short(nearest.yHalf)}` : "";
+    const ends = nearest.yLow && nearest.yHigh ? ` (${short(nearest.yLow)} to ${short(nearest.yHigh)})` : "";
     const runs = Number(nearest.runs) > 1 ? ` (${nearest.runs} runs)` : "";
-    tip.textContent = `${nearest.name ? nearest.name + "\n" : ""}${figure.dataset.x}: ${short(nearest.xValue)}\n${figure.dataset.y}: ${short(nearest.yValue)}${half}${runs}`;
+    tip.textContent = `${nearest.name ? nearest.name + "\n" : ""}${figure.dataset.x}: ${short(nearest.xValue)}\n${figure.dataset.y}: ${short(nearest.yValue)}${ends}${runs}`;
     const frame = figure.getBoundingClientRect();
     tip.style.left = `${Math.min(event.clientX - frame.left + 12, Math.max(0, frame.width - 230))}px`;
     tip.style.top = `${event.clientY - frame.top + 14}px`;

@@ -49,8 +49,8 @@ pub fn of_query(error: &QueryError) -> String {
     match error {
         QueryError::Store(error) => of_store(error),
         QueryError::NoNamedQuery { .. } => format!("--name: {error}; --list shows all queries"),
-        QueryError::MissingParameter { query, parameter } => format!("--name {query}: needs --param {parameter}=VALUE"),
-        QueryError::UnknownParameter { query, .. } => format!("--name {query}: --param: {error}"),
+        QueryError::MissingParameter { query, parameter } => format!("query `{query}` needs --param {parameter}=VALUE"),
+        QueryError::UnknownParameter { .. } => format!("--param: {error}"),
         QueryError::BadMetric { .. } => format!("--metrics: {error}"),
         QueryError::BadFilter { .. } => format!("--filter-by: {error}"),
         QueryError::OutOfMemory(_) => format!("{error}; see --memory-limit"),
@@ -62,7 +62,14 @@ pub fn of_query(error: &QueryError) -> String {
 /// What is wrong with a chart that was asked for.
 pub fn of_plot(error: &PlotError) -> String {
     match error {
+        PlotError::Query(error) if error.to_string().contains("GROUP BY") => {
+            "a chart computes its own means over repeats, so its expressions cannot contain aggregates; for other aggregates use \
+             plot --from 'SELECT …'"
+                .to_owned()
+        }
         PlotError::Query(error) => of_query(error),
+        PlotError::NoRoom => format!("{error}; change --font-size, --width, --height or --fig-height, or draw fewer panels"),
+        PlotError::NoSuchLabel { .. } => format!("--label, --unit: {error}"),
         PlotError::NotANumber { role, .. } => {
             let flag = match role {
                 Role::X => "--var-x",

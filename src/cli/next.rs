@@ -1,5 +1,6 @@
 //! What to type next, as it works when it is pasted.
 
+use super::board::METRICS;
 use super::show::Settings;
 use super::{Failure, block_on, query_failure};
 use crate::exec::find_program;
@@ -7,12 +8,6 @@ use crate::params::Command;
 use crate::query::{Lake, quoted};
 use crate::store::SweepKind;
 use std::path::Path;
-
-/// Means that are worth a first look: of each list the first that a sweep has.
-const MEANS: [&[&str]; 2] = [
-    &["output_throughput_mean", "total_token_throughput_mean", "request_throughput_mean", "avg_cold_startup_time_mean"],
-    &["p99_e2el_ms_mean", "p99_ttft_ms_mean", "median_ttft_ms_mean"],
-];
 
 /// The name by which this program can be started from here: its own name where the shell finds it, else its path as typed.
 pub fn program() -> String {
@@ -40,15 +35,18 @@ pub fn commands(folder: &Path, kind: SweepKind) -> Result<Vec<String>, Failure> 
     let (program, sweep) = (program(), quoted_path(folder));
     let lake = Lake::open(&[folder.to_owned()]).map_err(query_failure)?;
     let known = block_on(lake.sql("SELECT * FROM combinations LIMIT 0"))?.map_err(query_failure)?.columns();
-    let is_known = |name: &&&str| known.iter().any(|column| column == **name);
-    let means: Vec<&str> = MEANS.iter().filter_map(|names| names.iter().find(is_known).copied()).collect();
+    // Throughput, and the latency that the progress shows last.
+    let means =
+        [0, 2].map(|index| METRICS[index].iter().map(|name| format!("{name}_mean")).find(|name| known.contains(name)));
+    let means: Vec<String> = means.into_iter().flatten().collect();
     let own: Vec<String> = Settings::of(&lake)?.names().map(in_sql).collect();
     let mut commands = vec![format!("{program} report {sweep} --open")];
     let query = |sql: String| format!("{program} query {sweep} {}", Command::new([sql]).quoted());
     match kind {
         SweepKind::ServeSla => commands.push(query("SELECT * FROM sla_history ORDER BY value".into())),
         _ => {
-            let columns = own.iter().map(String::as_str).chain(means.iter().copied()).collect::<Vec<_>>().join(", ");
+            let columns =
+                own.iter().map(String::as_str).chain(means.iter().map(String::as_str)).collect::<Vec<_>>().join(", ");
             let order = means.first().map(|mean| format!(" ORDER BY {mean} DESC")).unwrap_or_default();
             commands.push(query(format!("SELECT {columns} FROM combinations{order}")));
         }

@@ -196,7 +196,7 @@ fn write(path: &Path, figure: &Figure, size: Size, more: &[&str]) -> Result<(), 
 /// An error of a request is an input; one of the drawing is work that failed.
 pub fn plot_failure(error: PlotError) -> Failure {
     match error {
-        PlotError::Query(error) => query_failure(error),
+        PlotError::Query(error) if !error.is_input() => query_failure(error),
         PlotError::Drawing(_) => Failure::work(error),
         error => Failure::Input(of_plot(&error)),
     }

@@ -78,13 +78,17 @@ pub fn exec(arguments: Arguments) -> Ended {
 }
 
 fn list(arguments: &Arguments) {
-    for query in NamedQuery::of_lakes(&lakes(&arguments.words)).into_iter().chain(NamedQuery::all()) {
+    let own = NamedQuery::of_lakes(&lakes(&arguments.words));
+    let is_replaced = |shipped: &NamedQuery| own.iter().any(|own| own.name == shipped.name);
+    let shipped: Vec<NamedQuery> = NamedQuery::all().into_iter().filter(|shipped| !is_replaced(shipped)).collect();
+    for query in own.iter().chain(&shipped) {
         let parameters = query.parameters.iter().map(|parameter| match &parameter.default {
             Some(default) => format!(" [--param {}={default}]", parameter.name),
             None => format!(" --param {}=…", parameter.name),
         });
         let parameters = parameters.collect::<String>();
-        out!("{}{parameters}\n    {}", query.name, query.description);
+        let from = query.file.as_deref().map(|file| format!(" ({})", file.display())).unwrap_or_default();
+        out!("{}{parameters}{from}\n    {}", query.name, query.description);
     }
 }
 
@@ -101,18 +105,19 @@ fn question(arguments: &Arguments) -> Result<(Lake, Option<String>), Failure> {
         return Ok((lake, Some(sql)));
     }
     let sql = match (&arguments.name, &arguments.file) {
-        (Some(name), _) => NamedQuery::find(name, &lakes(&words))
-            .and_then(|query| query.sql(&arguments.params))
-            .map_err(query_failure)?,
+        (Some(name), _) => {
+            let query = NamedQuery::find(name, &lakes(&words)).map_err(query_failure)?;
+            if query.file.is_some() && NamedQuery::all().iter().any(|shipped| shipped.name == *name) {
+                let file = query.file.as_deref().unwrap_or(Path::new(""));
+                say!("note: {}: used instead of the built-in query {name}", file.display());
+            }
+            query.sql(&arguments.params).map_err(query_failure)?
+        }
         (None, Some(path)) => {
             let text = std::fs::read_to_string(path)
                 .map_err(|error| Failure::input(format!("--file: {}: {error}", path.display())))?;
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
-            // Without parameters the file is SQL as it stands, whatever braces it has.
-            match arguments.params.is_empty() {
-                true => text,
-                false => NamedQuery::of_text(&name, &text).sql(&arguments.params).map_err(query_failure)?,
-            }
+            NamedQuery::of_text(&name, &text).sql(&arguments.params).map_err(query_failure)?
         }
         // A path has no spaces, or is there.
         (None, None)

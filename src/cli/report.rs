@@ -4,6 +4,7 @@ use super::lake::Opening;
 use super::{Ended, Failure, block_on, compare, picture, positive_number, query_failure};
 use crate::cli::say::{out, say};
 use crate::compare::Comparison;
+use crate::files::is_same_place;
 use crate::query::Lake;
 use crate::report::{ReportError, Theme, Told, render, render_index};
 use crate::store::{REPORT, write_bytes_atomically};
@@ -31,7 +32,7 @@ pub struct Arguments {
     /// Color theme; default: follow the reader's system.
     #[arg(long, value_name = "THEME", value_enum)]
     theme: Option<ThemeName>,
-    /// Price of one GPU per hour in dollars; adds the cost of a million output tokens within each SLA.
+    /// Price of one GPU per hour in dollars; adds the cost of a million output tokens to the answer and to each SLA.
     #[arg(long, value_name = "USD", value_parser = positive_number)]
     gpu_hour_price: Option<f64>,
     /// Draw another curve: x and y, each a column or an expression such as 'output_throughput / gpu_count AS per_gpu'. May be repeated.
@@ -72,6 +73,7 @@ pub fn exec(arguments: Arguments) -> Ended {
             path
         }
         None => {
+            once_each(&arguments.sweeps)?;
             let path = arguments.output.unwrap_or_else(|| arguments.sweeps[0].join(page_of(&arguments.sweeps)));
             arguments.opening.with(&arguments.sweeps, |lake| {
                 let title = arguments.title.unwrap_or_else(|| title_of(lake));
@@ -102,6 +104,13 @@ pub fn exec(arguments: Arguments) -> Ended {
         open::that(&path).map_err(|error| Failure::work(format!("--open: {}: {error}", path.display())))?;
     }
     Ok(())
+}
+
+/// A sweep has no comparison with itself.
+fn once_each(sweeps: &[PathBuf]) -> Result<(), Failure> {
+    let again =
+        (1..sweeps.len()).find(|index| sweeps[..*index].iter().any(|other| is_same_place(other, &sweeps[*index])));
+    again.map_or(Ok(()), |index| Err(Failure::input(format!("{}: given twice", sweeps[index].display()))))
 }
 
 /// The file of a report: that of several sweeps leaves the one of the first alone.

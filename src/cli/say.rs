@@ -2,16 +2,31 @@
 //! be closed, a disk may be full.
 
 use crate::words::printable;
+use indicatif::MultiProgress;
 use std::fmt;
 use std::io::{BufWriter, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Whether a result could not be written.
 static IS_LOST: AtomicBool = AtomicBool::new(false);
 
+/// What changes in place at the lower end of the terminal, while there is something.
+static LIVE: Mutex<Option<MultiProgress>> = Mutex::new(None);
+
+/// From now on lines go above what changes in place.
+pub fn set_live(live: Option<MultiProgress>) {
+    *LIVE.lock().unwrap_or_else(PoisonError::into_inner) = live;
+}
+
 /// A line for a person, to stderr. Where it can't be written nobody reads it.
 pub fn to_stderr(line: fmt::Arguments<'_>) {
-    let _ = writeln!(std::io::stderr(), "{}", printable(&line.to_string()));
+    let line = line.to_string();
+    let write = || drop(writeln!(std::io::stderr(), "{}", printable(&line)));
+    match &*LIVE.lock().unwrap_or_else(PoisonError::into_inner) {
+        Some(live) => live.suspend(write),
+        None => write(),
+    }
 }
 
 /// A line of a result, to stdout. That it could not be written is in the exit code.

@@ -4,6 +4,9 @@ use super::axis::Axis;
 use super::theme::{Color, Dash, Marker};
 use crate::stats::Summary;
 
+/// Text for a value that a row does not have.
+pub const MISSING: &str = "(none)";
+
 /// A grid of panels with common axes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
@@ -93,34 +96,39 @@ pub struct Point {
     pub y: Estimate,
 }
 
-/// A mean of repeats and its 95 % interval.
+/// A value, usually the mean of repeats, and its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
     pub mean: f64,
-    /// `None` for a single run.
-    pub half_width: Option<f64>,
+    /// From where to where; `None` for a single run. An end that is not known is infinite.
+    pub interval: Option<(f64, f64)>,
     pub n: usize,
 }
 
 impl Estimate {
     pub fn of(values: &[f64]) -> Option<Self> {
         match Summary::of(values) {
-            Some(summary) => Some(Self { mean: summary.mean, half_width: summary.ci95(), n: summary.n }),
+            Some(summary) => Some(Self::around(summary.mean, summary.ci95(), summary.n)),
             // An infinite parameter is itself: it has a place, but no spread.
             None => values.contains(&f64::INFINITY).then(|| Self::exact(f64::INFINITY)),
         }
     }
 
     pub fn exact(value: f64) -> Self {
-        Self { mean: value, half_width: None, n: 1 }
+        Self { mean: value, interval: None, n: 1 }
+    }
+
+    /// With as much below as above.
+    pub fn around(mean: f64, half_width: Option<f64>, n: usize) -> Self {
+        Self { mean, interval: half_width.map(|half| (mean - half, mean + half)), n }
     }
 
     pub fn low(&self) -> f64 {
-        self.mean - self.half_width.unwrap_or(0.0)
+        self.interval.map_or(self.mean, |(low, _)| low)
     }
 
     pub fn high(&self) -> f64 {
-        self.mean + self.half_width.unwrap_or(0.0)
+        self.interval.map_or(self.mean, |(_, high)| high)
     }
 }
 

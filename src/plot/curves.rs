@@ -363,7 +363,7 @@ mod tests {
         let points = &figure.panels[0][0].series[0].points;
         assert_eq!(points.iter().map(|point| point.x.mean).collect::<Vec<_>>(), [1.1, 3.1, 2.0]);
         assert_eq!(points.iter().map(|point| point.y.n).collect::<Vec<_>>(), [2, 2, 1]);
-        assert!(points[0].y.half_width.unwrap() > 0.0 && points[2].y.half_width.is_none());
+        assert!(points[0].y.high() > points[0].y.low() && points[2].y.interval.is_none());
         assert!(figure.caption.iter().any(|line| line.contains("mean of 1 to 2 runs")), "{:?}", figure.caption);
     }
 

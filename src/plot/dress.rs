@@ -1,7 +1,8 @@
 //! What a person decides of a figure: its names, ranges, titles and colors.
 
+use super::PlotError;
 use super::axis::Axis;
-use super::chart::Figure;
+use super::chart::{Figure, Shape};
 use super::theme::{Color, DIMMED, Palette, QUIET_INK};
 use crate::metric::{Metric, label};
 use std::collections::BTreeMap;
@@ -32,6 +33,15 @@ impl Dress {
         unit.map_or_else(|| text.clone(), |unit| format!("{text} ({unit})"))
     }
 
+    /// Refuses names and units for what no row has.
+    pub fn check(&self, is_known: impl Fn(&str) -> bool) -> Result<(), PlotError> {
+        let given = self.labels.keys().chain(self.units.keys());
+        match given.into_iter().find(|var| !is_known(var)) {
+            Some(var) => Err(PlotError::NoSuchLabel { var: var.clone() }),
+            None => Ok(()),
+        }
+    }
+
     /// Puts titles, ranges and colors on a figure.
     pub fn put_on(&self, figure: &mut Figure) {
         if self.title.is_some() || self.subtitle.is_some() {
@@ -47,7 +57,9 @@ impl Dress {
         }
         let beyond = if asked.iter().any(|(range, _)| range.is_some()) { beyond(figure) } else { 0 };
         if beyond > 0 {
-            figure.caption.push(format!("{beyond} point(s) lie beyond the limits of the axes."));
+            figure.caption.push(format!(
+                "{beyond} point(s), boxes or violins lie beyond the limits of the axes, wholly or in part."
+            ));
         }
         if self.palette != Palette::OkabeIto {
             recolor(figure, self.palette);
@@ -61,12 +73,19 @@ fn limit(axis: &mut Axis, range: Option<(f64, f64)>) {
     }
 }
 
-/// Points that the axes do not reach.
+/// Points, boxes and violins that the axes do not reach to the end.
 fn beyond(figure: &Figure) -> usize {
     let points = figure.panels.iter().flatten().flat_map(|panel| &panel.series).flat_map(|series| &series.points);
     let reaches =
         |axis: &Axis, value: f64| axis.place(value).is_some_and(|place| (-1e-6..=1.0 + 1e-6).contains(&place));
-    points.filter(|point| !(reaches(&figure.x, point.x.mean) && reaches(&figure.y, point.y.mean))).count()
+    let points = points.filter(|point| !(reaches(&figure.x, point.x.mean) && reaches(&figure.y, point.y.mean))).count();
+    let shapes = figure.panels.iter().flatten().flat_map(|panel| &panel.shapes);
+    let is_cut = |shape: &&Shape| match shape {
+        Shape::Box { ends, .. } => ends.iter().any(|end| !reaches(&figure.y, *end)),
+        Shape::Area { outline, .. } => outline.iter().any(|(_, y)| !reaches(&figure.y, *y)),
+        Shape::Cell { .. } => false,
+    };
+    points + shapes.filter(is_cut).count()
 }
 
 /// Gives each color that means something its counterpart in another palette.

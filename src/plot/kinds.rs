@@ -2,7 +2,7 @@
 
 use super::axis::{Axis, Scale};
 use super::chart::{
-    Estimate, Figure, Join, LegendBlock, LegendEntry, Panel, Point, Series, Shape, Shows, Spread, Style,
+    Estimate, Figure, Join, LegendBlock, LegendEntry, MISSING, Panel, Point, Series, Shape, Shows, Spread, Style,
 };
 use super::curves::distinct;
 use super::theme::{self, Color, Dash, Marker};
@@ -52,8 +52,14 @@ const MOST_OUTLIERS: usize = 200;
 
 pub fn kind_figure(data: &[Datum], spec: &KindSpec) -> Figure {
     let all = data.iter().filter(|one| !one.y.is_nan()).count();
-    let data: Vec<&Datum> =
-        data.iter().filter(|one| one.y.is_finite() && (is_across(spec.kind) || spec.scale_y.takes(one.y))).collect();
+    let has_names = matches!(spec.kind, ChartKind::Box | ChartKind::Violin | ChartKind::Heat);
+    let known = distinct(data.iter().map(|one| one.x.as_str()).filter(|x| *x != MISSING));
+    // On an axis of numbers what is not known has no place.
+    let has_x = |one: &Datum| {
+        has_names || is_across(spec.kind) || !is_numeric(&known) || one.x.parse().is_ok_and(|x| spec.scale_x.takes(x))
+    };
+    let has_y = |one: &Datum| one.y.is_finite() && (is_across(spec.kind) || spec.scale_y.takes(one.y));
+    let data: Vec<&Datum> = data.iter().filter(|one| has_y(one) && has_x(one)).collect();
     let groups = distinct(data.iter().map(|one| one.group.as_str()));
     let xs = distinct(data.iter().map(|one| one.x.as_str()));
     let mut figure = match spec.kind {
@@ -64,6 +70,13 @@ pub fn kind_figure(data: &[Datum], spec: &KindSpec) -> Figure {
     };
     figure.caption = spec.caption.clone();
     figure.caption.extend(explained(spec.kind));
+    let points = figure.panels.iter().flatten().flat_map(|panel| &panel.series).flat_map(|series| &series.points);
+    if spec.kind == ChartKind::Line && points.clone().any(|point| point.y.n > 1) {
+        let most = points.map(|point| point.y.n).max().unwrap_or(1);
+        figure
+            .caption
+            .push(format!("Points: means of up to {most} rows with the same x. Bars: 95 % confidence interval."));
+    }
     let omitted = all - data.len();
     if omitted > 0 {
         figure.caption.push(format!("{omitted} value(s) omitted that cannot be placed on these axes."));
@@ -239,21 +252,38 @@ fn heat(data: &[&Datum], xs: &[String], groups: &[String], spec: &KindSpec) -> F
     figure
 }
 
+/// Whether an axis of these values is one of numbers; a value that is not known is none.
+fn is_numeric(xs: &[String]) -> bool {
+    xs.iter().all(|x| x.parse::<f64>().is_ok())
+}
+
+/// The mean of what was measured at each x, with its 95 % interval, from the lowest x on.
+fn means(values: impl Iterator<Item = (f64, f64)>) -> Vec<Point> {
+    let mut values: Vec<(f64, f64)> = values.collect();
+    values.sort_by(|left, right| left.0.total_cmp(&right.0));
+    let mean = |at: &[(f64, f64)]| {
+        let ys: Vec<f64> = at.iter().map(|(_, y)| *y).collect();
+        Some(Point { x: Estimate::exact(at[0].0), y: Estimate::of(&ys)? })
+    };
+    values.chunk_by(|left, right| left.0 == right.0).filter_map(mean).collect()
+}
+
 fn cloud(data: &[&Datum], xs: &[String], groups: &[String], spec: &KindSpec) -> Figure {
-    let is_numeric = xs.iter().all(|x| x.parse::<f64>().is_ok());
+    let is_numeric = is_numeric(xs);
     let x_of = |x: &str| if is_numeric { x.parse().unwrap_or(f64::NAN) } else { (index_of(xs, x) + 1) as f64 };
     let style = |index: usize| Style { marker: theme::marker(index), ..style_of(index, groups.len(), Marker::Circle) };
     let is_line = spec.kind == ChartKind::Line;
     let series = groups.iter().enumerate().map(|(index, group)| {
         let own = data.iter().filter(|one| one.group == *group).map(|one| (x_of(&one.x), one.y));
-        let mut own: Vec<(f64, f64)> = own.filter(|(x, _)| !is_numeric || spec.scale_x.takes(*x)).collect();
         if is_line {
-            own.sort_by(|left, right| left.0.total_cmp(&right.0));
+            return Series {
+                join: Join::Straight,
+                spread: Spread::Bars,
+                ..cloud_series(group, style(index), means(own))
+            };
         }
-        let points = own.into_iter().map(|(x, y)| Point { x: Estimate::exact(x), y: Estimate::exact(y) }).collect();
-        let style = Style { opacity: if is_line { 1.0 } else { 0.6 }, ..style(index) };
-        let join = if is_line { Join::Straight } else { Join::None };
-        Series { join, ..cloud_series(group, style, points) }
+        let points = own.map(|(x, y)| Point { x: Estimate::exact(x), y: Estimate::exact(y) }).collect();
+        cloud_series(group, Style { opacity: 0.6, ..style(index) }, points)
     });
     let panel = Panel { series: series.collect(), ..Panel::default() };
     let x = match is_numeric {
@@ -320,6 +350,20 @@ mod tests {
             .map(|shape| if let Shape::Cell { text, .. } = shape { text.as_str() } else { "" })
             .collect();
         assert_eq!(texts, ["15", "30"]);
+    }
+
+    #[test]
+    fn a_line_goes_through_the_mean_of_each_x_and_leaves_out_what_has_none() {
+        let values = [("2", 30.0, ""), ("1", 10.0, ""), ("1", 14.0, ""), ("(none)", 99.0, "")];
+        let figure = kind_figure(&data(&values), &spec(ChartKind::Line));
+        let points = &figure.panels[0][0].series[0].points;
+        assert_eq!(
+            points.iter().map(|point| (point.x.mean, point.y.mean)).collect::<Vec<_>>(),
+            [(1.0, 12.0), (2.0, 30.0)]
+        );
+        // t(0.975, 1) * sd / sqrt(2) = 12.706 * 2.828 / 1.414
+        assert!((points[0].y.high() - 12.0 - 25.41).abs() < 0.01, "{points:?}");
+        assert!(figure.caption[0].contains("up to 2 rows") && figure.caption[1].contains("1 value(s) omitted"));
     }
 
     #[test]

@@ -15,9 +15,8 @@ pub struct Rung {
     pub sla: String,
     pub setting: String,
     pub value: f64,
-    /// Bounds of the 95 % interval of the boundary.
-    pub low: Option<f64>,
-    pub high: Option<f64>,
+    /// The 95 % interval of the boundary; without an upper end where the highest load that was searched meets the SLA.
+    pub interval: Option<(f64, f64)>,
 }
 
 crate::query::typed_row! {
@@ -49,8 +48,7 @@ pub async fn ladders(lake: &Lake) -> Result<Vec<SlaChart>, PlotError> {
             setting: if setting.is_empty() { "unchanged".into() } else { setting },
             // Where no load meets it, none is borne.
             value: found.value.unwrap_or(0.0),
-            low: found.low.filter(|_| found.value.is_some()),
-            high: found.high.filter(|_| found.value.is_some()),
+            interval: found.value.and(found.low).map(|low| (low, found.high.unwrap_or(f64::INFINITY))),
         };
         match groups.last_mut().filter(|(known, _)| *known == key) {
             Some((_, rungs)) => rungs.push(rung),
@@ -102,13 +100,20 @@ pub fn ladder_figure(variable: &str, rungs: &[Rung]) -> Figure {
             }
         })
         .collect();
-    let ys: Vec<f64> =
-        series.iter().flat_map(|series| &series.points).flat_map(|point| [point.y.low(), point.y.high()]).collect();
+    let ends = series.iter().flat_map(|series| &series.points).flat_map(|point| [point.y.low(), point.y.high()]);
+    let ys: Vec<f64> = ends.filter(|end| end.is_finite()).collect();
+    let is_open = rungs.iter().any(|rung| rung.interval.is_some_and(|(_, high)| high.is_infinite()));
+    let open =
+        is_open.then(|| "A bar up to the edge: even the highest load that was searched meets the SLA.".to_owned());
     let entries =
         series.iter().map(|series| LegendEntry { text: series.name.clone(), style: series.style, shows: Shows::Both });
     Figure {
         title: format!("Highest {} within each SLA", label(variable).to_lowercase()),
-        caption: vec!["Bars: range of the boundary with 95 % probability. At 0: no load meets the SLA.".into()],
+        caption: std::iter::once(
+            "Points: the highest measured load that meets the SLA; 0 if none does. Bars: range of the boundary with 95 % probability.".to_owned(),
+        )
+        .chain(open)
+        .collect(),
         x: Axis::of_names("SLA", slas.iter().cloned()),
         y: Axis::around(label(variable), Scale::Linear, ys.iter().copied().chain([0.0])),
         row_titles: vec![String::new()],
@@ -122,12 +127,9 @@ pub fn ladder_figure(variable: &str, rungs: &[Rung]) -> Figure {
 const SHIFT: f64 = 0.04;
 
 fn estimate(rung: &Rung) -> Estimate {
-    match (rung.low, rung.high) {
-        (Some(low), Some(high)) if high.is_finite() && rung.value.is_finite() => {
-            Estimate { mean: (low + high) / 2.0, half_width: Some((high - low) / 2.0), n: 1 }
-        }
-        _ => Estimate::exact(rung.value),
-    }
+    // A search may place the boundary between two loads that were measured.
+    let around = |(low, high): (f64, f64)| (low.min(rung.value), high.max(rung.value));
+    Estimate { mean: rung.value, interval: rung.interval.filter(|_| rung.value.is_finite()).map(around), n: 1 }
 }
 
 fn in_order<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<String> {
@@ -150,13 +152,12 @@ mod tests {
             sla: sla.into(),
             setting: setting.into(),
             value,
-            low: bounds.map(|bounds| bounds.0),
-            high: bounds.map(|bounds| bounds.1),
+            interval: bounds,
         };
         let rungs = [
-            rung("loose", "a", 90.0, Some((80.0, 100.0))),
+            rung("loose", "a", 90.0, Some((80.0, 104.0))),
             rung("tight", "a", 20.0, None),
-            rung("loose", "b", 50.0, None),
+            rung("loose", "b", 50.0, Some((50.0, f64::INFINITY))),
             rung("tight", "b", 0.0, None),
         ];
         let figure = ladder_figure("request_rate", &rungs);
@@ -165,7 +166,10 @@ mod tests {
             figure.panels[0][0].series[index].points.iter().map(|point| point.y.mean).collect::<Vec<_>>()
         };
         assert_eq!((of(0), of(1)), (vec![20.0, 90.0], vec![0.0, 50.0]));
-        assert_eq!(figure.panels[0][0].series[0].points[1].y.half_width, Some(10.0));
+        let interval = |series: usize| figure.panels[0][0].series[series].points[1].y.interval;
+        assert_eq!(interval(0), Some((80.0, 104.0)));
+        assert_eq!(interval(1), Some((50.0, f64::INFINITY)), "what was not seen to fail has no upper end");
+        assert!(figure.caption[1].contains("even the highest load") && !figure.y.has_infinity, "{:?}", figure.caption);
         assert_eq!(figure.y.label, "request_rate (req/s)");
     }
 }

@@ -78,6 +78,16 @@ pub enum PlotError {
     BadObjective { text: String },
     #[error("`{condition}` removed the last {left} run(s): nothing is left to draw")]
     FilteredAway { condition: String, left: usize },
+    #[error("texts of this size leave no room for the chart itself")]
+    NoRoom,
+    #[error("the query returns no rows: nothing to draw")]
+    NoRows,
+    #[error("the query returns no column `{var}`; it returns: {}", known.join(", "))]
+    NotReturned { var: String, known: Vec<String> },
+    #[error("column `{var}` is NULL in all {rows} row(s): nothing to draw")]
+    OnlyNull { var: String, rows: usize },
+    #[error("there is no variable `{var}` to name")]
+    NoSuchLabel { var: String },
     #[error("the query returns {found} column(s); a chart needs x and y")]
     TooFewColumns { found: usize },
     #[error("no completed run has both values: nothing to draw")]

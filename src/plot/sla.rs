@@ -180,7 +180,7 @@ pub fn sla_figure(answer: &AnswerShown, levels: &[Level]) -> Figure {
         let points: Vec<Point> = own
             .map(|(level, y)| Point {
                 x: Estimate::exact(level.value),
-                y: Estimate { mean: *y, half_width: None, n: level.runs },
+                y: Estimate { mean: *y, interval: None, n: level.runs },
             })
             .collect();
         if !points.is_empty() {

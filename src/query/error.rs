@@ -25,7 +25,9 @@ pub enum QueryError {
     UnknownParameter { query: String, parameter: String, known: String },
     #[error("{what} is not supported; {instead}")]
     Elsewhere { what: String, instead: &'static str },
-    #[error("it is unknown which direction of {metric} is better; use {metric}:min or {metric}:max")]
+    #[error(
+        "`{metric}` is not a known metric; if a column has this name, say which direction is better: {metric}:min or {metric}:max"
+    )]
     UnknownDirection { metric: String },
     #[error("metric {metric:?}: {reason}")]
     BadMetric { metric: String, reason: String },

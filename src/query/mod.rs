@@ -223,6 +223,7 @@ impl Lake {
             statement = state.sql_to_statement(&described, &dialect).map_err(QueryError::Syntax)?;
         }
         refuse_changes(&statement)?;
+        unique::as_typed(&mut statement);
         calls::expand(&mut statement)?;
         let named: Vec<String> = state
             .resolve_table_references(&statement)

@@ -35,6 +35,8 @@ pub struct NamedQuery {
     /// Other names of parameters.
     aliases: Vec<(String, String)>,
     sql: String,
+    /// Of a lake's own: where it stands.
+    pub file: Option<PathBuf>,
 }
 
 /// Where a lake's own queries lie.
@@ -59,7 +61,8 @@ impl NamedQuery {
         files.sort();
         let read = |file: PathBuf| {
             let text = files::text(&file, Links::Refuse).ok()?;
-            Some(Self::of_text(&file.file_stem()?.to_string_lossy(), &text))
+            let query = Self::of_text(&file.file_stem()?.to_string_lossy(), &text);
+            Some(Self { file: Some(file), ..query })
         };
         files.into_iter().filter_map(read).collect()
     }
@@ -96,7 +99,7 @@ impl NamedQuery {
                 }
             }
         }
-        Self { name: name.to_owned(), description, parameters, aliases, sql }
+        Self { name: name.to_owned(), description, parameters, aliases, sql, file: None }
     }
 
     /// The SQL with its parameters filled in. In texts a quote is doubled, as SQL has it.

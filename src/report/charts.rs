@@ -109,16 +109,11 @@ async fn is_crowded(lake: &Lake) -> Result<bool, ReportError> {
 }
 
 /// The Pareto chart, where users and GPUs are known.
-pub async fn pareto(lake: &Lake, varied: &[Varied]) -> Result<Vec<Chart>, ReportError> {
-    // Three values are read at a glance; the load is one of them, since it is what moves along a frontier.
-    let load = load_variable(varied).map(str::to_owned);
-    let mut label_by: Vec<String> = curve_variables(varied);
-    label_by.truncate(3 - usize::from(load.is_some()));
-    label_by.extend(load);
+pub async fn pareto(lake: &Lake) -> Result<Vec<Chart>, ReportError> {
     let request = ParetoRequest {
         x: Objective::PerUser { count_var: None },
         y: Objective::PerGpu { count_var: None },
-        label_by,
+        label_by: Vec::new(),
         group_by: Vec::new(),
         filter_by: String::new(),
         dress: Dress::default(),
@@ -215,12 +210,16 @@ fn csv(figure: &Figure) -> String {
             |series: &'_ Series| series.points.iter().map(|point| (named(series, point), *point)).collect::<Vec<_>>();
         panel.series.iter().flat_map(of_series).collect::<Vec<_>>()
     });
-    let half = |estimate: Estimate| estimate.half_width.map(|half| half.to_string()).unwrap_or_default();
+    let ends = |estimate: Estimate| {
+        let [low, high] = [estimate.interval.map(|ends| ends.0), estimate.interval.map(|ends| ends.1)]
+            .map(|end| end.filter(|end| end.is_finite()).map(|end| end.to_string()).unwrap_or_default());
+        format!("{low},{high}")
+    };
     let lines = points.take(MOST_ROWS).map(|(name, point)| {
         let name = if name.contains(['"', ',', '\n']) { format!("\"{}\"", name.replace('"', "\"\"")) } else { name };
-        format!("{name},{},{},{},{},{}", point.x.mean, half(point.x), point.y.mean, half(point.y), point.y.n)
+        format!("{name},{},{},{},{},{}", point.x.mean, ends(point.x), point.y.mean, ends(point.y), point.y.n)
     });
-    std::iter::once("series,x,x_ci95,y,y_ci95,n".to_owned()).chain(lines).collect::<Vec<_>>().join("\n")
+    std::iter::once("series,x,x_low,x_high,y,y_low,y_high,n".to_owned()).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
 /// `0.25,0.5;…`: the places of the points of [`csv`], empty for one that is not on the chart.

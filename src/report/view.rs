@@ -75,7 +75,7 @@ impl Page {
             answers: answers(lake, told.gpu_hour_price).await?,
             certainty: certainty(lake).await?,
             comparisons: shown(&told.comparisons)?,
-            pareto: charts::pareto(lake, &varied).await?,
+            pareto: charts::pareto(lake).await?,
             frontier: table(lake, &frontier).await?,
             curves: charts::curves(lake, &varied, &told.curves).await?,
             effects: effects(lake).await?,

@@ -75,7 +75,7 @@ test("it opens from disk, asks for nothing, and all charts are there", async () 
   const charts = await page.$$eval("figure img", (images) => images.map((image) => [image.complete && image.naturalWidth > 400, image.alt.startsWith("Chart: ")]));
   assert.ok(charts.length >= 9, `${charts.length} charts`);
   assert.ok(charts.every(([isDrawn, isTold]) => isDrawn && isTold));
-  assert.ok((await page.$$eval("pre.data", (data) => data.every((one) => one.textContent.startsWith("series,x,x_ci95,y,y_ci95,n\n")))));
+  assert.ok((await page.$$eval("pre.data", (data) => data.every((one) => one.textContent.startsWith("series,x,x_low,x_high,y,y_low,y_high,n\n")))));
   assert.equal(await page.locator("h1").count(), 1);
   await look(page, "light-1280");
   await close();

@@ -3,7 +3,7 @@
 use crate::scratch::{Ran, Scratch, wait_until};
 use nix::pty::{Winsize, openpty};
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::num::NonZero;
 use std::process::{Command, Stdio};
 
@@ -20,7 +20,14 @@ fn sweep(scratch: &Scratch, more: &[&str]) -> Vec<String> {
 }
 
 /// Runs a command on a terminal that is so wide, and says what stands on it at the end.
-fn on_terminal(mut command: Command, columns: u16) -> Vec<String> {
+fn on_terminal(command: Command, columns: u16) -> Vec<String> {
+    let (screen, is_success) = interrupted_on_terminal(command, columns, None);
+    assert!(is_success, "{}", screen.join("\n"));
+    screen
+}
+
+/// Likewise; Ctrl-C is typed once a text is on the terminal.
+fn interrupted_on_terminal(mut command: Command, columns: u16, at: Option<&str>) -> (Vec<String>, bool) {
     let size = Winsize { ws_row: 200, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     let pair = openpty(&size, None).unwrap();
     let side = || Stdio::from(pair.slave.try_clone().unwrap());
@@ -29,11 +36,16 @@ fn on_terminal(mut command: Command, columns: u16) -> Vec<String> {
     let mut terminal = vt100::Parser::new(NonZero::new(200).unwrap(), NonZero::new(columns).unwrap(), 0);
     let (mut master, mut bytes) = (File::from(pair.master), [0; 4096]);
     // The end of a terminal is told as an error.
+    let mut at = at;
     while let Ok(count) = master.read(&mut bytes) {
         terminal.process(&bytes[..count]);
+        if at.is_some_and(|at| terminal.screen().contents().contains(at)) {
+            master.write_all(b"\x03").unwrap();
+            at = None;
+        }
     }
-    assert!(child.wait().unwrap().success());
-    terminal.screen().rows(0, columns).map(|row| row.trim_end().to_owned()).collect()
+    let screen = terminal.screen().rows(0, columns).map(|row| row.trim_end().to_owned());
+    (screen.collect(), child.wait().unwrap().success())
 }
 
 #[test]
@@ -58,6 +70,25 @@ fn a_terminal_shows_one_line_a_combination_that_fits() {
         let place = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what} is not in {text}"));
         assert!(place("max_num_seqs=64") < place("4 rows") && place("4 rows") < place("next:"), "{text}");
     }
+}
+
+#[test]
+fn an_interrupt_leaves_each_line_once() {
+    let scratch = Scratch::new();
+    let words = sweep(&scratch, &["--num-runs", "9"]);
+    // The terminal has to be the one that controls the program.
+    let mut command = Command::new("setsid");
+    let program = scratch.command(&[]);
+    command.args(["--ctty", "--wait"]).arg(program.get_program()).args(&words).current_dir(scratch.path(""));
+    let (screen, is_success) = interrupted_on_terminal(command, 100, Some("2/9"));
+    let text = screen.join("\n");
+    assert!(!is_success && text.contains("stopping; interrupt again") && text.contains("--resume"), "{text}");
+    assert_eq!(text.matches("/36 runs").count() + text.matches("left ·").count(), 0, "{text}");
+    let rows = screen.iter().filter(|line| line.starts_with(['✓', '…', '·']) || line.contains("/9 "));
+    let mut rows: Vec<&String> = rows.collect();
+    let all = rows.len();
+    rows.dedup();
+    assert_eq!(rows.len(), all, "{text}");
 }
 
 #[test]
@@ -119,7 +150,7 @@ fn watching_tells_each_run_once_and_ends_with_the_sweep() {
     scratch.ok(&words);
     wait_until("the end is told", || scratch.read("watched").contains("completed at"));
     let told = scratch.read("watched");
-    assert!(told.starts_with("waiting for a sweep in results\n"), "{told}");
+    assert!(told.starts_with("results does not exist yet; waiting for a sweep to start\n"), "{told}");
     for run in 0..3 {
         assert_eq!(told.matches(&format!("max_num_seqs=64 max_concurrency=4, run {run}: ")).count(), 1, "{told}");
     }
@@ -140,7 +171,7 @@ fn what_was_killed_is_no_longer_said_to_run() {
     let mut running = crate::scratch::Running(command.stderr(Stdio::null()).spawn().unwrap());
     let once = || scratch.run(&["watch", "results/x", "--once"]).stdout;
     wait_until("a run is there", || once().contains("/800 runs"));
-    assert!(once().contains("running since") && once().contains("── "), "{}", once());
+    assert!(once().contains("running; started") && once().contains("── "), "{}", once());
     running.0.kill().unwrap();
     running.0.wait().unwrap();
     wait_until("it is known to be dead", || once().contains("was killed") && once().contains("--resume -e x"));

@@ -63,7 +63,7 @@ fn a_report_tells_what_is_known_of_the_frozen_sample() {
         "max_num_seqs ↓ max_concurrency →",
         "E2E latency, tail",
         "sweeplake serve --serve-cmd &#39;sweeplake sim m --port 9321 --speed 10&#39;",
-        "series,x,x_ci95,y,y_ci95,n",
+        "series,x,x_low,x_high,y,y_low,y_high,n",
     ] {
         assert!(html.contains(text), "{text} is not in the report");
     }

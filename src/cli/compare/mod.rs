@@ -8,7 +8,7 @@ pub use text::text;
 use crate::cli::advice::of_store;
 use crate::cli::color::{Ink, ink};
 use crate::cli::lake::{Opening, tell};
-use crate::cli::picture::write_usual;
+use crate::cli::picture::{check_ending, write_usual};
 use crate::cli::say::say;
 use crate::cli::table::{Output, OutputFormat};
 use crate::cli::trend::Trend;
@@ -83,7 +83,7 @@ pub struct Arguments {
     /// Also write an HTML page with charts.
     #[arg(long, value_name = "FILE", value_parser = crate::cli::lake::local_path)]
     html: Option<PathBuf>,
-    /// Also draw both Pareto frontiers (or the trend) as a PNG file.
+    /// Also draw both Pareto frontiers (or the trend) to this file (.png, .svg or .pdf).
     #[arg(long, value_name = "FILE", value_parser = crate::cli::lake::local_path)]
     fig: Option<PathBuf>,
     #[command(flatten)]
@@ -175,6 +175,7 @@ impl Judging {
 }
 
 pub fn exec(arguments: Arguments) -> Ended {
+    arguments.fig.as_deref().map_or(Ok(()), check_ending)?;
     if let (Some(lake), Some(metric)) = (&arguments.trend, &arguments.metric) {
         return follow(lake, metric, &arguments);
     }

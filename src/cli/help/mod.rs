@@ -25,7 +25,8 @@ pub fn dressed(command: Command) -> Command {
         let examples = examples_of(subcommand.get_name());
         let more = subcommand.get_after_help().map(ToString::to_string);
         let name = subcommand.get_name().to_owned();
-        let subcommand = subcommand.mut_args(|arg| short_and_long(under_heading(&name, arg)));
+        let subcommand =
+            subcommand.mut_args(|arg| hidden_where_refused(&name, short_and_long(under_heading(&name, arg))));
         match examples {
             None => subcommand,
             Some(examples) => {
@@ -61,6 +62,17 @@ fn under_heading(subcommand: &str, arg: Arg) -> Arg {
         (false, Some(heading)) if arg.get_help_heading().is_none() => arg.help_heading(heading),
         _ => arg,
     }
+}
+
+/// What flags that several sub-commands share say where they are for `serve` alone.
+const SERVE_ONLY: &str = "(serve only";
+
+/// A flag that a sub-command refuses is not in its help.
+fn hidden_where_refused(subcommand: &str, arg: Arg) -> Arg {
+    let texts = [arg.get_help(), arg.get_long_help()].into_iter().flatten();
+    let mut texts = texts.map(ToString::to_string).collect::<Vec<_>>().into_iter();
+    let is_refused = subcommand != "serve" && texts.any(|text| text.contains(SERVE_ONLY));
+    if is_refused { arg.hide(true) } else { arg }
 }
 
 /// The first sentence for `-h`, all of it for `--help`.

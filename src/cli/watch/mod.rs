@@ -9,8 +9,8 @@ use super::say::{out, styled};
 use super::table::cut;
 use super::terminal::terminal_size;
 use super::{Ended, Failure, positive_number, query_failure};
-use crate::query::Lake;
-use crate::store::{MANIFEST, SweepState};
+use crate::query::{Lake, QueryError};
+use crate::store::{MANIFEST, StoreError, SweepState};
 use crate::words::printable_line;
 use chrono::Local;
 use logs::LogEnd;
@@ -57,11 +57,9 @@ pub fn exec(arguments: Arguments) -> Ended {
                 follow(&sweep, &arguments)?;
                 seen = Some(sweep);
             }
-            None if arguments.once => {
-                return Err(Failure::input(format!("{}: no sweep yet", arguments.path.display())));
-            }
+            None if arguments.once => return Err(Failure::input(nothing_there(&arguments.path))),
             None if seen.is_none() => {
-                out!("waiting for a sweep in {}", arguments.path.display());
+                out!("{}; waiting for a sweep to start", nothing_there(&arguments.path));
                 seen = Some(PathBuf::new());
             }
             _ => {}
@@ -73,12 +71,30 @@ pub fn exec(arguments: Arguments) -> Ended {
     }
 }
 
+/// Why there is nothing to see.
+fn nothing_there(lake: &Path) -> String {
+    let path = lake.display();
+    if !lake.exists() {
+        return format!("{path} does not exist yet");
+    }
+    match Lake::open(&[lake.to_owned()]) {
+        Ok(found) if !found.sweeps().is_empty() => format!(
+            "{path}: only sweeps that sweeplake runs can be watched; the {} here were made by another tool or imported",
+            found.sweeps().len()
+        ),
+        _ => format!("{path}: no sweep yet"),
+    }
+}
+
 /// The sweep of a lake that started last; one that runs goes before those that ended.
 fn newest(lake: &Path) -> Result<Option<(PathBuf, Standing)>, Failure> {
     if !lake.exists() {
         return Ok(None);
     }
-    let lake = Lake::open(&[lake.to_owned()]).map_err(query_failure)?;
+    let lake = match Lake::open(&[lake.to_owned()]) {
+        Err(QueryError::Store(StoreError::NoSweeps { .. })) => return Ok(None),
+        opened => opened.map_err(query_failure)?,
+    };
     let own = lake.sweeps().iter().filter(|sweep| sweep.is_own());
     let started = own.filter_map(|sweep| {
         let manifest = sweep.manifest().ok()??;
@@ -141,13 +157,13 @@ fn tell_new(folder: &Path, snapshot: &Snapshot, told: &mut HashSet<String>) {
     }
 }
 
-/// `results/first · serve · running since 23:41`.
+/// `results/first · serve · running; started 2026-11-27 10:41:03`.
 fn heading(folder: &Path, snapshot: &Snapshot) -> String {
     let manifest = &snapshot.manifest;
     let time = |time: chrono::DateTime<chrono::Utc>| time.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S");
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let how = match snapshot.standing {
-        Standing::Running => format!("running since {}", time(manifest.started_at)),
+        Standing::Running => format!("running; started {}", time(manifest.started_at)),
         Standing::Killed => {
             let since = snapshot.latest().map(|at| format!("; its last run ended at {}", time(at)));
             format!("was killed{}: add --resume -e {name} to its command to continue it", since.unwrap_or_default())

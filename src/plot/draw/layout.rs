@@ -66,6 +66,7 @@ pub struct Layout {
     pub scale: f64,
     pub width: f64,
     pub height: f64,
+    pub title: Vec<(Text, String)>,
     pub caption: Vec<String>,
     /// The frame of each panel, row by row.
     pub panels: Vec<Vec<LabelBox>>,
@@ -73,13 +74,11 @@ pub struct Layout {
     pub gap: f64,
 }
 
-/// The first line of a title, and those below it.
-fn title_height(figure: &Figure, scale: f64, gap: f64) -> f64 {
-    let mut lines = figure.title.lines();
-    match lines.next() {
-        None => 0.0,
-        Some(_) => Text::Title.height(scale) + lines.count() as f64 * Text::Tick.height(scale) + gap,
-    }
+/// The first line of a title, and those below it, in lines that fit.
+fn title_lines(figure: &Figure, scale: f64, width: f64) -> Vec<(Text, String)> {
+    let kinds = std::iter::once(Text::Title).chain(std::iter::repeat(Text::Tick));
+    let lines = figure.title.lines().zip(kinds);
+    lines.flat_map(|(line, kind)| wrapped(line, kind, width, scale).into_iter().map(move |line| (kind, line))).collect()
 }
 
 impl Layout {
@@ -93,7 +92,9 @@ impl Layout {
         if let Some(width) = size.width_in {
             panels_width = width * UNITS_PER_INCH;
         }
-        let title_height = title_height(figure, scale, gap);
+        let title = title_lines(figure, scale, panels_width - 2.0 * gap);
+        let title_height =
+            title.iter().map(|(kind, _)| kind.height(scale)).sum::<f64>() + if title.is_empty() { 0.0 } else { gap };
         let column_width = legend_width(figure, scale) + gap;
         let is_below = match size.legend {
             LegendPlace::Auto => column_width > WIDEST_BESIDE * panels_width,
@@ -121,8 +122,11 @@ impl Layout {
             height = (height - below).max(panel_height * 0.3);
         }
         let (width, height) = (panels_width + beside, height + below);
-        let caption =
-            figure.caption.iter().flat_map(|line| wrapped(line, width - 2.0 * gap, scale)).collect::<Vec<_>>();
+        let caption = figure
+            .caption
+            .iter()
+            .flat_map(|line| wrapped(line, Text::Caption, width - 2.0 * gap, scale))
+            .collect::<Vec<_>>();
 
         let has_col_titles = figure.col_titles.iter().any(|title| !title.is_empty());
         let has_row_titles = figure.row_titles.iter().any(|title| !title.is_empty());
@@ -148,6 +152,6 @@ impl Layout {
             true => (gap, height - gap - caption_height - below),
             false => (panels_width + gap, gap + title_height),
         };
-        Self { scale, width, height, caption, panels, legend, gap }
+        Self { scale, width, height, title, caption, panels, legend, gap }
     }
 }

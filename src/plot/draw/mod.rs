@@ -20,12 +20,18 @@ use pen::{Pen, drawing};
 use plotters::prelude::*;
 use text::FONTS_READY;
 
+/// On a panel of a fifth of an inch nothing can be read.
+const LEAST_PANEL: f64 = UNITS_PER_INCH / 5.0;
+
 /// Draws the figure.
 pub fn to_svg(figure: &Figure, size: Size) -> Result<String, PlotError> {
     if !*FONTS_READY {
         return Err(PlotError::Drawing("the embedded font can't be read".into()));
     }
     let layout = Layout::of(figure, size);
+    if layout.panels.iter().flatten().any(|frame| frame.width.min(frame.height) < LEAST_PANEL) {
+        return Err(PlotError::NoRoom);
+    }
     let mut svg = String::new();
     {
         let size = (layout.width.round() as u32, layout.height.round() as u32);
@@ -154,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_long_caption_is_wrapped() {
-        let lines = wrapped(&"word ".repeat(100), 800.0, 1.0);
+        let lines = wrapped(&"word ".repeat(100), Text::Caption, 800.0, 1.0);
         assert!(lines.len() > 3 && lines.iter().all(|line| text_width(line, Text::Caption, 1.0) <= 800.0));
     }
 }

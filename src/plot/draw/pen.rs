@@ -41,9 +41,9 @@ impl Pen<'_, '_> {
     pub fn figure(&self, figure: &Figure, layout: &Layout) -> Drawn {
         let gap = layout.gap;
         let mut top = gap;
-        for (index, line) in figure.title.lines().enumerate() {
-            let (kind, color) = if index == 0 { (Text::Title, INK) } else { (Text::Tick, QUIET_INK) };
-            self.text(line, (gap, top), kind, color, (HPos::Left, VPos::Top))?;
+        for (kind, line) in &layout.title {
+            let color = if *kind == Text::Title { INK } else { QUIET_INK };
+            self.text(line, (gap, top), *kind, color, (HPos::Left, VPos::Top))?;
             top += kind.height(self.scale);
         }
         let line_height = Text::Caption.height(self.scale);
@@ -216,13 +216,13 @@ impl Pen<'_, '_> {
         }
         for point in &series.points {
             let Some((x, y)) = map.place(point) else { continue };
-            if point.y.half_width.is_some() {
+            if point.y.interval.is_some() {
                 let ends = (map.y_clamped(point.y.low()), map.y_clamped(point.y.high()));
                 if let (Some(low), Some(high)) = ends {
                     self.stroke(&[(x, low), (x, high)], series.style.color, series.style.opacity, 1.2)?;
                 }
             }
-            if point.x.half_width.is_some() {
+            if point.x.interval.is_some() {
                 let ends = (map.x_clamped(point.x.low()), map.x_clamped(point.x.high()));
                 if let (Some(low), Some(high)) = ends {
                     self.stroke(&[(low, y), (high, y)], series.style.color, series.style.opacity, 1.2)?;

@@ -62,11 +62,11 @@ pub fn text_width(text: &str, kind: Text, scale: f64) -> f64 {
 const DRAWN_OVER_MEASURED: f64 = 1.362 / 1.24;
 
 /// Breaks a text into lines that fit.
-pub fn wrapped(text: &str, width: f64, scale: f64) -> Vec<String> {
+pub fn wrapped(text: &str, kind: Text, width: f64, scale: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
         match lines.last_mut() {
-            Some(line) if text_width(&format!("{line} {word}"), Text::Caption, scale) <= width => {
+            Some(line) if text_width(&format!("{line} {word}"), kind, scale) <= width => {
                 line.push(' ');
                 line.push_str(word);
             }

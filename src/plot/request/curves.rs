@@ -49,6 +49,7 @@ impl CurveRequest {
         let curve_by = self.curves_of(lake).await?;
         let x = self.axis(Role::X, &self.var_x, &columns)?;
         let y = self.axis(Role::Y, &self.var_y, &columns)?;
+        self.dress.check(|var| columns.find(var).is_ok() || [&x.name, &y.name].contains(&&var.to_owned()))?;
         let vars = [&self.fig_by, &self.row_by, &self.col_by, &curve_by];
         let mut selected =
             vec![format!("combination AS k, {} AS x, {} AS y, CAST(completed AS DOUBLE) AS completed", x.sql, y.sql)];

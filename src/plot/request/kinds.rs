@@ -1,10 +1,11 @@
 //! Charts of values, as asked for: over runs, over single requests, or over the rows of a query.
 
 use super::shared::{serve_variables, texts_of};
-use super::variable::Variable;
+use super::since::Since;
+use super::variable::{Variable, name_of};
 use crate::plot::kinds::{ChartKind, Datum, KindSpec, kind_figure};
 use crate::plot::{Dress, Figure, PlotError, Role, Scale};
-use crate::query::{Answer, Columns, Filter, Kind, Lake, QueryError};
+use crate::query::{Answer, Columns, Filter, Kind, Lake, QueryError, Value};
 
 /// Which rows are drawn.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,8 +52,8 @@ impl KindRequest {
             &KindSpec {
                 kind: self.kind,
                 caption,
-                x_label: self.dress.name(&x),
-                y_label: self.dress.name(&y),
+                x_label: x,
+                y_label: y,
                 group_label: group,
                 scale_x: self.scale_x,
                 scale_y: self.scale_y,
@@ -62,9 +63,17 @@ impl KindRequest {
         Ok(figure)
     }
 
-    /// Rows of a query, and the names of x, y and of what groups.
+    /// Rows of a query, and what x, y and what groups are called.
     fn of_query(&self, answer: &Answer) -> Result<(Vec<Datum>, [String; 3]), PlotError> {
         let columns = answer.columns();
+        if answer.num_rows() == 0 {
+            return Err(PlotError::NoRows);
+        }
+        let asked = [&self.var_x, &self.var_y].into_iter().flatten().chain(&self.group_by);
+        if let Some(var) = asked.into_iter().find(|var| !columns.contains(var)) {
+            return Err(PlotError::NotReturned { var: var.clone(), known: columns });
+        }
+        self.dress.check(|var| columns.iter().any(|name| name == var))?;
         let named = |var: &Option<String>, place: usize| {
             var.clone().or_else(|| columns.get(place).cloned()).ok_or(PlotError::TooFewColumns { found: columns.len() })
         };
@@ -79,16 +88,25 @@ impl KindRequest {
         };
         let numbers = answer.numbers(&y)?;
         if numbers.iter().all(Option::is_none) {
-            return Err(PlotError::NotANumber { role: Role::Y, var: y });
+            let is_null = answer.column(&y)?.iter().all(|value| *value == Value::Null);
+            return Err(match is_null {
+                true => PlotError::OnlyNull { var: y, rows: numbers.len() },
+                false => PlotError::NotANumber { role: Role::Y, var: y },
+            });
         }
         let xs = if is_single { vec![String::new(); numbers.len()] } else { texts_of(answer, &x)? };
+        let (xs, x_label) = match Since::first_of(&xs) {
+            Some(since) if !is_single => (since.elapsed, format!("{} ({})", self.dress.name(&x), since.unit)),
+            _ => (xs, self.dress.name(&x)),
+        };
         let told = groups.iter().map(|name| texts_of(answer, name)).collect::<Result<Vec<_>, _>>()?;
-        Ok((data_of(xs, numbers, &told), [x, y, groups.join(", ")]))
+        Ok((data_of(xs, numbers, &told), [x_label, self.dress.name(&y), groups.join(", ")]))
     }
 
     async fn of_table(&self, lake: &Lake, caption: &mut Vec<String>) -> Result<(Vec<Datum>, [String; 3]), PlotError> {
         let runs = lake.columns("runs").await?;
         let filter = Filter::parse(&self.filter_by, &runs)?.to_sql();
+        let named: Vec<&str> = [&self.var_x, &self.var_y].into_iter().flatten().map(|var| name_of(var)).collect();
         let kept = format!("status = 'completed' AND {filter}");
         let requests = if self.rows == Rows::Requests { Some(lake.columns("requests").await?) } else { None };
         let from = match &requests {
@@ -98,6 +116,9 @@ impl KindRequest {
                  WHERE requests.ok AND runs.run_id IN (SELECT run_id FROM runs WHERE {kept})"
             ),
         };
+        let is_column =
+            |var: &str| runs.find(var).is_ok() || requests.as_ref().is_some_and(|own| own.find(var).is_ok());
+        self.dress.check(|var| is_column(var) || named.contains(&var))?;
         let usual_y = if requests.is_some() { "e2el_ms" } else { "output_throughput" };
         // A distribution has one variable, under whichever name it was given.
         let only = self.var_x.clone().filter(|_| self.kind == ChartKind::Ecdf && self.var_y.is_none());
@@ -131,7 +152,7 @@ impl KindRequest {
         let groups = (0..groups.len()).map(|index| texts_of(&answer, &format!("g{index}")));
         let data = data_of(texts_of(&answer, "x")?, answer.numbers("y")?, &groups.collect::<Result<Vec<_>, _>>()?);
         let group_name = group_by.iter().map(|var| self.dress.name(var)).collect::<Vec<_>>().join(", ");
-        Ok((data, [x.name, y.name, group_name]))
+        Ok((data, [self.dress.name(&x.name), self.dress.name(&y.name), group_name]))
     }
 }
 

@@ -5,6 +5,7 @@ mod kinds;
 mod objective;
 mod pareto;
 mod shared;
+mod since;
 mod variable;
 
 pub use curves::{CurveRequest, Curves, DrawnCurves};

@@ -1,8 +1,8 @@
 //! A Pareto chart, as asked for.
 
 use super::objective::{Objective, direction};
-use super::shared::{MISSING, cautions, degraded_runs, left_out_caption, nothing_left, texts_of};
-use crate::plot::chart::Estimate;
+use super::shared::{cautions, degraded_runs, left_out_caption, nothing_left, texts_of};
+use crate::plot::chart::{Estimate, MISSING};
 use crate::plot::pareto::{Configuration, ParetoSpec, pareto_figure};
 use crate::plot::{Dress, Figure, PlotError};
 use crate::query::{
@@ -42,6 +42,8 @@ impl ParetoRequest {
         let names = |vars: &[String]| {
             vars.iter().map(|var| Ok(columns.find(var)?.0.to_owned())).collect::<Result<Vec<_>, QueryError>>()
         };
+        let own = [self.x.column(), self.y.column()];
+        self.dress.check(|var| columns.find(var).is_ok() || own.iter().any(|name| name == var))?;
         let varied = lake.varied().await?;
         let asked = if self.label_by.is_empty() { usual_labels(&varied) } else { names(&self.label_by)? };
         // The objectives are in the table anyway.
@@ -194,8 +196,14 @@ fn configurations_of(answer: &Answer, asked: usize, all: usize) -> Result<(Vec<C
     let texts = |index: usize| texts_of(answer, &variable_column(index));
     let columns = (0..all).map(texts).collect::<Result<Vec<_>, _>>()?;
     let placed: Vec<Placed> = answer.typed(shipped::FRONTIER_OF_SERIES.name)?;
+    let sweeps = texts_of(answer, "sweep")?;
     let label = |row: usize, count: usize| {
-        columns[..count].iter().map(|column| column[row].as_str()).collect::<Vec<_>>().join(" / ")
+        let parts: Vec<&str> = columns[..count].iter().map(|column| column[row].as_str()).collect();
+        match !parts.is_empty() && parts.iter().all(|part| *part == MISSING) {
+            // Of a sweep that has none of these parameters.
+            true => sweeps[row].clone(),
+            false => parts.iter().map(|part| if *part == MISSING { "–" } else { part }).collect::<Vec<_>>().join(" / "),
+        }
     };
     let told = |count: usize| {
         placed.iter().enumerate().map(|(row, one)| (&one.series, label(row, count))).collect::<HashSet<_>>().len()
@@ -222,5 +230,5 @@ fn usual_labels(varied: &[Varied]) -> Vec<String> {
 fn estimate_of(mean: f64, std: Option<f64>, n: f64) -> Estimate {
     let half_width =
         std.filter(|std| n > 1.0 && std.is_finite()).map(|std| t_critical(0.95, n as usize - 1) * std / n.sqrt());
-    Estimate { mean, half_width, n: n as usize }
+    Estimate::around(mean, half_width, n as usize)
 }

@@ -2,10 +2,8 @@
 
 use crate::metric::caution;
 use crate::plot::PlotError;
+use crate::plot::chart::MISSING;
 use crate::query::{Answer, Filter, Lake, QueryError, Value, curve_variables};
-
-/// Text for a value that a run does not have.
-pub const MISSING: &str = "(none)";
 
 /// What to know of metrics that stand on as few requests as the answer's column `completed` says.
 pub fn cautions(keys: [&str; 2], answer: &Answer) -> Result<Vec<String>, QueryError> {

@@ -33,6 +33,14 @@ fn unrepeated(standings: &Standings) -> Vec<String> {
     named.into_iter().chain([why]).collect()
 }
 
+/// What is said of several loads at once may be wrong this often.
+const MOST_DOUBT: f64 = 0.05;
+
+/// How likely another setting is better under at least one of these loads, at most (Bonferroni).
+fn doubt(expected: &[Vec<Option<Expected>>], setting: usize) -> f64 {
+    expected.iter().map(|of_load| 1.0 - of_load[setting].map_or(0.0, |own| own.best)).sum()
+}
+
 /// Which setting is best, under which loads.
 fn best(standings: &Standings, expected: &[Vec<Option<Expected>>]) -> String {
     let of_loads: Vec<Vec<usize>> = expected.iter().map(|of_load| running(of_load)).collect();
@@ -42,10 +50,10 @@ fn best(standings: &Standings, expected: &[Vec<Option<Expected>>]) -> String {
         .collect();
     // Of several that are never behind the one that is first most often.
     let chosen = always.into_iter().max_by_key(|setting| (leads(*setting), usize::MAX - setting));
-    let Some(chosen) = chosen else { return by_load(standings, &of_loads) };
+    let Some(chosen) = chosen else { return by_load(standings, expected, &of_loads) };
     let name = &standings.settings[chosen];
-    let is_alone = of_loads.iter().all(|running| running.len() == 1);
-    let where_ = match (standings.loads.len(), is_alone) {
+    let is_sure = doubt(expected, chosen) <= MOST_DOUBT;
+    let where_ = match (standings.loads.len(), is_sure) {
         (1, true) => format!("best at {}", standings.loads[0]),
         (1, false) => format!("most likely the best at {}, but others may be better", standings.loads[0]),
         (_, true) => "best at every load".into(),
@@ -75,14 +83,14 @@ fn lead(standings: &Standings, expected: &[Vec<Option<Expected>>], chosen: usize
 }
 
 /// Where none is best throughout: the best of each stretch of loads.
-fn by_load(standings: &Standings, of_loads: &[Vec<usize>]) -> String {
+fn by_load(standings: &Standings, expected: &[Vec<Option<Expected>>], of_loads: &[Vec<usize>]) -> String {
     let first: Vec<Option<usize>> = of_loads.iter().map(|running| running.first().copied()).collect();
     let mut parts = Vec::new();
     let mut start = 0;
     for stretch in first.chunk_by(|left, right| left == right) {
         let end = start + stretch.len() - 1;
-        let is_sure = of_loads[start..=end].iter().all(|running| running.len() == 1);
         if let Some(setting) = stretch[0] {
+            let is_sure = doubt(&expected[start..=end], setting) <= MOST_DOUBT;
             let (name, loads) = (&standings.settings[setting], &standings.loads);
             let at = if start == end { loads[start].clone() } else { format!("{} to {}", loads[start], loads[end]) };
             parts.push(format!("{name} at {at}{}", if is_sure { "" } else { " (not certain)" }));
@@ -200,6 +208,21 @@ mod tests {
     fn a_change_of_the_lead_with_the_load_is_told() {
         let found = told(&standings(&[&[200.0, 100.0], &[400.0, 300.0], &[500.0, 900.0]], &[1.0, 1.0]));
         assert_eq!(found[0], "The best setting depends on the load: a at load=0 to load=1; b at load=2.");
+    }
+
+    /// Under each load alone the lead has a chance of 97 %: under four at once that is too little to promise.
+    #[test]
+    fn a_lead_that_is_barely_sure_at_each_load_is_not_called_sure_at_all_of_them() {
+        let lead = (1.0 + 0.0175f64, 1000.0);
+        let loads: Vec<[f64; 2]> =
+            (0..4).map(|load| [lead.1 * (1.0 + f64::from(load)), lead.1 * (1.0 + f64::from(load)) * lead.0]).collect();
+        let loads: Vec<&[f64]> = loads.iter().map(|load| load.as_slice()).collect();
+        let barely = standings(&loads, &[1.0, 1.0]);
+        let expected = barely.expected(barely.noise.unwrap(), |point| point.candidate.log);
+        let chances: Vec<f64> = expected.iter().map(|of_load| of_load[1].unwrap().best).collect();
+        assert!(chances.iter().all(|chance| (0.955..0.98).contains(chance)), "{chances:?}");
+        let found = told(&barely);
+        assert!(found[0].starts_with("b is best at every load, or indistinguishable from the best"), "{found:?}");
     }
 
     #[test]

@@ -16,7 +16,8 @@ const MOST_ROWS: usize = 24;
 pub fn forest(comparison: &Comparison) -> Option<Figure> {
     let overall = comparison.metrics.iter().zip(&comparison.judged).filter_map(|(metric, judged)| {
         let (low, high) = judged.overall.interval?;
-        Some(Bar { name: format!("{metric}, all"), verdict: judged.overall.verdict, low, high })
+        let overall = &judged.overall;
+        Some(Bar { name: format!("{metric}, all"), verdict: overall.verdict, ratio: overall.ratio, low, high })
     });
     let single = changes(comparison).into_iter().filter_map(|placed| bar(&placed));
     let bars: Vec<Bar> = overall.chain(single.filter(|_| comparison.labels.len() > 1)).take(MOST_ROWS).collect();
@@ -67,31 +68,27 @@ pub fn forest(comparison: &Comparison) -> Option<Figure> {
 struct Bar {
     name: String,
     verdict: Verdict,
+    ratio: f64,
     low: f64,
     high: f64,
 }
 
 impl Bar {
     fn point(&self, row: usize) -> Point {
-        // An interval of ratios is a little longer upwards: the point stands in its middle.
-        let half_width = ((self.high - self.low) / 2.0 * 100.0).abs();
-        let mean = (self.high + self.low) / 2.0 * 100.0;
-        Point { x: Estimate { mean, half_width: Some(half_width), n: 1 }, y: Estimate::exact(row as f64) }
+        let interval = Some((self.low * 100.0, self.high * 100.0));
+        Point { x: Estimate { mean: self.ratio * 100.0, interval, n: 1 }, y: Estimate::exact(row as f64) }
     }
 }
 
 fn bar(placed: &Placed<'_>) -> Option<Bar> {
     let (low, high) = placed.change.interval?;
     let name = format!("{}, {}", placed.metric, placed.label);
-    Some(Bar { name, verdict: placed.change.verdict, low, high })
+    Some(Bar { name, verdict: placed.change.verdict, ratio: placed.change.ratio, low, high })
 }
 
 fn threshold_band(threshold: f64, rows: usize) -> Series {
     let middle = (rows as f64 + 1.0) / 2.0;
-    let edge = |x: f64| Point {
-        x: Estimate::exact(x * 100.0),
-        y: Estimate { mean: middle, half_width: Some((rows as f64 + 1.0) / 2.0), n: 1 },
-    };
+    let edge = |x: f64| Point { x: Estimate::exact(x * 100.0), y: Estimate::around(middle, Some(middle), 1) };
     let style = Style { color: plot::DIMMED, dash: Dash::Solid, marker: Marker::None, opacity: 0.0 };
     Series {
         name: String::new(),
