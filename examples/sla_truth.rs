@@ -12,7 +12,9 @@ use std::collections::HashSet;
 use std::time::Duration;
 use sweeplake::exec::{BenchJob, Benched, Executor, Ready, ServerJob, Stop};
 use sweeplake::formats::Measured;
-use sweeplake::load::{Backend, Config, Measurement, RandomLengths, result_json};
+use sweeplake::load::{
+    Config, CountedBy, Details, Extent, Failure, LoadConfig, Measurement, ReportConfig, Traffic, result_json,
+};
 use sweeplake::params::{Command, ParamSet};
 use sweeplake::plan::{Plan, PlanRequest, Rounds};
 use sweeplake::query::Lake;
@@ -117,52 +119,37 @@ impl Virtual {
             let seconds = |seconds: f64| Duration::from_secs_f64(seconds.max(0.0));
             let end = seen.tokens.last().copied().filter(|_| seen.is_finished).unwrap_or(now);
             Measurement {
-                prompt_len: arrival.prompt_len,
-                output_len: seen.tokens.len(),
+                input_tokens: Some(arrival.prompt_len),
+                output_tokens: Some(seen.tokens.len()),
+                counted_by: CountedBy::Server,
+                intended: seconds(arrival.at),
                 start: seconds(arrival.at),
-                ttft: seconds(seen.tokens.first().copied().unwrap_or(now) - arrival.at),
+                ttft: Some(seconds(seen.tokens.first().copied().unwrap_or(now) - arrival.at)),
                 latency: seconds(end - arrival.at),
-                error: (!seen.is_finished).then(|| "cut off: the run was stopped".into()),
+                failure: (!seen.is_finished).then(Failure::cut_off),
                 ..Measurement::default()
             }
         });
         let measured = sweeplake::load::Measured {
-            model: "m".into(),
             requests: requests.collect(),
             duration: Duration::from_secs_f64(now),
-            started: 0.0,
             stopped_early,
+            ..sweeplake::load::Measured::of_model("m")
         };
         result_json(&config(count, rate, self.burstiness), &measured, Local::now())
     }
 }
 
 fn config(num_prompts: usize, request_rate: f64, burstiness: f64) -> Config {
+    let traffic = Traffic { request_rate, burstiness, ramp: None };
     Config {
-        backend: Backend::Vllm,
-        base_url: String::new(),
-        endpoint: String::new(),
-        model: None,
-        served_model_name: None,
-        tokenizer: None,
-        label: None,
-        api_key: None,
-        dataset: RandomLengths { input_len: 128, output_len: 32, range_ratio: 0.5, prefix_len: 0 },
-        num_prompts,
-        request_rate,
-        burstiness,
-        max_concurrency: None,
-        num_warmups: 0,
-        ready_check_timeout: Duration::ZERO,
-        seed: 0,
-        ignore_eos: true,
-        temperature: None,
-        percentile_metrics: vec!["e2el".into()],
-        metric_percentiles: vec![99.0],
-        goodput: Vec::new(),
-        save_detailed: true,
-        stop_when_missed: Vec::new(),
-        metadata: serde_json::Map::new(),
+        load: LoadConfig { extent: Extent::Prompts(num_prompts), traffic, ..LoadConfig::default() },
+        report: ReportConfig {
+            percentile_metrics: vec!["e2el".into()],
+            details: Details::EachRequest,
+            ..ReportConfig::default()
+        },
+        ..Config::default()
     }
 }
 

@@ -15,6 +15,7 @@ pub mod id;
 pub mod import;
 pub mod load;
 pub mod metric;
+pub mod pace;
 pub mod params;
 pub mod plan;
 pub mod plot;

@@ -121,10 +121,16 @@ pub fn of_reset(error: &ResetUnknown) -> String {
 /// What is wrong with a load.
 pub fn of_load(error: &LoadError) -> String {
     match error {
+        LoadError::BadUrl { reason, .. } if reason.contains("certificate") => {
+            format!("--base-url: {error}; --insecure accepts any certificate")
+        }
         LoadError::BadUrl { .. } => format!("--base-url: {error}"),
         LoadError::NoModel { .. } => format!("{error}; set it with --model"),
-        LoadError::BadRange { .. } => format!("--random-range-ratio: {error}"),
-        LoadError::NotReady { .. } => error.to_string(),
+        LoadError::BadDataset { .. } => format!("--dataset-path: {error}"),
+        LoadError::BeyondContext { .. } => format!("{error}; shorten prompts or responses (--input-len, --output-len)"),
+        LoadError::Endless => format!("--duration: {error}"),
+        LoadError::TooFewFiles { .. } => format!("{error}; raise it with `ulimit -Hn`, or lower --max-concurrency"),
+        LoadError::NotReady { .. } | LoadError::Io(_) => error.to_string(),
     }
 }
 

@@ -1,7 +1,9 @@
 //! `sweeplake sim`: the simulated server.
 
 use super::{Ended, Failure, block_on, not_negative};
-use crate::sim::{Config, CostModel, Faults, Limits, SimError, serve};
+use crate::sim::null::Canned;
+use crate::sim::{Config, CostModel, Faults, Limits, SimError, StreamFaults, serve};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Takes the `vllm serve` flags that the simulation models, and refuses others.
@@ -76,6 +78,21 @@ pub struct Arguments {
     /// Simulated time to load the model, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = not_negative)]
     startup_seconds: f64,
+    /// Answer at once and always the same, to measure what a client costs.
+    #[arg(long)]
+    null: bool,
+    /// Tokens of the answers of --null.
+    #[arg(long, value_name = "N", default_value_t = 128, requires = "null", value_parser = positive)]
+    null_tokens: usize,
+    /// Milliseconds between the tokens of --null, instead of all at once.
+    #[arg(long, value_name = "MS", requires = "null", value_parser = super::positive_number)]
+    null_interval: Option<f64>,
+    /// The model's tokenizer.json, to count tokens of texts exactly; default: estimate them.
+    #[arg(long, value_name = "FILE")]
+    tokenizer: Option<PathBuf>,
+    /// Append each request to this file as a line of JSON, with the times of its tokens.
+    #[arg(long, value_name = "FILE")]
+    request_log: Option<PathBuf>,
     #[command(flatten, next_help_heading = "Fault injection, for tests")]
     faults: FaultArguments,
 }
@@ -106,6 +123,27 @@ struct FaultArguments {
     /// Start a worker process that survives SIGTERM.
     #[arg(long)]
     fault_stubborn_worker: bool,
+    /// Report no token usage.
+    #[arg(long)]
+    fault_no_usage: bool,
+    /// Report the usage so far in every chunk.
+    #[arg(long)]
+    fault_continuous_usage: bool,
+    /// Send this many tokens in each chunk.
+    #[arg(long, value_name = "N", value_parser = positive)]
+    fault_tokens_per_chunk: Option<usize>,
+    /// Send a chunk that only names the role at once.
+    #[arg(long)]
+    fault_role_first: bool,
+    /// Close the connection after this many tokens of a response.
+    #[arg(long, value_name = "N")]
+    fault_cut_after: Option<usize>,
+    /// Send this many tokens as reasoning before the answer.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    fault_reasoning: usize,
+    /// Refuse prompts of token IDs.
+    #[arg(long)]
+    fault_text_only: bool,
 }
 
 /// KV cache of one 80 GB GPU beside the weights of the modelled model, at full utilization, in tokens.
@@ -157,7 +195,22 @@ fn config_of(arguments: Arguments) -> Config {
             refuse_resets: arguments.faults.fault_refuse_resets,
             no_resets: arguments.faults.fault_no_resets,
             stubborn_worker: arguments.faults.fault_stubborn_worker,
+            stream: StreamFaults {
+                no_usage: arguments.faults.fault_no_usage,
+                continuous_usage: arguments.faults.fault_continuous_usage,
+                tokens_per_chunk: arguments.faults.fault_tokens_per_chunk,
+                role_first: arguments.faults.fault_role_first,
+                cut_after: arguments.faults.fault_cut_after,
+                reasoning: arguments.faults.fault_reasoning,
+                text_only: arguments.faults.fault_text_only,
+            },
         },
+        canned: arguments.null.then(|| Canned {
+            tokens: arguments.null_tokens,
+            interval: arguments.null_interval.map(|millis| Duration::from_secs_f64(millis / 1000.0)),
+        }),
+        tokenizer: arguments.tokenizer,
+        request_log: arguments.request_log,
     }
 }
 

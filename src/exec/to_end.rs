@@ -76,8 +76,10 @@ pub async fn run_to_end(task: Task<'_>, keeper: &Keeper, interrupt: &mut Interru
         match status {
             Some(Ok(status)) if status.success() => Ok(()),
             Some(Ok(status)) => {
-                let message = format!("{name} exited with {}", describe_exit(status));
-                Err(Failure::new(kind, message).with_log(status.code(), group.log_tail()).into())
+                let tail = group.log_tail();
+                let words = own_words(&tail).map(|words| format!(": {words}")).unwrap_or_default();
+                let message = format!("{name} exited with {}{words}", describe_exit(status));
+                Err(Failure::new(kind, message).with_log(status.code(), tail).into())
             }
             Some(Err(error)) => Err(Failure::new(kind, format!("{name}: {error}")).into()),
             None => {
@@ -101,6 +103,18 @@ pub async fn run_to_end(task: Task<'_>, keeper: &Keeper, interrupt: &mut Interru
     })
 }
 
+/// What a program said last of why it failed: a line `error: …`, or an exception of Python's.
+fn own_words(tail: &[String]) -> Option<&str> {
+    let says_why = |line: &&String| {
+        let (kind, what) = line.trim().split_once(": ").unwrap_or_default();
+        let name = kind.rsplit('.').next().unwrap_or(kind);
+        let is_error = name.eq_ignore_ascii_case("error") || name.ends_with("Error") || name.ends_with("Exception");
+        is_error && !kind.contains(' ') && !what.is_empty()
+    };
+    let line = tail.iter().rev().find(says_why)?.trim();
+    Some(line.strip_prefix("error: ").unwrap_or(line))
+}
+
 /// Ends when the time is up; never, where there is no limit.
 pub(super) async fn out_of_time(limit: Option<Duration>) {
     match limit {
@@ -121,4 +135,20 @@ const SHORTEST_LIFE: Duration = Duration::from_secs(1);
 
 fn share(cpu: Duration, lived: Duration) -> Option<f64> {
     (lived >= SHORTEST_LIFE).then(|| cpu.as_secs_f64() / lived.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::own_words;
+
+    #[test]
+    fn a_program_is_quoted_where_it_says_why_it_failed() {
+        let words =
+            |lines: &[&str]| own_words(&lines.iter().map(ToString::to_string).collect::<Vec<_>>()).map(str::to_owned);
+        let ours = ["error: all 4 requests failed; first failure: http_status: token id 29894 is out of vocabulary"];
+        assert_eq!(words(&ours).as_deref(), Some(&ours[0][7..]));
+        let python = ["Traceback (most recent call last):", "  raise", "aiohttp.ClientError: refused", "bye"];
+        assert_eq!(words(&python).as_deref(), Some("aiohttp.ClientError: refused"));
+        assert_eq!(words(&["Failed requests: 4", "an error: somewhere"]), None);
+    }
 }

@@ -1,295 +1,232 @@
 //! One request: sent, its stream read, its times taken.
 
-use super::dataset::Prompt;
+use super::answer::{Answer, Texts};
+use super::api::{Dialect, Shape};
+use super::config::Config;
 use super::flight::Flight;
-use super::{Backend, Config, LoadError, Measurement};
-use bytes::{Buf, Bytes, BytesMut};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::{Method, Request, Response, Uri};
-use hyper_util::client::legacy::Client as HttpClient;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use serde::Deserialize;
-use serde_json::{Value, json};
-use std::borrow::Cow;
+use super::measurement::{Failure, FailureKind, Measurement};
+use super::wire::{Connection, Events, Framing, Pool, Server};
+use super::{LoadError, api::Backend};
+use serde_json::Value;
+use std::cell::Cell;
+use std::fmt::Write;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// A client of one thread.
 pub struct Client {
-    http: HttpClient<HttpConnector, Full<Bytes>>,
-    url: Uri,
-    models_url: Uri,
-    authorization: Option<String>,
+    pool: Pool,
+    dialect: Arc<Dialect>,
+    /// `POST … HTTP/1.1` and the headers that all requests have.
+    head: String,
+    models_head: String,
+    texts: Texts,
+    timeout: Option<Duration>,
+    id_prefix: Option<String>,
+    pub parsing: Parsing,
+}
+
+/// How long reading events takes, from a sample of them.
+#[derive(Default)]
+pub struct Parsing {
+    events: Cell<u64>,
+    sampled: Cell<u64>,
+    nanos: Cell<u64>,
+}
+
+/// One of so many events is timed.
+const SAMPLED: u64 = 64;
+/// Of a response that tells a failure so much is read.
+const SHOWN: usize = 500;
+
+impl Parsing {
+    /// An estimate of the time spent on all events.
+    pub fn total(&self) -> Duration {
+        let each = self.nanos.get() as f64 / self.sampled.get().max(1) as f64;
+        Duration::from_nanos((each * self.events.get() as f64) as u64)
+    }
+
+    fn timed<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.events.set(self.events.get() + 1);
+        if self.events.get() % SAMPLED != 1 {
+            return work();
+        }
+        let before = Instant::now();
+        let done = work();
+        self.sampled.set(self.sampled.get() + 1);
+        self.nanos.set(self.nanos.get() + before.elapsed().as_nanos() as u64);
+        done
+    }
 }
 
 impl Client {
-    pub fn new(config: &Config) -> Result<Self, LoadError> {
-        let base = config.base_url.trim_end_matches('/');
-        let bad = |reason: &str| LoadError::BadUrl { url: config.base_url.clone(), reason: reason.into() };
-        let parse = |path: &str| format!("{base}{path}").parse::<Uri>().map_err(|error| bad(&error.to_string()));
-        let url = parse(&config.endpoint)?;
-        if url.scheme_str() != Some("http") {
-            return Err(bad("only http:// is supported; for an https server, use a proxy that terminates TLS"));
+    pub fn new(config: &Config, server: Arc<Server>, dialect: Arc<Dialect>, texts: Texts) -> Self {
+        let endpoint = config.server.endpoint.as_deref().unwrap_or(config.request.backend.endpoint());
+        let head = |method: &str, path: &str| {
+            let mut head = format!("{method} {}{path} HTTP/1.1\r\nhost: {}\r\n", server.prefix, server.authority);
+            for (name, value) in &config.server.headers {
+                let _ = write!(head, "{name}: {value}\r\n");
+            }
+            let is_set = |name: &str| config.server.headers.iter().any(|(set, _)| set.eq_ignore_ascii_case(name));
+            if let Some(key) = config.server.api_key.as_ref().filter(|_| !is_set("authorization")) {
+                let _ = write!(head, "authorization: Bearer {key}\r\n");
+            }
+            head
+        };
+        let (post, get) = (head("POST", endpoint) + "content-type: application/json\r\n", head("GET", "/v1/models"));
+        Self {
+            pool: Pool::new(server),
+            dialect,
+            head: post,
+            models_head: get,
+            texts,
+            timeout: config.load.request_timeout,
+            id_prefix: config.request.id_prefix.clone(),
+            parsing: Parsing::default(),
         }
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        Ok(Self {
-            http: HttpClient::builder(TokioExecutor::new()).build(connector),
-            url,
-            models_url: parse("/v1/models")?,
-            authorization: config.api_key.as_ref().map(|key| format!("Bearer {key}")),
-        })
     }
 
-    /// The first model that the server names.
-    pub async fn first_model(&self) -> Result<String, LoadError> {
-        let failed = |reason: String| LoadError::NoModel { url: self.models_url.to_string(), reason };
-        let response = self.request(Method::GET, &self.models_url, Bytes::new()).await.map_err(failed)?;
-        let body = response.into_body().collect().await.map_err(|error| failed(error.to_string()))?.to_bytes();
-        let value: Value = serde_json::from_slice(&body).map_err(|error| failed(error.to_string()))?;
-        let id = value.pointer("/data/0/id").and_then(Value::as_str);
-        id.map(str::to_owned).ok_or_else(|| failed("its response has no /data/0/id".into()))
+    /// The models that the server names, as it names them.
+    pub async fn models(&self) -> Result<Value, LoadError> {
+        let failed = |reason: String| LoadError::NoModel { url: "/v1/models".into(), reason };
+        let request = format!("{}\r\n", self.models_head);
+        let mut answer = Vec::new();
+        let asked = async {
+            let (mut connection, head) =
+                self.pool.ask(request.as_bytes()).await.map_err(|error| Failure::before(&error))?;
+            let mut framing = head.framing;
+            while let Some((bytes, _)) = connection.body(&mut framing).await.map_err(|error| Failure::amid(&error))? {
+                answer.extend_from_slice(bytes);
+            }
+            if !is_success(head.status) {
+                return Err(status_failure(head.status, &head.reason, &answer));
+            }
+            Ok(())
+        };
+        asked.await.map_err(|failure: Failure| failed(failure.text))?;
+        serde_json::from_slice(&answer).map_err(|error| failed(error.to_string()))
     }
 
-    /// Sends one request and measures it; trouble of any kind is in the measurement.
-    pub async fn send(&self, prompt: &Prompt, body: Bytes, clock: Instant, flight: Flight<'_>) -> Measurement {
+    /// Sends a body and measures its answer; trouble of any kind is in the measurement, which says what was known before.
+    pub async fn send(
+        &self,
+        body: &[u8],
+        mut measurement: Measurement,
+        clock: Instant,
+        flight: Flight<'_>,
+    ) -> Measurement {
+        let request = self.request(body, measurement.index);
         flight.sent();
-        let mut measurement =
-            Measurement { prompt_len: prompt.tokens.len(), start: clock.elapsed(), ..Measurement::default() };
-        if let Err(error) = self.stream(body, &mut measurement, flight).await {
-            measurement.error = Some(error);
-        }
+        let sent = Instant::now();
+        measurement.start = sent - clock;
+        let mut answer = Answer::new(sent, self.texts);
+        let streamed = self.stream(&request, &mut answer, flight);
+        let ended = match self.timeout {
+            None => streamed.await,
+            Some(limit) => tokio::time::timeout(limit, streamed).await.unwrap_or_else(|_| {
+                let text = format!("no complete answer within {} s", limit.as_secs_f64());
+                Err(Failure::new(FailureKind::Timeout, text))
+            }),
+        };
+        let complete = answer.finish(self.dialect.shape, &mut measurement);
+        measurement.failure = ended.and(complete).err();
         measurement
     }
 
-    async fn stream(&self, body: Bytes, measurement: &mut Measurement, flight: Flight<'_>) -> Result<(), String> {
-        let sent = Instant::now();
-        let response = self.request(Method::POST, &self.url, body).await?;
-        let mut frames = response.into_body();
-        let mut events = EventBuffer::default();
-        let mut output = Output::new(sent);
-        while let Some(frame) = frames.frame().await {
-            let frame = frame.map_err(|error| describe(&error))?;
-            let now = Instant::now();
-            if let Ok(data) = frame.into_data() {
-                events.push(data);
-                while let Some(event) = events.next_event() {
-                    let is_first = output.first.is_none();
-                    output.take(&event, now)?;
-                    if is_first && output.first.is_some() {
-                        flight.first();
-                    }
-                }
+    fn request(&self, body: &[u8], index: usize) -> Vec<u8> {
+        let mut head = String::with_capacity(self.head.len() + 64);
+        head.push_str(&self.head);
+        if let Some(prefix) = &self.id_prefix {
+            let _ = write!(head, "x-request-id: {prefix}{index}\r\n");
+        }
+        let _ = write!(head, "content-length: {}\r\n\r\n", body.len());
+        let mut request = head.into_bytes();
+        request.extend_from_slice(body);
+        request
+    }
+
+    async fn stream(&self, request: &[u8], answer: &mut Answer, flight: Flight<'_>) -> Result<(), Failure> {
+        let (mut connection, head) = self.pool.ask(request).await.map_err(|error| Failure::before(&error))?;
+        let mut framing = head.framing;
+        if !is_success(head.status) {
+            let mut text = Vec::new();
+            while let Ok(Some((bytes, _))) = connection.body(&mut framing).await {
+                text.extend_from_slice(bytes);
+            }
+            return Err(status_failure(head.status, &head.reason, &text));
+        }
+        match self.dialect.shape {
+            Shape::Whole => self.whole(&mut connection, &mut framing, answer).await?,
+            Shape::Events | Shape::EventsUntilClosed => {
+                self.events(&mut connection, &mut framing, answer, flight).await?;
             }
         }
-        output.finish(measurement)
-    }
-
-    async fn request(&self, method: Method, url: &Uri, body: Bytes) -> Result<Response<Incoming>, String> {
-        let mut request = Request::builder().method(method).uri(url).header("content-type", "application/json");
-        if let Some(authorization) = &self.authorization {
-            request = request.header("authorization", authorization);
-        }
-        let request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
-        let response = self.http.request(request).await.map_err(|error| describe(&error))?;
-        if response.status().is_success() {
-            return Ok(response);
-        }
-        let status = response.status();
-        let body = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        let text: String = String::from_utf8_lossy(&body).chars().take(500).collect();
-        Err(format!("HTTP status {status}: {text}"))
-    }
-}
-
-/// The JSON body of a request.
-pub fn body(config: &Config, model: &str, prompt: &Prompt) -> Bytes {
-    let mut body = json!({
-        "model": model,
-        "stream": true,
-        "stream_options": {"include_usage": true},
-        "temperature": config.temperature.unwrap_or(0.0),
-    });
-    match config.backend {
-        Backend::Vllm | Backend::Openai => {
-            body["prompt"] = json!(prompt.tokens);
-            body["max_tokens"] = json!(prompt.output_len);
-        }
-        Backend::OpenaiChat => {
-            body["messages"] = json!([{"role": "user", "content": prompt.words()}]);
-            body["max_completion_tokens"] = json!(prompt.output_len);
-        }
-    }
-    if config.ignore_eos {
-        body["ignore_eos"] = json!(true);
-    }
-    Bytes::from(body.to_string())
-}
-
-/// What a stream has brought so far.
-struct Output {
-    sent: Instant,
-    first: Option<Instant>,
-    last: Instant,
-    itl: Vec<Duration>,
-    text: String,
-    completion_tokens: Option<usize>,
-}
-
-impl Output {
-    fn new(sent: Instant) -> Self {
-        Self { sent, first: None, last: sent, itl: Vec::new(), text: String::new(), completion_tokens: None }
-    }
-
-    /// A chunk that carries a choice is a token's time; one that carries usage counts the tokens.
-    fn take(&mut self, event: &[u8], now: Instant) -> Result<(), String> {
-        if event == b"[DONE]" {
-            return Ok(());
-        }
-        let chunk: Chunk<'_> =
-            serde_json::from_slice(event).map_err(|error| format!("cannot parse a chunk of the stream: {error}"))?;
-        if let Some(error) = chunk.error {
-            return Err(error.to_string());
-        }
-        if let Some(choice) = chunk.choices.first() {
-            match self.first {
-                None => self.first = Some(now),
-                Some(_) => self.itl.push(now - self.last),
-            }
-            self.last = now;
-            self.text += choice.text();
-        }
-        if let Some(usage) = chunk.usage {
-            self.completion_tokens = Some(usage.completion_tokens);
+        if head.keeps {
+            self.pool.keep(connection);
         }
         Ok(())
     }
 
-    fn finish(self, measurement: &mut Measurement) -> Result<(), String> {
-        let first = self.first.ok_or("the stream ended without a token")?;
-        measurement.ttft = first - self.sent;
-        measurement.latency = self.last - self.sent;
-        // A server that reports no usage sent a token in each chunk, as far as can be told.
-        measurement.output_len = self.completion_tokens.unwrap_or(self.itl.len() + 1);
-        measurement.itl = self.itl;
-        measurement.text = self.text;
-        Ok(())
-    }
-}
-
-#[derive(Deserialize)]
-struct Chunk<'a> {
-    #[serde(default, borrow)]
-    choices: Vec<Choice<'a>>,
-    #[serde(default)]
-    usage: Option<Usage>,
-    #[serde(default)]
-    error: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Choice<'a> {
-    #[serde(default, borrow)]
-    text: Option<Cow<'a, str>>,
-    #[serde(default, borrow)]
-    delta: Option<Delta<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Delta<'a> {
-    #[serde(default, borrow)]
-    content: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-struct Usage {
-    completion_tokens: usize,
-}
-
-impl Choice<'_> {
-    fn text(&self) -> &str {
-        let delta = self.delta.as_ref().and_then(|delta| delta.content.as_deref());
-        self.text.as_deref().or(delta).unwrap_or_default()
-    }
-}
-
-/// Cuts a byte stream into server-sent events.
-#[derive(Default)]
-struct EventBuffer {
-    bytes: BytesMut,
-}
-
-impl EventBuffer {
-    fn push(&mut self, data: Bytes) {
-        self.bytes.extend_from_slice(&data);
-    }
-
-    /// The data of the next whole `data:` line.
-    fn next_event(&mut self) -> Option<Bytes> {
-        loop {
-            let end = self.bytes.iter().position(|byte| *byte == b'\n')?;
-            let line = self.bytes.split_to(end).freeze();
-            self.bytes.advance(1);
-            if let Some(data) = line.strip_prefix(b"data:") {
-                let data = data.trim_ascii();
-                if !data.is_empty() {
-                    return Some(line.slice_ref(data));
-                }
+    async fn events(
+        &self,
+        connection: &mut Connection,
+        framing: &mut Framing,
+        answer: &mut Answer,
+        flight: Flight<'_>,
+    ) -> Result<(), Failure> {
+        let mut events = Events::default();
+        let mut latest = Instant::now();
+        while let Some((bytes, at)) = connection.body(framing).await.map_err(|error| Failure::amid(&error))? {
+            latest = at;
+            let had_begun = answer.has_begun();
+            let mut take = |data: &[u8]| self.parsing.timed(|| answer.take(&self.dialect, data, at));
+            events.push(bytes, &mut take)?;
+            if !had_begun && answer.has_begun() {
+                flight.first();
             }
         }
-    }
-}
-
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = format!("{text}: {inner}");
-        source = inner.source();
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn events_are_cut_wherever_the_network_cut_them() {
-        let mut events = EventBuffer::default();
-        events.push(Bytes::from_static(b"data: {\"a\""));
-        assert_eq!(events.next_event(), None);
-        events.push(Bytes::from_static(b": 1}\r\n\r\n: ping\ndata:[DONE]\n\n"));
-        assert_eq!(events.next_event().unwrap(), "{\"a\": 1}");
-        assert_eq!(events.next_event().unwrap(), "[DONE]");
-        assert_eq!(events.next_event(), None);
+        events.end(&mut |data| answer.take(&self.dialect, data, latest))
     }
 
-    #[test]
-    fn times_are_taken_as_vllm_takes_them() {
-        let sent = Instant::now();
-        let at = |millis: u64| sent + Duration::from_millis(millis);
-        let mut output = Output::new(sent);
-        let chunks: [(&[u8], u64); 4] = [
-            (br#"{"choices":[{"text":"a\n"}]}"#, 30),
-            (br#"{"choices":[{"delta":{"content":"b"}}]}"#, 40),
-            (br#"{"choices":[{"delta":{}}]}"#, 60),
-            (br#"{"choices":[],"usage":{"completion_tokens":3}}"#, 75),
-        ];
-        for (chunk, millis) in chunks {
-            output.take(chunk, at(millis)).unwrap();
+    async fn whole(
+        &self,
+        connection: &mut Connection,
+        framing: &mut Framing,
+        answer: &mut Answer,
+    ) -> Result<(), Failure> {
+        let (mut body, mut latest) = (Vec::new(), Instant::now());
+        while let Some((bytes, at)) = connection.body(framing).await.map_err(|error| Failure::amid(&error))? {
+            body.extend_from_slice(bytes);
+            latest = at;
         }
-        let mut measured = Measurement::default();
-        output.finish(&mut measured).unwrap();
-        assert_eq!((measured.ttft.as_millis(), measured.latency.as_millis()), (30, 60));
-        assert_eq!(measured.itl, [Duration::from_millis(10), Duration::from_millis(20)]);
-        assert_eq!((measured.output_len, measured.text.as_str()), (3, "a\nb"));
+        answer.take_whole(&self.dialect, &body, latest)
     }
+}
 
-    #[test]
-    fn an_empty_stream_and_an_error_in_the_stream_are_failures() {
-        assert!(Output::new(Instant::now()).finish(&mut Measurement::default()).is_err());
-        let error = Output::new(Instant::now()).take(br#"{"error": {"message": "boom"}}"#, Instant::now());
-        assert!(error.unwrap_err().contains("boom"));
-    }
+fn is_success(status: u16) -> bool {
+    (200..300).contains(&status)
+}
+
+fn status_failure(status: u16, reason: &str, body: &[u8]) -> Failure {
+    let text: String = String::from_utf8_lossy(body).chars().take(SHOWN).collect();
+    Failure::new(FailureKind::HttpStatus, format!("HTTP status {status} {reason}: {text}"))
+}
+
+/// The first model of a list.
+pub fn first_model(models: &Value) -> Option<&str> {
+    models.pointer("/data/0/id").and_then(Value::as_str)
+}
+
+/// The context length that the server tells of a model, prompt and answer together.
+pub fn context_of(models: &Value, model: &str) -> Option<usize> {
+    let all = models.get("data")?.as_array()?;
+    let own = all.iter().find(|one| one.get("id").and_then(Value::as_str) == Some(model))?;
+    own.get("max_model_len")?.as_u64().map(|len| len as usize)
+}
+
+/// Whether a server's complaint means that it wants prompts as text.
+pub fn wants_text(failure: &Failure, backend: Backend) -> bool {
+    let said = failure.text.to_ascii_lowercase();
+    let speaks_of_prompt = ["prompt", "input"].iter().any(|word| said.contains(word));
+    backend.takes_ids() && failure.kind == FailureKind::HttpStatus && speaks_of_prompt && said.contains("string")
 }

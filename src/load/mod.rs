@@ -1,96 +1,44 @@
-//! The load generator: sends requests to an OpenAI-compatible server as `vllm bench serve` does, and measures
-//! with vLLM's definitions.
+//! The load generator: sends requests as `vllm bench serve` does, and measures with vLLM's definitions, and with its own where those
+//! mislead.
+//!
+//! `wire` is HTTP, `api` what is said over it, `prompts` what is asked. A `worker` is a thread that sends; `answer` takes the times of
+//! one stream, `result` makes what is stored of all of them.
 
+mod answer;
+pub mod api;
 mod client;
-mod dataset;
+mod config;
 mod flight;
+mod live;
+mod measurement;
+mod prepare;
+pub mod prompts;
 mod result;
 mod schedule;
+mod wire;
+mod worker;
 
+pub use config::{Config, Details, LoadConfig, LoraAssignment, ReportConfig, RequestConfig, ServerConfig};
+pub use live::Glance;
+pub use measurement::{CountedBy, Failure, FailureKind, Measurement};
 pub use result::{result_json, summary_lines};
+pub use schedule::{Extent, Ramp, RampStrategy, Traffic};
+pub use wire::Trust;
+pub use worker::Spent;
 
-use crate::sla::{Sla, Watch};
-use client::Client;
-use dataset::{Prompt, RandomDataset};
+use crate::sla::Watch;
+use api::PromptAs;
 use flight::Flights;
-use rand::SeedableRng;
+use live::Live;
+use prepare::{bodies_of, conversations_of, dialect_of, prepare};
 use rand::rngs::StdRng;
-use serde_json::{Map, Value};
+use rand::{Rng, SeedableRng};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-
-/// Which API is spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Backend {
-    Vllm,
-    Openai,
-    OpenaiChat,
-}
-
-/// What is sent, how fast, and what is measured.
-#[derive(Clone, Debug)]
-pub struct Config {
-    pub backend: Backend,
-    /// Scheme, host and port: `http://127.0.0.1:8000`.
-    pub base_url: String,
-    pub endpoint: String,
-    /// `None`: the first that the server names.
-    pub model: Option<String>,
-    pub served_model_name: Option<String>,
-    pub tokenizer: Option<String>,
-    pub label: Option<String>,
-    pub api_key: Option<String>,
-    pub dataset: RandomLengths,
-    pub num_prompts: usize,
-    /// Requests per second; infinite for all at once.
-    pub request_rate: f64,
-    pub burstiness: f64,
-    pub max_concurrency: Option<usize>,
-    pub num_warmups: usize,
-    pub ready_check_timeout: Duration,
-    pub seed: u64,
-    pub ignore_eos: bool,
-    pub temperature: Option<f64>,
-    /// `ttft`, `tpot`, `itl`, `e2el`.
-    pub percentile_metrics: Vec<String>,
-    pub metric_percentiles: Vec<f64>,
-    /// Limits in milliseconds by metric, for `request_goodput`.
-    pub goodput: Vec<(String, f64)>,
-    pub save_detailed: bool,
-    /// The run ends early when none of these can be met any more.
-    pub stop_when_missed: Vec<Sla>,
-    pub metadata: Map<String, Value>,
-}
-
-/// `--dataset-name random`: lengths in tokens.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RandomLengths {
-    pub input_len: usize,
-    pub output_len: usize,
-    pub range_ratio: f64,
-    pub prefix_len: usize,
-}
-
-/// One answered or failed request. Times are since the start of the measurement.
-#[derive(Clone, Debug, Default)]
-pub struct Measurement {
-    pub prompt_len: usize,
-    pub output_len: usize,
-    pub start: Duration,
-    /// Between the request's turn and its being sent.
-    pub queue_time: Duration,
-    /// How much later it was sent than it could have been: after its time had come and a slot was free.
-    pub send_lag: Duration,
-    pub ttft: Duration,
-    pub latency: Duration,
-    pub itl: Vec<Duration>,
-    pub text: String,
-    /// `None` for a request that succeeded.
-    pub error: Option<String>,
-}
+use tokio::sync::{Semaphore, watch};
+use wire::Server;
+use worker::{Job, Run, work};
 
 /// Everything measured in one run.
 #[derive(Clone, Debug)]
@@ -102,6 +50,28 @@ pub struct Measured {
     pub started: f64,
     /// Why not all requests were waited for.
     pub stopped_early: Option<String>,
+    /// Whether it was stopped because too many requests failed.
+    pub has_failed: bool,
+    /// What prompts were sent as.
+    pub prompt_as: PromptAs,
+    /// By worker.
+    pub spent: Vec<Spent>,
+}
+
+impl Measured {
+    /// Nothing yet.
+    pub fn of_model(model: &str) -> Self {
+        Self {
+            model: model.to_owned(),
+            requests: Vec::new(),
+            duration: Duration::ZERO,
+            started: 0.0,
+            stopped_early: None,
+            has_failed: false,
+            prompt_as: PromptAs::Ids,
+            spent: Vec::new(),
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -112,116 +82,204 @@ pub enum LoadError {
     NoModel { url: String, reason: String },
     #[error("the server did not answer a test request within {} s: {reason}", limit.as_secs())]
     NotReady { limit: Duration, reason: String },
-    #[error("the range ratio {ratio} is not in [0, 1)")]
-    BadRange { ratio: f64 },
+    #[error("a prompt of {input} tokens and an answer of {output} exceed the context of {model}, {context} tokens")]
+    BeyondContext { input: usize, output: usize, model: String, context: usize },
+    #[error("{connections} connections at a time need more open files than the limit of {limit} allows")]
+    TooFewFiles { connections: usize, limit: u64 },
+    #[error("a run that ends by time needs a request rate or a maximum concurrency")]
+    Endless,
+    #[error("{path}: {reason}")]
+    BadDataset { path: String, reason: String },
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
 }
 
-/// Runs the benchmark; `progress` is told after each request how many are done.
-pub async fn run(config: &Config, progress: impl Fn(usize) + Send + Sync + 'static) -> Result<Measured, LoadError> {
-    let client = Arc::new(Client::new(config)?);
-    let model = match &config.model {
-        Some(model) => model.clone(),
-        None => client.first_model().await?,
-    };
-    let model_in_requests = config.served_model_name.as_ref().unwrap_or(&model);
-    let mut random = StdRng::seed_from_u64(config.seed);
-    let dataset = RandomDataset::new(config.dataset)?;
-    let prompts = dataset.sample(config.num_prompts, &mut random);
-    let bodies: Vec<(Prompt, bytes::Bytes)> =
-        prompts.into_iter().map(|prompt| (prompt.clone(), client::body(config, model_in_requests, &prompt))).collect();
-    let delays = schedule::delays(config.num_prompts, config.request_rate, config.burstiness, &mut random);
-    if let Some((prompt, body)) = bodies.first() {
-        wait_until_ready(&client, prompt, body, config.ready_check_timeout).await?;
-        warm_up(&client, prompt, body, config).await;
-    }
+/// How often whoever watches is told, and the run asked whether it is worth going on.
+const LOOK: Duration = Duration::from_millis(100);
+/// How often it is looked whether all workers are done.
+const STEP: Duration = Duration::from_millis(5);
+/// Prompts that are made before they are needed.
+const AHEAD: usize = 512;
 
-    let clock = Instant::now();
+/// Runs the benchmark; `watcher` is told now and then how it goes.
+pub fn run(config: &Config, mut watcher: impl FnMut(&Glance)) -> Result<Measured, LoadError> {
+    if matches!(config.load.extent, Extent::Time(_)) && !config.is_open() && config.load.max_concurrency.is_none() {
+        return Err(LoadError::Endless);
+    }
+    let server = Arc::new(Server::new(&config.server.base_url, config.server.trust)?);
+    let prepared = prepare(config, &server)?;
+    let slots = config.load.max_concurrency.unwrap_or(Semaphore::MAX_PERMITS);
+    let (sender, jobs) = async_channel::bounded(AHEAD);
+    let (stopper, stop) = watch::channel(false);
     let started = schedule::monotonic_seconds();
-    let flights = Arc::new(Flights::new(clock, bodies.iter().map(|(prompt, _)| prompt.tokens.len()).collect()));
-    let is_open = config.request_rate.is_finite();
-    // In the closed loop the first wave comes at once.
-    let ramp_up = config.max_concurrency.filter(|_| !is_open).unwrap_or(0);
-    let watch = Watch { slas: config.stop_when_missed.clone(), num_prompts: config.num_prompts, ramp_up };
-    let stopped_early = tokio::select! {
-        () = send_all(&client, bodies, delays, config, &flights, progress) => None,
-        reason = flights.stopped(&watch, is_open), if !watch.slas.is_empty() => Some(reason),
-    };
-    let duration = clock.elapsed();
-    Ok(Measured { model, requests: flights.measurements(), duration, started, stopped_early })
-}
-
-/// Sends each request when its time has come and a slot is free, and waits for all. Dropped, it drops those under way.
-async fn send_all(
-    client: &Arc<Client>,
-    bodies: Vec<(Prompt, bytes::Bytes)>,
-    delays: Vec<Duration>,
-    config: &Config,
-    flights: &Arc<Flights>,
-    progress: impl Fn(usize) + Send + Sync + 'static,
-) {
-    let slots = Arc::new(Semaphore::new(config.max_concurrency.unwrap_or(Semaphore::MAX_PERMITS)));
-    let done = Arc::new(AtomicUsize::new(0));
-    let progress = Arc::new(progress);
-    let clock = flights.clock();
-    let mut tasks = JoinSet::new();
-    for (index, ((prompt, body), delay)) in bodies.into_iter().zip(delays).enumerate() {
-        if !delay.is_zero() {
-            tokio::time::sleep_until((clock + delay).into()).await;
-        }
-        let (client, slots, done, progress) = (client.clone(), slots.clone(), done.clone(), progress.clone());
-        let flights = flights.clone();
-        let arrived = clock.elapsed();
-        flights.of(index).arrived();
-        tasks.spawn(async move {
-            let flight = flights.of(index);
-            let is_free = slots.available_permits() > 0;
-            let _slot = slots.acquire().await;
-            // Who had to wait could be sent from now on.
-            let possible = if is_free { delay } else { clock.elapsed() };
-            let mut measurement = client.send(&prompt, body, clock, flight).await;
-            measurement.send_lag = measurement.start.saturating_sub(possible);
-            measurement.queue_time = measurement.start.saturating_sub(arrived);
-            progress(done.fetch_add(1, Ordering::Relaxed) + 1);
-            flight.ended(measurement);
-        });
-    }
-    while tasks.join_next().await.is_some() {}
-}
-
-async fn wait_until_ready(
-    client: &Client,
-    prompt: &Prompt,
-    body: &bytes::Bytes,
-    limit: Duration,
-) -> Result<(), LoadError> {
-    let started = Instant::now();
-    let alone = Flights::new(started, vec![prompt.tokens.len()]);
-    let mut reason = String::new();
-    while !limit.is_zero() {
-        let left = limit.saturating_sub(started.elapsed());
-        match tokio::time::timeout(left, client.send(prompt, body.clone(), Instant::now(), alone.of(0))).await {
-            Ok(Measurement { error: None, .. }) => return Ok(()),
-            Ok(Measurement { error: Some(error), .. }) => reason = error,
-            Err(_) if reason.is_empty() => reason = "no response".into(),
-            Err(_) => {}
-        }
-        if started.elapsed() >= limit {
-            return Err(LoadError::NotReady { limit, reason });
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    Ok(())
-}
-
-async fn warm_up(client: &Arc<Client>, prompt: &Prompt, body: &bytes::Bytes, config: &Config) {
-    let slots = Arc::new(Semaphore::new(config.max_concurrency.unwrap_or(Semaphore::MAX_PERMITS)));
-    let tasks = (0..config.num_warmups).map(|_| {
-        let (client, prompt, body, slots) = (client.clone(), prompt.clone(), body.clone(), slots.clone());
-        tokio::spawn(async move {
-            let _slot = slots.acquire().await;
-            let now = Instant::now();
-            client.send(&prompt, body, now, Flights::new(now, vec![0]).of(0)).await
-        })
+    let run = Arc::new(Run {
+        server,
+        dialect: Arc::new(dialect_of(config)),
+        bodies: bodies_of(config, prepared.prompt_as),
+        texts: prepared.texts,
+        clock: Instant::now(),
+        jobs,
+        slots: Arc::new(Semaphore::new(slots)),
+        deadline: match config.load.extent {
+            Extent::Time(time) => Some(time),
+            Extent::Prompts(_) => None,
+        },
+        live: Arc::new(Live::default()),
+        stop,
+        config: config.clone(),
     });
-    futures::future::join_all(tasks.collect::<Vec<_>>()).await;
+    let producing = {
+        let (run, model, conversations) = (run.clone(), prepared.model_in_requests, prepared.conversations);
+        std::thread::spawn(move || produce(&run, &model, conversations, &sender))
+    };
+    let workers = start(&run);
+    let ending = wait(&run, &workers, &mut watcher);
+    // Nobody takes a prompt any more; and whoever still waits for an answer lets go of it.
+    run.jobs.close();
+    let duration = run.clock.elapsed();
+    let mut requests: Vec<Measurement> = Vec::new();
+    if ending.is_some() {
+        requests = workers.iter().flat_map(|(flights, _)| flights.measurements()).collect();
+        let _ = stopper.send(true);
+    }
+    let mut spent = Vec::new();
+    for (flights, handle) in workers {
+        spent.push(handle.join().map_err(|_| std::io::Error::other("a worker failed"))??);
+        if ending.is_none() {
+            requests.extend(flights.measurements());
+        }
+    }
+    let _ = producing.join();
+    requests.sort_by_key(|request| request.index);
+    requests.iter_mut().for_each(|request| count(request, &config.load.vocabulary));
+    let last = requests.iter().map(|request| request.start + request.latency).max();
+    Ok(Measured {
+        model: prepared.model,
+        requests,
+        // The workers are looked at now and then; the run ended with its last answer.
+        duration: if ending.is_some() { duration } else { last.unwrap_or(duration).min(duration) },
+        started,
+        has_failed: ending.as_ref().is_some_and(|(_, why)| *why == Why::Failures),
+        stopped_early: ending.map(|(reason, _)| reason),
+        prompt_as: prepared.prompt_as,
+        spent,
+    })
+}
+
+/// Counts the tokens of an answer that the server did not count, where a tokenizer is known.
+fn count(request: &mut Measurement, vocabulary: &prompts::Vocabulary) {
+    if request.is_ok() && request.output_tokens.is_none() && !request.text.is_empty() {
+        request.output_tokens = vocabulary.count(&request.text);
+        request.counted_by = if request.output_tokens.is_some() { CountedBy::Tokenizer } else { CountedBy::Nobody };
+    }
+}
+
+type Workers = Vec<(Arc<Flights>, JoinHandle<std::io::Result<Spent>>)>;
+
+/// Starts the workers; in the closed loop each has its share of the users.
+fn start(run: &Arc<Run>) -> Workers {
+    let load = &run.config.load;
+    let users = load.max_concurrency.filter(|_| !run.config.is_open());
+    let count = load.workers.clamp(1, users.unwrap_or(usize::MAX).max(1));
+    let share = |worker: usize| users.map(|users| users / count + usize::from(worker < users % count));
+    (0..count)
+        .map(|worker| {
+            let flights = Arc::new(Flights::new(run.clock));
+            let (run, own, users) = (run.clone(), flights.clone(), share(worker));
+            (flights, std::thread::spawn(move || work(&run, &own, users)))
+        })
+        .collect()
+}
+
+/// Why a run is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    Missed,
+    Failures,
+}
+
+/// Waits until all workers are done, or until it is not worth going on: then the reason.
+fn wait(run: &Run, workers: &Workers, watcher: &mut impl FnMut(&Glance)) -> Option<(String, Why)> {
+    let config = &run.config;
+    let is_open = config.is_open();
+    // In the closed loop the first wave comes at once.
+    let ramp_up = config.load.max_concurrency.filter(|_| !is_open).unwrap_or(0);
+    let num_prompts = config.load.num_prompts().unwrap_or(usize::MAX);
+    let missed = Watch { slas: config.stop_when_missed.clone(), num_prompts, ramp_up };
+    let mut looked = Instant::now();
+    loop {
+        let is_over = workers.iter().all(|(_, handle)| handle.is_finished());
+        if is_over || looked.elapsed() >= LOOK {
+            looked = Instant::now();
+            watcher(&run.live.glance(run.clock.elapsed()));
+            if let Some(most) = config.load.max_failures.filter(|most| run.live.failed() > *most) {
+                return Some((format!("more than {most} requests failed"), Why::Failures));
+            }
+            if !missed.slas.is_empty() && !is_over {
+                let mut seen: Vec<_> = workers.iter().flat_map(|(flights, _)| flights.seen(is_open)).collect();
+                seen.sort_by(|left, right| left.arrival.total_cmp(&right.arrival));
+                if let Some(reason) = missed.missed(&seen) {
+                    return Some((reason, Why::Missed));
+                }
+            }
+        }
+        if is_over {
+            return None;
+        }
+        std::thread::sleep(STEP);
+    }
+}
+
+/// Makes prompts while the run goes, in their order.
+fn produce(run: &Run, model: &str, conversations: prompts::Conversations, jobs: &async_channel::Sender<Job>) {
+    let config = &run.config;
+    let arrivals = config.load.traffic.arrivals(config.load.extent, config.seed);
+    let most = match config.load.extent {
+        Extent::Time(_) if !config.load.traffic.is_open() => usize::MAX,
+        _ => arrivals.len(),
+    };
+    let adapters: Vec<Arc<str>> = config.request.lora.iter().map(|name| name.as_str().into()).collect();
+    let model: Arc<str> = model.into();
+    let mut random = StdRng::seed_from_u64(config.seed);
+    let mut index = 0;
+    for (number, conversation) in conversations.take(most).enumerate() {
+        let model = match (adapters.len(), config.request.lora_assignment) {
+            (0, _) => model.clone(),
+            (count, LoraAssignment::RoundRobin) => adapters[number % count].clone(),
+            (count, LoraAssignment::Random) => adapters[random.random_range(0..count)].clone(),
+        };
+        let at = conversation.at.or(arrivals.get(number).copied()).unwrap_or_default();
+        if matches!(config.load.extent, Extent::Time(time) if at >= time) {
+            return;
+        }
+        let Some(first) = conversation.turns.first() else { continue };
+        let body = run.bodies.of(&model, first);
+        let turns = conversation.turns.len();
+        if jobs.send_blocking(Job { index, at, model, body, conversation }).is_err() {
+            return;
+        }
+        index += turns;
+    }
+}
+
+/// A request as it would be sent.
+pub struct Preview {
+    pub at: Duration,
+    pub body: String,
+}
+
+/// The first requests of a run, without sending them.
+pub fn preview(config: &Config, count: usize) -> Result<Vec<Preview>, LoadError> {
+    let prompt_as = config.request.prompt_as.unwrap_or(config.request.backend.usual_prompt());
+    let bodies = bodies_of(config, prompt_as);
+    let model = config.request.served_model_name.as_ref().or(config.request.model.as_ref());
+    let model = model.map_or("MODEL", String::as_str);
+    let arrivals = config.load.traffic.arrivals(config.load.extent, config.seed);
+    let conversations = conversations_of(config)?;
+    let first = conversations.take(count).enumerate().filter_map(|(number, conversation)| {
+        let body = bodies.of(model, conversation.turns.first()?);
+        let at = conversation.at.or(arrivals.get(number).copied()).unwrap_or_default();
+        Some(Preview { at, body: String::from_utf8_lossy(&body).into_owned() })
+    });
+    Ok(first.collect())
 }

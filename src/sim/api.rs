@@ -1,37 +1,41 @@
 //! The HTTP side: OpenAI's completions and chat completions, and what vLLM adds to them.
 
 use super::Config;
-use super::engine::{Engine, Gauges, Latencies, Token, Total};
+use super::engine::{Engine, Gauges, Latencies, Total};
+use super::requests::{Noted, Requests, now_s};
+use super::stream::{Kind, Reply, streamed, unique_id, whole};
+use super::tokens::Counter;
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
-use futures::stream;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::convert::Infallible;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::mpsc::UnboundedReceiver;
+use std::time::Instant;
 
-/// The text of every token.
-const WORD: &str = " token";
-
-struct App {
+pub struct App {
     config: Config,
     engines: Vec<Engine>,
+    tokens: Counter,
+    requests: Arc<Requests>,
     started: Instant,
+}
+
+impl App {
+    pub fn new(config: Config, engines: Vec<Engine>, tokens: Counter, requests: Requests) -> Self {
+        Self { config, engines, tokens, requests: Arc::new(requests), started: Instant::now() }
+    }
 }
 
 type Shared = State<Arc<App>>;
 
-pub fn router(config: Config, engines: Vec<Engine>) -> Router {
-    let faults = config.faults.clone();
-    let app = Arc::new(App { config, engines, started: Instant::now() });
+pub fn router(app: App) -> Router {
+    let faults = app.config.faults.clone();
+    let app = Arc::new(app);
     let open = Router::new()
         .route("/health", get(|| async { StatusCode::OK }))
         .route("/version", get(|| async { Json(json!({"version": env!("CARGO_PKG_VERSION")})) }))
@@ -172,32 +176,36 @@ struct Message {
     content: Value,
 }
 
-async fn completions(State(app): Shared, body: Bytes) -> Response {
+async fn completions(State(app): Shared, headers: HeaderMap, body: Bytes) -> Response {
     match serde_json::from_slice::<CompletionRequest>(&body) {
         Ok(request) => {
             let prompt = match request.prompt {
-                Prompt::Text(text) => words(&text),
+                Prompt::Tokens(_) if app.config.faults.stream.text_only => {
+                    return refusal(StatusCode::BAD_REQUEST, "prompt must be a string".into());
+                }
+                Prompt::Text(text) => app.tokens.tokens(&text),
                 Prompt::Tokens(tokens) => tokens,
-                Prompt::Texts([text]) => words(&text),
+                Prompt::Texts([text]) => app.tokens.tokens(&text),
             };
-            answer(&app, Kind::Text, prompt, request.parameters).await
+            answer(&app, Kind::Text, &headers, prompt, request.parameters).await
         }
         Err(error) => refusal(StatusCode::BAD_REQUEST, error.to_string()),
     }
 }
 
-async fn chat_completions(State(app): Shared, body: Bytes) -> Response {
+async fn chat_completions(State(app): Shared, headers: HeaderMap, body: Bytes) -> Response {
     match serde_json::from_slice::<ChatRequest>(&body) {
         Ok(request) => {
             let texts = request.messages.iter().map(|message| message_text(&message.content));
-            let prompt = words(&texts.collect::<Vec<_>>().join(" "));
-            answer(&app, Kind::Chat, prompt, request.parameters).await
+            let prompt = app.tokens.tokens(&texts.collect::<Vec<_>>().join(" "));
+            answer(&app, Kind::Chat, &headers, prompt, request.parameters).await
         }
         Err(error) => refusal(StatusCode::BAD_REQUEST, error.to_string()),
     }
 }
 
-async fn answer(app: &App, kind: Kind, prompt: Vec<u32>, parameters: Parameters) -> Response {
+async fn answer(app: &App, kind: Kind, headers: &HeaderMap, prompt: Vec<u32>, parameters: Parameters) -> Response {
+    let arrived_s = now_s();
     let config = &app.config;
     if config.faults.ready_late.is_some_and(|late| app.started.elapsed() < late) {
         return refusal(StatusCode::SERVICE_UNAVAILABLE, "no worker is ready".into());
@@ -219,11 +227,16 @@ async fn answer(app: &App, kind: Kind, prompt: Vec<u32>, parameters: Parameters)
         return refusal(StatusCode::SERVICE_UNAVAILABLE, "no engine".into());
     };
     let tokens = engine.submit(&prompt, max_tokens, parameters.ignore_eos);
-    let reply = Reply { kind, model: config.model.clone(), id: unique_id(), prompt_tokens: prompt.len() };
-    match parameters.stream {
-        true => streamed(reply, tokens, parameters.stream_options.is_some_and(|options| options.include_usage)),
-        false => whole(reply, tokens).await,
-    }
+    let id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).map_or_else(unique_id, str::to_owned);
+    let reply = Reply {
+        kind,
+        model: config.model.clone(),
+        noted: Noted { id, arrived_s, prompt_tokens: prompt.len(), token_times_s: Vec::new() },
+        requests: app.requests.clone(),
+        faults: config.faults.stream.clone(),
+        has_usage: parameters.stream_options.is_some_and(|options| options.include_usage),
+    };
+    if parameters.stream { streamed(reply, tokens) } else { whole(reply, tokens).await }
 }
 
 fn least_busy(engines: &[Engine]) -> Option<&Engine> {
@@ -233,113 +246,9 @@ fn least_busy(engines: &[Engine]) -> Option<&Engine> {
     })
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
-    Text,
-    Chat,
-}
-
-/// What all parts of one answer have in common.
-struct Reply {
-    kind: Kind,
-    model: String,
-    id: String,
-    prompt_tokens: usize,
-}
-
-impl Reply {
-    fn chunk(&self, finish_reason: Option<&str>) -> Value {
-        let choice = match self.kind {
-            Kind::Text => json!({"index": 0, "text": WORD, "finish_reason": finish_reason}),
-            Kind::Chat => json!({"index": 0, "delta": {"content": WORD}, "finish_reason": finish_reason}),
-        };
-        self.envelope(true, json!([choice]))
-    }
-
-    fn usage(&self, completion_tokens: usize) -> Value {
-        json!({
-            "prompt_tokens": self.prompt_tokens, "completion_tokens": completion_tokens,
-            "total_tokens": self.prompt_tokens + completion_tokens,
-        })
-    }
-
-    fn envelope(&self, is_chunk: bool, choices: Value) -> Value {
-        let object = match (self.kind, is_chunk) {
-            (Kind::Text, _) => "text_completion",
-            (Kind::Chat, true) => "chat.completion.chunk",
-            (Kind::Chat, false) => "chat.completion",
-        };
-        json!({"id": self.id, "object": object, "created": now(), "model": self.model, "choices": choices})
-    }
-}
-
-fn streamed(reply: Reply, tokens: UnboundedReceiver<Token>, include_usage: bool) -> Response {
-    struct Progress {
-        reply: Reply,
-        tokens: UnboundedReceiver<Token>,
-        count: usize,
-        is_done: bool,
-    }
-    let start = Progress { reply, tokens, count: 0, is_done: false };
-    let events = stream::unfold(start, move |mut progress| async move {
-        if progress.is_done {
-            return None;
-        }
-        let token = progress.tokens.recv().await?;
-        progress.count += 1;
-        let mut text = event(&progress.reply.chunk((token == Token::Last).then_some("length")));
-        if token == Token::Last {
-            progress.is_done = true;
-            if include_usage {
-                let mut last = progress.reply.envelope(true, json!([]));
-                last["usage"] = progress.reply.usage(progress.count);
-                text += &event(&last);
-            }
-            text += "data: [DONE]\n\n";
-        }
-        Some((Ok::<_, Infallible>(Bytes::from(text)), progress))
-    });
-    ([(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")], Body::from_stream(events)).into_response()
-}
-
-async fn whole(reply: Reply, mut tokens: UnboundedReceiver<Token>) -> Response {
-    let mut count = 0;
-    while let Some(token) = tokens.recv().await {
-        count += 1;
-        if token == Token::Last {
-            break;
-        }
-    }
-    let text = WORD.repeat(count);
-    let choice = match reply.kind {
-        Kind::Text => json!({"index": 0, "text": text, "finish_reason": "length"}),
-        Kind::Chat => {
-            json!({"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "length"})
-        }
-    };
-    let mut body = reply.envelope(false, json!([choice]));
-    body["usage"] = reply.usage(count);
-    Json(body).into_response()
-}
-
-fn event(value: &Value) -> String {
-    format!("data: {value}\n\n")
-}
-
 fn refusal(status: StatusCode, message: String) -> Response {
     let body = json!({"error": {"message": message, "type": "invalid_request_error", "code": status.as_u16()}});
     (status, Json(body)).into_response()
-}
-
-/// One token for each word: there is no tokenizer here.
-fn words(text: &str) -> Vec<u32> {
-    text.split_whitespace()
-        .map(|word| {
-            let mut hasher = DefaultHasher::new();
-            word.hash(&mut hasher);
-            hasher.finish() as u32
-        })
-        .collect()
 }
 
 /// A message's text, given as one string or as a list of parts.
@@ -352,12 +261,4 @@ fn message_text(content: &Value) -> String {
         }
         _ => String::new(),
     }
-}
-
-fn unique_id() -> String {
-    format!("cmpl-{:032x}", rand::random::<u128>())
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -4,14 +4,15 @@ use super::Config;
 use super::cost::CostModel;
 use super::faults::Faults;
 use super::scheduler::{Counters, Scheduler, Sequence, Step};
+use crate::pace::Pacer;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rand_distr::{Distribution, LogNormal};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
+use std::time::Instant;
 use tokio::sync::{Notify, mpsc};
-use tokio::time::Instant;
 
 /// Told to a request's client: one token came, or the last.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -88,7 +89,7 @@ enum Stage {
 }
 
 impl Engine {
-    pub fn start(config: &Config, index: u64) -> Self {
+    pub fn start(config: &Config, index: u64) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 scheduler: Scheduler::new(config.limits),
@@ -101,8 +102,8 @@ impl Engine {
             block_size: config.limits.block_size,
         });
         let noise = Noise::new(config.jitter, config.seed.wrapping_add(index));
-        tokio::spawn(run(shared.clone(), config.cost, noise, config.faults.clone()));
-        Self(shared)
+        tokio::spawn(run(shared.clone(), config.cost, noise, config.faults.clone(), Pacer::new()?));
+        Ok(Self(shared))
     }
 
     /// Queues a request; its tokens arrive on the receiver. Without `ignore_eos` the output ends by itself
@@ -195,7 +196,7 @@ impl State {
     }
 }
 
-async fn run(shared: Arc<Shared>, cost: CostModel, mut noise: Noise, faults: Faults) {
+async fn run(shared: Arc<Shared>, cost: CostModel, mut noise: Noise, faults: Faults, pacer: Pacer) {
     let mut free_at = Instant::now();
     loop {
         let step = shared.lock().next_step();
@@ -204,9 +205,9 @@ async fn run(shared: Arc<Shared>, cost: CostModel, mut noise: Noise, faults: Fau
             free_at = Instant::now();
             continue;
         }
-        // Steps follow each other on one time line, so that the timer's coarseness does not add up.
+        // Steps follow each other on one time line, so that lateness does not add up.
         free_at = free_at.max(Instant::now() - STALE) + cost.step_time(step.load).mul_f64(noise.factor());
-        tokio::time::sleep_until(free_at).await;
+        pacer.until(free_at).await;
         let mut state = shared.lock();
         let emitted = state.scheduler.finish(step);
         state.hand_out(emitted, faults.stall_after);

@@ -23,6 +23,26 @@ pub struct Faults {
     pub no_resets: bool,
     /// Start a worker process that survives SIGTERM.
     pub stubborn_worker: bool,
+    pub stream: StreamFaults,
+}
+
+/// What other servers do to their streams.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StreamFaults {
+    /// Tell no usage.
+    pub no_usage: bool,
+    /// Tell the usage in every chunk.
+    pub continuous_usage: bool,
+    /// Tokens in each chunk, as speculative decoding has them.
+    pub tokens_per_chunk: Option<usize>,
+    /// Send a chunk that only names the role as soon as a request comes.
+    pub role_first: bool,
+    /// Close the connection after so many tokens.
+    pub cut_after: Option<usize>,
+    /// So many tokens at the beginning are reasoning.
+    pub reasoning: usize,
+    /// Refuse prompts of token IDs.
+    pub text_only: bool,
 }
 
 pub fn at_start(faults: &Faults, max_num_seqs: usize) -> Result<(), SimError> {

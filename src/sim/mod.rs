@@ -9,16 +9,22 @@ mod cache;
 pub mod cost;
 mod engine;
 mod faults;
+pub mod null;
+
 mod replay;
+mod requests;
 mod scheduler;
+mod stream;
+mod tokens;
 
 pub use cost::CostModel;
-pub use faults::Faults;
+pub use faults::{Faults, StreamFaults};
 pub use replay::{Arrival, Replay, Seen};
 pub use scheduler::Limits;
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Everything that the server can be told.
@@ -39,6 +45,12 @@ pub struct Config {
     /// How long loading the model takes.
     pub startup: Duration,
     pub faults: Faults,
+    /// Answer at once, and always the same.
+    pub canned: Option<null::Canned>,
+    /// The model's `tokenizer.json`, to count tokens of texts exactly.
+    pub tokenizer: Option<PathBuf>,
+    /// Where each request is noted, with the times of its tokens.
+    pub request_log: Option<PathBuf>,
 }
 
 /// Why the server did not start.
@@ -55,6 +67,8 @@ pub enum SimError {
     Asked { code: u8 },
     #[error("[Errno 98] error while attempting to bind on address ('{host}', {port}): {source}")]
     Bind { host: String, port: u16, source: std::io::Error },
+    #[error("{path}: {reason}")]
+    BadFile { path: String, reason: String },
     #[error("server: {0}")]
     Serve(std::io::Error),
 }
@@ -65,15 +79,24 @@ pub async fn serve(config: Config) -> Result<(), SimError> {
     faults::at_start(&config.faults, config.limits.max_num_seqs)?;
     let bind = |source| SimError::Bind { host: config.host.clone(), port: config.port, source };
     let listener = tokio::net::TcpListener::bind((config.host.as_str(), config.port)).await.map_err(bind)?;
+    if let Some(canned) = config.canned {
+        log(format_args!("INFO: server of canned answers at {}:{}", config.host, config.port));
+        return null::serve(listener, canned).await;
+    }
     tokio::time::sleep(config.startup).await;
-    let engines = (0..config.data_parallel_size).map(|index| engine::Engine::start(&config, index as u64)).collect();
+    let engines = (0..config.data_parallel_size).map(|index| engine::Engine::start(&config, index as u64));
+    let engines = engines.collect::<Result<_, _>>().map_err(SimError::Serve)?;
+    let tokens = tokens::Counter::new(config.tokenizer.as_deref())?;
+    let requests = requests::Requests::new(config.request_log.as_deref())?;
     let address: Option<SocketAddr> = listener.local_addr().ok();
     log(format_args!(
         "INFO: simulated server for {} at {}",
         config.model,
         address.map(|address| address.to_string()).unwrap_or_default()
     ));
-    axum::serve(NoDelay(listener), api::router(config, engines)).await.map_err(SimError::Serve)
+    axum::serve(NoDelay(listener), api::router(api::App::new(config, engines, tokens, requests)))
+        .await
+        .map_err(SimError::Serve)
 }
 
 fn check(config: &Config) -> Result<(), SimError> {

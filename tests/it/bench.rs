@@ -58,10 +58,12 @@ fn the_result_has_vllms_keys_in_vllms_order() {
     );
     let keys: Vec<&str> = result.as_object().unwrap().keys().map(String::as_str).collect();
     let expected = "date endpoint_type backend label model_id tokenizer_id num_prompts gpu tp request_rate burstiness max_concurrency duration \
-        completed failed total_input_tokens total_output_tokens request_throughput request_goodput output_throughput total_token_throughput \
-        latencies queue_times max_output_tokens_per_s max_concurrent_requests peak_concurrent_requests mean_concurrent_requests achieved_request_rate p99_send_lag_ms rtfx mean_ttft_ms median_ttft_ms std_ttft_ms p50_ttft_ms p99_ttft_ms \
+        completed failed total_input_tokens total_output_tokens output_tokens_counted_by request_throughput request_goodput output_throughput total_token_throughput \
+        latencies queue_times max_output_tokens_per_s max_concurrent_requests peak_concurrent_requests mean_concurrent_requests achieved_request_rate p99_send_lag_ms \
+        client_cpu_share client_parse_time_s p99_client_delay_ms client_share_of_ttft client_bound rtfx mean_ttft_ms median_ttft_ms std_ttft_ms p50_ttft_ms p99_ttft_ms \
         mean_tpot_ms median_tpot_ms std_tpot_ms p50_tpot_ms p99_tpot_ms mean_itl_ms median_itl_ms std_itl_ms p50_itl_ms p99_itl_ms \
-        mean_e2el_ms median_e2el_ms std_e2el_ms p50_e2el_ms p99_e2el_ms";
+        mean_e2el_ms median_e2el_ms std_e2el_ms p50_e2el_ms p99_e2el_ms \
+        mean_ttft_chunk_ms median_ttft_chunk_ms std_ttft_chunk_ms p50_ttft_chunk_ms p99_ttft_chunk_ms";
     assert_eq!(keys, expected.split_whitespace().collect::<Vec<_>>());
     assert_eq!(result["max_concurrency"], Value::Null);
     let detailed = bench(&scratch, &["--save-detailed"]);
@@ -115,11 +117,17 @@ fn failed_requests_are_counted_and_a_run_of_failures_fails() {
     let port = scratch.port.to_string();
     let long = ["bench", "--port", &port, "--num-prompts", "2", "--random-input-len", "400"];
     let ran = scratch.run(&long);
+    let told = "a prompt of 400 tokens and an answer of 128 exceed the context of m, 100 tokens";
+    assert!(ran.code == Some(2) && ran.stderr.contains(told), "{}", ran.stderr);
+    // A server that tells no such limit, or another model's, refuses them itself.
+    let ran = scratch.run(&[&long[..], &["--served-model-name", "other"]].concat());
+    assert_eq!(ran.code, Some(1));
     assert!(
-        ran.code == Some(1) && ran.stderr.contains("every request failed") && ran.stderr.contains("400"),
+        ran.stderr.contains("all 2 requests failed; first failure: http_status: HTTP status 404"),
         "{}",
         ran.stderr
     );
+    assert!(!ran.stdout.contains("Serving Benchmark Result"), "no table of nothing: {}", ran.stdout);
     // Lengths on both sides of the limit: some fail, and those that don't are measured.
     let mixed = [
         "bench",
@@ -135,7 +143,7 @@ fn failed_requests_are_counted_and_a_run_of_failures_fails() {
         "4",
     ];
     let ran = scratch.ok(&[&mixed[..], &["--save-result", "--result-filename", "r.json", "--save-detailed"]].concat());
-    assert!(ran.stderr.contains("some requests failed"), "{}", ran.stderr);
+    assert!(ran.stderr.contains(" of 20 requests failed; first failure: http_status"), "{}", ran.stderr);
     let result = scratch.json("r.json");
     let (completed, failed) = (result["completed"].as_u64().unwrap(), result["failed"].as_u64().unwrap());
     assert!(completed > 0 && failed > 0 && completed + failed == 20, "{completed} and {failed}");
@@ -146,18 +154,236 @@ fn failed_requests_are_counted_and_a_run_of_failures_fails() {
 #[test]
 fn bad_flags_are_refused() {
     let scratch = Scratch::new();
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 16] = [
         (&["--num-prompts", "0"], "--num-prompts must be at least 1"),
         (&["--request-rate", "-1"], "greater than 0, or inf"),
         (&["--burstiness", "0"], "--burstiness must be greater than 0"),
         (&["--random-range-ratio", "1.5"], "is not in [0, 1)"),
         (&["--percentile-metrics", "ttfs"], "expected ttft, tpot, itl or e2el"),
         (&["--goodput", "ttft=1"], "expected METRIC:MILLISECONDS"),
-        (&["--base-url", "https://localhost"], "only http:// is supported"),
+        (&["--base-url", "ftp://localhost"], "expected http:// or https://"),
+        (&["--base-url", "http://no.such.host.invalid"], "no.such.host.invalid"),
+        (&["--dataset-name", "sharegpt"], "--dataset-name sharegpt needs --dataset-path; nothing is downloaded"),
+        (&["--dataset-name", "custom", "--dataset-path", "nowhere"], "--dataset-path: nowhere: no such file or folder"),
+        (&["--extra-body", "[1]"], "expected a JSON object"),
+        (&["--input-len-dist", "normal:1"], "expected a number of tokens, uniform:LOW,HIGH"),
+        (&["--duration", "5"], "--duration: a run that ends by time needs a request rate or a maximum concurrency"),
+        (&["--use-beam-search"], "--use-beam-search is not supported: ask for it with --extra-body"),
+        (&["--sweep-max-concurrency", "1,2"], "--sweep-max-concurrency is not supported: `sweeplake serve"),
+        (&["--prompt-as", "ids", "--backend", "openai-chat"], "the backend openai-chat takes no token IDs"),
     ];
     for (flags, message) in cases {
         let ran = scratch.run(&[&["bench", "--model", "m"][..], flags].concat());
         assert_eq!(ran.code, Some(2), "{flags:?}: {}", ran.stderr);
         assert!(ran.stderr.contains(message), "{flags:?}: {}", ran.stderr);
     }
+}
+
+/// The server's own log is the truth: nothing that a client tells may come before it.
+#[test]
+fn times_and_lengths_are_those_that_the_server_saw() {
+    let scratch = Scratch::new();
+    let _server = scratch.start_sim(&["--request-log", "log.jsonl"]);
+    for backend in ["openai", "openai-chat"] {
+        let flags = [
+            "--backend",
+            backend,
+            "--request-id-prefix",
+            backend,
+            "--ignore-eos",
+            "--max-concurrency",
+            "3",
+            "--save-detailed",
+        ];
+        let result = bench(&scratch, &flags);
+        let list = |key: &str| result[key].as_array().unwrap().clone();
+        let log: Vec<Value> =
+            scratch.read("log.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let starts = list("start_times");
+        assert!(starts.is_sorted_by(|left, right| left.as_f64() <= right.as_f64()), "sent in their order");
+        for index in 0..10 {
+            let own = log.iter().find(|one| one["request_id"] == format!("{backend}{index}")).unwrap();
+            let tokens: Vec<f64> = own["token_times_s"].as_array().unwrap().iter().filter_map(Value::as_f64).collect();
+            let start = starts[index].as_f64().unwrap();
+            let seen = |key: &str| start + list(key)[index].as_f64().unwrap();
+            assert!(start <= own["arrived_s"].as_f64().unwrap());
+            assert!(seen("ttfts") >= tokens[0] && seen("latencies") >= tokens[7], "{own}");
+            assert_eq!((&list("input_lens")[index], &list("output_lens")[index]), (&own["prompt_tokens"], &json!(8)));
+            assert_eq!(list("itls")[index].as_array().unwrap().len(), 7);
+        }
+    }
+}
+
+#[test]
+fn tokens_are_the_servers_or_the_tokenizers_or_unknown() {
+    let scratch = Scratch::new();
+    let _server = scratch.start_sim(&["--speed", "10", "--fault-no-usage", "--fault-tokens-per-chunk", "4"]);
+    let flags = ["--ignore-eos", "--save-detailed"];
+    let unknown = bench(&scratch, &flags);
+    for key in ["total_output_tokens", "output_throughput", "mean_tpot_ms", "max_output_tokens_per_s"] {
+        assert_eq!(unknown[key], Value::Null, "{key}");
+    }
+    // Ten answers of two chunks each.
+    assert_eq!(
+        (&unknown["estimated_output_tokens"], &unknown["output_tokens_counted_by"]),
+        (&json!(20), &json!("nobody"))
+    );
+    assert_eq!(unknown["output_lens"], json!(vec![Value::Null; 10]));
+    // Of words: the server's is one of them.
+    let words = json!({"version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+        "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null, "decoder": null,
+        "model": {"type": "WordLevel", "vocab": {"[UNK]": 0, "token": 1, "time": 2}, "unk_token": "[UNK]"}});
+    scratch.write("tokenizer.json", &words.to_string());
+    let counted = bench(&scratch, &[&flags[..], &["--tokenizer", "tokenizer.json"]].concat());
+    assert_eq!(
+        (&counted["total_output_tokens"], &counted["output_tokens_counted_by"]),
+        (&json!(80), &json!("tokenizer"))
+    );
+}
+
+#[test]
+fn chunks_of_several_tokens_are_as_many_tokens() {
+    let scratch = Scratch::new();
+    let _server = scratch.start_sim(&["--speed", "10", "--fault-tokens-per-chunk", "4", "--fault-continuous-usage"]);
+    let result = bench(&scratch, &["--ignore-eos", "--save-detailed"]);
+    assert_eq!(result["total_output_tokens"], 80);
+    // The first chunk has the first token's time, the second four tokens'.
+    assert!(
+        result["itls"].as_array().unwrap().iter().all(|gaps| gaps.as_array().unwrap().len() == 4),
+        "{}",
+        result["itls"]
+    );
+}
+
+#[test]
+fn a_stream_that_is_cut_is_no_short_success() {
+    let scratch = Scratch::new();
+    let _server = scratch.start_sim(&["--speed", "10", "--fault-cut-after", "3"]);
+    let port = scratch.port.to_string();
+    let flags = ["bench", "--port", &port, "--num-prompts", "6", "--random-output-len", "8", "--ignore-eos"];
+    let ran = scratch.run(&flags);
+    assert!(ran.code == Some(1) && ran.stderr.contains("all 6 requests failed"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("ended_early") || ran.stderr.contains("connection_reset"), "{}", ran.stderr);
+    let ran = scratch.run(&[&flags[..], &["--max-failures", "2", "--max-concurrency", "1"]].concat());
+    assert!(ran.code == Some(1) && ran.stderr.contains("more than 2 requests failed"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_role_is_no_token_and_reasoning_is_no_answer() {
+    let scratch = Scratch::new();
+    let _server = scratch.start_sim(&["--fault-role-first", "--fault-reasoning", "4"]);
+    let result = bench(&scratch, &["--backend", "openai-chat", "--ignore-eos"]);
+    let mean = |metric: &str| result[format!("mean_{metric}_ms")].as_f64().unwrap();
+    assert!(mean("ttft_chunk") < mean("ttft") && mean("ttft") < mean("ttft_answer"), "{result}");
+    assert_eq!((&result["total_output_tokens"], &result["total_reasoning_tokens"]), (&json!(80), &json!(40)));
+}
+
+#[test]
+fn a_server_that_takes_text_only_is_sent_text() {
+    let scratch = Scratch::new();
+    let _server = scratch.start_sim(&["--speed", "10", "--fault-text-only"]);
+    let result = bench(&scratch, &["--ready-check-timeout-sec", "5"]);
+    assert_eq!(
+        (&result["prompt_as"], &result["completed"], &result["total_input_tokens"]),
+        (&json!("text"), &json!(10), &json!(160))
+    );
+    let port = scratch.port.to_string();
+    let ran = scratch.run(&["bench", "--port", &port, "--num-prompts", "2", "--random-output-len", "2"]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("--prompt-as text sends prompts as text"), "{}", ran.stderr);
+}
+
+#[test]
+fn data_sets_are_read_from_disk() {
+    let scratch = Scratch::new();
+    let _server = scratch.start_sim(&["--speed", "10"]);
+    let turn = |from: &str, words: usize| json!({"from": from, "value": vec!["time"; words].join(" ")});
+    let chats: Vec<Value> =
+        (0..4).map(|index| json!({"conversations": [turn("human", 5 + index), turn("gpt", 6)]})).collect();
+    scratch.write("chats.json", &Value::from(chats).to_string());
+    scratch.write("lines.jsonl", "{\"prompt\": \"one two three\", \"output_tokens\": 4}\n{\"prompt\": \"one\"}\n");
+    scratch.write("trace.csv", "timestamp,input_length,output_length\n0,10,3\n100,20,4\n200,30,5\n");
+    scratch.write(
+        "questions.jsonl",
+        "{\"turns\": [\"what time\"], \"category\": \"math\"}\n{\"turns\": [\"who\"], \"category\": \"x\"}\n",
+    );
+    let cases: [(&[&str], u64, u64); 6] = [
+        (&["--dataset-name", "sharegpt", "--dataset-path", "chats.json", "--sharegpt-output-len", "5"], 10, 50),
+        (
+            &[
+                "--dataset-name",
+                "custom",
+                "--dataset-path",
+                "lines.jsonl",
+                "--no-oversample",
+                "--custom-output-len",
+                "7",
+            ],
+            2,
+            14,
+        ),
+        (
+            &[
+                "--dataset-name",
+                "spec_bench",
+                "--dataset-path",
+                "questions.jsonl",
+                "--spec-bench-category",
+                "math",
+                "--spec-bench-output-len",
+                "3",
+            ],
+            10,
+            30,
+        ),
+        (&["--dataset-name", "hf", "--dataset-path", "lines.jsonl", "--hf-output-len", "2"], 10, 20),
+        (
+            &["--dataset-name", "timed_trace", "--dataset-path", "trace.csv", "--timed-trace-sec-multiplier", "0.001"],
+            3,
+            12,
+        ),
+        (&["--dataset-name", "prefix_repetition", "--prefix-repetition-output-len", "6"], 10, 60),
+    ];
+    for (flags, completed, tokens) in cases {
+        let result = bench(&scratch, &[flags, &["--ignore-eos", "--max-concurrency", "4"]].concat());
+        assert_eq!(
+            (&result["completed"], &result["total_output_tokens"]),
+            (&json!(completed), &json!(tokens)),
+            "{flags:?}"
+        );
+    }
+    let port = scratch.port.to_string();
+    scratch.write("bad.jsonl", "{\"question\": \"x\"}\n{nonsense\n");
+    for (file, name, told) in [
+        ("bad.jsonl", "custom", "bad.jsonl: line 2 is not a JSON object"),
+        ("lines.jsonl", "sharegpt", "none of its 2 row(s) can be used: no list `conversations`"),
+    ] {
+        let ran = scratch.run(&["bench", "--port", &port, "--dataset-name", name, "--dataset-path", file]);
+        assert!(ran.code == Some(2) && ran.stderr.contains(told), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn conversations_grow_with_each_turn() {
+    let scratch = Scratch::new();
+    let _server = scratch.start_sim(&["--speed", "10"]);
+    let flags = ["--backend", "openai-chat", "--multi-turn", "--multi-turn-num-turns", "3", "--max-concurrency", "2"];
+    let result = bench(&scratch, &[&flags[..], &["--ignore-eos", "--save-detailed"]].concat());
+    assert_eq!(result["completed"], 30);
+    let lens: Vec<u64> = result["input_lens"].as_array().unwrap().iter().filter_map(Value::as_u64).collect();
+    // 16 tokens a turn, and the 8 of each answer before.
+    assert!(lens.chunks(3).all(|turns| turns == [16, 40, 64]), "{lens:?}");
+}
+
+#[test]
+fn a_run_can_end_by_time_and_ramp_its_rate() {
+    let scratch = Scratch::new();
+    let _server = scratch.start_sim(&["--speed", "10"]);
+    let timed = bench(&scratch, &["--duration", "1", "--max-concurrency", "2", "--ignore-eos"]);
+    assert!(timed["completed"].as_u64().unwrap() > 10 && timed["duration"].as_f64().unwrap() >= 1.0, "{timed}");
+    let ramp = ["--ramp-up-strategy", "linear", "--ramp-up-start-rps", "20", "--ramp-up-end-rps", "200"];
+    let ramped = bench(&scratch, &ramp);
+    assert_eq!((&ramped["ramp_up_strategy"], &ramped["completed"]), (&json!("linear"), &json!(10)));
+    assert!(
+        ramped["mean_ttft_including_client_queue_ms"].as_f64().unwrap() >= ramped["mean_ttft_ms"].as_f64().unwrap()
+    );
 }

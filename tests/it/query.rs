@@ -652,7 +652,7 @@ fn parameters_are_filled_into_files_and_into_the_lakes_own_queries() {
     let ran = scratch.ok(&["query", "results", "--name", "mine", "--param", "name=it's", "--format", "csv"]);
     assert_eq!(ran.stdout, "name\nit's\n");
     let listed = scratch.ok(&["query", "results", "--list"]).stdout;
-    assert!(listed.starts_with("mine --param name=…\n    My own question.\n"), "{listed}");
+    assert!(listed.starts_with("mine --param name=… (results/queries/mine.sql)\n    My own question.\n"), "{listed}");
     let ran = scratch.run(&["query", "results/theirs", "SELECT 1", "--param", "n=7"]);
     assert!(ran.code == Some(2) && ran.stderr.contains("--param: only with --name or --file"), "{}", ran.stderr);
 }

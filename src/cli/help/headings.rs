@@ -126,31 +126,6 @@ const HEADINGS: [(&str, &[&str]); 11] = [
     ("Query", &["file", "name", "params", "list", "group_by", "memory_limit", "show_sql"]),
 ];
 
-/// Of the load generator.
-const BENCH: [(&str, &[&str]); 5] = [
-    (
-        "Server",
-        &["backend", "base_url", "host", "port", "endpoint", "model", "served_model_name", "ready_check_timeout_sec"],
-    ),
-    (
-        "Requests",
-        &[
-            "dataset_name",
-            "random_input_len",
-            "random_output_len",
-            "random_range_ratio",
-            "random_prefix_len",
-            "seed",
-            "ignore_eos",
-            "temperature",
-            "tokenizer",
-        ],
-    ),
-    ("Load", &["num_prompts", "request_rate", "burstiness", "max_concurrency", "num_warmups", "stop_when_missed"]),
-    ("Metrics", &["percentile_metrics", "metric_percentiles", "goodput"]),
-    ("Result", &["save_result", "save_detailed", "result_dir", "result_filename", "label", "metadata", "disable_tqdm"]),
-];
-
 /// Of the simulated server.
 const SIM: [(&str, &[&str]); 3] = [
     ("Server", &["model", "served_model_name", "host", "port", "api_key"]),
@@ -172,12 +147,24 @@ const SIM: [(&str, &[&str]); 3] = [
             "no_enable_chunked_prefill",
         ],
     ),
-    ("Simulation", &["seed", "jitter", "speed", "startup_seconds"]),
+    (
+        "Simulation",
+        &[
+            "seed",
+            "jitter",
+            "speed",
+            "startup_seconds",
+            "tokenizer",
+            "request_log",
+            "null",
+            "null_tokens",
+            "null_interval",
+        ],
+    ),
 ];
 
 pub fn heading_of(subcommand: &str, flag: &str) -> Option<&'static str> {
     let own: &[(&'static str, &[&str])] = match subcommand {
-        "bench" => &BENCH,
         "sim" => &SIM,
         _ => &[],
     };
