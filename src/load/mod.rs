@@ -97,9 +97,12 @@ pub enum LoadError {
 /// How often whoever watches is told, and the run asked whether it is worth going on.
 const LOOK: Duration = Duration::from_millis(100);
 /// How often it is looked whether all workers are done.
-const STEP: Duration = Duration::from_millis(5);
-/// Prompts that are made before they are needed.
-const AHEAD: usize = 512;
+const STEP: Duration = Duration::from_millis(20);
+/// Prompts that are made before they are needed, and their bytes at most.
+const AHEAD: usize = 2048;
+const AHEAD_BYTES: usize = 32 << 20;
+/// How long whoever makes them rests when there are enough.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Runs the benchmark; `watcher` is told now and then how it goes.
 pub fn run(config: &Config, mut watcher: impl FnMut(&Glance)) -> Result<Measured, LoadError> {
@@ -109,7 +112,7 @@ pub fn run(config: &Config, mut watcher: impl FnMut(&Glance)) -> Result<Measured
     let server = Arc::new(Server::new(&config.server.base_url, config.server.trust)?);
     let prepared = prepare(config, &server)?;
     let slots = config.load.max_concurrency.unwrap_or(Semaphore::MAX_PERMITS);
-    let (sender, jobs) = async_channel::bounded(AHEAD);
+    let (sender, jobs) = async_channel::unbounded();
     let (stopper, stop) = watch::channel(false);
     let started = schedule::monotonic_seconds();
     let run = Arc::new(Run {
@@ -241,7 +244,7 @@ fn produce(run: &Run, model: &str, conversations: prompts::Conversations, jobs: 
     let adapters: Vec<Arc<str>> = config.request.lora.iter().map(|name| name.as_str().into()).collect();
     let model: Arc<str> = model.into();
     let mut random = StdRng::seed_from_u64(config.seed);
-    let mut index = 0;
+    let (mut index, mut produced) = (0, 0);
     for (number, conversation) in conversations.take(most).enumerate() {
         let model = match (adapters.len(), config.request.lora_assignment) {
             (0, _) => model.clone(),
@@ -255,10 +258,19 @@ fn produce(run: &Run, model: &str, conversations: prompts::Conversations, jobs: 
         let Some(first) = conversation.turns.first() else { continue };
         let body = run.bodies.of(&model, first);
         let turns = conversation.turns.len();
+        produced += body.len();
         if jobs.send_blocking(Job { index, at, model, body, conversation }).is_err() {
             return;
         }
         index += turns;
+        // Waiting for each free place would wake this thread for each request.
+        let each = produced / (number + 1);
+        while jobs.len() >= AHEAD || jobs.len() * each > AHEAD_BYTES {
+            if jobs.is_closed() {
+                return;
+            }
+            std::thread::sleep(PAUSE);
+        }
     }
 }
 

@@ -56,12 +56,14 @@ pub struct Spent {
     pub delays: Vec<Duration>,
 }
 
+/// After so many answers were looked at, it is looked whether a request is due.
+const EVENTS: u32 = 16;
 /// How often a worker looks how late it is.
 const BEAT: Duration = Duration::from_millis(5);
 
 /// Works until there is nothing more to do; `users`: how many send at a time in the closed loop.
 pub fn work(run: &Arc<Run>, flights: &Arc<Flights>, users: Option<usize>) -> std::io::Result<Spent> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().event_interval(EVENTS).build()?;
     let before = thread_cpu();
     let local = LocalSet::new();
     let worker = Rc::new(Worker {

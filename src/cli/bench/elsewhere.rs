@@ -83,6 +83,8 @@ pub struct Elsewhere {
     speed_bench_category: Option<String>,
     #[arg(long, hide = true, value_name = "TOKENS")]
     speed_bench_max_input_len: Option<usize>,
+    #[arg(long, hide = true, value_name = "FILE", num_args = 2)]
+    compare: Vec<PathBuf>,
     #[arg(long, hide = true, value_name = "FILE")]
     input: Option<PathBuf>,
     #[arg(long, hide = true, value_name = "FILE")]
@@ -124,6 +126,7 @@ impl Elsewhere {
             ),
             ("--hf-subset", self.hf_subset.is_some(), "give the folder of the subset as --dataset-path"),
             ("--hf-name", self.hf_name.is_some(), "data sets are read from --dataset-path, not downloaded"),
+            ("--compare", !self.compare.is_empty(), "import both files, then `sweeplake compare`"),
             ("--input", self.input.is_some(), "use --input-len for lengths, --dataset-path for a file"),
             ("--output", self.output.is_some(), "use --output-len for lengths, --result-filename for a file"),
             ("--blazedit-…", self.blazedit_min_distance.or(self.blazedit_max_distance).is_some(), HUB),

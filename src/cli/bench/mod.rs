@@ -321,3 +321,24 @@ fn default_name(config: &Config, model: &str, date: chrono::DateTime<chrono::Loc
     let rate = config.load.traffic.request_rate;
     format!("{label}-{rate}qps{concurrency}-{model}-{}.json", date.format("%Y%m%d-%H%M%S")).replace('/', "_")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{Args, Command};
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_flag_of_vllms_clients_is_known() {
+        let command = Arguments::augment_args(Command::new("bench"));
+        let names = command.get_arguments().flat_map(|arg| {
+            let aliases = arg.get_all_aliases().unwrap_or_default();
+            arg.get_long().into_iter().chain(aliases).map(|name| format!("--{name}")).collect::<Vec<_>>()
+        });
+        let known: BTreeSet<String> = names.collect();
+        let list = include_str!("../../../tests/data/vllm_bench_flags.txt");
+        let flags = list.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(' '));
+        let unknown: Vec<&str> = flags.map(|(_, flag)| flag).filter(|flag| !known.contains(*flag)).collect();
+        assert_eq!(unknown, Vec::<&str>::new());
+    }
+}

@@ -11,6 +11,8 @@ pub struct Verdict {
     pub p99_delay_ms: Option<f64>,
     /// Of the mean time to first token, how much the client's own delay may be.
     pub share_of_ttft: Option<f64>,
+    /// Whether requests left late, or a few were looked at late, beside how long they took to answer.
+    is_late: bool,
     is_known: bool,
 }
 
@@ -20,6 +22,9 @@ const BUSY: f64 = 0.9;
 const SHARE: f64 = 0.05;
 /// A delay of a tenth of a millisecond is no one's concern.
 const LEAST_DELAY_MS: f64 = 0.1;
+/// The 99th percentile of the delay may be so much of the median time to first token, and so much at all.
+const TAIL: f64 = 0.15;
+const TAIL_MS: f64 = 0.5;
 /// From fewer looks nothing can be said.
 const FEWEST: usize = 20;
 
@@ -32,12 +37,19 @@ impl Verdict {
         delays.sort_by(f64::total_cmp);
         let first = |request: &Measurement| request.ttft.unwrap_or(request.latency).as_secs_f64() * 1000.0;
         let ttfts: Vec<f64> = measured.requests.iter().filter(|request| request.is_ok()).map(first).collect();
+        let mut lags: Vec<f64> =
+            measured.requests.iter().map(|request| request.send_lag.as_secs_f64() * 1000.0).collect();
+        lags.sort_by(f64::total_cmp);
         let is_known = delays.len() >= FEWEST && !ttfts.is_empty();
+        // Of a mean a few long waits for the server's connections are the most.
+        let usual = if is_known { percentile(&sorted(ttfts.clone()), 50.0) } else { f64::INFINITY };
+        let (lag, tail) = if is_known { (mean(&lags), percentile(&delays, 99.0)) } else { (0.0, 0.0) };
         let delay = is_known.then(|| mean(&delays));
         Self {
             busiest: shares.reduce(f64::max).filter(|_| wall > 0.0),
             p99_delay_ms: (!delays.is_empty()).then(|| percentile(&delays, 99.0)),
             share_of_ttft: delay.map(|delay| (delay / mean(&ttfts)).min(1.0)),
+            is_late: is_known && (lag > LEAST_DELAY_MS && lag > SHARE * usual || tail > TAIL_MS && tail > TAIL * usual),
             is_known,
         }
     }
@@ -45,12 +57,55 @@ impl Verdict {
     /// `yes`, `no`, or `unknown`.
     pub fn word(&self) -> &'static str {
         let is_busy = self.busiest.is_some_and(|share| share > BUSY);
-        let is_late = self.share_of_ttft.is_some_and(|share| share > SHARE)
+        let is_slow = self.share_of_ttft.is_some_and(|share| share > SHARE)
             && self.p99_delay_ms.is_some_and(|delay| delay > LEAST_DELAY_MS);
-        match (is_busy || is_late, self.is_known) {
+        match (is_busy || is_slow || self.is_late, self.is_known) {
             (_, false) => "unknown",
             (true, true) => "yes",
             (false, true) => "no",
         }
+    }
+}
+
+fn sorted(mut values: Vec<f64>) -> Vec<f64> {
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::Spent;
+    use std::time::Duration;
+
+    fn verdict(cpu_share: f64, delay_ms: f64, lag_ms: f64, ttft_ms: f64) -> &'static str {
+        let millis = |value: f64| Duration::from_secs_f64(value / 1000.0);
+        let request = Measurement { ttft: Some(millis(ttft_ms)), send_lag: millis(lag_ms), ..Measurement::default() };
+        let spent = Spent {
+            cpu: Duration::from_secs_f64(10.0 * cpu_share),
+            delays: vec![millis(delay_ms); 100],
+            ..Spent::default()
+        };
+        let measured = Measured {
+            requests: vec![request; 10],
+            duration: Duration::from_secs(10),
+            spent: vec![spent],
+            ..Measured::of_model("m")
+        };
+        Verdict::of(&measured).word()
+    }
+
+    #[test]
+    fn a_client_is_the_bottleneck_where_it_is_busy_late_or_slow() {
+        assert_eq!(verdict(0.2, 0.05, 0.1, 50.0), "no");
+        assert_eq!(verdict(0.95, 0.05, 0.1, 50.0), "yes", "its thread has no time left");
+        assert_eq!(verdict(0.2, 5.0, 0.1, 50.0), "yes", "a tenth of the TTFT is its own");
+        assert_eq!(verdict(0.2, 0.05, 9.0, 50.0), "yes", "requests left late");
+        assert_eq!(verdict(0.2, 0.06, 0.1, 0.5), "no", "nobody cares for tens of microseconds");
+    }
+
+    #[test]
+    fn a_run_that_is_too_short_tells_nothing() {
+        assert_eq!(Verdict::of(&Measured::of_model("m")).word(), "unknown");
     }
 }
