@@ -125,7 +125,10 @@ pub fn of_load(error: &LoadError) -> String {
             format!("--base-url: {error}; --insecure accepts any certificate")
         }
         LoadError::BadUrl { .. } => format!("--base-url: {error}"),
-        LoadError::NoModel { .. } => format!("{error}; set it with --model"),
+        LoadError::NoModel { reason, .. } if reason.contains("certificate") => {
+            format!("{error}; SSL_CERT_FILE adds a certificate authority, --insecure accepts any certificate")
+        }
+        LoadError::NoModel { .. } => format!("{error}; is the server running? --model names a model without asking"),
         LoadError::BadDataset { .. } => format!("--dataset-path: {error}"),
         LoadError::BeyondContext { .. } => format!("{error}; shorten prompts or responses (--input-len, --output-len)"),
         LoadError::Endless => format!("--duration: {error}"),

@@ -112,7 +112,7 @@ enum Command {
     /// List the sweeps of a lake.
     List(list::Arguments),
     /// Benchmark an OpenAI-compatible server, like `vllm bench serve`.
-    Bench(bench::Arguments),
+    Bench(Box<bench::Arguments>),
     /// Run a simulated LLM server: real HTTP, real time, no GPU.
     Sim(sim::Arguments),
     /// End what a killed sweep left behind (started by sweeps, not by people).
@@ -199,7 +199,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Import(arguments) => import::exec(arguments),
         Command::Compact(arguments) => compact::exec(arguments),
         Command::List(arguments) => list::exec(arguments),
-        Command::Bench(arguments) => bench::exec(arguments),
+        Command::Bench(arguments) => bench::exec(*arguments),
         Command::Sim(arguments) => sim::exec(arguments),
         Command::Keeper => {
             crate::exec::keep(std::io::stdin().lock());

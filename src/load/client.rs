@@ -1,12 +1,12 @@
 //! One request: sent, its stream read, its times taken.
 
 use super::answer::{Answer, Texts};
+use super::api::Backend;
 use super::api::{Dialect, Shape};
 use super::config::Config;
 use super::flight::Flight;
 use super::measurement::{Failure, FailureKind, Measurement};
 use super::wire::{Connection, Events, Framing, Pool, Server};
-use super::{LoadError, api::Backend};
 use serde_json::Value;
 use std::cell::Cell;
 use std::fmt::Write;
@@ -87,24 +87,18 @@ impl Client {
     }
 
     /// The models that the server names, as it names them.
-    pub async fn models(&self) -> Result<Value, LoadError> {
-        let failed = |reason: String| LoadError::NoModel { url: "/v1/models".into(), reason };
+    pub async fn models(&self) -> Result<Value, Failure> {
         let request = format!("{}\r\n", self.models_head);
-        let mut answer = Vec::new();
-        let asked = async {
-            let (mut connection, head) =
-                self.pool.ask(request.as_bytes()).await.map_err(|error| Failure::before(&error))?;
-            let mut framing = head.framing;
-            while let Some((bytes, _)) = connection.body(&mut framing).await.map_err(|error| Failure::amid(&error))? {
-                answer.extend_from_slice(bytes);
-            }
-            if !is_success(head.status) {
-                return Err(status_failure(head.status, &head.reason, &answer));
-            }
-            Ok(())
-        };
-        asked.await.map_err(|failure: Failure| failed(failure.text))?;
-        serde_json::from_slice(&answer).map_err(|error| failed(error.to_string()))
+        let (mut connection, head) =
+            self.pool.ask(request.as_bytes()).await.map_err(|error| Failure::before(&error))?;
+        let (mut framing, mut answer) = (head.framing, Vec::new());
+        while let Some((bytes, _)) = connection.body(&mut framing).await.map_err(|error| Failure::amid(&error))? {
+            answer.extend_from_slice(bytes);
+        }
+        if !is_success(head.status) {
+            return Err(status_failure(head.status, &head.reason, &answer));
+        }
+        serde_json::from_slice(&answer).map_err(|error| Failure::new(FailureKind::MalformedChunk, error.to_string()))
     }
 
     /// Sends a body and measures its answer; trouble of any kind is in the measurement, which says what was known before.

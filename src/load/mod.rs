@@ -78,7 +78,7 @@ impl Measured {
 pub enum LoadError {
     #[error("{url:?}: {reason}")]
     BadUrl { url: String, reason: String },
-    #[error("{url} lists no model ({reason})")]
+    #[error("the model is not known: {url} does not list one ({reason})")]
     NoModel { url: String, reason: String },
     #[error("the server did not answer a test request within {} s: {reason}", limit.as_secs())]
     NotReady { limit: Duration, reason: String },

@@ -6,7 +6,7 @@ use super::api::{Bodies, Dialect, PromptAs};
 use super::client::{Client, context_of, first_model, wants_text};
 use super::config::{Config, Details};
 use super::flight::Flights;
-use super::measurement::Measurement;
+use super::measurement::{Failure, FailureKind, Measurement};
 use super::prompts::{self, Conversation};
 use super::wire::Server;
 use serde_json::Value;
@@ -47,7 +47,7 @@ pub fn prepare(config: &Config, server: &Arc<Server>) -> Result<Prepared, LoadEr
         let model = match (&config.request.model, &models) {
             (Some(model), _) => model.clone(),
             (None, Ok(models)) => first_model(models).map(str::to_owned).ok_or_else(|| no_model("an empty list"))?,
-            (None, Err(error)) => return Err(no_model(&error.to_string())),
+            (None, Err(failure)) => return Err(no_model(&failure.text)),
         };
         let asked = config.request.served_model_name.as_ref().unwrap_or(&model).clone();
         if let Ok(models) = &models {
@@ -63,10 +63,10 @@ pub fn prepare(config: &Config, server: &Arc<Server>) -> Result<Prepared, LoadEr
 }
 
 /// What the server says of its models. Where it is asked for it is waited for; a model that was named needs no answer.
-async fn known_models(config: &Config, client: &Client) -> Result<Value, LoadError> {
+async fn known_models(config: &Config, client: &Client) -> Result<Value, Failure> {
     if config.request.model.is_some() {
         let asked = tokio::time::timeout(MODELS_WITHIN, client.models()).await;
-        return asked.unwrap_or_else(|_| Err(no_model("no response")));
+        return asked.unwrap_or_else(|_| Err(Failure::new(FailureKind::Timeout, "no response")));
     }
     let began = Instant::now();
     loop {

@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn intervals_follow_their_distribution_at_any_rate() {
         for rate in [1.0, 200.0, 2000.0] {
-            for burstiness in [0.25, 1.0, 4.0] {
+            for burstiness in [0.5, 1.0, 4.0] {
                 // At 20,000 intervals a distance of 0.0115 has a p-value of one percent.
                 let found = distance(rate, burstiness);
                 assert!(found < 0.0115, "rate {rate}, burstiness {burstiness}: {found}");

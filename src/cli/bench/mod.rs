@@ -60,11 +60,32 @@ pub fn exec(arguments: Arguments) -> Ended {
     if !is_all_failed || measured.stopped_early.is_some() {
         out!("{}", summary_lines(&result).join("\n"));
     }
+    warn(&config, &result);
     if arguments.report.save_result || arguments.report.append_result {
         save(&arguments.report, &config, &measured, date, result)?;
     }
     told(&config, &measured)
 }
+
+/// Says where the numbers are the client's and not the server's.
+fn warn(config: &Config, result: &Map<String, Value>) {
+    if result.get("client_bound").and_then(Value::as_str) == Some("yes") {
+        say!(
+            "warning: the client was the bottleneck, so latencies include its own delays; give it more CPU, or try --workers"
+        );
+    }
+    let asked = config.load.traffic.request_rate;
+    let achieved = result.get("achieved_request_rate").and_then(Value::as_f64);
+    let is_known = asked.is_finite() && config.load.num_prompts().is_none_or(|count| count >= ENOUGH);
+    if let Some(achieved) = achieved.filter(|achieved| is_known && *achieved < SUSTAINED * asked) {
+        say!("warning: {achieved:.1} requests/s were sent, not the {asked} asked for");
+    }
+}
+
+/// A rate that is so much of the one that was asked for is it.
+const SUSTAINED: f64 = 0.95;
+/// Of fewer requests the rate is chance.
+const ENOUGH: usize = 100;
 
 /// The first requests, a line each: when, and what.
 fn show(config: &Config) -> Ended {
