@@ -147,6 +147,7 @@ fn watching_tells_each_run_once_and_ends_with_the_sweep() {
     let mut watch = scratch.command(&["watch", "results", "--interval", "0.1"]);
     let mut watch =
         crate::scratch::Running(watch.stdout(File::create(scratch.path("watched")).unwrap()).spawn().unwrap());
+    wait_until("it waits", || scratch.read("watched").contains("waiting for a sweep"));
     scratch.ok(&words);
     wait_until("the end is told", || scratch.read("watched").contains("completed at"));
     let told = scratch.read("watched");
