@@ -2,6 +2,7 @@
 
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use nix::time::{ClockId as Clock, clock_gettime};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
@@ -61,6 +62,11 @@ impl Pacer {
             }
         }
     }
+}
+
+/// Seconds of the monotonic clock: all processes of a machine share it, and Python's `perf_counter` reads it.
+pub fn monotonic_seconds() -> f64 {
+    clock_gettime(Clock::CLOCK_MONOTONIC).map_or(0.0, |time| Duration::from(time).as_secs_f64())
 }
 
 #[cfg(test)]

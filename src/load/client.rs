@@ -92,9 +92,7 @@ impl Client {
         let (mut connection, head) =
             self.pool.ask(request.as_bytes()).await.map_err(|error| Failure::before(&error))?;
         let (mut framing, mut answer) = (head.framing, Vec::new());
-        while let Some((bytes, _)) = connection.body(&mut framing).await.map_err(|error| Failure::amid(&error))? {
-            answer.extend_from_slice(bytes);
-        }
+        connection.rest(&mut framing, &mut answer).await.map_err(|error| Failure::amid(&error))?;
         if !is_success(head.status) {
             return Err(status_failure(head.status, &head.reason, &answer));
         }
@@ -144,9 +142,8 @@ impl Client {
         let mut framing = head.framing;
         if !is_success(head.status) {
             let mut text = Vec::new();
-            while let Ok(Some((bytes, _))) = connection.body(&mut framing).await {
-                text.extend_from_slice(bytes);
-            }
+            // What came of it is told, even if it did not come whole.
+            let _ = connection.rest(&mut framing, &mut text).await;
             return Err(status_failure(head.status, &head.reason, &text));
         }
         match self.dialect.shape {
@@ -188,11 +185,8 @@ impl Client {
         framing: &mut Framing,
         answer: &mut Answer,
     ) -> Result<(), Failure> {
-        let (mut body, mut latest) = (Vec::new(), Instant::now());
-        while let Some((bytes, at)) = connection.body(framing).await.map_err(|error| Failure::amid(&error))? {
-            body.extend_from_slice(bytes);
-            latest = at;
-        }
+        let mut body = Vec::new();
+        let latest = connection.rest(framing, &mut body).await.map_err(|error| Failure::amid(&error))?;
         answer.take_whole(&self.dialect, &body, latest)
     }
 }

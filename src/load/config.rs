@@ -181,6 +181,13 @@ impl Config {
     }
 }
 
+impl RequestConfig {
+    /// What prompts are sent as, unless the server refuses that.
+    pub fn first_prompt_as(&self) -> PromptAs {
+        self.prompt_as.unwrap_or(self.backend.usual_prompt())
+    }
+}
+
 impl LoadConfig {
     /// Requests of single turns, where their number is known before.
     pub fn num_prompts(&self) -> Option<usize> {

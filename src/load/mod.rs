@@ -114,13 +114,14 @@ pub fn run(config: &Config, mut watcher: impl FnMut(&Glance)) -> Result<Measured
     let slots = config.load.max_concurrency.unwrap_or(Semaphore::MAX_PERMITS);
     let (sender, jobs) = async_channel::unbounded();
     let (stopper, stop) = watch::channel(false);
-    let started = schedule::monotonic_seconds();
+    // One instant, on both clocks: nothing may come between.
+    let (clock, started) = (Instant::now(), crate::pace::monotonic_seconds());
     let run = Arc::new(Run {
         server,
         dialect: Arc::new(dialect_of(config)),
         bodies: bodies_of(config, prepared.prompt_as),
         texts: prepared.texts,
-        clock: Instant::now(),
+        clock,
         jobs,
         slots: Arc::new(Semaphore::new(slots)),
         deadline: match config.load.extent {
@@ -140,17 +141,14 @@ pub fn run(config: &Config, mut watcher: impl FnMut(&Glance)) -> Result<Measured
     // Nobody takes a prompt any more; and whoever still waits for an answer lets go of it.
     run.jobs.close();
     let duration = run.clock.elapsed();
-    let mut requests: Vec<Measurement> = Vec::new();
+    // Of a run that is stopped, before what is under way is dropped.
+    let mut requests: Vec<Measurement> = workers.iter().flat_map(|(flights, _)| flights.measurements()).collect();
     if ending.is_some() {
-        requests = workers.iter().flat_map(|(flights, _)| flights.measurements()).collect();
         let _ = stopper.send(true);
     }
     let mut spent = Vec::new();
-    for (flights, handle) in workers {
+    for (_, handle) in workers {
         spent.push(handle.join().map_err(|_| std::io::Error::other("a worker failed"))??);
-        if ending.is_none() {
-            requests.extend(flights.measurements());
-        }
     }
     let _ = producing.join();
     requests.sort_by_key(|request| request.index);
@@ -282,7 +280,7 @@ pub struct Preview {
 
 /// The first requests of a run, without sending them.
 pub fn preview(config: &Config, count: usize) -> Result<Vec<Preview>, LoadError> {
-    let prompt_as = config.request.prompt_as.unwrap_or(config.request.backend.usual_prompt());
+    let prompt_as = config.request.first_prompt_as();
     let bodies = bodies_of(config, prompt_as);
     let model = config.request.served_model_name.as_ref().or(config.request.model.as_ref());
     let model = model.map_or("MODEL", String::as_str);

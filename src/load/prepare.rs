@@ -108,7 +108,7 @@ async fn try_out(
     model: &str,
     first: Option<&Conversation>,
 ) -> Result<PromptAs, LoadError> {
-    let usual = config.request.prompt_as.unwrap_or(config.request.backend.usual_prompt());
+    let usual = config.request.first_prompt_as();
     let (limit, began) = (config.server.ready_timeout, Instant::now());
     let Some(prompt) = first.and_then(|first| first.turns.first()).filter(|_| !limit.is_zero()) else {
         return Ok(usual);
@@ -170,7 +170,7 @@ pub fn bodies_of(config: &Config, prompt_as: PromptAs) -> Bodies {
 pub fn conversations_of(config: &Config) -> Result<prompts::Conversations, LoadError> {
     let vocabulary = &config.load.vocabulary;
     let conversations = config.dataset.conversations(vocabulary, config.seed)?;
-    Ok(match config.request.prompt_as.unwrap_or(config.request.backend.usual_prompt()) {
+    Ok(match config.request.first_prompt_as() {
         PromptAs::Ids => conversations,
         PromptAs::Text | PromptAs::Messages => prompts::as_texts(conversations, vocabulary, config.seed),
     })

@@ -1,6 +1,5 @@
 //! When each request is sent.
 
-use nix::time::{ClockId, clock_gettime};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, Gamma};
@@ -108,11 +107,6 @@ impl Traffic {
             }
         }
     }
-}
-
-/// Seconds of the monotonic clock, the one that Python's `perf_counter` reads.
-pub fn monotonic_seconds() -> f64 {
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0.0, |time| Duration::from(time).as_secs_f64())
 }
 
 #[cfg(test)]

@@ -71,22 +71,23 @@ pub fn work(run: &Arc<Run>, flights: &Arc<Flights>, users: Option<usize>) -> std
         run: run.clone(),
         flights: flights.clone(),
     });
-    let pacers = (runtime.block_on(async { Pacer::new() })?, runtime.block_on(async { Pacer::new() })?);
     let mut delays = Vec::new();
     let mut stop = run.stop.clone();
     local.block_on(&runtime, async {
+        let (sending, beating) = (Pacer::new()?, Pacer::new()?);
         let all = async {
             match users {
                 Some(users) => worker.clone().closed(users).await,
-                None => worker.clone().open(&pacers.0).await,
+                None => worker.clone().open(&sending).await,
             }
         };
         tokio::select! {
             () = all => {}
             _ = stop.wait_for(|stop| *stop) => {}
-            () = beat(&pacers.1, &mut delays) => {}
+            () = beat(&beating, &mut delays) => {}
         }
-    });
+        Ok::<_, std::io::Error>(())
+    })?;
     let parsing = worker.client.parsing.total();
     // What is under way is dropped with its runtime.
     drop((local, runtime));
@@ -160,12 +161,12 @@ impl Worker {
             if turn > 0 {
                 tokio::time::sleep(prompt.think).await;
                 when = When::Free(self.run.clock.elapsed());
-                history.extend(messages_of(&prompt));
+                history.extend(prompt.content.messages());
                 let whole =
                     Prompt { content: Content::Messages(history.clone()), input_tokens: None, ..prompt.clone() };
                 body = self.run.bodies.of(&model, &whole);
             } else if last > 0 {
-                history = messages_of(&prompt);
+                history = prompt.content.messages();
             }
             let answer = self.one(index + turn, &prompt, &body, when).await;
             let (Some(text), true) = (answer, turn < last) else { break };
@@ -210,11 +211,4 @@ enum When {
     Free(Duration),
     /// When it is due; it was possible from then on, where a slot had to become free.
     Due { due: Duration, possible: Duration },
-}
-
-fn messages_of(prompt: &Prompt) -> Vec<Value> {
-    match &prompt.content {
-        Content::Messages(messages) => messages.clone(),
-        content => vec![json!({"role": "user", "content": content.text()})],
-    }
 }

@@ -55,9 +55,8 @@ pub fn kind_figure(data: &[Datum], spec: &KindSpec) -> Figure {
     let has_names = matches!(spec.kind, ChartKind::Box | ChartKind::Violin | ChartKind::Heat);
     let known = distinct(data.iter().map(|one| one.x.as_str()).filter(|x| *x != MISSING));
     // On an axis of numbers what is not known has no place.
-    let has_x = |one: &Datum| {
-        has_names || is_across(spec.kind) || !is_numeric(&known) || one.x.parse().is_ok_and(|x| spec.scale_x.takes(x))
-    };
+    let is_any = has_names || is_across(spec.kind) || !is_numeric(&known);
+    let has_x = |one: &Datum| is_any || one.x.parse().is_ok_and(|x| spec.scale_x.takes(x));
     let has_y = |one: &Datum| one.y.is_finite() && (is_across(spec.kind) || spec.scale_y.takes(one.y));
     let data: Vec<&Datum> = data.iter().filter(|one| has_y(one) && has_x(one)).collect();
     let groups = distinct(data.iter().map(|one| one.group.as_str()));

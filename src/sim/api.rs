@@ -2,9 +2,10 @@
 
 use super::Config;
 use super::engine::{Engine, Gauges, Latencies, Total};
-use super::requests::{Noted, Requests, now_s};
+use super::requests::{Noted, Requests};
 use super::stream::{Kind, Reply, streamed, unique_id, whole};
 use super::tokens::Counter;
+use crate::pace::monotonic_seconds;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
@@ -205,7 +206,7 @@ async fn chat_completions(State(app): Shared, headers: HeaderMap, body: Bytes) -
 }
 
 async fn answer(app: &App, kind: Kind, headers: &HeaderMap, prompt: Vec<u32>, parameters: Parameters) -> Response {
-    let arrived_s = now_s();
+    let arrived_s = monotonic_seconds();
     let config = &app.config;
     if config.faults.ready_late.is_some_and(|late| app.started.elapsed() < late) {
         return refusal(StatusCode::SERVICE_UNAVAILABLE, "no worker is ready".into());

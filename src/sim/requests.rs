@@ -1,13 +1,11 @@
 //! What the server itself saw of each request: the truth that clients are compared with.
 
 use super::SimError;
-use nix::time::{ClockId, clock_gettime};
 use serde_json::json;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 /// A file of lines, one a request.
 pub struct Requests {
@@ -44,9 +42,4 @@ impl Requests {
         // A log that can't be written stops no server.
         let _ = file.write_all(format!("{line}\n").as_bytes());
     }
-}
-
-/// Seconds of the monotonic clock, which all processes of a machine share.
-pub fn now_s() -> f64 {
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0.0, |time| Duration::from(time).as_secs_f64())
 }

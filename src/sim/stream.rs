@@ -2,7 +2,8 @@
 
 use super::engine::Token;
 use super::faults::StreamFaults;
-use super::requests::{Noted, Requests, now_s};
+use super::requests::{Noted, Requests};
+use crate::pace::monotonic_seconds;
 use axum::body::{Body, Bytes};
 use axum::http::header;
 use axum::response::{IntoResponse, Json, Response};
@@ -106,7 +107,7 @@ impl Progress {
         for _ in 0..self.reply.faults.tokens_per_chunk.unwrap_or(1) {
             is_last = self.tokens.recv().await? == Token::Last;
             self.count += 1;
-            self.reply.noted.token_times_s.push(now_s());
+            self.reply.noted.token_times_s.push(monotonic_seconds());
             if is_last {
                 break;
             }
@@ -141,7 +142,7 @@ pub fn streamed(reply: Reply, tokens: UnboundedReceiver<Token>) -> Response {
 
 pub async fn whole(mut reply: Reply, mut tokens: UnboundedReceiver<Token>) -> Response {
     while let Some(token) = tokens.recv().await {
-        reply.noted.token_times_s.push(now_s());
+        reply.noted.token_times_s.push(monotonic_seconds());
         if token == Token::Last {
             break;
         }

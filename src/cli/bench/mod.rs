@@ -149,7 +149,7 @@ fn save(
 
 /// Says what is to be known of the numbers, and how the run ended.
 fn told(config: &Config, measured: &Measured) -> Ended {
-    if measured.prompt_as != config.request.prompt_as.unwrap_or(config.request.backend.usual_prompt()) {
+    if measured.prompt_as != config.request.first_prompt_as() {
         say!("note: the server takes no token IDs; prompts were sent as {}", measured.prompt_as.as_str());
     }
     let failed: Vec<_> = measured.requests.iter().filter_map(|request| request.failure.as_ref()).collect();

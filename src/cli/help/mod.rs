@@ -3,6 +3,7 @@
 mod examples;
 mod headings;
 
+use clap::builder::StyledStr;
 use clap::{Arg, Command};
 use examples::examples_of;
 use headings::heading_of;
@@ -69,9 +70,8 @@ const SERVE_ONLY: &str = "(serve only";
 
 /// A flag that a sub-command refuses is not in its help.
 fn hidden_where_refused(subcommand: &str, arg: Arg) -> Arg {
-    let texts = [arg.get_help(), arg.get_long_help()].into_iter().flatten();
-    let mut texts = texts.map(ToString::to_string).collect::<Vec<_>>().into_iter();
-    let is_refused = subcommand != "serve" && texts.any(|text| text.contains(SERVE_ONLY));
+    let is_of_serve = |text: Option<&StyledStr>| text.is_some_and(|text| text.to_string().contains(SERVE_ONLY));
+    let is_refused = subcommand != "serve" && (is_of_serve(arg.get_help()) || is_of_serve(arg.get_long_help()));
     if is_refused { arg.hide(true) } else { arg }
 }
 

@@ -99,14 +99,6 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// A line that stays.
-    fn keep(&self, text: &str) {
-        match &self.live {
-            Some(live) => live.keep(&printable(text)),
-            None => say!("{text}"),
-        }
-    }
-
     /// What is under way now; only on a terminal.
     fn now(&mut self, text: String) {
         self.now = printable(&text).into_owned();
@@ -166,15 +158,15 @@ impl<'a> Progress<'a> {
             Starts::Servers => format!("{servers} server(s), "),
             Starts::Nothing => String::new(),
         };
-        self.keep(&format!("sweep {}: {to_start}{to_make}{already}", folder.display()));
+        say!("sweep {}: {to_start}{to_make}{already}", folder.display());
         if let Some(shared) = self.board.shared() {
-            self.keep(&shared);
+            say!("{}", shared);
         }
         if let Some((usual, runs)) = self.usual.as_ref().zip(runs.filter(|runs| *runs > 0)) {
-            self.keep(&usual.text(servers, runs));
+            say!("{}", usual.text(servers, runs));
         }
         if self.live.is_some() && !self.is_search && runs != Some(0) {
-            self.keep(self.board.statistic());
+            say!("{}", self.board.statistic());
         }
         // The means are of all runs, those of earlier invocations too.
         for bench in self.plan.servers.iter().flat_map(|server| &server.benches) {
@@ -199,12 +191,12 @@ impl<'a> Progress<'a> {
                 None => in_words(&metric),
             };
             let at = Local::now().format("%H:%M:%S");
-            self.keep(&format!("{at} [{}{of}{left}] {what}: {how}", self.done));
+            say!("{at} [{}{of}{left}] {what}: {how}", self.done);
         } else if let Some(failure) = record.failure() {
-            self.keep(&format!("✗ {what} FAILED ({}): {failure}", failure.kind.as_str()));
+            say!("✗ {what} FAILED ({}): {failure}", failure.kind.as_str());
         }
         if let Some(failure) = record.failure() {
-            failure.log_tail.iter().for_each(|text| self.keep(&format!("    | {text}")));
+            failure.log_tail.iter().for_each(|text| say!("    | {text}"));
         }
         self.keep_heading();
         self.failed += usize::from(record.status() == Status::Failed);
@@ -228,7 +220,7 @@ impl<'a> Progress<'a> {
     fn searched(&mut self, label: &str, state: &SearchState) {
         let searched = Searched::of(label, state);
         if self.live.is_none() {
-            self.keep(&format!("    {}", searched.whole()));
+            say!("    {}", searched.whole());
             return;
         }
         if self.searched.as_ref().is_some_and(|before| !before.is_of(&searched)) {
@@ -245,13 +237,13 @@ impl<'a> Progress<'a> {
 
     fn keep_searched(&mut self) {
         if let Some(searched) = self.searched.take() {
-            self.keep(&searched.known);
+            say!("{}", searched.known);
         }
     }
 
     fn server_starting(&mut self, text: String) {
         if self.live.is_none() {
-            self.keep(&text);
+            say!("{}", text);
         }
         self.now(text);
     }
@@ -287,9 +279,9 @@ impl Observer for Progress<'_> {
             Event::RunRetried { record } => {
                 let what = self.board.label(&record.combination);
                 let why = record.failure().map(|failure| format!("{} ({failure})", failure.kind.as_str()));
-                self.keep(&format!("{what}, run {}: {}; retrying", record.run_number, why.unwrap_or_default()));
+                say!("{what}, run {}: {}; retrying", record.run_number, why.unwrap_or_default());
             }
-            Event::Warning { message } => self.keep(&format!("warning: {message}")),
+            Event::Warning { message } => say!("warning: {message}"),
             Event::ServerStopping => self.now("stopping server".into()),
         }
     }

@@ -147,10 +147,9 @@ impl Bodies {
     fn content(&self, prompt: &Prompt) -> String {
         match (self.prompt_as, &prompt.content) {
             (PromptAs::Ids, Content::Ids(ids)) => ids_json(ids),
-            (PromptAs::Messages, Content::Messages(messages)) => Value::from(messages.clone()).to_string(),
-            (PromptAs::Messages, content) => json!([{"role": "user", "content": content.text()}]).to_string(),
-            (_, Content::Messages(messages)) if self.backend == Backend::OpenaiResponses => {
-                Value::from(messages.clone()).to_string()
+            (PromptAs::Messages, content) => Value::from(content.messages()).to_string(),
+            (_, content @ Content::Messages(_)) if self.backend == Backend::OpenaiResponses => {
+                Value::from(content.messages()).to_string()
             }
             (_, content) => Value::String(content.text()).to_string(),
         }
@@ -173,14 +172,10 @@ fn ids_json(ids: &[u32]) -> String {
 /// A template with its placeholders filled in: JSON strings that are nothing but a name in braces.
 fn filled(template: &str, model: &str, prompt: &Prompt) -> String {
     let ids = if let Content::Ids(ids) = &prompt.content { ids_json(ids) } else { "[]".into() };
-    let messages = match &prompt.content {
-        Content::Messages(messages) => Value::from(messages.clone()),
-        content => json!([{"role": "user", "content": content.text()}]),
-    };
     let values = [
         ("\"{prompt}\"", Value::String(prompt.content.text()).to_string()),
         ("\"{prompt_token_ids}\"", ids),
-        ("\"{messages}\"", messages.to_string()),
+        ("\"{messages}\"", Value::from(prompt.content.messages()).to_string()),
         ("\"{output_len}\"", prompt.output_len.to_string()),
         ("\"{model}\"", json!(model).to_string()),
     ];

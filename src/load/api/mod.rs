@@ -48,20 +48,6 @@ impl PromptAs {
 }
 
 impl Backend {
-    pub const ALL: [Self; 11] = [
-        Self::Vllm,
-        Self::Openai,
-        Self::OpenaiChat,
-        Self::OpenaiResponses,
-        Self::Sglang,
-        Self::Tgi,
-        Self::TensorrtLlm,
-        Self::OpenaiEmbeddings,
-        Self::VllmPooling,
-        Self::VllmRerank,
-        Self::Custom,
-    ];
-
     pub fn name(self) -> &'static str {
         match self {
             Self::Vllm => "vllm",

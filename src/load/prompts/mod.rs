@@ -19,7 +19,7 @@ pub use traces::{Arrivals, Columns, Trace};
 use super::LoadError;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// What a prompt says.
@@ -77,6 +77,14 @@ impl Content {
                 let texts = messages.iter().filter_map(|message| message.get("content")?.as_str());
                 texts.collect::<Vec<_>>().join("\n")
             }
+        }
+    }
+
+    /// As messages of a chat.
+    pub fn messages(&self) -> Vec<Value> {
+        match self {
+            Self::Messages(messages) => messages.clone(),
+            content => vec![json!({"role": "user", "content": content.text()})],
         }
     }
 

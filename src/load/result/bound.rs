@@ -1,7 +1,8 @@
 //! Whether the client was the bottleneck: a number that it could not take in time is about the client and not about the server.
 
-use crate::load::{Measured, Measurement};
+use crate::load::Measured;
 use crate::stats::{mean, percentile};
+use std::time::Duration;
 
 /// What the client needed, beside what was measured.
 pub struct Verdict {
@@ -11,9 +12,8 @@ pub struct Verdict {
     pub p99_delay_ms: Option<f64>,
     /// Of the mean time to first token, how much the client's own delay may be.
     pub share_of_ttft: Option<f64>,
-    /// Whether requests left late, or a few were looked at late, beside how long they took to answer.
-    is_late: bool,
-    is_known: bool,
+    /// Nothing of a run that is too short to tell.
+    is_bound: Option<bool>,
 }
 
 /// A thread that is so busy can't keep up.
@@ -32,42 +32,38 @@ impl Verdict {
     pub fn of(measured: &Measured) -> Self {
         let wall = measured.duration.as_secs_f64();
         let shares = measured.spent.iter().map(|spent| spent.cpu.as_secs_f64() / wall);
-        let mut delays: Vec<f64> =
-            measured.spent.iter().flat_map(|spent| &spent.delays).map(|delay| delay.as_secs_f64() * 1000.0).collect();
-        delays.sort_by(f64::total_cmp);
-        let first = |request: &Measurement| request.ttft.unwrap_or(request.latency).as_secs_f64() * 1000.0;
-        let ttfts: Vec<f64> = measured.requests.iter().filter(|request| request.is_ok()).map(first).collect();
-        let mut lags: Vec<f64> =
-            measured.requests.iter().map(|request| request.send_lag.as_secs_f64() * 1000.0).collect();
-        lags.sort_by(f64::total_cmp);
-        let is_known = delays.len() >= FEWEST && !ttfts.is_empty();
-        // Of a mean a few long waits for the server's connections are the most.
-        let usual = if is_known { percentile(&sorted(ttfts.clone()), 50.0) } else { f64::INFINITY };
-        let (lag, tail) = if is_known { (mean(&lags), percentile(&delays, 99.0)) } else { (0.0, 0.0) };
-        let delay = is_known.then(|| mean(&delays));
-        Self {
-            busiest: shares.reduce(f64::max).filter(|_| wall > 0.0),
-            p99_delay_ms: (!delays.is_empty()).then(|| percentile(&delays, 99.0)),
-            share_of_ttft: delay.map(|delay| (delay / mean(&ttfts)).min(1.0)),
-            is_late: is_known && (lag > LEAST_DELAY_MS && lag > SHARE * usual || tail > TAIL_MS && tail > TAIL * usual),
-            is_known,
-        }
+        let millis = |time: Duration| time.as_secs_f64() * 1000.0;
+        let delays = sorted(measured.spent.iter().flat_map(|spent| &spent.delays).map(|delay| millis(*delay)));
+        let ok = measured.requests.iter().filter(|request| request.is_ok());
+        let ttfts = sorted(ok.map(|request| millis(request.ttft.unwrap_or(request.latency))));
+        let lags: Vec<f64> = measured.requests.iter().map(|request| millis(request.send_lag)).collect();
+        let busiest = shares.reduce(f64::max).filter(|_| wall > 0.0);
+        let p99_delay_ms = (!delays.is_empty()).then(|| percentile(&delays, 99.0));
+        let tail = p99_delay_ms.filter(|_| delays.len() >= FEWEST && !ttfts.is_empty());
+        let share_of_ttft = tail.map(|_| (mean(&delays) / mean(&ttfts)).min(1.0));
+        let is_bound = tail.zip(share_of_ttft).map(|(tail, share)| {
+            // Of a mean a few long waits for the server's connections are the most.
+            let (usual, lag) = (percentile(&ttfts, 50.0), mean(&lags));
+            let is_busy = busiest.is_some_and(|share| share > BUSY);
+            let is_slow = share > SHARE && tail > LEAST_DELAY_MS;
+            let is_late = lag > LEAST_DELAY_MS && lag > SHARE * usual || tail > TAIL_MS && tail > TAIL * usual;
+            is_busy || is_slow || is_late
+        });
+        Self { busiest, p99_delay_ms, share_of_ttft, is_bound }
     }
 
     /// `yes`, `no`, or `unknown`.
     pub fn word(&self) -> &'static str {
-        let is_busy = self.busiest.is_some_and(|share| share > BUSY);
-        let is_slow = self.share_of_ttft.is_some_and(|share| share > SHARE)
-            && self.p99_delay_ms.is_some_and(|delay| delay > LEAST_DELAY_MS);
-        match (is_busy || is_slow || self.is_late, self.is_known) {
-            (_, false) => "unknown",
-            (true, true) => "yes",
-            (false, true) => "no",
+        match self.is_bound {
+            None => "unknown",
+            Some(true) => "yes",
+            Some(false) => "no",
         }
     }
 }
 
-fn sorted(mut values: Vec<f64>) -> Vec<f64> {
+fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values
 }
@@ -75,8 +71,7 @@ fn sorted(mut values: Vec<f64>) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::Spent;
-    use std::time::Duration;
+    use crate::load::{Measurement, Spent};
 
     fn verdict(cpu_share: f64, delay_ms: f64, lag_ms: f64, ttft_ms: f64) -> &'static str {
         let millis = |value: f64| Duration::from_secs_f64(value / 1000.0);

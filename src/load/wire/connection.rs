@@ -86,6 +86,14 @@ impl Connection {
         }
     }
 
+    /// All that is left of a body, and when the last of it came.
+    pub async fn rest(&mut self, framing: &mut Framing, into: &mut Vec<u8>) -> Result<Instant, WireError> {
+        while let Some((bytes, _)) = self.body(framing).await? {
+            into.extend_from_slice(bytes);
+        }
+        Ok(self.latest)
+    }
+
     /// Reads more; 0 at the end of the connection.
     async fn read(&mut self) -> Result<usize, WireError> {
         if self.unused.is_empty() {
