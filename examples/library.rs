@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 use sweeplake::exec::{Interrupter, Logs, ProcessOptions, Processes, Reset, Waiting};
 use sweeplake::params::{Command, ParamSet};
-use sweeplake::plan::{Plan, PlanRequest, Rounds};
+use sweeplake::plan::{Plan, PlanRequest, Rounds, every_pair};
 use sweeplake::query::Lake;
 use sweeplake::record::{Demands, Environment};
 use sweeplake::redact::Redactor;
@@ -42,9 +42,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let plan = Plan::new(&PlanRequest {
         serve_cmd: serve_cmd.clone(),
         bench_cmd: bench_cmd.clone(),
-        serve_params: vec![set(json!({"max_num_seqs": 4})), set(json!({"max_num_seqs": 16}))],
-        bench_params: vec![set(json!({"max_concurrency": 8}))],
-        link_vars: Vec::new(),
+        servers: every_pair(
+            &[set(json!({"max_num_seqs": 4})), set(json!({"max_num_seqs": 16}))],
+            &[set(json!({"max_concurrency": 8}))],
+        ),
         rounds: Rounds::InTurn(1),
         num_runs: 2,
         warmup_num_prompts: 0,
@@ -59,6 +60,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         continue_on_error: false,
         retries: 0,
         budget: None,
+        evaluation: None,
         demands: Demands::default(),
         redactor: redactor.clone(),
     };

@@ -10,7 +10,7 @@ use rand_distr::{Distribution, Gamma};
 use serde_json::Value;
 use std::collections::HashSet;
 use std::time::Duration;
-use sweeplake::exec::{BenchJob, Benched, Executor, Ready, ServerJob, Stop};
+use sweeplake::exec::{BenchJob, Benched, EvalJob, Executor, Ready, Scores, ServerJob, Stop};
 use sweeplake::formats::Measured;
 use sweeplake::load::{
     Config, CountedBy, Details, Extent, Failure, LoadConfig, Measurement, ReportConfig, Traffic, result_json,
@@ -164,6 +164,10 @@ impl Executor for Virtual {
         Ok(Benched { measured: Measured { result, source: None }, observed: Observed::default() })
     }
 
+    async fn evaluate(&mut self, _: EvalJob<'_>) -> Result<Scores, Stop> {
+        Ok(Scores::new())
+    }
+
     async fn clean(&mut self) {}
 
     async fn stop(&mut self) -> Vec<String> {
@@ -208,9 +212,7 @@ fn sweep(setting: (usize, usize, usize), burstiness: f64, limit_ms: f64, seed: u
     let plan = Plan::new(&PlanRequest {
         serve_cmd: command("server"),
         bench_cmd: command(&format!("sweeplake bench --seed {seed}")),
-        serve_params: vec![ParamSet::unchanged()],
-        bench_params: vec![ParamSet::unchanged()],
-        link_vars: Vec::new(),
+        servers: vec![(ParamSet::unchanged(), vec![ParamSet::unchanged()])],
         rounds: Rounds::InTurn(1),
         num_runs: 1,
         warmup_num_prompts: 0,
@@ -238,6 +240,7 @@ fn sweep(setting: (usize, usize, usize), burstiness: f64, limit_ms: f64, seed: u
         continue_on_error: true,
         retries: 0,
         budget: None,
+        evaluation: None,
         demands: Demands::default(),
         redactor,
     };

@@ -9,6 +9,7 @@
 pub mod cli;
 pub mod compare;
 pub mod exec;
+pub mod explain;
 pub mod files;
 pub mod formats;
 pub mod id;
@@ -25,6 +26,7 @@ pub mod redact;
 pub mod report;
 pub mod sim;
 pub mod sla;
+pub mod space;
 pub mod stats;
 pub mod store;
 pub mod sweep;

@@ -137,6 +137,7 @@ fn named(key: &str) -> Option<Metric> {
         "success_rate" => ("Success rate", Some("share"), Higher),
         "achieved_request_rate" => ("Achieved request rate", Some("req/s"), Higher),
         "usd_per_million_output_tokens" => ("Cost", Some("USD/M output tokens"), Lower),
+        "usd_per_million_total_tokens" => ("Cost", Some("USD/M tokens"), Lower),
         "rtfx" => ("Inverse real-time factor", None, Higher),
         "startup_time_s" => ("Server start-up time", Some("s"), Lower),
         "avg_cold_startup_time" => ("Cold start-up time", Some("s"), Lower),

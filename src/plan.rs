@@ -4,7 +4,7 @@
 use crate::id::CombinationId;
 use crate::params::{Address, Command, ParamSet};
 use crate::redact::Redactor;
-use crate::words::{describe, nearest_name};
+use crate::words::describe;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -136,9 +136,8 @@ pub struct Plan {
 pub struct PlanRequest {
     pub serve_cmd: Command,
     pub bench_cmd: Command,
-    pub serve_params: Vec<ParamSet>,
-    pub bench_params: Vec<ParamSet>,
-    pub link_vars: Vec<Link>,
+    /// Each server's parameters, with those of its loads.
+    pub servers: Vec<(ParamSet, Vec<ParamSet>)>,
     pub rounds: Rounds,
     pub num_runs: u32,
     pub warmup_num_prompts: u32,
@@ -146,47 +145,15 @@ pub struct PlanRequest {
     pub redactor: Redactor,
 }
 
-/// `--link-vars SERVE=BENCH`: only combinations in which both have the same value are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link {
-    pub serve: String,
-    pub bench: String,
+/// Every load on every server.
+pub fn every_pair(serve: &[ParamSet], bench: &[ParamSet]) -> Vec<(ParamSet, Vec<ParamSet>)> {
+    serve.iter().map(|serve| (serve.clone(), bench.to_vec())).collect()
 }
 
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum PlanError {
-    #[error("{text:?} is not of the form SERVE_KEY=BENCH_KEY")]
-    BadLink { text: String },
-    #[error("no {side} parameter set has the key {key:?}{}", did_you_mean(nearest))]
-    UnknownLink { side: &'static str, key: String, nearest: Option<String> },
-    #[error("no combination is left: the linked values are never equal")]
-    NothingLinked,
     #[error("{word:?} is not a port number in: {command}")]
     BadPort { word: String, command: String },
-}
-
-impl Link {
-    /// Parses `a=b,c=d`.
-    pub fn parse_list(text: &str) -> Result<Vec<Self>, PlanError> {
-        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-        parts.map(|part| Self::parse(part).ok_or_else(|| PlanError::BadLink { text: part.into() })).collect()
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let (serve, bench) = text.split_once('=')?;
-        let (serve, bench) = (serve.trim(), bench.trim());
-        let is_key = |key: &str| !key.is_empty() && !key.contains('=');
-        (is_key(serve) && is_key(bench)).then(|| Self { serve: serve.into(), bench: bench.into() })
-    }
-
-    fn holds(&self, serve: &ParamSet, bench: &ParamSet) -> bool {
-        matches!((serve.get(&self.serve), bench.get(&self.bench)), (Some(left), Some(right)) if is_same(left, right))
-    }
-}
-
-/// Whether two values are one: 8 and 8.0 are.
-fn is_same(left: &Value, right: &Value) -> bool {
-    left == right || left.as_f64().zip(right.as_f64()).is_some_and(|(left, right)| left == right)
 }
 
 impl Rounds {
@@ -202,22 +169,18 @@ impl Rounds {
 }
 
 impl Plan {
-    /// Lays out the Cartesian product; servers without a combination are not started.
+    /// Lays out servers and loads; servers without a combination are not started.
     pub fn new(request: &PlanRequest) -> Result<Self, PlanError> {
-        check_links(request)?;
         let mut warnings = Vec::new();
         let mut seen = HashSet::new();
         let mut servers = Vec::new();
-        for serve in &request.serve_params {
+        for (serve, benches_of) in &request.servers {
             let command = request.serve_cmd.with_params(serve);
             let address = Address::of_server(&command)
                 .map_err(|word| PlanError::BadPort { word, command: command.redacted(&request.redactor).quoted() })?;
             let kept = serve.redacted(&request.redactor);
             let mut benches = Vec::new();
-            for bench in &request.bench_params {
-                if !request.link_vars.iter().all(|link| link.holds(serve, bench)) {
-                    continue;
-                }
+            for bench in benches_of {
                 let combination = Combination::new(kept.clone(), bench.redacted(&request.redactor));
                 if seen.insert(combination.id.clone()) {
                     benches.push(BenchPlan { command: request.bench_cmd.with_params(bench), combination });
@@ -229,9 +192,6 @@ impl Plan {
             if !benches.is_empty() {
                 servers.push(ServerPlan { serve: kept, command, address, benches });
             }
-        }
-        if servers.is_empty() {
-            return Err(PlanError::NothingLinked);
         }
         warnings.extend(misdirected(&servers));
         Ok(Self {
@@ -279,26 +239,6 @@ fn identity(set: &ParamSet) -> serde_json::Map<String, serde_json::Value> {
     params
 }
 
-fn check_links(request: &PlanRequest) -> Result<(), PlanError> {
-    for link in &request.link_vars {
-        check_link("serve", &link.serve, &request.serve_params)?;
-        check_link("bench", &link.bench, &request.bench_params)?;
-    }
-    Ok(())
-}
-
-fn check_link(side: &'static str, key: &str, sets: &[ParamSet]) -> Result<(), PlanError> {
-    if sets.iter().any(|set| set.get(key).is_some()) {
-        return Ok(());
-    }
-    let keys = sets.iter().flat_map(|set| set.params.keys()).map(String::as_str);
-    Err(PlanError::UnknownLink { side, key: key.into(), nearest: nearest_name(key, keys) })
-}
-
-fn did_you_mean(nearest: &Option<String>) -> String {
-    nearest.as_ref().map(|name| format!("; did you mean {name:?}?")).unwrap_or_default()
-}
-
 /// Benchmarks that send to another place than the server that is started for them.
 fn misdirected(servers: &[ServerPlan]) -> Option<String> {
     let pairs = servers.iter().flat_map(|server| server.benches.iter().map(move |bench| (server, bench)));
@@ -327,13 +267,11 @@ mod tests {
         items.into_iter().map(|item| ParamSet { name: None, params: item.as_object().unwrap().clone() }).collect()
     }
 
-    fn request(serve: Value, bench: Value, links: &str) -> PlanRequest {
+    fn request(serve: Value, bench: Value) -> PlanRequest {
         PlanRequest {
             serve_cmd: Command::parse("--serve-cmd", "vllm serve m").unwrap(),
             bench_cmd: Command::parse("--bench-cmd", "vllm bench serve").unwrap(),
-            serve_params: sets(serve),
-            bench_params: sets(bench),
-            link_vars: Link::parse_list(links).unwrap(),
+            servers: every_pair(&sets(serve), &sets(bench)),
             rounds: Rounds::InTurn(1),
             num_runs: 3,
             warmup_num_prompts: 0,
@@ -343,7 +281,7 @@ mod tests {
 
     #[test]
     fn the_product_keeps_one_server_for_each_serve_set() {
-        let plan = Plan::new(&request(json!([{"a": 1}, {"a": 2}]), json!([{"b": 1}, {"b": 2}, {"b": 3}]), "")).unwrap();
+        let plan = Plan::new(&request(json!([{"a": 1}, {"a": 2}]), json!([{"b": 1}, {"b": 2}, {"b": 3}]))).unwrap();
         assert_eq!((plan.servers.len(), plan.num_combinations(), plan.total_runs()), (2, 6, 18));
         assert_eq!(plan.servers[1].benches[2].command.quoted(), "vllm bench serve --b 3");
         assert_eq!(plan.servers[1].command.quoted(), "vllm serve m --a 2");
@@ -351,7 +289,7 @@ mod tests {
 
     #[test]
     fn rounds_go_over_all_servers_before_the_next_begins() {
-        let mut wanted = request(json!([{"a": 1}, {"a": 2}]), json!([{}]), "");
+        let mut wanted = request(json!([{"a": 1}, {"a": 2}]), json!([{}]));
         let order = |wanted: &PlanRequest| {
             let plan = Plan::new(wanted).unwrap();
             let starts: Vec<(u32, usize)> = plan.starts().map(|start| (start.round, start.server)).collect();
@@ -364,34 +302,15 @@ mod tests {
     }
 
     #[test]
-    fn links_keep_equal_pairs_and_start_no_idle_server() {
-        let bench = json!([{"c": 1}, {"c": 2}]);
-        let plan = Plan::new(&request(json!([{"a": 1}, {"a": 2}, {"a": 3}]), bench.clone(), "a=c")).unwrap();
-        assert_eq!((plan.servers.len(), plan.num_combinations()), (2, 2));
-        let error = Plan::new(&request(json!([{"a": 7}]), bench, "a=c")).unwrap_err();
-        assert_eq!(error, PlanError::NothingLinked);
-    }
-
-    #[test]
-    fn a_link_to_nowhere_names_the_nearest_key() {
-        let error = Plan::new(&request(json!([{"max_num_seqs": 1}]), json!([{"c": 1}]), "max_num_seq=c")).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "no serve parameter set has the key \"max_num_seq\"; did you mean \"max_num_seqs\"?"
-        );
-        assert!(Link::parse_list("a=b=c").is_err() && Link::parse_list("a").is_err());
-    }
-
-    #[test]
     fn what_is_given_twice_runs_once_and_is_said() {
-        let plan = Plan::new(&request(json!([{"a": 1}, {"a": "1"}]), json!([{"b": 1}, {"b": 1}]), "")).unwrap();
+        let plan = Plan::new(&request(json!([{"a": 1}, {"a": "1"}]), json!([{"b": 1}, {"b": 1}]))).unwrap();
         assert_eq!((plan.servers.len(), plan.num_combinations()), (1, 1));
         assert_eq!(plan.warnings.len(), 3);
     }
 
     #[test]
     fn a_benchmark_that_sends_elsewhere_is_noticed() {
-        let mut wanted = request(json!([{"port": 8001}]), json!([{}]), "");
+        let mut wanted = request(json!([{"port": 8001}]), json!([{}]));
         assert_eq!(Plan::new(&wanted).unwrap().warnings.len(), 1);
         wanted.bench_cmd = Command::parse("--bench-cmd", "vllm bench serve --port 8001").unwrap();
         assert!(Plan::new(&wanted).unwrap().warnings.is_empty());

@@ -5,8 +5,9 @@ use crate::import::ToldError;
 use crate::load::LoadError;
 use crate::plan::PlanError;
 use crate::plot::{PlotError, Role};
-use crate::query::QueryError;
+use crate::query::{COSTS, QueryError};
 use crate::record::Change;
+use crate::space::SpaceError;
 use crate::store::StoreError;
 use crate::sweep::CourseError;
 
@@ -48,6 +49,9 @@ fn as_flag(change: &Change) -> Change {
 pub fn of_query(error: &QueryError) -> String {
     match error {
         QueryError::Store(error) => of_store(error),
+        QueryError::NoColumn { column, .. } if COSTS.iter().any(|(name, _)| column.starts_with(name)) => {
+            format!("no column `{column}`: costs are known where a price is given (--gpu-hour-price, --prices)")
+        }
         QueryError::NoNamedQuery { .. } => format!("--name: {error}; --list shows all queries"),
         QueryError::MissingParameter { query, parameter } => format!("query `{query}` needs --param {parameter}=VALUE"),
         QueryError::UnknownParameter { .. } => format!("--param: {error}"),
@@ -68,6 +72,9 @@ pub fn of_plot(error: &PlotError) -> String {
                 .to_owned()
         }
         PlotError::Query(error) => of_query(error),
+        PlotError::NoSuchRun { .. } => format!("{error}; `sweeplake query SWEEP 'SELECT run_id, label, run_number FROM runs'` lists them"),
+        PlotError::TooManyRuns { .. } => format!("{error}; choose with --run ID or --filter-by"),
+        PlotError::NothingSampled => format!("{error} (--sample-interval, --save-detailed)"),
         PlotError::NoRoom => format!("{error}; change --font-size, --width, --height or --fig-height, or draw fewer panels"),
         PlotError::NoSuchLabel { .. } => format!("--label, --unit: {error}"),
         PlotError::NotANumber { role, .. } => {
@@ -105,9 +112,20 @@ pub fn of_told(error: &ToldError) -> String {
 
 /// What is wrong with a plan.
 pub fn of_plan(error: &PlanError) -> String {
+    format!("--serve-cmd: {error}")
+}
+
+/// What is wrong with what was said of the combinations.
+pub fn of_space(error: &SpaceError) -> String {
     match error {
-        PlanError::BadPort { .. } => format!("--serve-cmd: {error}"),
-        _ => format!("--link-vars: {error}"),
+        SpaceError::Query(error) => of_query(error),
+        SpaceError::BadLink { .. } | SpaceError::UnknownLink { .. } => format!("--link-vars: {error}"),
+        SpaceError::TooMany(_) => format!("--sample-method: {error}; use random or lhs"),
+        SpaceError::TooLarge { .. } => format!(
+            "{error}; narrow them with --where, draw some with --sample N, or allow them with --max-combinations"
+        ),
+        SpaceError::SetTwice { .. } => format!("{error}; remove one of them (--serve-grid, --bench-grid)"),
+        _ => error.to_string(),
     }
 }
 

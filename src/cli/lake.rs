@@ -2,9 +2,11 @@
 
 use super::{Failure, query_failure};
 use crate::cli::say::say;
-use crate::query::{Lake, OpenOptions, Strictness};
+use crate::params::read_document;
+use crate::query::{Lake, OpenOptions, Prices, Strictness};
 use crate::record::{self, Demands};
 use crate::store::is_remote;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// How sweeps and lakes are read.
@@ -13,6 +15,13 @@ pub struct Opening {
     /// Fail if any sweep of a lake cannot be read. By default, such sweeps are skipped with a warning on stderr.
     #[arg(long)]
     strict: bool,
+    /// Price of one GPU per hour in dollars. Adds the columns usd_per_million_output_tokens and usd_per_million_total_tokens to runs and
+    /// combinations, and costs to answers.
+    #[arg(long, value_name = "USD", value_parser = super::positive_number)]
+    gpu_hour_price: Option<f64>,
+    /// File of such prices by GPU, {"H100": 2.5, "L4": 0.7} (JSON, TOML or YAML); a name counts if it is part of what the GPU is called.
+    #[arg(long, value_name = "FILE")]
+    prices: Option<PathBuf>,
 }
 
 impl Opening {
@@ -35,8 +44,23 @@ impl Opening {
 
     pub fn open(&self, paths: &[PathBuf], memory_limit: Option<usize>) -> Result<Lake, Failure> {
         let strictness = if self.strict { Strictness::Refuse } else { Strictness::LeaveOut };
-        Lake::open_with(paths, &OpenOptions { memory_limit, strictness }).map_err(query_failure)
+        let by_name = self.prices.as_deref().map(prices_of).transpose()?.unwrap_or_default();
+        let prices = Prices { other: self.gpu_hour_price, by_name };
+        Lake::open_with(paths, &OpenOptions { memory_limit, strictness, prices }).map_err(query_failure)
     }
+}
+
+/// Prices by the names of GPUs.
+fn prices_of(path: &Path) -> Result<Vec<(String, f64)>, Failure> {
+    let bad = |reason: &str| Failure::Input(format!("--prices: {}: {reason}", path.display()));
+    let Value::Object(entries) = read_document(path).map_err(Failure::input)? else {
+        return Err(bad("expected an object of GPU names and prices, such as {\"H100\": 2.5}"));
+    };
+    let price = |(name, value): (String, Value)| match value.as_f64().filter(|price| *price > 0.0) {
+        Some(price) if !name.trim().is_empty() => Ok((name.trim().to_owned(), price)),
+        _ => Err(bad(&format!("the price of {name:?} must be a number above 0, found {value}"))),
+    };
+    entries.into_iter().map(price).collect()
 }
 
 /// A place that is written to: a path of this machine.

@@ -7,6 +7,7 @@ mod color;
 mod command_line;
 mod compact;
 mod compare;
+mod explain;
 mod help;
 mod import;
 mod lake;
@@ -82,6 +83,8 @@ enum Command {
     Report(report::Arguments),
     /// Show a sweep's details and a table of its combinations.
     Show(show::Arguments),
+    /// Explain what limited each run, with the evidence.
+    Explain(explain::Arguments),
     /// Evaluate SLAs against stored runs, without running anything.
     Sla(sla::Arguments),
     /// Compare sweeps; exit with 1 when a gate fails.
@@ -124,9 +127,9 @@ impl Command {
     /// Whether nothing is lost when the command ends at once.
     fn only_reads(&self) -> bool {
         match self {
-            Self::Serve(arguments) => arguments.common.dry_run,
-            Self::Startup(arguments) => arguments.common.dry_run,
-            Self::Ab(arguments) => arguments.common.dry_run,
+            Self::Serve(arguments) => arguments.common.is_dry(),
+            Self::Startup(arguments) => arguments.common.is_dry(),
+            Self::Ab(arguments) => arguments.common.is_dry(),
             Self::ServeSla(_) | Self::ServeWorkload(_) => false,
             Self::Demo(_) | Self::Bench(_) | Self::Sim(_) | Self::Import(_) | Self::Compact(_) | Self::Keeper => false,
             Self::Tag(_) | Self::Note(_) | Self::Mv(_) | Self::Rm(_) | Self::Verify(_) => false,
@@ -185,6 +188,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Doctor(arguments) => run::doctor::exec(arguments),
         Command::Report(arguments) => report::exec(arguments),
         Command::Show(arguments) => show::exec(arguments),
+        Command::Explain(arguments) => explain::exec(arguments),
         Command::Sla(arguments) => sla::exec(arguments),
         Command::Compare(arguments) => compare::exec(arguments),
         Command::Tag(arguments) => tag::exec(arguments),

@@ -95,6 +95,9 @@ enum PaletteName {
     Gray,
 }
 
+/// Inches: the height of a row, and the width, of a figure of rows over one axis.
+const STACKED: (f64, f64) = (1.6, 10.0);
+
 impl Picture {
     pub fn dress(&self) -> Dress {
         Dress {
@@ -124,17 +127,19 @@ impl Picture {
         }
     }
 
-    fn size(&self) -> Size {
+    fn size(&self, figure: &Figure) -> Size {
         let (width, height, dpi, magnified) = match self.style {
             None => (None, None, 300.0, 1.0),
             Some(Style::Paper) => (Some(3.4), Some(2.4), 600.0, 0.95),
             Some(Style::Slide) => (Some(13.3), Some(7.5), 150.0, 1.2),
             Some(Style::Screen) => (None, None, 100.0, 1.0),
         };
-        let panel = self.fig_height.unwrap_or(6.4);
+        // Rows over one axis are low and wide.
+        let (usual_panel, usual_width) = if figure.is_stacked() { (STACKED.0, Some(STACKED.1)) } else { (6.4, None) };
+        let panel = self.fig_height.unwrap_or(usual_panel);
         let of_style = |size: Option<f64>| size.filter(|_| self.fig_height.is_none());
         let size = Size {
-            width_in: self.width.or(of_style(width)),
+            width_in: self.width.or(of_style(width)).or(usual_width),
             height_in: self.height.or(of_style(height)),
             legend: match self.legend {
                 Place::Auto => LegendPlace::Auto,
@@ -150,7 +155,7 @@ impl Picture {
     /// Writes a figure: as what the name's ending says, and in the other formats that are asked for.
     pub fn write(&self, path: &Path, figure: &Figure) -> Result<(), Failure> {
         let more = [("svg", self.svg), ("pdf", self.pdf)].into_iter().filter(|(_, is_wanted)| *is_wanted);
-        write(path, figure, self.size(), &more.map(|(ending, _)| ending).collect::<Vec<_>>())
+        write(path, figure, self.size(figure), &more.map(|(ending, _)| ending).collect::<Vec<_>>())
     }
 }
 

@@ -4,7 +4,7 @@ use super::lake::Opening;
 use super::picture::{Picture, check_ending, plot_failure};
 use super::{Ended, Failure, block_on};
 use crate::cli::say::{out, say};
-use crate::plot::{ChartKind, CurveRequest, Figure, KindRequest, Rows, Scale};
+use crate::plot::{ChartKind, CurveRequest, Figure, KindRequest, Rows, Scale, TimelineRequest};
 use crate::store::figure_name;
 use clap::ValueEnum;
 use rayon::prelude::*;
@@ -49,6 +49,12 @@ pub struct Arguments {
     /// name them.
     #[arg(long, value_name = "SQL", conflicts_with_all = ["over", "filter_by", "fig_by", "row_by", "col_by", "bin_by"])]
     from: Option<String>,
+    /// Draw what happened during each run over time: queue, KV cache, tokens, power, clocks, requests.
+    #[arg(long, conflicts_with_all = ["kind", "over", "from", "var_x", "var_y", "fig_by", "row_by", "col_by", "curve_by", "bin_by", "scale_x", "scale_y", "ylim"])]
+    timeline: bool,
+    /// With --timeline: only this run, by its run_id or the beginning of it. May be repeated.
+    #[arg(long, value_name = "ID", requires = "timeline")]
+    run: Vec<String>,
     /// Keep only matching runs: `max_concurrency<=1024,tp==2`, or a boolean SQL expression.
     #[arg(long, value_name = "CONDITIONS", default_value = "")]
     filter_by: String,
@@ -150,7 +156,36 @@ struct Named {
     left_out: usize,
 }
 
+/// More timelines than these are not looked at.
+const MOST_TIMELINES: usize = 24;
+
+/// A figure for each run.
+fn timelines_of(arguments: &Arguments) -> Result<Vec<Named>, Failure> {
+    let request =
+        TimelineRequest { runs: arguments.run.clone(), filter_by: arguments.filter_by.clone(), most: MOST_TIMELINES };
+    let drawn =
+        arguments.opening.with(&arguments.sweeps, |lake| block_on(request.draw(lake))?.map_err(plot_failure))?;
+    let is_one = drawn.len() == 1;
+    let named = drawn.into_iter().map(|mut drawn| {
+        arguments.picture.dress().put_on(&mut drawn.figure);
+        let group = vec![("label".to_owned(), drawn.label), ("run".to_owned(), drawn.run_number.to_string())];
+        let path = match &arguments.output {
+            Some(output) if is_one => output.clone(),
+            Some(_) => path_of(arguments, &group),
+            None => {
+                let folder = arguments.sweeps[0].join(arguments.fig_dir.clone().unwrap_or_default());
+                folder.join(figure_name("TIMELINE", &group))
+            }
+        };
+        Named { path, group, figure: drawn.figure, left_out: 0 }
+    });
+    Ok(named.collect())
+}
+
 fn figures_of(arguments: &Arguments) -> Result<Vec<Named>, Failure> {
+    if arguments.timeline {
+        return timelines_of(arguments);
+    }
     if arguments.kind == KindName::Curves && arguments.from.is_none() {
         if arguments.over == Over::Requests {
             return Err(Failure::input(

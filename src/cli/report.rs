@@ -1,7 +1,7 @@
 //! `sweeplake report`: one HTML file about one or more sweeps.
 
 use super::lake::Opening;
-use super::{Ended, Failure, block_on, compare, picture, positive_number, query_failure};
+use super::{Ended, Failure, block_on, compare, picture, query_failure};
 use crate::cli::say::{out, say};
 use crate::compare::Comparison;
 use crate::files::is_same_place;
@@ -32,9 +32,6 @@ pub struct Arguments {
     /// Color theme; default: follow the reader's system.
     #[arg(long, value_name = "THEME", value_enum)]
     theme: Option<ThemeName>,
-    /// Price of one GPU per hour in dollars; adds the cost of a million output tokens to the answer and to each SLA.
-    #[arg(long, value_name = "USD", value_parser = positive_number)]
-    gpu_hour_price: Option<f64>,
     /// Draw another curve: x and y, each a column or an expression such as 'output_throughput / gpu_count AS per_gpu'. May be repeated.
     #[arg(long, value_names = ["X", "Y"], num_args = 2, action = clap::ArgAction::Append, conflicts_with = "lake")]
     curve: Vec<String>,
@@ -86,7 +83,6 @@ pub fn exec(arguments: Arguments) -> Ended {
                         notes,
                         theme,
                         comparisons,
-                        gpu_hour_price: arguments.gpu_hour_price,
                         curves: arguments
                             .curve
                             .chunks_exact(2)

@@ -191,7 +191,7 @@ pub fn without_empty(answer: Answer) -> Result<Answer, Failure> {
 
 /// Which settings are best, in words.
 fn answer_lines(lake: &Lake) -> Result<Vec<String>, Failure> {
-    let answers = block_on(answers(lake, None))?.map_err(report::failure)?;
+    let answers = block_on(answers(lake))?.map_err(report::failure)?;
     let lines = answers.into_iter().flat_map(|answer| {
         let heading = answer.sweep.map(|sweep| format!("{sweep}:"));
         heading.into_iter().chain(answer.sentences)
@@ -221,7 +221,7 @@ pub fn startup_table(sweep: &Path) -> Result<String, Failure> {
 /// The answers to a sweep's SLAs, as text.
 pub fn sla_table(sweep: &Path) -> Result<String, Failure> {
     let lake = Lake::open(&[sweep.to_owned()]).map_err(query_failure)?;
-    let answer = block_on(lake.sql(&shipped::slas(None)))?.map_err(query_failure)?;
+    let answer = block_on(lake.sql(&shipped::slas(&lake.gpu_hour_price_sql())))?.map_err(query_failure)?;
     // The variable is one in all rows: it stands above them, and the values beside their SLAs.
     let variable = answer.column("variable").map_err(query_failure)?.first().map(Value::to_text).unwrap_or_default();
     let table = plain_table(&without_empty(answer.without(SWEEP).without("variable"))?).map_err(query_failure)?;

@@ -123,6 +123,9 @@ struct FaultArguments {
     /// Start a worker process that survives SIGTERM.
     #[arg(long)]
     fault_stubborn_worker: bool,
+    /// Take three times as long for this many steps after the start.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    fault_cold_steps: u64,
     /// Report no token usage.
     #[arg(long)]
     fault_no_usage: bool,
@@ -195,6 +198,7 @@ fn config_of(arguments: Arguments) -> Config {
             refuse_resets: arguments.faults.fault_refuse_resets,
             no_resets: arguments.faults.fault_no_resets,
             stubborn_worker: arguments.faults.fault_stubborn_worker,
+            cold_steps: arguments.faults.fault_cold_steps,
             stream: StreamFaults {
                 no_usage: arguments.faults.fault_no_usage,
                 continuous_usage: arguments.faults.fault_continuous_usage,

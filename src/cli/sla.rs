@@ -36,9 +36,6 @@ pub struct Arguments {
     /// How close the lowest failing value must be to the highest passing one for the answer to count as found.
     #[arg(long, value_name = "SHARE", value_parser = positive_number)]
     sla_tolerance: Option<f64>,
-    /// Price of one GPU per hour in dollars; adds the cost of a million output tokens to each answer.
-    #[arg(long, value_name = "USD", value_parser = positive_number)]
-    gpu_hour_price: Option<f64>,
     #[command(flatten)]
     opening: Opening,
     #[command(flatten)]
@@ -60,7 +57,7 @@ pub fn exec(arguments: Arguments) -> Ended {
         if rows.is_empty() {
             return Err(Failure::input("no combination was run at more than one max_concurrency or request_rate"));
         }
-        let sql = shipped::slas(arguments.gpu_hour_price);
+        let sql = shipped::slas(&lake.gpu_hour_price_sql());
         let answer = block_on(Answer::of_rows(&rows).sql("sla", &sql))?.map_err(query_failure)?;
         arguments.output.write(&answer)?;
         super::show::remarks(lake)?.iter().for_each(|remark| say!("{remark}"));

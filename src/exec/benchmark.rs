@@ -3,7 +3,7 @@
 use super::counters::{Counters, since};
 use super::keeper::Keeper;
 use super::process::Output;
-use super::sampler::Sampling;
+use super::sampler::{Sampling, Slot, taken};
 use super::server::Server;
 use super::to_end::{Lived, Sampled, Task, out_of_time, run_to_end};
 use super::{Interrupt, Stop};
@@ -46,13 +46,32 @@ pub enum Against<'a> {
 pub type Reader = fn(&Path) -> Result<Measured, String>;
 
 impl Benchmark<'_> {
-    /// Runs the benchmark to its end and reads its result.
+    /// Runs the benchmark to its end and reads its result. What was sampled until it failed is with its failure.
     pub async fn run(
         self,
         against: Against<'_>,
         read: Reader,
         keeper: &Keeper,
         interrupt: &mut Interrupt,
+    ) -> Result<Benched, Stop> {
+        let slot = Slot::default();
+        let ended = self.run_sampled(against, read, keeper, interrupt, &slot).await;
+        ended.map_err(|stop| match stop {
+            Stop::Failed(failure) => {
+                let samples = Some(taken(&slot)).filter(|samples| !samples.is_empty());
+                Stop::Failed(Failure { samples: failure.samples.or(samples.map(Arc::new)), ..failure })
+            }
+            Stop::Interrupted => Stop::Interrupted,
+        })
+    }
+
+    async fn run_sampled(
+        self,
+        against: Against<'_>,
+        read: Reader,
+        keeper: &Keeper,
+        interrupt: &mut Interrupt,
+        slot: &Slot,
     ) -> Result<Benched, Stop> {
         let mut task = Task {
             command: self.command,
@@ -63,7 +82,7 @@ impl Benchmark<'_> {
             measured: None,
             sampled: None,
         };
-        let sampled = |address| self.sampling.map(|sampling| Sampled { sampling, address });
+        let sampled = |address| self.sampling.map(|sampling| Sampled { sampling, address, slot });
         let (lived, mut observed, address) = match against {
             Against::Nothing => {
                 task.sampled = sampled(None);
@@ -96,7 +115,7 @@ impl Benchmark<'_> {
         if let Some(spoiled) = lived.pauses.spoil() {
             return Err(Failure::new(ErrorKind::Stopped, spoiled).into());
         }
-        observed.samples = lived.samples.map(Arc::new);
+        observed.samples = lived.is_sampled.then(|| Arc::new(taken(slot)));
         observed.client_cores = lived.cores;
         observed.machine_cores = std::thread::available_parallelism().ok().map(NonZeroUsize::get);
         observed.disturbances.extend(lived.pauses.caution());

@@ -1,5 +1,6 @@
 //! What a sweep does to servers and benchmarks, as a trait: a sweep can be driven without either.
 
+use super::evaluation::{EvalJob, Scores};
 use super::gpu_memory;
 use super::sampler::Sampling;
 use super::{Against, Benched, Benchmark, Interrupt, Keeper, Logs, Output, Readiness, Reset, Server, ServerSpec, Stop};
@@ -45,6 +46,9 @@ pub trait Executor {
 
     /// Runs a benchmark on a clean server. It fails where the server is gone, or could not be cleaned after the run before.
     async fn bench(&mut self, job: BenchJob<'_>) -> Result<Benched, Stop>;
+
+    /// Runs an evaluation of the server that is running.
+    async fn evaluate(&mut self, job: EvalJob<'_>) -> Result<Scores, Stop>;
 
     /// Brings the server back to a clean state. Where that fails, the next benchmark does.
     async fn clean(&mut self);
@@ -172,6 +176,18 @@ impl Executor for Processes {
         })
     }
 
+    async fn evaluate(&mut self, job: EvalJob<'_>) -> Result<Scores, Stop> {
+        let Some(server) = &mut self.server else {
+            return Err(Failure::new(ErrorKind::ServerExited, "no server is running").into());
+        };
+        let (output, address) = (self.options.output(job.log), server.address().clone());
+        tokio::select! {
+            biased;
+            failure = server.ended("during the evaluation") => Err(failure.into()),
+            ended = job.run(&address, &output, &self.keeper, &mut self.interrupt) => ended,
+        }
+    }
+
     async fn clean(&mut self) {
         if let Some(server) = &mut self.server {
             server.reset_caches(&self.keeper, &mut self.interrupt).await;
@@ -237,6 +253,10 @@ impl Executor for Standalone {
     async fn bench(&mut self, job: BenchJob<'_>) -> Result<Benched, Stop> {
         let benchmark = self.options.benchmark(job);
         benchmark.run(Against::Nothing, read_own, &self.keeper, &mut self.interrupt).await
+    }
+
+    async fn evaluate(&mut self, _: EvalJob<'_>) -> Result<Scores, Stop> {
+        Err(Failure::new(ErrorKind::ServerExited, "no server is running").into())
     }
 
     async fn clean(&mut self) {}

@@ -5,6 +5,7 @@
 
 mod benchmark;
 mod counters;
+mod evaluation;
 mod executor;
 mod family;
 mod gpu_memory;
@@ -22,6 +23,7 @@ mod server;
 mod to_end;
 
 pub use benchmark::{Against, Benched, Benchmark};
+pub use evaluation::{EvalJob, Scores};
 pub use executor::{BenchJob, Executor, ProcessOptions, Processes, Ready, ServerJob, Standalone, Waiting};
 pub use family::Member;
 pub use interrupt::{Interrupt, Interrupter};

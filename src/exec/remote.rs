@@ -5,7 +5,7 @@ use super::executor::{ProcessOptions, Waiting, left_over, read_any};
 use super::http::{get_json, version_of};
 use super::ready::{PROBE_LIMIT, Probe};
 use super::reset::{Reset, reset};
-use super::{Against, BenchJob, Benched, Executor, Interrupt, Keeper, Ready, ServerJob, Stop};
+use super::{Against, BenchJob, Benched, EvalJob, Executor, Interrupt, Keeper, Ready, Scores, ServerJob, Stop};
 use crate::params::Address;
 use crate::record::{ErrorKind, Failure, UsualHits};
 use serde_json::Value;
@@ -108,6 +108,11 @@ impl Executor for Remote {
         let mut benched = benchmark.run(against, read_any, &self.keeper, &mut self.interrupt).await?;
         benched.observed.compare_hits(&mut self.usual_hits);
         Ok(benched)
+    }
+
+    async fn evaluate(&mut self, job: EvalJob<'_>) -> Result<Scores, Stop> {
+        let output = self.options.output(job.log);
+        job.run(&self.address, &output, &self.keeper, &mut self.interrupt).await
     }
 
     async fn clean(&mut self) {

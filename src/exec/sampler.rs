@@ -7,7 +7,7 @@ use crate::params::Address;
 use crate::telemetry::{Amd, Groups, Host, Kept, Nvidia, Reading, Samples, from_engine};
 use nix::unistd::Pid;
 use std::collections::{BTreeSet, HashSet};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -68,10 +68,18 @@ pub struct Subjects {
     pub client: Pid,
 }
 
+/// Where samples are while they are taken: what was sampled until a benchmark failed is known, too.
+pub type Slot = Arc<Mutex<Samples>>;
+
+/// What a slot holds.
+pub fn taken(slot: &Slot) -> Samples {
+    std::mem::take(&mut *slot.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
 /// A sampler that runs beside a benchmark.
 pub struct Sampler {
     stop: oneshot::Sender<()>,
-    task: JoinHandle<Samples>,
+    task: JoinHandle<()>,
 }
 
 /// What the server said before the benchmark was started: what counts from then on is the benchmark's.
@@ -93,28 +101,30 @@ impl Before {
 }
 
 impl Sampler {
-    pub fn start(before: Before, subjects: Subjects) -> Self {
+    pub fn start(before: Before, subjects: Subjects, slot: &Slot) -> Self {
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(sample(before, subjects, stopped));
+        let task = tokio::spawn(sample(before, subjects, stopped, slot.clone()));
         Self { stop, task }
     }
 
-    /// Takes a last sample. A driver that hangs must not hold up the sweep: then nothing is known.
-    pub async fn finish(self) -> Option<Samples> {
+    /// Takes a last sample. A driver that hangs must not hold up the sweep: then it is said that nothing is known.
+    pub async fn finish(self) -> bool {
         let _ = self.stop.send(());
-        tokio::time::timeout(PARTING, self.task).await.ok()?.ok()
+        matches!(tokio::time::timeout(PARTING, self.task).await, Ok(Ok(())))
     }
 }
 
-async fn sample(before: Before, subjects: Subjects, mut stopped: oneshot::Receiver<()>) -> Samples {
+async fn sample(before: Before, subjects: Subjects, mut stopped: oneshot::Receiver<()>, slot: Slot) {
     let began = Instant::now();
-    let Before { sampling, mut engine, told, mut samples } = before;
+    let Before { sampling, mut engine, told, samples } = before;
+    let with = |change: &mut dyn FnMut(&mut Samples)| change(&mut slot.lock().unwrap_or_else(PoisonError::into_inner));
+    with(&mut |kept| *kept = samples.clone());
     let mut first = Some(told);
     let mut ticks = tokio::time::interval(sampling.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut machine =
         Machine { gpus: sampling.gpus, subjects, host: Host::default(), asked_amd: None, server_gpus: BTreeSet::new() };
-    samples.is_remote = machine.subjects.server.is_none();
+    with(&mut |samples| samples.is_remote = machine.subjects.server.is_none());
     loop {
         let is_last = tokio::select! {
             biased;
@@ -126,22 +136,27 @@ async fn sample(before: Before, subjects: Subjects, mut stopped: oneshot::Receiv
             let readings = machine.readings(at_s);
             (machine, readings)
         });
+        let mut noted = Samples::default();
         let told = match first.take().filter(|_| !is_last) {
             Some(told) => told,
-            None => engine.readings(&mut samples).await,
+            None => engine.readings(&mut noted).await,
         };
         let Ok((back, readings)) = seen.await else {
-            samples.note("the machine could not be sampled".into());
-            return samples;
+            with(&mut |samples| samples.note("the machine could not be sampled".into()));
+            return;
         };
         machine = back;
         // The server may report thousands.
-        readings.into_iter().chain(told).for_each(|reading| samples.push(at_s, reading));
+        let mut readings: Vec<Reading> = readings.into_iter().chain(told).collect();
+        let gpus: Vec<String> = machine.server_gpus.iter().cloned().collect();
+        with(&mut |samples| {
+            noted.notes.drain(..).for_each(|note| samples.note(note));
+            readings.drain(..).for_each(|reading| samples.push(at_s, reading));
+            samples.server_gpus = Some(gpus.clone()).filter(|gpus| !gpus.is_empty());
+            samples.is_complete = is_last && (engine.address.is_some() || !engine.has_answered);
+        });
         if is_last {
-            samples.is_complete = engine.address.is_some() || !engine.has_answered;
-            samples.server_gpus =
-                Some(machine.server_gpus.into_iter().collect()).filter(|gpus: &Vec<_>| !gpus.is_empty());
-            return samples;
+            return;
         }
     }
 }

@@ -3,11 +3,10 @@
 use super::keeper::Keeper;
 use super::pauses::{Pauses, Watch};
 use super::process::{Group, Output, describe_exit};
-use super::sampler::{Before, Sampler, Sampling, Subjects};
+use super::sampler::{Before, Sampler, Sampling, Slot, Subjects};
 use super::{Interrupt, Stop};
 use crate::params::{Address, Command};
 use crate::record::{ErrorKind, Failure};
-use crate::telemetry::Samples;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use nix::unistd::Pid;
@@ -36,6 +35,8 @@ pub struct Sampled<'a> {
     pub sampling: &'a Sampling,
     /// Whose metrics are asked for.
     pub address: Option<&'a Address>,
+    /// Where they are while they are taken.
+    pub slot: &'a Slot,
 }
 
 /// How a command lived that ended well.
@@ -44,26 +45,28 @@ pub struct Lived {
     /// Cores that it and what it started kept busy.
     pub cores: Option<f64>,
     pub pauses: Pauses,
-    /// What was sampled meanwhile.
-    pub samples: Option<Samples>,
+    /// Whether all was sampled that was to be.
+    pub is_sampled: bool,
     /// What is left of its time.
     pub time_left: Option<Duration>,
+    /// What it wrote last.
+    pub log_tail: Vec<String>,
 }
 
 /// Runs a command to its end.
 pub async fn run_to_end(task: Task<'_>, keeper: &Keeper, interrupt: &mut Interrupt) -> Result<Lived, Stop> {
     let Task { command, name, kind, output, limit, measured, sampled } = task;
     let before = match sampled {
-        Some(sampled) => Some(Before::look(sampled.sampling, sampled.address).await),
+        Some(sampled) => Some((Before::look(sampled.sampling, sampled.address).await, sampled.slot)),
         None => None,
     };
     let (watch, started, cpu_before) = (Watch::start(), Instant::now(), cpu_of_children());
     let mut group = Group::spawn(command, output, &[], keeper)
         .map_err(|error| Failure::new(kind, format!("{name} could not be started: {error}")))?;
     let programs: Vec<_> = measured.into_iter().chain([(name, group.id())]).collect();
-    let sampler = before.map(|before| {
+    let sampler = before.map(|(before, slot)| {
         let server = measured.map(|(_, pid)| pid);
-        Sampler::start(before, Subjects { server, client: group.id() })
+        Sampler::start(before, Subjects { server, client: group.id() }, slot)
     });
     let waited = async {
         let status = tokio::select! {
@@ -90,16 +93,18 @@ pub async fn run_to_end(task: Task<'_>, keeper: &Keeper, interrupt: &mut Interru
     };
     let (ended, pauses) = watch.over(&programs, waited).await;
     let lived = started.elapsed();
-    let samples = match sampler {
+    let is_sampled = match sampler {
         Some(sampler) => sampler.finish().await,
-        None => None,
+        None => false,
     };
+    let log_tail = group.log_tail();
     group.stop(STOP_GRACE).await;
     ended.map(|()| Lived {
         cores: share(cpu_of_children().saturating_sub(cpu_before), lived),
         pauses,
-        samples,
+        is_sampled,
         time_left: limit.map(|limit| limit.saturating_sub(lived)),
+        log_tail,
     })
 }
 

@@ -8,7 +8,7 @@ mod file;
 
 pub use address::Address;
 pub use command::Command;
-pub use file::read_params_file;
+pub use file::{GRID, WHERE, read_document, read_params_file, scalar};
 
 use crate::id::column_name;
 use crate::redact::Redactor;
@@ -62,6 +62,13 @@ impl ParamSet {
             name: self.name.as_ref().map(|name| redactor.text(name).into_owned()),
             params: redactor.fields(&self.params),
         }
+    }
+
+    /// The set without a parameter, whatever its spelling.
+    pub fn without(&self, key: &str) -> Self {
+        let mut changed = self.clone();
+        changed.params.retain(|own, _| column_name(own) != column_name(key));
+        changed
     }
 
     /// The set with one parameter replaced or added, under the spelling that is already there.

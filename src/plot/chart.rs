@@ -28,6 +28,8 @@ pub struct Panel {
     pub labels: Vec<PointLabel>,
     /// Below the series.
     pub shapes: Vec<Shape>,
+    /// An axis of its own, where rows show different things.
+    pub y: Option<Axis>,
 }
 
 /// What is neither a point nor a line.
@@ -43,6 +45,11 @@ pub enum Shape {
     Area {
         outline: Vec<(f64, f64)>,
         color: Color,
+    },
+    /// A part of the x axis that is told apart, from the bottom to the top.
+    Shade {
+        from: f64,
+        until: f64,
     },
     /// A unit square around a place, with a text in it.
     Cell {
@@ -173,6 +180,22 @@ pub enum Shows {
 }
 
 impl Figure {
+    /// The y axis of a panel.
+    pub fn y_of<'a>(&'a self, panel: &'a Panel) -> &'a Axis {
+        panel.y.as_ref().unwrap_or(&self.y)
+    }
+
+    /// Whether its rows show different things over one x axis.
+    pub fn is_stacked(&self) -> bool {
+        self.panels.iter().flatten().any(|panel| panel.y.is_some())
+    }
+
+    /// All y axes, none twice.
+    pub fn y_axes(&self) -> Vec<&Axis> {
+        let own: Vec<&Axis> = self.panels.iter().flatten().filter_map(|panel| panel.y.as_ref()).collect();
+        if own.is_empty() { vec![&self.y] } else { own }
+    }
+
     /// The runs that its points are made of.
     pub fn num_runs(&self) -> usize {
         let series = self.panels.iter().flatten().flat_map(|panel| &panel.series);

@@ -2,7 +2,7 @@
 
 use super::PlotError;
 use super::axis::Axis;
-use super::chart::{Figure, Shape};
+use super::chart::{Figure, Panel, Shape};
 use super::theme::{Color, DIMMED, Palette, QUIET_INK};
 use crate::metric::{Metric, label};
 use std::collections::BTreeMap;
@@ -75,17 +75,22 @@ fn limit(axis: &mut Axis, range: Option<(f64, f64)>) {
 
 /// Points, boxes and violins that the axes do not reach to the end.
 fn beyond(figure: &Figure) -> usize {
-    let points = figure.panels.iter().flatten().flat_map(|panel| &panel.series).flat_map(|series| &series.points);
-    let reaches =
-        |axis: &Axis, value: f64| axis.place(value).is_some_and(|place| (-1e-6..=1.0 + 1e-6).contains(&place));
-    let points = points.filter(|point| !(reaches(&figure.x, point.x.mean) && reaches(&figure.y, point.y.mean))).count();
-    let shapes = figure.panels.iter().flatten().flat_map(|panel| &panel.shapes);
-    let is_cut = |shape: &&Shape| match shape {
-        Shape::Box { ends, .. } => ends.iter().any(|end| !reaches(&figure.y, *end)),
-        Shape::Area { outline, .. } => outline.iter().any(|(_, y)| !reaches(&figure.y, *y)),
-        Shape::Cell { .. } => false,
+    let of_panel = |panel: &Panel| {
+        let y = figure.y_of(panel);
+        let points = panel.series.iter().flat_map(|series| &series.points);
+        let points = points.filter(|point| !(reaches(&figure.x, point.x.mean) && reaches(y, point.y.mean))).count();
+        let is_cut = |shape: &&Shape| match shape {
+            Shape::Box { ends, .. } => ends.iter().any(|end| !reaches(y, *end)),
+            Shape::Area { outline, .. } => outline.iter().any(|(_, at)| !reaches(y, *at)),
+            Shape::Cell { .. } | Shape::Shade { .. } => false,
+        };
+        points + panel.shapes.iter().filter(is_cut).count()
     };
-    points + shapes.filter(is_cut).count()
+    figure.panels.iter().flatten().map(of_panel).sum()
+}
+
+fn reaches(axis: &Axis, value: f64) -> bool {
+    axis.place(value).is_some_and(|place| (-1e-6..=1.0 + 1e-6).contains(&place))
 }
 
 /// Gives each color that means something its counterpart in another palette.

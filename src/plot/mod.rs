@@ -15,6 +15,7 @@ mod raster;
 mod request;
 mod sla;
 mod theme;
+mod timeline;
 mod trend;
 
 pub use axis::{Axis, Scale, Tick, UnknownScale, number_label};
@@ -32,9 +33,13 @@ pub use lines::lines_figure;
 pub use pareto::{Configuration, ParetoSpec, pareto_figure};
 pub use pdf::to_pdf;
 pub use raster::to_png;
-pub use request::{CurveRequest, Curves, DrawnCurves, Frontier, KindRequest, Objective, ParetoRequest, Rows};
+pub use request::{
+    CurveRequest, Curves, DrawnCurves, DrawnTimeline, Frontier, KindRequest, Objective, ParetoRequest, Rows,
+    TimelineRequest,
+};
 pub use sla::{SlaChart, sla_charts};
 pub use theme::{Color, DIMMED, Dash, Marker, Palette, category_color};
+pub use timeline::{Sampled, Sent, Timeline};
 pub use trend::{MOST_SERIES, SeriesOverSweeps, SweepInTime, trend_figure};
 
 use crate::query::QueryError;
@@ -96,6 +101,19 @@ pub enum PlotError {
     NoValues { missing: String },
     #[error("too many requests failed in all {runs} run(s): nothing is left to draw")]
     AllDegraded { runs: usize },
+    #[error("{}", no_such_run(runs))]
+    NoSuchRun { runs: Vec<String> },
+    #[error("{runs} runs would be {runs} figures, which is more than {most}")]
+    TooManyRuns { runs: usize, most: usize },
+    #[error("neither samples nor requests of the run(s) are stored: nothing to draw")]
+    NothingSampled,
     #[error("a chart of {width} x {height} pixels can't be drawn")]
     BadSize { width: u32, height: u32 },
+}
+
+fn no_such_run(runs: &[String]) -> String {
+    match runs {
+        [] => "there is no such run".into(),
+        runs => format!("no run has an ID that begins with {}", runs.join(" or ")),
+    }
 }

@@ -71,7 +71,7 @@ pub fn pareto_figure(configurations: &[Configuration], spec: &ParetoSpec) -> Fig
             false => Shown::UnderPointer,
         },
     });
-    let panel = Panel { labels: labels.filter(|label| !label.text.is_empty()).collect(), series, shapes: Vec::new() };
+    let panel = Panel { labels: labels.filter(|label| !label.text.is_empty()).collect(), series, ..Panel::default() };
     let mut caption = spec.caption.clone();
     let most = configurations.iter().map(|one| one.y.n).max().unwrap_or(0);
     if most > 1 {

@@ -1,7 +1,7 @@
 //! An answer: rows and columns, as plain values and in the formats that other programs read.
 
 use super::unique::told_apart;
-use super::{QueryError, functions};
+use super::{QueryError, session};
 use crate::record::{Row, spelled_number};
 use crate::store::{is_mixed, kind_of, rows_to_batch};
 use crate::table::Kind;
@@ -14,7 +14,6 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::DFSchema;
 use datafusion::datasource::MemTable;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::execution::context::SessionContext;
 use futures::TryStreamExt;
 use std::io::Write;
 use std::sync::Arc;
@@ -80,14 +79,19 @@ impl Answer {
         Self { batches: renamed.collect(), schema: schema.clone() }
     }
 
+    /// A column whose values are no single ones.
+    pub fn nested_column(&self) -> Option<&str> {
+        let nested = self.schema.fields().iter().find(|field| field.data_type().is_nested());
+        nested.map(|field| field.name().as_str())
+    }
+
     pub fn num_rows(&self) -> usize {
         self.batches.iter().map(RecordBatch::num_rows).sum()
     }
 
     /// Asks the answer itself, as a table of that name.
     pub async fn sql(&self, name: &str, sql: &str) -> Result<Self, QueryError> {
-        let context = SessionContext::new();
-        functions::register(&context);
+        let context = session();
         let table = MemTable::try_new(self.schema.clone(), vec![self.batches.clone()])?;
         context.register_table(name, Arc::new(table))?;
         let frame = context.sql(sql).await.map_err(QueryError::explain)?;

@@ -15,6 +15,10 @@ pub enum QueryError {
     Syntax(DataFusionError),
     #[error("no column `{column}`{}", hint(nearest.as_deref()))]
     NoColumn { column: String, nearest: Option<String> },
+    #[error("no parameter `{parameter}`{}", similar(nearest))]
+    NoParameter { parameter: String, nearest: Option<String> },
+    #[error("{text:?} {reason}")]
+    BadExpression { text: String, reason: String },
     #[error("no table `{table}`; available tables: {}", TABLES.join(", "))]
     NoTable { table: String },
     #[error("there is no query named `{name}`{}", similar(nearest))]

@@ -6,9 +6,11 @@ mod apart;
 mod best;
 mod calls;
 mod columns;
+mod costs;
 mod depth;
 mod effects;
 mod error;
+mod expression;
 mod filter;
 mod functions;
 mod grouping;
@@ -31,7 +33,9 @@ mod yielding;
 
 pub(crate) use answer::typed_row;
 pub use answer::{Answer, Format, FromRow, FromValue, Rows, Value, cell_of};
+pub use costs::{COSTS, Prices};
 pub use error::QueryError;
+pub use expression::Expression;
 pub use filter::{Column, Columns, Filter, Kind, split_outside};
 pub use grouping::Grouping;
 pub use kinds::{NO_LOAD, SweepKind, flags_of, kind_of as kind_of_sweep, names_of};
@@ -81,6 +85,7 @@ pub struct Lake {
     found: Arc<Found>,
     warnings: Mutex<Vec<String>>,
     strictness: Strictness,
+    prices: Prices,
 }
 
 /// How a lake is opened.
@@ -89,6 +94,8 @@ pub struct OpenOptions {
     /// Bytes that queries may hold (by default three quarters of what the machine has); what is more is put on disk.
     pub memory_limit: Option<usize>,
     pub strictness: Strictness,
+    /// What hours of GPUs cost.
+    pub prices: Prices,
 }
 
 /// What to do with a sweep of a lake that can't be read.
@@ -131,7 +138,8 @@ impl Lake {
         context.register_relation_planner(Arc::new(pareto::ParetoCalls))?;
         functions::register(&context);
         let found = Arc::new(find_sweeps(paths)?);
-        let lake = Self { context, found, warnings: Mutex::default(), strictness: options.strictness };
+        let (strictness, prices) = (options.strictness, options.prices.clone());
+        let lake = Self { context, found, warnings: Mutex::default(), strictness, prices };
         lake.warn(lake.found.left_out().iter().map(ToString::to_string).collect())?;
         Ok(lake)
     }
@@ -303,7 +311,11 @@ impl Lake {
         if !self.context.table_exist(name.clone())? {
             let opened = tables::stored(&self.context, &self.found, Stored::Runs).await?;
             self.warn(opened.warnings)?;
-            self.context.register_table(name.clone(), opened.table)?;
+            let table = match self.prices.are_given() {
+                true => self.with_costs(self.context.read_table(opened.table)?)?.into_view(),
+                false => opened.table,
+            };
+            self.context.register_table(name.clone(), table)?;
         }
         Ok(self.context.table(name).await?)
     }
@@ -326,6 +338,14 @@ fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     rules.extend(Analyzer::new().rules);
     rules.push(Arc::new(aggregates::OwnAggregates));
     rules
+}
+
+/// A session without a lake, for rows that are at hand.
+fn session() -> SessionContext {
+    let state = SessionStateBuilder::new().with_default_features().with_analyzer_rules(analyzer_rules()).build();
+    let context = SessionContext::new_with_state(state);
+    functions::register(&context);
+    context
 }
 
 /// Refuses whatever could change something, before anything of it is looked at.

@@ -7,7 +7,7 @@ use crate::words::nearest_name;
 use std::path::{Path, PathBuf};
 
 /// Those that answer a question of their own; the others in queries/ are parts of commands.
-const NAMED: [Shipped; 14] = [
+const NAMED: [Shipped; 15] = [
     shipped::BEST,
     shipped::COMPARE,
     shipped::DRIFT,
@@ -22,6 +22,7 @@ const NAMED: [Shipped; 14] = [
     shipped::SLOWEST,
     shipped::SUMMARY,
     shipped::TOKENS_PER_GPU,
+    shipped::WINDOWS,
 ];
 
 /// A query with a name: one that ships, or a file of the lake's `queries/`.

@@ -53,6 +53,7 @@ shipped! {
     /// The combinations of a lake with their main metrics.
     SUMMARY = "summary";
     TOKENS_PER_GPU = "tokens_per_gpu";
+    WINDOWS = "windows";
 }
 
 /// The combinations with their main metrics, and in place of their labels the columns that tell them apart, as a list in SQL.
@@ -60,10 +61,9 @@ pub fn summary(settings: &str) -> String {
     SUMMARY.fill(&[]).replacen("label", settings, 1)
 }
 
-/// The answers to SLAs, with what a million output tokens cost at a price of an hour of a GPU.
-pub fn slas(gpu_hour_price: Option<f64>) -> String {
-    let price = gpu_hour_price.map_or("NULL".into(), |price| price.to_string());
-    SLAS.fill(&[("gpu_hour_price", &price)])
+/// The answers to SLAs, with what a million output tokens cost at a price of an hour of a GPU, as SQL.
+pub fn slas(gpu_hour_price: &str) -> String {
+    SLAS.fill(&[("gpu_hour_price", gpu_hour_price)])
 }
 
 /// SQL with its `{parameters}` filled in. `{within}` follows from `{metric}` and `{limit}`: whether a combination keeps the limit.

@@ -1,7 +1,9 @@
 //! Why a run has no result.
 
+use crate::telemetry::Samples;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
 
 /// A failed run, told in the fewest facts that let its reader act.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -11,6 +13,9 @@ pub struct Failure {
     pub exit_code: Option<i32>,
     /// The last lines of the log of what failed.
     pub log_tail: Vec<String>,
+    /// What was sampled until then.
+    #[serde(skip)]
+    pub samples: Option<Arc<Samples>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,7 +80,7 @@ impl ErrorKind {
 
 impl Failure {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), exit_code: None, log_tail: Vec::new() }
+        Self { kind, message: message.into(), exit_code: None, log_tail: Vec::new(), samples: None }
     }
 
     /// Adds the exit code and the end of a log; a log that speaks of exhausted memory changes the kind.

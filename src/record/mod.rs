@@ -30,6 +30,7 @@ pub use result::{
 };
 pub use row::{USERS, without_requests};
 pub use soundness::{BOUND_CONFIDENCE, Lookup, Success, absurdities, shortfall, stopped_early, success, too_few_sent};
+pub use steady::steady_window;
 pub use times::{RequestTimes, request_times};
 
 use crate::plan::Combination;

@@ -10,6 +10,7 @@ use crate::table::{Kind, parameter_column};
 use crate::telemetry::{Samples, Summary};
 use serde_json::{Map, Value};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 impl RunRecord {
     /// The row of this run in table `runs`.
@@ -54,6 +55,7 @@ impl RunRecord {
         let found = result_fields(self.result().unwrap_or(&none), &bench.params, &set, extent);
         let mut cautions = self.cautions.clone();
         cautions.extend(self.observed_cautions());
+        cautions.extend(self.client_bound());
         cautions.extend(found.cautions);
         let caution = row.iter_mut().find(|field| field.name == "caution");
         if let Some(caution) = caution.filter(|_| !cautions.is_empty()) {
@@ -105,12 +107,23 @@ impl RunRecord {
 
     /// What was sampled while it was measured.
     pub fn samples(&self) -> Option<&Samples> {
-        self.observed.as_ref()?.samples.as_deref().filter(|samples| !samples.is_empty())
+        let of_failure = || self.failure().and_then(|failure| failure.samples.as_ref());
+        let samples = self.observed.as_ref().and_then(|observed| observed.samples.as_ref()).or_else(of_failure);
+        samples.map(Arc::as_ref).filter(|samples| !samples.is_empty())
     }
 
     /// What the samples come to.
     fn sampled(&self) -> Summary {
         self.samples().map(Summary::of).unwrap_or_default()
+    }
+
+    /// What a client says of itself.
+    fn client_bound(&self) -> Option<String> {
+        let Outcome::Completed(result) = &self.outcome else { return None };
+        let is_bound = result.get("client_bound").and_then(Value::as_str) == Some("yes");
+        is_bound.then(|| {
+            "the client was the bottleneck, as it says itself (client_bound): the server may be faster".to_owned()
+        })
     }
 
     fn observed_cautions(&self) -> Vec<String> {

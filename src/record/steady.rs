@@ -28,7 +28,8 @@ impl Steady {
     /// Of a result that tells of each request; nothing where there is no steady part.
     pub fn of(get: &Lookup<'_>) -> Option<Self> {
         let requests = requests(get)?;
-        let (from, until) = window(&requests)?;
+        let spans: Vec<(f64, f64)> = requests.iter().map(|request| (request.start, request.end)).collect();
+        let (from, until) = steady_window(&spans)?;
         let duration_s = until - from;
         let longest = requests.iter().map(|request| request.end - request.start).fold(0.0, f64::max);
         let inside = requests.iter().filter(|request| request.end > from && request.end <= until).count();
@@ -69,10 +70,9 @@ fn requests(get: &Lookup<'_>) -> Option<Vec<Request>> {
     Some(request_times(get)?.into_iter().filter_map(request).collect())
 }
 
-/// From when until when about as many requests are in flight as usual.
-fn window(requests: &[Request]) -> Option<(f64, f64)> {
-    let mut events: Vec<(f64, i64)> =
-        requests.iter().flat_map(|request| [(request.start, 1), (request.end, -1)]).collect();
+/// From when until when about as many requests are in flight as usual; of each its start and its end.
+pub fn steady_window(requests: &[(f64, f64)]) -> Option<(f64, f64)> {
+    let mut events: Vec<(f64, i64)> = requests.iter().flat_map(|(start, end)| [(*start, 1), (*end, -1)]).collect();
     // Where one ends and another begins at the same time, nothing was empty.
     events.sort_by(|left, right| left.0.total_cmp(&right.0).then(right.1.cmp(&left.1)));
     let mut in_flight = 0;

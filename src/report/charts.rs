@@ -4,7 +4,7 @@ use super::ReportError;
 use crate::compare::{Judge, Trends};
 use crate::metric::label;
 use crate::plot::{
-    CurveRequest, Curves, DrawnCurves, Dress, Estimate, Figure, MOST_SERIES, Objective, ParetoRequest, PlotError,
+    Axis, CurveRequest, Curves, DrawnCurves, Dress, Estimate, Figure, MOST_SERIES, Objective, ParetoRequest, PlotError,
     Point, Scale, Series, SeriesOverSweeps, Size, SweepInTime, ladders, lines_figure, number_label, places, sla_charts,
     to_png, to_svg, trend_figure,
 };
@@ -146,6 +146,13 @@ pub async fn slas(lake: &Lake) -> Result<Vec<Chart>, ReportError> {
 /// A chart that was made elsewhere.
 pub fn chart_of(heading: &str, figure: Figure, sql: &str) -> Result<Chart, ReportError> {
     Ok(draw(Sketch { heading: heading.into(), figure, sql: sql.into(), size: ALONE })?)
+}
+
+/// What happened during a run. Rows over one axis are low and wide.
+pub fn timeline_of(heading: String, figure: Figure, sql: String) -> Result<Chart, ReportError> {
+    let size = Size { width_in: Some(9.0), ..Size::of_panel(1.5, 110.0, 1.0) };
+    let figure = Figure { title: String::new(), y: Axis { label: "Value".into(), ..figure.y.clone() }, ..figure };
+    Ok(draw(Sketch { heading, figure, sql, size })?)
 }
 
 /// A page of more would be too large to send around; the others are in the sweep's folder.

@@ -134,6 +134,7 @@ fn reproduce(manifest: &Manifest) -> Option<(String, Vec<(&'static str, String)>
     if !manifest.link_vars.is_empty() {
         add("--link-vars", &manifest.link_vars);
     }
+    manifest.space.chunks(2).for_each(|pair| add(&pair[0], pair.get(1).map_or("", String::as_str)));
     if let Some(variable) = &manifest.variable {
         add(if manifest.kind == SweepKind::ServeSla { "--sla-variable" } else { "--workload-var" }, variable);
     }

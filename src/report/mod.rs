@@ -13,6 +13,7 @@ mod index;
 mod notes;
 pub mod page;
 mod table;
+mod timelines;
 mod view;
 
 pub use charts::{Colors, trend_chart};

@@ -13,6 +13,7 @@ use super::heat::{self, HeatMap};
 use super::notes::markdown;
 use super::page::Theme;
 use super::table::Table;
+use super::timelines::timelines;
 use crate::compare::Comparison;
 use crate::query::{Lake, NamedQuery, QueryError, shipped};
 use crate::store::SweepKind;
@@ -28,8 +29,6 @@ pub struct Told {
     pub theme: Option<Theme>,
     /// Of several sweeps: the later ones against the first.
     pub comparisons: Vec<Comparison>,
-    /// Dollars for an hour of one GPU.
-    pub gpu_hour_price: Option<f64>,
     /// Curves besides the usual ones: columns or expressions of x and y.
     pub curves: Vec<[String; 2]>,
 }
@@ -53,6 +52,7 @@ pub struct Page {
     effects: Vec<Effects>,
     heat: Vec<HeatMap>,
     distributions: Vec<Chart>,
+    timelines: Vec<Chart>,
     slas: Table,
     sla_charts: Vec<Chart>,
     failures: Failures,
@@ -72,7 +72,7 @@ impl Page {
             written_at: now.format("%Y-%m-%d %H:%M").to_string(),
             version: env!("CARGO_PKG_VERSION"),
             sweeps: facts(lake).await?,
-            answers: answers(lake, told.gpu_hour_price).await?,
+            answers: answers(lake).await?,
             certainty: certainty(lake).await?,
             comparisons: shown(&told.comparisons)?,
             pareto: charts::pareto(lake).await?,
@@ -81,7 +81,8 @@ impl Page {
             effects: effects(lake).await?,
             heat: heat::maps(lake, &varied).await?,
             distributions: charts::distributions(lake, &worth_a_look(&headlines)).await?,
-            slas: table(lake, &shipped::slas(told.gpu_hour_price)).await?,
+            timelines: timelines(lake).await?,
+            slas: table(lake, &shipped::slas(&lake.gpu_hour_price_sql())).await?,
             sla_charts: charts::slas(lake).await?,
             failures: failures(lake).await?,
             table: table(lake, &summary(lake).await?).await?,

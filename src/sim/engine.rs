@@ -198,6 +198,7 @@ impl State {
 
 async fn run(shared: Arc<Shared>, cost: CostModel, mut noise: Noise, faults: Faults, pacer: Pacer) {
     let mut free_at = Instant::now();
+    let mut cold = faults.cold_steps;
     loop {
         let step = shared.lock().next_step();
         if step.is_empty() {
@@ -206,7 +207,9 @@ async fn run(shared: Arc<Shared>, cost: CostModel, mut noise: Noise, faults: Fau
             continue;
         }
         // Steps follow each other on one time line, so that lateness does not add up.
-        free_at = free_at.max(Instant::now() - STALE) + cost.step_time(step.load).mul_f64(noise.factor());
+        free_at = free_at.max(Instant::now() - STALE)
+            + cost.step_time(step.load).mul_f64(noise.factor() * if cold > 0 { COLD } else { 1.0 });
+        cold = cold.saturating_sub(1);
         pacer.until(free_at).await;
         let mut state = shared.lock();
         let emitted = state.scheduler.finish(step);
@@ -218,6 +221,8 @@ async fn run(shared: Arc<Shared>, cost: CostModel, mut noise: Noise, faults: Fau
     }
 }
 
+/// How much longer a step takes that was never taken before.
+const COLD: f64 = 3.0;
 /// How far the time line may lag behind the clock before it is moved on.
 const STALE: Duration = Duration::from_millis(20);
 

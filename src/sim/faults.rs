@@ -23,6 +23,8 @@ pub struct Faults {
     pub no_resets: bool,
     /// Start a worker process that survives SIGTERM.
     pub stubborn_worker: bool,
+    /// Take three times as long for so many steps after the start, as an engine does that compiles what it runs for the first time.
+    pub cold_steps: u64,
     pub stream: StreamFaults,
 }
 

@@ -6,8 +6,9 @@ use super::course::{Course, CourseError};
 use super::event::{Event, Observer};
 use super::ledger::{Ledger, Made, gpu_count};
 use super::{Ended, SweepError};
-use crate::exec::{BenchJob, Benched, Executor, ServerJob, Stop};
+use crate::exec::{BenchJob, Benched, EvalJob, Executor, ServerJob, Stop};
 use crate::id::run_id;
+use crate::params::Command;
 use crate::plan::{BenchPlan, Combination, Plan, Start};
 use crate::record::{Demands, Failure, Outcome, Place, RunRecord, Status};
 use crate::redact::Redactor;
@@ -25,6 +26,8 @@ pub struct Options {
     /// How often a failed run is tried again.
     pub retries: u32,
     pub budget: Option<Budget>,
+    /// What is run once on each server after its loads: a command that scores its answers.
+    pub evaluation: Option<Command>,
     /// What a run must be to count.
     pub demands: Demands,
     /// Takes secrets out of all that is kept.
@@ -81,6 +84,7 @@ pub async fn run<E: Executor>(
         failed: 0,
         degraded: 0,
         retried: 0,
+        unscored: 0,
         skipped,
         is_over_budget: false,
     };
@@ -102,7 +106,7 @@ pub async fn run<E: Executor>(
     };
     let halted = driver.work().await.err();
     driver.ended.state = match halted {
-        None if driver.ended.failed > 0 => SweepState::Failed,
+        None if driver.ended.failed > 0 || driver.ended.unscored > 0 => SweepState::Failed,
         None => SweepState::Completed,
         Some(Halt::Interrupted | Halt::OverBudget) => SweepState::Interrupted,
         Some(Halt::AtFailure | Halt::Course(_)) => SweepState::Failed,
@@ -167,6 +171,8 @@ struct Up {
     startup_time: Option<Duration>,
     /// Combinations that were warmed up on it.
     warm: HashSet<String>,
+    /// Runs that were measured on it.
+    measured: Vec<(Combination, i64)>,
 }
 
 struct Driver<'a, E> {
@@ -220,7 +226,10 @@ impl<E: Executor> Driver<'_, E> {
             }
             round = start.round;
             let mut agenda = Agenda::new(self.plan, start, self.options.order);
-            let mut ended = self.work_off(&mut agenda, start).await;
+            let mut ended = match self.work_off(&mut agenda, start).await {
+                Ok(()) => self.evaluate(start).await,
+                halted => halted,
+            };
             if ended.is_err() {
                 // What is unfinished has its runs all the same.
                 let kept = agenda.open().iter().try_for_each(|bench| self.conclude(bench));
@@ -228,6 +237,27 @@ impl<E: Executor> Driver<'_, E> {
             }
             self.stop_server().await;
             ended?;
+        }
+        Ok(())
+    }
+
+    /// Scores the server that is running, once its loads are measured. Without scores its runs are what they are.
+    async fn evaluate(&mut self, start: Start) -> Result<(), Halt> {
+        let (Some(command), Some(up)) = (&self.options.evaluation, &mut self.server) else { return Ok(()) };
+        let runs = std::mem::take(&mut up.measured);
+        if runs.is_empty() {
+            return Ok(());
+        }
+        self.observer.event(Event::Evaluating);
+        let (result_path, log) = self.writer.evaluation(&self.plan.servers[start.server].serve)?;
+        match self.executor.evaluate(EvalJob { command, result_path: &result_path, log: &log }).await {
+            Ok(scores) => self.writer.add_scores(&runs, &scores)?,
+            Err(Stop::Interrupted) => return Err(Halt::Interrupted),
+            Err(Stop::Failed(failure)) => {
+                self.ended.unscored += 1;
+                let message = format!("{}; see {}", failure.message, log.display());
+                self.observer.event(Event::Warning { message: &message });
+            }
         }
         Ok(())
     }
@@ -361,7 +391,7 @@ impl<E: Executor> Driver<'_, E> {
     async fn start_server(&mut self, start: Start) -> Result<(), RunError> {
         let plan = &self.plan.servers[start.server];
         let number = self.writer.count_server_start()?;
-        let up = |startup_time| Up { number, runs: 0, startup_time, warm: HashSet::new() };
+        let up = |startup_time| Up { number, runs: 0, startup_time, warm: HashSet::new(), measured: Vec::new() };
         self.observer.event(Event::ServerStarting { serve: &plan.serve });
         let log = self.writer.at().server_log(&plan.serve);
         let job = ServerJob { command: &plan.command, address: &plan.address, log: &log };
@@ -448,6 +478,9 @@ impl<E: Executor> Driver<'_, E> {
     fn keep(&mut self, job: &Job<'_>, record: &RunRecord) -> Result<(), StoreError> {
         self.writer.save(record)?;
         self.fresh.insert(record.combination.id.to_string());
+        if let Some(up) = self.server.as_mut().filter(|_| record.failure().is_none()) {
+            up.measured.push((record.combination.clone(), record.run_number));
+        }
         self.ledger.add(job.of, Made::of(record, job.level.clone(), self.course.detail()));
         Ok(())
     }

@@ -45,6 +45,8 @@ pub enum Event<'a> {
     RunRetried {
         record: &'a RunRecord,
     },
+    /// The server is scored.
+    Evaluating,
     ServerStopping,
     Warning {
         message: &'a str,

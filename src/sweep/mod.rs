@@ -48,6 +48,8 @@ pub struct Ended {
     pub degraded: usize,
     /// Attempts that failed and were made again.
     pub retried: usize,
+    /// Servers whose evaluation failed.
+    pub unscored: usize,
     /// Runs that were there already.
     pub skipped: usize,
     /// Whether it ended because its time was up.

@@ -5,10 +5,10 @@ use super::course::{Course, Pairs, Repeats};
 use super::driver::{Options, run};
 use super::event::{Event, Observer};
 use super::{BenchKind, Ended};
-use crate::exec::{BenchJob, Benched, Executor, Ready, ServerJob, Stop};
+use crate::exec::{BenchJob, Benched, EvalJob, Executor, Ready, Scores, ServerJob, Stop};
 use crate::formats::Measured;
 use crate::params::{Command, ParamSet};
-use crate::plan::{Plan, PlanRequest, Rounds};
+use crate::plan::{Plan, PlanRequest, Rounds, every_pair};
 use crate::record::{Demands, Environment, ErrorKind, Failure, Observed, Place};
 use crate::redact::Redactor;
 use crate::store::{Manifest, OnChange, SweepState, SweepWriter, Terms};
@@ -72,6 +72,11 @@ impl Executor for Scripted {
         Ok(Benched { measured: Measured { result, source: None }, observed: Observed::default() })
     }
 
+    async fn evaluate(&mut self, job: EvalJob<'_>) -> Result<Scores, Stop> {
+        self.begin("evaluate", job.command)?;
+        Ok(json!({"eval.gsm8k": 0.5}).as_object().cloned().unwrap_or_default())
+    }
+
     async fn clean(&mut self) {
         self.done.push("clean".into());
     }
@@ -101,15 +106,13 @@ struct Case {
 
 impl Case {
     fn new(num_runs: u32, rounds: Rounds, order: Order) -> Self {
-        let sets = |key: &str| (1..=2).map(|value| ParamSet::unchanged().with(key, value.into())).collect();
+        let sets = |key: &str| (1..=2).map(|value| ParamSet::unchanged().with(key, value.into())).collect::<Vec<_>>();
         let command = |text: &str| Command::parse("command", text).unwrap();
         let redactor = Redactor::new([0; 32]);
         let plan = Plan::new(&PlanRequest {
             serve_cmd: command("server"),
             bench_cmd: command("bench"),
-            serve_params: sets("a"),
-            bench_params: sets("b"),
-            link_vars: Vec::new(),
+            servers: every_pair(&sets("a"), &sets("b")),
             rounds,
             num_runs,
             warmup_num_prompts: 0,
@@ -121,6 +124,7 @@ impl Case {
             continue_on_error: true,
             retries: 0,
             budget: None,
+            evaluation: None,
             demands: Demands::default(),
             redactor,
         };
@@ -214,6 +218,21 @@ fn a_resume_makes_what_is_missing_and_nothing_else() {
         let mut third = Scripted::default();
         assert_eq!((case.repeats(&mut third, true).skipped, third.done.len()), (16, 0));
     }
+}
+
+#[test]
+fn each_server_is_scored_once_after_its_loads_and_a_failure_leaves_its_runs() {
+    let mut case = Case::new(2, Rounds::InTurn(1), Order::Sequential);
+    case.options.evaluation = Some(Command::parse("command", "score").unwrap());
+    // Jobs: a start, four benchmarks, the score, and the same again.
+    let mut executor = Scripted::with(&[(11, Trouble::Fails(ErrorKind::BenchmarkFailed))]);
+    let ended = case.repeats(&mut executor, false);
+    let done = steps(&executor);
+    assert_eq!(done[4..8], ["bench b=2", "evaluate", "stop", "start a=2"]);
+    assert_eq!((ended.state, ended.runs, ended.failed, ended.unscored), (SweepState::Failed, 8, 0, 1));
+    // What was measured is not measured again.
+    let mut again = Scripted::default();
+    assert_eq!((case.repeats(&mut again, true).skipped, again.done.len()), (8, 0));
 }
 
 #[test]

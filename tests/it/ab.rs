@@ -58,7 +58,7 @@ fn pairs_are_resumed_and_a_changed_server_is_refused() {
     assert_eq!(starts(&scratch, "same").len(), 6);
     let ran = ab(&scratch, [4, 8], &["-e", "same", "--pairs", "3", "--resume"]);
     assert!(ran.code == Some(2) && ran.stderr.contains("--candidate-serve-cmd"), "{}", ran.stderr);
-    let ran = ab(&scratch, [4, 4], &["--pairs", "3", "--dry-run"]);
+    let ran = ab(&scratch, [4, 4], &["--pairs", "3", "--dry-run=commands"]);
     assert!(ran.stdout.ends_with("# 6 server(s), 6 run(s)\n"), "{}", ran.stdout);
 }
 

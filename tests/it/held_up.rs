@@ -169,10 +169,10 @@ fn a_folder_with_nothing_but_a_lock_does_not_block_its_name() {
 fn a_slip_of_the_finger_is_refused_at_once() {
     let scratch = Scratch::new();
     let started = Instant::now();
-    let ran = scratch.serve(&scratch.sim(""), &scratch.bench(""), &["--num-runs", "4000000000", "--dry-run"]);
+    let ran = scratch.serve(&scratch.sim(""), &scratch.bench(""), &["--num-runs", "4000000000", "--dry-run=commands"]);
     assert_eq!(ran.code, Some(2));
     assert!(ran.stderr.contains("--num-runs") && ran.stderr.contains("10000"), "{}", ran.stderr);
-    let dry = scratch.serve_ok(&scratch.sim(""), &scratch.bench(""), &["--num-runs", "10000", "--dry-run"]);
+    let dry = scratch.serve_ok(&scratch.sim(""), &scratch.bench(""), &["--num-runs", "10000", "--dry-run=commands"]);
     assert!(dry.stdout.contains("# 1 server(s), 10000 run(s)"));
     assert!(started.elapsed() < Duration::from_secs(60), "a dry run takes time that grows with the square of its runs");
 }

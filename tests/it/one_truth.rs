@@ -101,10 +101,11 @@ pub const CONFIGURATIONS: (&str, &str) = (
 );
 
 /// What the queries that ship are asked.
-pub const ASKED: [(&str, &str); 13] = [
+pub const ASKED: [(&str, &str); 14] = [
     ("gpu_hour_price", "NULL"),
     ("metric", "p99_e2el_ms"),
     ("latency", "e2el_ms"),
+    ("seconds", "1"),
     ("x", "output_throughput"),
     ("y", "request_throughput"),
     ("sla", "500"),

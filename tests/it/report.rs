@@ -138,17 +138,14 @@ fn a_folder_of_vllms_can_be_reported() {
 fn the_demo_does_the_main_job() {
     let scratch = Scratch::new();
     let port = scratch.port.to_string();
-    // The params files that the demo would write are there already, smaller, as if a user had edited them.
-    scratch.write("lake/demo_params/serve.json", r#"[{"max_num_seqs": 8, "speed": 20}]"#);
-    scratch.write("lake/demo_params/bench.json", r#"[{"max_concurrency": 4, "num_prompts": 8}]"#);
-    let ran = scratch.ok(&["demo", "-o", "lake", "--port", &port]);
+    let ran = scratch.ok(&["demo", "-o", "lake", "--port", &port, "--speed", "20"]);
     assert!(
         ran.stdout.contains("Highest throughput with every P99 end-to-end latency within 500 ms"),
         "{}",
         ran.stdout
     );
-    assert!(ran.stdout.contains("max_concurrency=4") && ran.stdout.contains("And a chart:"), "{}", ran.stdout);
-    assert!(ran.stdout.contains("To sweep something else, edit "), "{}", ran.stdout);
+    assert!(ran.stdout.contains("max_concurrency=48") && ran.stdout.contains("And a chart:"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("To sweep something else, change the grids in:"), "{}", ran.stdout);
     let report = scratch.files().into_iter().find(|file| file.ends_with("report.html")).unwrap();
     assert!(ran.stdout.contains(&report), "{}", ran.stdout);
     // What it says to try next works as it is printed.

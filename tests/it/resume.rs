@@ -66,7 +66,7 @@ fn a_run_whose_result_has_no_name_yet_is_counted_and_not_measured_again() {
     unnamed.remove("run_number");
     scratch.write("results/x/run=1.ended.json", &Value::Object(unnamed).to_string());
     std::fs::remove_file(scratch.path("results/x/run=1.json")).unwrap();
-    let dry = scratch.serve_ok(&sim, &bench, &[&flags[..], &["--resume", "--dry-run"]].concat());
+    let dry = scratch.serve_ok(&sim, &bench, &[&flags[..], &["--resume", "--dry-run=commands"]].concat());
     assert!(dry.stdout.contains("0 run(s)"), "{}", dry.stdout);
     let ran = scratch.serve_ok(&sim, &bench, &[&flags[..], &["--resume"]].concat());
     assert!(ran.stderr.contains("0 run(s) to do, 2 already done"), "{}", ran.stderr);
@@ -118,6 +118,6 @@ fn a_dry_run_of_a_resume_shows_only_what_is_missing() {
     let (sim, bench) = (scratch.sim(""), scratch.bench(""));
     let arguments = ["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "-e", "x"];
     scratch.ok(&[&arguments[..], &["--num-runs", "1"]].concat());
-    let ran = scratch.ok(&[&arguments[..], &["--num-runs", "3", "--resume", "--dry-run"]].concat());
+    let ran = scratch.ok(&[&arguments[..], &["--num-runs", "3", "--resume", "--dry-run=commands"]].concat());
     assert!(ran.stdout.contains("# 1 server(s), 2 run(s)") && !ran.stdout.contains("run=0"), "{}", ran.stdout);
 }

@@ -170,7 +170,7 @@ fn no_secret_is_written_or_printed() {
         assert!(scratch.exists("results"), "{}", String::from_utf8_lossy(&printed));
         let rows = scratch.query("results", "SELECT count(*) FILTER (WHERE status = 'completed') AS good, count(*) FILTER (WHERE status = 'failed') AS bad FROM runs");
         assert_eq!(rows, [json!({"good": 2, "bad": 2})], "the sweep measured something, and something failed");
-        planter.search(&run(&[&arguments[..], &["--dry-run"]].concat()), "the dry run");
+        planter.search(&run(&[&arguments[..], &["--dry-run=commands"]].concat()), "the dry run");
         run(&["report", "results/x"]);
         run(&["report", "--lake", "results"]);
         for table in ["runs", "requests", "sweeps", "combinations"] {

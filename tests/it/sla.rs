@@ -274,7 +274,7 @@ fn what_can_not_be_tuned_is_refused_before_anything_starts() {
         assert!(ran.stderr.contains(message), "{flags:?}: {}", ran.stderr);
     }
     assert_eq!(scratch.files().iter().filter(|file| *file != "sla.json").count(), before.len());
-    let ran = tune(&scratch, good, &["--sla-variable", "max_concurrency", "--dry-run", "-e", "x"]);
+    let ran = tune(&scratch, good, &["--sla-variable", "max_concurrency", "--dry-run=commands", "-e", "x"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(
         ran.stdout.contains("--max-concurrency 1000") && ran.stdout.contains("x/max_concurrency=1000"),

@@ -153,7 +153,7 @@ fn what_a_result_lacks_stored_requests_tell() {
 #[test]
 fn a_budget_ends_a_search_with_what_is_known_and_a_dry_run_says_the_worst() {
     let scratch = Scratch::new();
-    let told = tune(&scratch, r#"[{"p95_e2el_ms": "<=100"}]"#, &[&RATE[..], &["--dry-run"]].concat());
+    let told = tune(&scratch, r#"[{"p95_e2el_ms": "<=100"}]"#, &[&RATE[..], &["--dry-run=commands"]].concat());
     assert!(
         told.stdout.contains("# at most 10 runs, each with a steady part of 1 to 12 s: at most about 2 min"),
         "{}",

@@ -90,7 +90,7 @@ fn a_dry_run_prints_what_would_run_and_touches_nothing() {
         "max_num_seqs=max_concurrency",
         "-e",
         "x",
-        "--dry-run",
+        "--dry-run=commands",
     ]);
     assert_eq!(scratch.files(), before);
     let commands: Vec<&str> = ran.stdout.lines().filter(|line| !line.starts_with('#')).collect();
@@ -123,7 +123,7 @@ fn a_dry_run_shows_warm_ups_and_what_runs_after() {
         "1",
         "--warmup-num-prompts",
         "2",
-        "--dry-run",
+        "--dry-run=commands",
     ]);
     let commands: Vec<&str> = ran.stdout.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(commands.len(), 5, "{commands:?}");

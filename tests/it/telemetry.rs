@@ -1,6 +1,7 @@
 //! What is sampled while runs are measured: of the server, of GPUs by their real interface, of the machine; and what it comes to.
 
-use crate::scratch::{Scratch, data};
+use crate::scratch::{PROGRAM, Scratch, data};
+use serde_json::json;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -8,7 +9,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 /// Builds the stand-in for NVIDIA's library; the folder in which it lies.
-fn nvml_stub(scratch: &Scratch) -> PathBuf {
+pub fn nvml_stub(scratch: &Scratch) -> PathBuf {
     let folder = scratch.path("lib");
     std::fs::create_dir_all(&folder).unwrap();
     let built = Command::new("cc")
@@ -205,4 +206,20 @@ fn metrics_that_hang_or_are_garbage_disturb_no_run() {
             assert!(run["duration"].as_f64().unwrap() < 5.0, "{run}");
         }
     }
+}
+
+#[test]
+fn what_was_sampled_until_a_run_failed_is_kept() {
+    let scratch = Scratch::new();
+    let sim = format!("{PROGRAM} sim m --port {} --speed 2 --fault-crash-after 20", scratch.port);
+    let bench = format!(
+        "{PROGRAM} bench --port {} --ignore-eos --random-input-len 32 --random-output-len 32 --num-prompts 60 --max-concurrency 4",
+        scratch.port
+    );
+    let flags = ["-e", "x", "--num-runs", "1", "--sample-interval", "0.1"];
+    assert_eq!(scratch.serve(&sim, &bench, &flags).code, Some(1));
+    let sql = "SELECT status, kv_cache_usage_max > 0 AS used, (SELECT max(value) FROM telemetry WHERE metric = 'requests_running') \
+        AS running FROM runs";
+    let rows = scratch.query("results", sql);
+    assert_eq!(rows, [json!({"status": "failed", "used": true, "running": 4.0})]);
 }

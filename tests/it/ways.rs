@@ -79,7 +79,7 @@ fn a_run_that_would_end_after_the_budget_is_not_begun() {
     assert!(ran.stderr.contains("based on earlier runs of these combinations"), "{}", ran.stderr);
     let made = "SELECT max_concurrency AS c FROM runs WHERE sweep = 'y'";
     assert_eq!(scratch.query("results", made), [json!({"c": 2})]);
-    let other = scratch.serve_ok(&sim, &scratch.bench(""), &["-e", "z", "--dry-run"]);
+    let other = scratch.serve_ok(&sim, &scratch.bench(""), &["-e", "z", "--dry-run=commands"]);
     assert!(!other.stdout.contains("# about"), "{}", other.stdout);
 }
 
@@ -145,7 +145,7 @@ fn a_budget_ends_a_sweep_in_order_and_the_next_resume_goes_on() {
     let ran = scratch.serve_ok(&sim, &bench, &["-e", "x", "--num-runs", &goal, "--budget", "1h", "--resume"]);
     assert!(ran.stderr.contains("1 run(s) to do"), "{}", ran.stderr);
     // What it takes is said beforehand, from runs that were made.
-    let told = scratch.serve_ok(&sim, &bench, &["-e", "y", "--num-runs", "3", "--dry-run"]);
+    let told = scratch.serve_ok(&sim, &bench, &["-e", "y", "--num-runs", "3", "--dry-run=commands"]);
     assert!(told.stdout.contains("# about ") && told.stdout.contains("3 runs"), "{}", told.stdout);
 }
 
@@ -234,7 +234,7 @@ fn what_would_spoil_the_numbers_is_said_before() {
     let ran = scratch.run(&[&["doctor"], &flags[..]].concat());
     assert_eq!(ran.code, Some(1));
     told.iter().for_each(|text| assert!(ran.stdout.contains(text), "{text}: {}", ran.stdout));
-    let ran = scratch.run(&[&["serve"], &flags[..], &["--dry-run"]].concat());
+    let ran = scratch.run(&[&["serve"], &flags[..], &["--dry-run=commands"]].concat());
     told.iter().for_each(|text| assert!(ran.stderr.contains(text), "{text}: {}", ran.stderr));
     // What is mended is not said.
     let bench = format!("{PROGRAM} bench --port {} --num-prompts 700 --ignore-eos", scratch.port);

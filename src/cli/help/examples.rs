@@ -1,21 +1,21 @@
 //! Examples of each sub-command. A test runs them all, in this order, on a simulated server that is called `vllm`.
 
 /// Of each sub-command, what it does and how.
-pub const EXAMPLES: [(&str, &[(&str, &str)]); 25] = [
+pub const EXAMPLES: [(&str, &[(&str, &str)]); 26] = [
     (
         "serve",
         &[
             (
-                "Sweep the server settings in serve.json over the loads in bench.json",
-                "sweeplake serve --serve-cmd 'vllm serve MODEL' --bench-cmd 'vllm bench serve --model MODEL' --serve-params serve.json --bench-params bench.json -e first",
+                "Sweep server settings over loads",
+                "sweeplake serve --serve-cmd 'vllm serve MODEL' --bench-cmd 'vllm bench serve --model MODEL' --serve-grid max_num_seqs=64,256 --bench-grid max_concurrency=2,4 -e first",
             ),
             (
                 "Run what is missing, after Ctrl-C or a failure",
-                "sweeplake serve --serve-cmd 'vllm serve MODEL' --bench-cmd 'vllm bench serve --model MODEL' --serve-params serve.json --bench-params bench.json --resume -e first",
+                "sweeplake serve --serve-cmd 'vllm serve MODEL' --bench-cmd 'vllm bench serve --model MODEL' --serve-grid max_num_seqs=64,256 --bench-grid max_concurrency=2,4 --resume -e first",
             ),
             (
-                "Print the commands without running them",
-                "sweeplake serve --serve-cmd 'vllm serve MODEL' --bench-cmd 'vllm bench serve --model MODEL' --serve-params serve.json --dry-run",
+                "Show the plan of a grid with a condition",
+                "sweeplake serve --serve-cmd 'vllm serve MODEL' --bench-cmd 'vllm bench serve --model MODEL' --serve-grid max_num_seqs=32..256*2 --bench-grid max_concurrency=1..256*4 --where 'max_concurrency <= 2 * max_num_seqs' --bench-set 'num_prompts = 10 * max_concurrency' --dry-run",
             ),
         ],
     ),
@@ -72,6 +72,7 @@ pub const EXAMPLES: [(&str, &[(&str, &str)]); 25] = [
             ),
         ],
     ),
+    ("explain", &[("Say what limited the runs of a sweep", "sweeplake explain results/first")]),
     (
         "sla",
         &[(
@@ -118,6 +119,10 @@ pub const EXAMPLES: [(&str, &[(&str, &str)]); 25] = [
             (
                 "Use part of the runs only",
                 "sweeplake plot results/first --var-x max_concurrency --var-y output_throughput --filter-by 'max_num_seqs<=64'",
+            ),
+            (
+                "Draw what happened during the runs of a load",
+                "sweeplake plot results/first --timeline --filter-by max_concurrency==4",
             ),
         ],
     ),

@@ -1,7 +1,7 @@
 //! Under which heading a flag stands.
 
 /// A flag of one name means the same in every sub-command.
-const HEADINGS: [(&str, &[&str]); 11] = [
+const HEADINGS: [(&str, &[&str]); 12] = [
     (
         "What to run",
         &[
@@ -14,7 +14,16 @@ const HEADINGS: [(&str, &[&str]); 11] = [
             "bench_params",
             "startup_params",
             "strict_params",
+            "serve_grid",
+            "bench_grid",
+            "conditions",
+            "serve_set",
+            "bench_set",
             "link_vars",
+            "sample",
+            "sample_method",
+            "sample_seed",
+            "max_combinations",
             "bench_only",
             "base_url",
         ],
@@ -45,6 +54,7 @@ const HEADINGS: [(&str, &[&str]); 11] = [
             "order_seed",
             "warmup_num_prompts",
             "after_bench_cmd",
+            "eval_cmd",
             "server_ready_timeout",
             "ready_url",
             "ready_cmd",
@@ -94,6 +104,8 @@ const HEADINGS: [(&str, &[&str]); 11] = [
             "scale_y",
             "no_error_bars",
             "kind",
+            "timeline",
+            "run",
             "over",
             "from",
             "width",
@@ -123,6 +135,7 @@ const HEADINGS: [(&str, &[&str]); 11] = [
             "limit",
         ],
     ),
+    ("Prices", &["gpu_hour_price", "prices"]),
     ("Query", &["file", "name", "params", "list", "group_by", "memory_limit", "show_sql"]),
 ];
 

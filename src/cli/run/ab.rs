@@ -4,8 +4,9 @@ use super::ending::pairs;
 use super::job::{AbJob, Job, Until};
 use super::serve::OrderName;
 use super::servers::ServerFlags;
+use super::space::one_side;
 use super::sweep::{Runner, Sweep};
-use super::{Common, MOST_REPEATS, check_programs, parse_command, redactor_of, sets_of};
+use super::{Common, MOST_REPEATS, check_programs, parse_command, redactor_of};
 use crate::cli::advice::{of_plan, of_reset};
 use crate::cli::compare::Judging;
 use crate::cli::{Ended, Failure};
@@ -15,6 +16,7 @@ use crate::params::{Command, ParamSet};
 use crate::plan::{Plan, PlanRequest, Rounds};
 use crate::record::{Environment, engine_of};
 use crate::redact::Redactor;
+use crate::space::Axis;
 use crate::store::{Manifest, SweepKind};
 use chrono::Utc;
 use std::path::PathBuf;
@@ -31,9 +33,12 @@ pub struct Arguments {
     /// The command that runs the benchmark.
     #[arg(long, value_name = "COMMAND")]
     bench_cmd: String,
-    /// JSON file with the loads: sets of benchmark parameters.
+    /// File with the loads: sets of benchmark parameters (JSON, JSON Lines, CSV, TOML or YAML).
     #[arg(long, value_name = "FILE")]
     bench_params: Option<PathBuf>,
+    /// Values of a benchmark parameter: max_concurrency=1..64*4. Repeated flags multiply.
+    #[arg(long, value_name = "NAME=VALUES", value_parser = Axis::parse)]
+    bench_grid: Vec<Axis>,
     #[command(flatten)]
     servers: ServerFlags,
     /// Number of pairs to measure; default: --until decided.
@@ -65,7 +70,7 @@ enum UntilName {
 
 pub fn exec(arguments: Arguments) -> Ended {
     let judging = arguments.judging.clone();
-    let is_dry = arguments.common.dry_run;
+    let is_dry = arguments.common.is_dry();
     let sweep = prepare(arguments)?;
     if is_dry {
         return sweep.exec();
@@ -92,7 +97,7 @@ fn prepare(arguments: Arguments) -> Result<Sweep, Failure> {
             "the servers use different engines; specify how to reset both with --after-bench-cmd",
         ));
     }
-    let bench_params = sets_of(arguments.bench_params.as_deref())?;
+    let bench_params = one_side("--bench-params", arguments.bench_params.as_deref(), &arguments.bench_grid)?;
     let redactor = redactor_of(
         servers.iter().chain([&bench_cmd]).chain(commands.named().map(|(_, command)| command)),
         &bench_params,
@@ -101,7 +106,7 @@ fn prepare(arguments: Arguments) -> Result<Sweep, Failure> {
     let plan = plan(&servers, &bench_cmd, &bench_params, &arguments, max_pairs, &redactor)?;
     let reset = Reset::of(&servers[0], after.clone()).map_err(|error| Failure::Input(of_reset(&error)))?;
     let waiting = arguments.servers.waiting(&commands, &servers[0])?;
-    if !arguments.common.dry_run {
+    if !arguments.common.is_dry() {
         let named =
             [("--base-serve-cmd", &servers[0]), ("--candidate-serve-cmd", &servers[1]), ("--bench-cmd", &bench_cmd)];
         check_programs(named.into_iter().chain(commands.named()))?;
@@ -136,7 +141,9 @@ fn prepare(arguments: Arguments) -> Result<Sweep, Failure> {
         bench_timeout: arguments.servers.bench_timeout(),
         commands: own.into_iter().chain(commands.by_key()).collect(),
         sets: bench_params,
+        space: None,
         after_bench_cmd: commands.after_bench,
+        evaluation: commands.evaluation,
         engine_cmd: base,
         manifest,
         redactor,
@@ -156,9 +163,7 @@ fn plan(
         Plan::new(&PlanRequest {
             serve_cmd: servers[index].clone(),
             bench_cmd: bench_cmd.clone(),
-            serve_params: vec![named(SIDES[index])],
-            bench_params: bench_params.to_vec(),
-            link_vars: Vec::new(),
+            servers: vec![(named(SIDES[index]), bench_params.to_vec())],
             rounds: Rounds::Mirrored(max_pairs),
             num_runs: arguments.num_runs,
             warmup_num_prompts: arguments.warmup_num_prompts,

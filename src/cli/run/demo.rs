@@ -9,10 +9,10 @@ use crate::cli::table::plain_table;
 use crate::cli::{Ended, Failure, block_on, query_failure, report};
 use crate::params::Command;
 use crate::query::{Lake, NamedQuery};
-use crate::store::{REPORT, write_bytes_atomically};
+use crate::store::REPORT;
 use clap::Parser;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -22,10 +22,20 @@ pub struct Arguments {
     /// The port of the simulated server; default: a free one.
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
+    /// Run the simulated GPU this many times faster.
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = crate::cli::positive_number)]
+    speed: f64,
 }
 
-const SERVE_PARAMS: &str = include_str!("../../../examples/demo_serve.json");
-const BENCH_PARAMS: &str = include_str!("../../../examples/demo_bench.json");
+/// Its settings, its loads, and what follows from them.
+const SPACE: [&str; 6] = [
+    "--serve-grid",
+    "max_num_seqs,tensor_parallel_size=8:1,64:1,64:2",
+    "--bench-grid",
+    "max_concurrency=1,4,16,48",
+    "--bench-set",
+    "num_prompts = least(6 * max_concurrency, 96)",
+];
 
 /// The latency that the demo's question allows, in milliseconds.
 const SLA_MS: &str = "500";
@@ -33,27 +43,16 @@ const SLA_MS: &str = "500";
 pub fn exec(arguments: Arguments) -> Ended {
     let program = std::env::current_exe().map_err(Failure::work)?.to_string_lossy().into_owned();
     let port = arguments.port.map_or_else(free_port, Ok)?.to_string();
-    let folder = arguments.output_dir.join("demo_params");
-    let serve_params = params_file(&folder, "serve.json", SERVE_PARAMS)?;
-    let bench_params = params_file(&folder, "bench.json", BENCH_PARAMS)?;
     let words = |words: &[&str]| Command::new(words.iter().copied()).quoted();
-    let serve_cmd = words(&[&program, "sim", "sim/llama-8b", "--port", &port, "--startup-seconds", "0.3"]);
+    let speed = arguments.speed.to_string();
+    let faster: &[&str] = if arguments.speed == 1.0 { &[] } else { &["--speed", &speed] };
+    let server = [program.as_str(), "sim", "sim/llama-8b", "--port", &port, "--startup-seconds", "0.3"];
+    let serve_cmd = words(&[&server[..], faster].concat());
     let load = ["--random-input-len", "256", "--random-output-len", "32", "--ignore-eos", "--save-detailed"];
     let bench_cmd = words(&[&[program.as_str(), "bench", "--port", &port], &load[..]].concat());
-    let again = [
-        &program,
-        "serve",
-        "--serve-cmd",
-        &serve_cmd,
-        "--bench-cmd",
-        &bench_cmd,
-        "--serve-params",
-        &serve_params.to_string_lossy(),
-        "--bench-params",
-        &bench_params.to_string_lossy(),
-        "-o",
-        &arguments.output_dir.to_string_lossy(),
-    ];
+    let lake = arguments.output_dir.to_string_lossy();
+    let commands = [&program, "serve", "--serve-cmd", &serve_cmd, "--bench-cmd", &bench_cmd];
+    let again = [&commands[..], &SPACE, &["-o", &lake]].concat();
     let sweep = serve::Typed::try_parse_from(&again[1..]).map_err(Failure::input)?.arguments;
     let again = words(&again);
     let folder = serve::prepare(sweep, Job::Serve(None))?.run()?;
@@ -75,18 +74,8 @@ pub fn exec(arguments: Arguments) -> Ended {
         next::quoted_path(&folder)
     );
     out!("\nAnd a chart:\n  {more}");
-    out!("\nTo sweep something else, edit {} and {}, then:\n  {again}", serve_params.display(), bench_params.display());
+    out!("\nTo sweep something else, change the grids in:\n  {again}");
     Ok(())
-}
-
-/// Writes a params file, unless an earlier demo's was edited.
-fn params_file(folder: &Path, name: &str, text: &str) -> Result<PathBuf, Failure> {
-    let path = folder.join(name);
-    if !path.exists() {
-        std::fs::create_dir_all(folder).map_err(|error| Failure::input(format!("{}: {error}", folder.display())))?;
-        write_bytes_atomically(&path, text.as_bytes()).map_err(Failure::input)?;
-    }
-    Ok(path)
 }
 
 fn free_port() -> Result<u16, Failure> {

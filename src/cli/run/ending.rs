@@ -95,6 +95,9 @@ pub fn close(folder: &Path, ended: sweep::Ended) -> Result<PathBuf, Failure> {
             say!("interrupted: {kept} run(s) are kept in {}; {again}", folder.display());
             Err(Failure::Interrupted)
         }
+        SweepState::Failed | SweepState::Running if ended.failed == 0 && ended.unscored > 0 => Err(Failure::work(
+            format!("the evaluation of {} server(s) failed; their runs are kept without scores", ended.unscored),
+        )),
         SweepState::Failed | SweepState::Running => {
             let planned = ended.planned.unwrap_or(ended.runs).max(ended.runs);
             let left = match planned - ended.runs {

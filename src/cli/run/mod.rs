@@ -13,6 +13,7 @@ pub mod serve;
 pub mod serve_sla;
 pub mod serve_workload;
 mod servers;
+mod space;
 pub mod startup;
 mod sweep;
 mod values;
@@ -21,12 +22,12 @@ use super::Failure;
 use super::lake::Keeping;
 use crate::cli::say::say;
 use crate::exec::{Interrupt, Interrupter, Sampling};
-use crate::params::{Command, ParamSet, read_params_file};
+use crate::params::{Command, ParamSet};
 use crate::redact::Redactor;
 use crate::store::OnChange;
 use crate::sweep::check_program;
 use crate::telemetry::Kept;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -62,9 +63,9 @@ pub struct Common {
     pub raw_logs: bool,
     #[command(flatten)]
     pub sampling: SamplingFlags,
-    /// Print the commands that would be run, without running anything.
-    #[arg(long)]
-    pub dry_run: bool,
+    /// Run nothing: show the plan, or with --dry-run=commands every command.
+    #[arg(long, value_name = "WHAT", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "plan")]
+    pub dry_run: Option<DryRun>,
     /// Run only what is missing from the sweep named here or with -e.
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
     resume: Option<String>,
@@ -104,7 +105,23 @@ impl SamplingFlags {
     }
 }
 
+/// What a dry run shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum DryRun {
+    Plan,
+    Commands,
+}
+
 impl Common {
+    pub fn is_dry(&self) -> bool {
+        self.dry_run.is_some()
+    }
+
+    /// The folder of the sweep that is resumed.
+    pub fn resumed_folder(&self) -> Option<PathBuf> {
+        self.name().filter(|_| self.is_resumed()).map(|name| self.output_dir.join(name))
+    }
+
     pub fn is_resumed(&self) -> bool {
         self.resume.is_some()
     }
@@ -153,13 +170,6 @@ fn redactor_of<'a>(
         .into_iter()
         .fold(Redactor::of_environment(), |redactor, command| redactor.knowing_command(&command.env, &command.words));
     sets.into_iter().fold(redactor, |redactor, set| redactor.knowing_params(&set.params))
-}
-
-fn sets_of(path: Option<&Path>) -> Result<Vec<ParamSet>, Failure> {
-    match path {
-        Some(path) => read_params_file(path).map_err(Failure::input),
-        None => Ok(vec![ParamSet::unchanged()]),
-    }
 }
 
 /// Ctrl-C, SIGTERM and SIGHUP ask to stop; a second one stops at once, and the keeper ends what is left. A signal that whoever started

@@ -282,6 +282,7 @@ impl Observer for Progress<'_> {
                 say!("{what}, run {}: {}; retrying", record.run_number, why.unwrap_or_default());
             }
             Event::Warning { message } => say!("warning: {message}"),
+            Event::Evaluating => self.now("evaluating the server".into()),
             Event::ServerStopping => self.now("stopping server".into()),
         }
     }

@@ -2,19 +2,19 @@
 
 use super::job::Job;
 use super::servers::{ServerCommands, ServerFlags};
+use super::space::{Space, SpaceFlags, told};
 use super::sweep::{Runner, Sweep};
 use super::values::{base_url, repeat_until};
-use super::{Common, MOST_REPEATS, check_programs, parse_command, redactor_of, sets_of};
+use super::{Common, MOST_REPEATS, check_programs, parse_command, redactor_of};
 use crate::cli::advice::{of_plan, of_reset};
 use crate::cli::{Ended, Failure};
 use crate::exec::Reset;
-use crate::params::{Address, Command, ParamSet};
-use crate::plan::{Link, Plan, PlanRequest, Rounds};
+use crate::params::{Address, Command};
+use crate::plan::{Plan, PlanRequest, Rounds};
 use crate::record::Environment;
 use crate::store::Manifest;
 use crate::sweep::{FEWEST, Narrow, Order, Variable, any_seed};
 use chrono::Utc;
-use std::path::PathBuf;
 
 /// The flags of `vllm bench sweep serve`.
 #[derive(clap::Args, Clone)]
@@ -25,7 +25,7 @@ pub struct Arguments {
     serve_cmd: Option<String>,
     /// Benchmark an already running server at --base-url: wait until it is ready and reset its caches, but neither start nor
     /// stop it.
-    #[arg(long, requires = "base_url", conflicts_with_all = ["serve_cmd", "serve_params"])]
+    #[arg(long, requires = "base_url", conflicts_with_all = ["serve_cmd", "serve_params", "serve_grid", "serve_set"])]
     bench_only: bool,
     /// With --bench-only: the server's address, http://HOST:PORT. Passed to the benchmark unless its command sets an address.
     #[arg(long, value_name = "URL", requires = "bench_only")]
@@ -35,15 +35,8 @@ pub struct Arguments {
     bench_cmd: String,
     #[command(flatten)]
     servers: ServerFlags,
-    /// JSON file with sets of server parameters: a list of objects, or an object of named objects.
-    #[arg(long, value_name = "FILE")]
-    serve_params: Option<PathBuf>,
-    /// JSON file with sets of benchmark parameters. With both files, every pair is run.
-    #[arg(long, value_name = "FILE")]
-    bench_params: Option<PathBuf>,
-    /// Run only pairs in which these parameters are equal: max_num_seqs=max_concurrency,…
-    #[arg(long, value_name = "VAR=VAR,…", default_value = "")]
-    link_vars: String,
+    #[command(flatten)]
+    space: SpaceFlags,
     /// Runs of each combination per server start; default: 3 (serve_sla: 1 per level, and more where noise requires
     /// them).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=MOST_REPEATS))]
@@ -100,7 +93,7 @@ impl OrderName {
 impl Arguments {
     /// The same, of a sweep that is not to be run.
     pub fn for_looking(mut self) -> Self {
-        self.common.dry_run = true;
+        self.common.dry_run = Some(super::DryRun::Plan);
         self
     }
 }
@@ -195,30 +188,29 @@ fn checked_num_runs(arguments: &Arguments, job: &Job) -> Result<u32, Failure> {
 pub fn prepare(arguments: Arguments, job: Job) -> Result<Sweep, Failure> {
     let num_runs = checked_num_runs(&arguments, &job)?;
     let commands = Commands::of(&arguments)?;
-    let serve_params = sets_of(arguments.serve_params.as_deref())?;
-    let bench_params = sets_of(arguments.bench_params.as_deref())?;
-    check_turned(&job, &commands.bench, &bench_params)?;
-    let redactor = redactor_of(commands.named().map(|(_, command)| command), serve_params.iter().chain(&bench_params));
-    let plan = Plan::new(&PlanRequest {
+    let folder = arguments.common.resumed_folder();
+    let lake = &arguments.common.output_dir;
+    let space = arguments.space.space(lake, folder.as_deref(), [&commands.serve, &commands.bench])?;
+    check_turned(&job, &commands.bench, &space)?;
+    let sets = space.sets();
+    let redactor = redactor_of(commands.named().map(|(_, command)| command), &sets);
+    let mut plan = Plan::new(&PlanRequest {
         serve_cmd: commands.address_words(),
         bench_cmd: commands.bench.clone(),
-        serve_params: serve_params.clone(),
-        bench_params: bench_params.clone(),
-        link_vars: Link::parse_list(&arguments.link_vars).map_err(|error| Failure::Input(of_plan(&error)))?,
+        servers: space.points.servers.clone(),
         rounds: Rounds::InTurn(arguments.rounds),
         num_runs,
         warmup_num_prompts: arguments.warmup_num_prompts,
         redactor: redactor.clone(),
     })
     .map_err(|error| Failure::Input(of_plan(&error)))?;
+    plan.warnings.extend(space.warnings.iter().cloned());
     let runner = commands.runner(&arguments.servers)?;
-    if !arguments.common.dry_run {
+    if !arguments.common.is_dry() {
         check_programs(commands.named())?;
     }
-    let records = |sets: &[ParamSet]| sets.iter().map(|set| set.redacted(&redactor).to_record()).collect();
     let manifest = Manifest {
         after_bench_cmd: commands.servers.after_bench.as_ref().map(|command| command.redacted(&redactor).quoted()),
-        link_vars: arguments.link_vars.clone(),
         kind: job.kind(),
         num_runs,
         rounds: arguments.rounds,
@@ -226,11 +218,10 @@ pub fn prepare(arguments: Arguments, job: Job) -> Result<Sweep, Failure> {
         variable: job.turned().map(|(_, variable)| variable.key().to_owned()),
         warmup_num_prompts: arguments.warmup_num_prompts,
         min_success: arguments.common.keeping.demands().min_success,
-        serve_params: records(&serve_params),
-        bench_params: records(&bench_params),
         base_url: arguments.base_url.as_deref().map(|url| redactor.text(url).into_owned()),
         ..Manifest::new(&commands.serve, &commands.bench, &redactor, Utc::now(), Environment::default())
     };
+    let manifest = told(manifest, &space, &arguments.space, &redactor);
     let manifest = match commands.remote {
         Some(_) => Manifest { serve_cmd: String::new(), ..manifest },
         None => manifest,
@@ -241,7 +232,9 @@ pub fn prepare(arguments: Arguments, job: Job) -> Result<Sweep, Failure> {
         bench_timeout: arguments.servers.bench_timeout(),
         commands: commands.by_key(),
         after_bench_cmd: commands.servers.after_bench,
-        sets: serve_params.into_iter().chain(bench_params).collect(),
+        evaluation: commands.servers.evaluation,
+        sets,
+        space: Some(space.points),
         engine_cmd: commands.serve,
         common: arguments.common,
         job,
@@ -252,26 +245,27 @@ pub fn prepare(arguments: Arguments, job: Job) -> Result<Sweep, Failure> {
 }
 
 /// What the sweep turns may not be set elsewhere.
-fn check_turned(job: &Job, bench_cmd: &Command, bench_params: &[ParamSet]) -> Result<(), Failure> {
+fn check_turned(job: &Job, bench_cmd: &Command, space: &Space) -> Result<(), Failure> {
     let Some((flag, variable)) = job.turned() else { return Ok(()) };
     let key = variable.key();
     if bench_cmd.flag(&[key]).is_some() {
         return Err(Failure::input(format!("{flag} {key}: --bench-cmd also sets it; remove it there")));
     }
-    check_params(flag, key, bench_params)?;
+    check_params(flag, key, space)?;
     match job {
         // The serial run is one at a time, whatever the variable.
-        Job::Explore(_) => check_params(flag, Variable::MaxConcurrency.key(), bench_params),
+        Job::Explore(_) => check_params(flag, Variable::MaxConcurrency.key(), space),
         _ => Ok(()),
     }
 }
 
-fn check_params(flag: &str, key: &str, bench_params: &[ParamSet]) -> Result<(), Failure> {
-    match bench_params.iter().position(|set| set.get(key).is_some()) {
-        Some(index) => Err(Failure::input(format!(
-            "{flag} {key}: --bench-params also sets it (parameter set {}); remove it there",
-            index + 1
-        ))),
-        None => Ok(()),
+fn check_params(flag: &str, key: &str, space: &Space) -> Result<(), Failure> {
+    if !space.benches().any(|set| set.get(key).is_some()) {
+        return Ok(());
     }
+    let by = match space.bench_sets.iter().position(|set| set.get(key).is_some()) {
+        Some(index) => format!("--bench-params also sets it (parameter set {})", index + 1),
+        None => "--bench-grid or --bench-set also sets it".to_owned(),
+    };
+    Err(Failure::input(format!("{flag} {key}: {by}; remove it there")))
 }

@@ -22,6 +22,10 @@ pub struct ServerFlags {
     /// The server is ready once this command succeeds; it is retried until then.
     #[arg(long, value_name = "COMMAND")]
     ready_cmd: Option<String>,
+    /// Command to run once per server, after its loads: the numbers of the JSON object on its last line, or in the file {result}, become
+    /// columns eval.NAME of the server's runs. {base_url} stands for the server's address.
+    #[arg(long, value_name = "COMMAND")]
+    eval_cmd: Option<String>,
     /// Time limit for each benchmark; default: none.
     #[arg(long, value_name = "SECONDS", value_parser = crate::cli::positive_number)]
     bench_timeout: Option<f64>,
@@ -31,19 +35,22 @@ pub struct ServerFlags {
 pub struct ServerCommands {
     pub after_bench: Option<Command>,
     pub ready: Option<Command>,
+    pub evaluation: Option<Command>,
 }
 
 impl ServerCommands {
     pub fn named(&self) -> impl Iterator<Item = (&'static str, &Command)> {
         let after = self.after_bench.iter().map(|command| ("--after-bench-cmd", command));
-        after.chain(self.ready.iter().map(|command| ("--ready-cmd", command)))
+        let evaluation = self.evaluation.iter().map(|command| ("--eval-cmd", command));
+        after.chain(self.ready.iter().map(|command| ("--ready-cmd", command))).chain(evaluation)
     }
 }
 
 impl ServerCommands {
     /// Those on which measurements depend, by their names in the manifest.
     pub fn by_key(&self) -> impl Iterator<Item = (&'static str, Command)> {
-        self.after_bench.clone().map(|command| ("after_bench_cmd", command)).into_iter()
+        let both = [("after_bench_cmd", &self.after_bench), ("eval_cmd", &self.evaluation)];
+        both.into_iter().filter_map(|(key, command)| Some((key, command.clone()?)))
     }
 }
 
@@ -56,6 +63,7 @@ impl ServerFlags {
         Ok(ServerCommands {
             after_bench: parse("--after-bench-cmd", &self.after_bench_cmd)?,
             ready: parse("--ready-cmd", &self.ready_cmd)?,
+            evaluation: parse("--eval-cmd", &self.eval_cmd)?,
         })
     }
 

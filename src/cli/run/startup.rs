@@ -1,8 +1,9 @@
 //! `sweeplake startup`: how an engine starts under each set of parameters.
 
 use super::job::Job;
+use super::space::one_side;
 use super::sweep::{Runner, Sweep};
-use super::{Common, MOST_REPEATS, check_programs, parse_command, redactor_of, sets_of};
+use super::{Common, MOST_REPEATS, check_programs, parse_command, redactor_of};
 use crate::cli::say::say;
 use crate::cli::{Ended, Failure};
 use crate::id::column_name;
@@ -23,10 +24,10 @@ pub struct Arguments {
     /// The command that measures a start; it must accept --output-json FILE.
     #[arg(long, value_name = "COMMAND", default_value = "vllm bench startup")]
     startup_cmd: String,
-    /// JSON file with sets of engine parameters.
+    /// File with sets of engine parameters (JSON, JSON Lines, CSV, TOML or YAML).
     #[arg(long, value_name = "FILE")]
     serve_params: Option<PathBuf>,
-    /// JSON file with sets of start-up benchmark parameters. With both files, every pair is run.
+    /// File with sets of start-up benchmark parameters. With both files, every pair is run.
     #[arg(long, value_name = "FILE")]
     startup_params: Option<PathBuf>,
     /// Reject parameters that the command does not know, instead of dropping them.
@@ -45,10 +46,10 @@ pub fn exec(arguments: Arguments) -> Ended {
 
 fn prepare(arguments: Arguments) -> Result<Sweep, Failure> {
     let command = parse_command("--startup-cmd", &arguments.startup_cmd)?;
-    let mut serve_params = sets_of(arguments.serve_params.as_deref())?;
-    let mut startup_params = sets_of(arguments.startup_params.as_deref())?;
+    let mut serve_params = one_side("--serve-params", arguments.serve_params.as_deref(), &[])?;
+    let mut startup_params = one_side("--startup-params", arguments.startup_params.as_deref(), &[])?;
     let redactor = redactor_of([&command], serve_params.iter().chain(&startup_params));
-    let is_dry = arguments.common.dry_run;
+    let is_dry = arguments.common.is_dry();
     if !is_dry {
         check_programs([("--startup-cmd", &command)])?;
     }
@@ -91,8 +92,10 @@ fn prepare(arguments: Arguments) -> Result<Sweep, Failure> {
         runner: Runner::Standalone,
         bench_timeout: None,
         after_bench_cmd: None,
+        evaluation: None,
         commands: vec![("bench_cmd", command.clone())],
         sets: serve_params.into_iter().chain(startup_params).collect(),
+        space: None,
         engine_cmd: command,
         manifest,
         redactor,

@@ -14,6 +14,7 @@ use crate::params::{Address, Command, ParamSet};
 use crate::plan::Plan;
 use crate::record::Environment;
 use crate::redact::Redactor;
+use crate::space::Points;
 use crate::store::{Manifest, MeasuredUnder, SweepWriter};
 use crate::sweep::{self, Budget, Options, Order, Setting, SweepError, check_program, run};
 use chrono::{Local, Utc};
@@ -49,12 +50,16 @@ pub struct Sweep {
     pub runner: Runner,
     pub bench_timeout: Option<f64>,
     pub after_bench_cmd: Option<Command>,
+    /// What scores each server after its loads.
+    pub evaluation: Option<Command>,
     /// The command whose engine is named.
     pub engine_cmd: Command,
     /// All commands, by their names in the manifest.
     pub commands: Vec<(&'static str, Command)>,
     /// All sets of parameters.
     pub sets: Vec<ParamSet>,
+    /// What they were taken from, where they were laid out.
+    pub space: Option<Points>,
     /// What is kept of the flags, without the machine.
     pub manifest: Manifest,
     pub redactor: Redactor,
@@ -64,7 +69,10 @@ impl Sweep {
     /// Prints or runs it.
     pub fn exec(self) -> crate::cli::Ended {
         self.warn();
-        if self.common.dry_run { self.print() } else { self.run().map(|_| ()) }
+        match self.common.dry_run {
+            Some(shown) => self.print(shown),
+            None => self.run().map(|_| ()),
+        }
     }
 
     /// Says what would spoil the numbers.
@@ -144,6 +152,7 @@ impl Sweep {
             continue_on_error: self.common.continue_on_error,
             retries: self.common.retries,
             budget: self.common.budget().map(|limit| Budget { limit, usual }),
+            evaluation: self.evaluation.clone(),
             demands: self.common.keeping.demands(),
             redactor: self.redactor.clone(),
         };

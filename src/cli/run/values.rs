@@ -37,6 +37,14 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     if duration.is_zero() { Err("expected a duration above 0".into()) } else { Ok(duration) }
 }
 
+/// A number of things.
+pub fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("expected a whole number above 0".into()),
+        Ok(count) => Ok(count),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,7 +58,7 @@ mod tests {
         }
         assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5400)));
         assert!(duration("6").unwrap_err().contains("6h") && duration("0s").is_err());
-        let none = ServerCommands { after_bench: None, ready: None };
+        let none = ServerCommands { after_bench: None, ready: None, evaluation: None };
         let address = |text: &str| base_url(text, &none).map_err(|error| format!("{error:?}"));
         assert_eq!(address("http://gpu-7:8001/v1").unwrap(), Address { host: "gpu-7".into(), port: 8001 });
         assert_eq!(address("http://[::1]").unwrap(), Address { host: "::1".into(), port: 80 });

@@ -3,6 +3,7 @@
 //! Titles above, caption below and legend to the right (below, where its texts are long) have room of their own: nothing of them can
 //! cover data.
 
+use super::super::axis::Axis;
 use super::super::chart::Figure;
 use super::super::labels::LabelBox;
 use super::legend::{Legend, WIDEST_BESIDE, legend_columns, legend_width, low_columns};
@@ -134,7 +135,7 @@ impl Layout {
         let caption_height =
             caption.len() as f64 * Text::Caption.height(scale) + if caption.is_empty() { 0.0 } else { gap };
         let bottom = gap * 1.6 + Text::Tick.height(scale) + Text::Label.height(scale) + caption_height + below;
-        let ticks = figure.y.all_ticks();
+        let ticks: Vec<_> = figure.y_axes().into_iter().flat_map(Axis::all_ticks).collect();
         let tick_width = ticks.iter().map(|tick| text_width(&tick.text, Text::Tick, scale)).fold(0.0, f64::max);
         let left = gap * 1.6 + Text::Label.height(scale) + tick_width;
         let right = gap + if has_row_titles { Text::PanelTitle.height(scale) + gap * 0.5 } else { gap };

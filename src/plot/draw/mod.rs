@@ -50,7 +50,7 @@ pub fn places(figure: &Figure, size: Size) -> Vec<Option<(f64, f64)>> {
     let layout = Layout::of(figure, size);
     let panels = figure.panels.iter().flatten().zip(layout.panels.iter().flatten());
     let places = panels.flat_map(|(panel, frame)| {
-        let map = Map { x: &figure.x, y: &figure.y, frame };
+        let map = Map { x: &figure.x, y: figure.y_of(panel), frame };
         let places = panel.series.iter().flat_map(|series| &series.points).map(|point| map.place(point));
         places.collect::<Vec<_>>()
     });

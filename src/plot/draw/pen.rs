@@ -1,5 +1,6 @@
 //! What draws: the parts of a figure, stroke by stroke.
 
+use super::super::axis::Axis;
 use super::super::chart::{Estimate, Figure, Join, LegendEntry, Panel, Series, Shape, Shown, Shows, Spread, Style};
 use super::super::labels::{LabelBox, Wanted, place_labels};
 use super::super::theme::{Color, DIMMED, FINE_GRID, FONT, FRAME, GRID, INK, Marker, QUIET_INK};
@@ -68,10 +69,17 @@ impl Pen<'_, '_> {
         let middle_y = (first.top + last.top + last.height) / 2.0;
         let below = last.top + last.height + Text::Tick.height(self.scale) + layout.gap * 0.8;
         self.text(&figure.x.label, (middle_x, below), Text::Label, INK, (HPos::Center, VPos::Top))?;
-        // A label longer than its panel stays on the picture.
-        let half = text_width(&figure.y.label, Text::Label, self.scale) / 2.0 + layout.gap * 0.5;
-        let at = (layout.gap * 0.7, middle_y.min(layout.height - half).max(half));
-        self.rotated(&figure.y.label, at, Text::Label, FontTransform::Rotate270)
+        let own = figure.panels.iter().zip(&layout.panels).filter_map(|(row, frames)| {
+            Some((row.first()?.y.as_ref()?, frames.first().map(|frame| frame.top + frame.height / 2.0)?))
+        });
+        let own: Vec<(&Axis, f64)> = own.collect();
+        let labels = if own.is_empty() { vec![(&figure.y, middle_y)] } else { own };
+        labels.into_iter().try_for_each(|(axis, middle)| {
+            // A label longer than its panel stays on the picture.
+            let half = text_width(&axis.label, Text::Label, self.scale) / 2.0 + layout.gap * 0.5;
+            let at = (layout.gap * 0.7, middle.min(layout.height - half).max(half));
+            self.rotated(&axis.label, at, Text::Label, FontTransform::Rotate270)
+        })
     }
 
     fn panel(
@@ -82,7 +90,7 @@ impl Pen<'_, '_> {
         (row, col): (usize, usize),
         layout: &Layout,
     ) -> Drawn {
-        let map = Map { x: &figure.x, y: &figure.y, frame };
+        let map = Map { x: &figure.x, y: figure.y_of(panel), frame };
         self.grid(&map, row + 1 == figure.panels.len(), col == 0)?;
         let centre = (frame.left + frame.width / 2.0, frame.top - layout.gap * 0.4);
         if row == 0 {
@@ -163,6 +171,12 @@ impl Pen<'_, '_> {
                 let corners = outline.iter().copied().map(whole).collect::<Vec<_>>();
                 self.area.draw(&Polygon::new(corners, rgb(*color).mix(0.3))).map_err(drawing)?;
                 self.stroke(&outline, *color, 1.0, 1.0)
+            }
+            Shape::Shade { from, until } => {
+                let (Some(left), Some(right)) = (map.x_clamped(*from), map.x_clamped(*until)) else { return Ok(()) };
+                let (top, bottom) = (map.frame.top, map.frame.top + map.frame.height);
+                let corners = [whole((left, top)), whole((right, bottom))];
+                self.area.draw(&Rectangle::new(corners, rgb(GRID).mix(0.6).filled())).map_err(drawing)
             }
             Shape::Box { at, half, ends, color } => self.quartiles((*at, *half), ends, *color, map),
             Shape::Cell { x, y, color, text } => {

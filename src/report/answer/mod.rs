@@ -66,13 +66,13 @@ pub struct Standings {
 }
 
 /// One answer for each sweep that compares settings under the same load.
-/// `price`: dollars for an hour of one GPU.
-pub async fn answers(lake: &Lake, price: Option<f64>) -> Result<Vec<Answer>, ReportError> {
+pub async fn answers(lake: &Lake) -> Result<Vec<Answer>, ReportError> {
     let rows: Vec<Setting> = shipped::SETTINGS.rows(lake, &[]).await?;
     let is_one = lake.sweeps().len() == 1;
     let sweeps = rows.chunk_by(|left, right| left.sweep == right.sweep);
     let answer = |rows: &[Setting]| {
         let standings = Standings::of(rows)?;
+        let price = lake.gpu_hour_price(&rows[0].sweep);
         let expected = standings.noise.map(|noise| standings.expected(noise, |point| point.candidate.log));
         Some(Answer {
             sweep: (!is_one).then(|| rows[0].sweep.clone()),

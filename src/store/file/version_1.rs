@@ -85,6 +85,7 @@ fn record(row: &HashMap<&str, &Cell>) -> RunRecord {
         message: text("error").unwrap_or_default(),
         exit_code: whole("exit_code").map(|code| code as i32),
         log_tail: text("log_tail").map(|text| text.lines().map(str::to_owned).collect()).unwrap_or_default(),
+        samples: None,
     };
     // Version 1 said 1 where nobody had said anything.
     let is_told = source.is_none() || number("gpu_count") != Some(1.0);

@@ -35,6 +35,12 @@ pub struct Manifest {
     pub candidate_serve_cmd: Option<String>,
     pub after_bench_cmd: Option<String>,
     pub link_vars: String,
+    /// How the parameters below were multiplied, narrowed and drawn from, as words that say it again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub space: Vec<String>,
+    /// Queries that gave sets of parameters, with what they answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<Asked>,
     pub num_runs: u32,
     pub warmup_num_prompts: u32,
     /// The share of requests that had to succeed for a run to count.
@@ -81,6 +87,13 @@ pub struct Manifest {
     /// What its runs were measured under, each as it was changed; the last holds now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub measured_under: Vec<MeasuredUnder>,
+}
+
+/// A query and the sets of parameters that it gave.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    pub sql: String,
+    pub rows: Vec<Map<String, Value>>,
 }
 
 /// What somebody wrote about a sweep.
@@ -156,6 +169,8 @@ impl Manifest {
             candidate_serve_cmd: None,
             after_bench_cmd: None,
             link_vars: String::new(),
+            space: Vec::new(),
+            asked: Vec::new(),
             num_runs: 1,
             order: None,
             order_seed: None,

@@ -27,7 +27,7 @@ pub use layout::{
     figure_name, is_row, run_number_of,
 };
 pub use lock::{is_written, lock};
-pub use manifest::{Manifest, MeasuredUnder, Note, StoredCombination};
+pub use manifest::{Asked, Manifest, MeasuredUnder, Note, StoredCombination};
 pub use table::{Stored, Table};
 pub use watched::{Look, latest_log};
 pub use writer::{SweepWriter, check_name};

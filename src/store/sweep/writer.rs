@@ -10,14 +10,17 @@ use super::lock::lock;
 use super::manifest::Manifest;
 use super::summary::{write_summary, write_summary_csv};
 use crate::files::{holds_only, link_below};
+use crate::params::ParamSet;
 use crate::plan::{Combination, Level};
 use crate::record::{Environment, Outcome, Row, RunRecord, Status, complete_result};
 use crate::store::StoreError;
 use crate::store::file::{
-    Sampled, read_parquet, remove_if_there, remove_parts, rows_to_batch, runs_to_batch, samples_to_batch, unite,
-    unite_schemas, with_text, write_atomically, write_parquet,
+    Sampled, field_of, read_parquet, remove_if_there, remove_parts, rows_to_batch, runs_to_batch, samples_to_batch,
+    unite, unite_schemas, with_text, write_atomically, write_parquet,
 };
-use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use crate::table::Kind;
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array, RecordBatch};
+use arrow::datatypes::{DataType, FieldRef, Schema};
 use arrow::error::ArrowError;
 use chrono::{DateTime, Utc};
 use nix::fcntl::Flock;
@@ -27,6 +30,7 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Holds a sweep's folder, and keeps others from writing to it.
 pub struct SweepWriter {
@@ -254,6 +258,25 @@ impl SweepWriter {
         write_summary(&self.at.combination_folder(combination))
     }
 
+    /// Adds scores of a server to the rows of runs that were made on it.
+    pub fn add_scores(&mut self, runs: &[(Combination, i64)], scores: &Map<String, Value>) -> Result<(), StoreError> {
+        for (combination, run_number) in runs {
+            let path = layout::run_parquet(&self.at.combination_folder(combination), *run_number);
+            let row = read_parquet(&path)?;
+            write_parquet(&path, &with_scores(&row, scores).map_err(StoreError::data(&path))?)?;
+        }
+        self.is_settled = false;
+        Ok(())
+    }
+
+    /// Where an evaluation writes its scores, and what it says.
+    pub fn evaluation(&self, serve: &ParamSet) -> Result<(PathBuf, PathBuf), StoreError> {
+        let log = self.at.server_log(serve).with_extension("");
+        let result = log.with_extension("eval.json");
+        remove_if_there(&result)?;
+        Ok((result, log.with_extension("eval.log")))
+    }
+
     /// Ends the sweep: summaries, compacted tables, and the state in the manifest.
     pub fn finish(&mut self, state: SweepState, now: DateTime<Utc>) -> Result<(), StoreError> {
         let folders = || self.at.manifest.combinations.iter().map(|stored| self.at.folder.join(&stored.folder));
@@ -290,6 +313,24 @@ impl SweepWriter {
         }
         write_parquet(&layout::run_parquet(&folder, record.run_number), &runs_to_batch(&[record.to_row()]))
     }
+}
+
+/// A run's row with scores behind it.
+fn with_scores(row: &RecordBatch, scores: &Map<String, Value>) -> Result<RecordBatch, ArrowError> {
+    let mut fields: Vec<FieldRef> = row.schema().fields().iter().cloned().collect();
+    let mut columns = row.columns().to_vec();
+    for (name, value) in scores {
+        let value: ArrayRef = Arc::new(Float64Array::from(vec![value.as_f64(); row.num_rows()]));
+        let known = fields.iter().position(|field| field.name() == name).and_then(|index| columns.get_mut(index));
+        match known {
+            Some(column) => *column = value,
+            None => {
+                fields.push(Arc::new(field_of(name, DataType::Float64, Some(Kind::Metric), false)));
+                columns.push(value);
+            }
+        }
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
 
 /// Keeps the row of a failed attempt beside that of the next one. Its file is renamed before it is written anew: killed in between,

@@ -1,24 +1,41 @@
-//! Params files: a list of objects, or an object of named objects.
+//! Parameter files: JSON, JSON Lines, CSV, TOML or YAML, by the file's ending. Each holds a list of sets, or sets by name.
+
+mod delimited;
+mod strict;
 
 use super::{BENCHMARK_NAME, ParamSet, ParamsError};
 use crate::id::column_name;
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::HashSet;
-use std::fmt;
 use std::path::Path;
+
+pub use delimited::scalar;
+
+/// The key of a set that stands for many: parameters, each with the values that it takes.
+pub const GRID: &str = "_grid";
+/// The key of a condition on such a set.
+pub const WHERE: &str = "_where";
+
+/// Reads a file as its ending says.
+pub fn read_document(path: &Path) -> Result<Value, ParamsError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ParamsError::Unreadable { path: path.into(), source })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let value = match ending.as_str() {
+        "jsonl" | "ndjson" => strict::json_lines(text),
+        "csv" => delimited::sets(text),
+        "toml" => strict::toml(text),
+        "yaml" | "yml" => strict::yaml(text),
+        _ => strict::json(text),
+    };
+    value.map_err(|Wrong { line, column, reason }| ParamsError::Malformed { path: path.into(), line, column, reason })
+}
 
 /// Reads and checks a params file.
 pub fn read_params_file(path: &Path) -> Result<Vec<ParamSet>, ParamsError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ParamsError::Unreadable { path: path.into(), source })?;
-    let StrictJson(value) = serde_json::from_str(&text).map_err(|error| ParamsError::Malformed {
-        path: path.into(),
-        line: error.line(),
-        column: error.column(),
-        reason: without_position(&error.to_string()),
-    })?;
-    let sets = match value {
+    let sets = match read_document(path)? {
         Value::Array(items) => items.into_iter().map(|item| (None, item)).collect::<Vec<_>>(),
+        Value::Object(grid) if grid.contains_key(GRID) => vec![(None, Value::Object(grid))],
         Value::Object(named) => named.into_iter().map(|(name, item)| (Some(name), item)).collect(),
         other => return Err(ParamsError::WrongShape { path: path.into(), found: kind(&other).into() }),
     };
@@ -32,6 +49,13 @@ pub fn read_params_file(path: &Path) -> Result<Vec<ParamSet>, ParamsError> {
         .collect::<Result<Vec<_>, _>>()?;
     check_names(path, &sets)?;
     Ok(sets)
+}
+
+/// What is wrong with a text, and where.
+struct Wrong {
+    line: usize,
+    column: usize,
+    reason: String,
 }
 
 fn param_set(path: &Path, position: usize, name: Option<String>, item: Value) -> Result<ParamSet, ParamsError> {
@@ -77,73 +101,6 @@ fn kind(value: &Value) -> &'static str {
         Value::String(_) => "a string",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
-    }
-}
-
-fn without_position(message: &str) -> String {
-    message.split(" at line ").next().unwrap_or(message).to_owned()
-}
-
-/// JSON in which a key given twice is an error: the second value would silently win.
-struct StrictJson(Value);
-
-impl<'de> Deserialize<'de> for StrictJson {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor).map(StrictJson)
-    }
-}
-
-struct StrictVisitor;
-
-impl<'de> Visitor<'de> for StrictVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(StrictJson(item)) = items.next_element()? {
-            list.push(item);
-        }
-        Ok(Value::Array(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some(key) = fields.next_key::<String>()? {
-            if object.contains_key(&key) {
-                return Err(A::Error::custom(format!("the key {key:?} is given twice in one object")));
-            }
-            let StrictJson(value) = fields.next_value()?;
-            object.insert(key, value);
-        }
-        Ok(Value::Object(object))
     }
 }
 

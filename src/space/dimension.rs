@@ -1,0 +1,44 @@
+//! One of the ways in which combinations differ: the sets of a file, or the values of an axis.
+
+use super::axis::Axis;
+use crate::params::ParamSet;
+use crate::words::pair;
+
+pub struct Dimension {
+    pub choices: Vec<ParamSet>,
+    /// What a grid adds to a set that has a name is added to its name.
+    is_grid: bool,
+}
+
+impl Dimension {
+    pub fn of_sets(choices: Vec<ParamSet>) -> Self {
+        Self { choices, is_grid: false }
+    }
+
+    pub fn of_axis(axis: &Axis) -> Self {
+        let choices = axis.choices.iter().map(|values| ParamSet {
+            name: None,
+            params: axis.keys.iter().cloned().zip(values.iter().cloned()).collect(),
+        });
+        Self { choices: choices.collect(), is_grid: true }
+    }
+}
+
+/// The set of a choice of each dimension.
+pub fn compose(dimensions: &[Dimension], point: &[usize]) -> ParamSet {
+    let mut all = ParamSet::unchanged();
+    for (dimension, choice) in dimensions.iter().zip(point) {
+        let set = &dimension.choices[*choice];
+        if dimension.is_grid
+            && let Some(name) = &mut all.name
+        {
+            for (key, value) in &set.params {
+                name.push(' ');
+                name.push_str(&pair(key, value));
+            }
+        }
+        all.name = all.name.or_else(|| set.name.clone());
+        all.params.extend(set.params.clone());
+    }
+    all
+}
