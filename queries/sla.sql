@@ -25,7 +25,7 @@ SELECT
     END AS best_probability,
     output_throughput,
     request_throughput,
-    CAST({gpu_hour_price} AS DOUBLE) * gpu_count / 3600 / output_throughput * 1e6 AS usd_per_million_output_tokens,
+    CAST({gpu_hour_price} AS DOUBLE) * gpu_count / 3600 / nullif(output_throughput, 0) * 1e6 AS usd_per_million_output_tokens,
     status || CASE WHEN is_monotone THEN '' ELSE ' (not monotone)' END AS status,
     binding,
     runs,

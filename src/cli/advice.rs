@@ -120,6 +120,8 @@ pub fn of_space(error: &SpaceError) -> String {
     match error {
         SpaceError::Query(error) => of_query(error),
         SpaceError::BadLink { .. } | SpaceError::UnknownLink { .. } => format!("--link-vars: {error}"),
+        SpaceError::In { text, source } => format!("{text:?}: {}", of_query(source)),
+        SpaceError::SampleTooLarge { .. } => format!("--sample: {error}; allow them with --max-combinations"),
         SpaceError::TooMany(_) => format!("--sample-method: {error}; use random or lhs"),
         SpaceError::TooLarge { .. } => format!(
             "{error}; narrow them with --where, draw some with --sample N, or allow them with --max-combinations"

@@ -8,6 +8,7 @@ use crate::explain::{Explained, Finding, Request, Rule, explain};
 use crate::query::Answer;
 use crate::record::{Cell, Row};
 use crate::words::printable_line;
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -108,34 +109,26 @@ fn grouped(explained: &[Explained]) -> Vec<Group<'_>> {
 
 /// Combinations with their findings; what is unknown is told of single runs.
 fn print(explained: &[Explained], groups: &[Group<'_>], is_of_single_runs: bool) {
-    let mut before = None;
-    for of in explained {
+    let mut told = HashSet::new();
+    for of in explained.iter().filter(|of| told.insert(of.facts.key())) {
         let key = of.facts.key();
-        if before.as_ref() == Some(&key) {
-            continue;
-        }
         let own: Vec<&Group<'_>> = groups.iter().filter(|group| group.of.facts.key() == key).collect();
         if !own.is_empty() || is_of_single_runs {
             out!("{}", printable_line(&of.facts.text("label").unwrap_or_default()));
         }
         for group in own {
             let runs = if group.runs.len() == 1 { "run" } else { "runs" };
-            out!(
-                "  {} ({runs} {}): {}",
-                group.rule.name,
-                group.runs.join(", "),
-                printable_line(&group.finding.evidence)
-            );
+            let evidence = printable_line(&group.finding.evidence);
+            out!("  {} ({runs} {}): {evidence}", group.rule.name, group.runs.join(", "));
             out!("    {}", group.advice());
         }
         if is_of_single_runs {
-            let unknown = of.unknown.iter().map(|(rule, what)| format!("{} ({what})", rule.name));
-            let unknown: Vec<String> = unknown.collect();
+            let runs = explained.iter().filter(|of| of.facts.key() == key).flat_map(|of| &of.unknown);
+            let unknown: BTreeSet<String> = runs.map(|(rule, what)| format!("{} ({what})", rule.name)).collect();
             if !unknown.is_empty() {
-                out!("  Not judged, for lack of: {}", unknown.join("; "));
+                out!("  Not judged, for lack of: {}", unknown.into_iter().collect::<Vec<_>>().join("; "));
             }
         }
-        before = Some(key);
     }
     let quiet = explained.iter().filter(|of| of.findings.is_empty()).count();
     if quiet > 0 {

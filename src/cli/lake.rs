@@ -60,7 +60,13 @@ fn prices_of(path: &Path) -> Result<Vec<(String, f64)>, Failure> {
         Some(price) if !name.trim().is_empty() => Ok((name.trim().to_owned(), price)),
         _ => Err(bad(&format!("the price of {name:?} must be a number above 0, found {value}"))),
     };
-    entries.into_iter().map(price).collect()
+    let prices: Vec<(String, f64)> = entries.into_iter().map(price).collect::<Result<_, _>>()?;
+    for (index, (name, _)) in prices.iter().enumerate() {
+        if prices.iter().take(index).any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            return Err(bad(&format!("{name:?} has two prices")));
+        }
+    }
+    if prices.is_empty() { Err(bad("holds no price")) } else { Ok(prices) }
 }
 
 /// A place that is written to: a path of this machine.

@@ -161,14 +161,21 @@ const MOST_TIMELINES: usize = 24;
 
 /// A figure for each run.
 fn timelines_of(arguments: &Arguments) -> Result<Vec<Named>, Failure> {
-    let request =
-        TimelineRequest { runs: arguments.run.clone(), filter_by: arguments.filter_by.clone(), most: MOST_TIMELINES };
+    let request = TimelineRequest {
+        runs: arguments.run.clone(),
+        sweep: None,
+        filter_by: arguments.filter_by.clone(),
+        most: MOST_TIMELINES,
+    };
     let drawn =
         arguments.opening.with(&arguments.sweeps, |lake| block_on(request.draw(lake))?.map_err(plot_failure))?;
     let is_one = drawn.len() == 1;
+    let is_one_sweep = drawn.windows(2).all(|pair| pair[0].sweep == pair[1].sweep);
     let named = drawn.into_iter().map(|mut drawn| {
         arguments.picture.dress().put_on(&mut drawn.figure);
-        let group = vec![("label".to_owned(), drawn.label), ("run".to_owned(), drawn.run_number.to_string())];
+        let of_sweep = (!is_one_sweep).then(|| ("sweep".to_owned(), drawn.sweep));
+        let own = [("label".to_owned(), drawn.label), ("run".to_owned(), drawn.run_number.to_string())];
+        let group: Vec<(String, String)> = of_sweep.into_iter().chain(own).collect();
         let path = match &arguments.output {
             Some(output) if is_one => output.clone(),
             Some(_) => path_of(arguments, &group),

@@ -1,14 +1,12 @@
 //! SLAs as they are given: a file of them, and what is turned to meet them.
 
 use super::Failure;
+pub use crate::params::SLA_NAME;
 use crate::params::{ParamSet, ParamsError, read_params_file};
 use crate::sla::{Constraint, Sla};
 use crate::sweep::Variable;
 use serde_json::Value;
 use std::path::Path;
-
-/// The key of an SLA that names it instead of constraining a metric.
-pub const SLA_NAME: &str = "_sla_name";
 
 /// A variable that can be turned, by its name in either spelling.
 pub fn variable(text: &str) -> Result<Variable, String> {

@@ -4,15 +4,13 @@ use super::keeper::Keeper;
 use super::process::Output;
 use super::to_end::{Task, run_to_end};
 use super::{Interrupt, Stop};
-use crate::params::{Address, Command};
-use crate::record::{ErrorKind, Failure};
+use crate::params::{Address, Command, RESULT};
+use crate::record::{ErrorKind, Failure, parse_result};
 use serde_json::{Map, Value};
 use std::path::Path;
 
-/// Stands for the file into which the command writes its scores.
-pub const RESULT: &str = "{result}";
 /// Stands for the server's address.
-pub const BASE_URL: &str = "{base_url}";
+const BASE_URL: &str = "{base_url}";
 
 /// An evaluation to be run.
 #[derive(Clone, Copy, Debug)]
@@ -35,12 +33,9 @@ impl EvalJob<'_> {
         keeper: &Keeper,
         interrupt: &mut Interrupt,
     ) -> Result<Scores, Stop> {
-        let has_file = self.command.words().iter().any(|word| word.contains(RESULT));
+        let has_file = self.command.has(RESULT);
         let path = self.result_path.to_string_lossy();
-        let url = format!("http://{address}");
-        let filled = |word: &String| word.replace(RESULT, &path).replace(BASE_URL, &url);
-        let command =
-            Command { env: self.command.env.clone(), words: self.command.words().iter().map(filled).collect() };
+        let command = self.command.filled(RESULT, &path).filled(BASE_URL, &format!("http://{address}"));
         let task = Task {
             command: &command,
             name: "the evaluation",
@@ -50,38 +45,53 @@ impl EvalJob<'_> {
             measured: None,
             sampled: None,
         };
-        let lived = run_to_end(task, keeper, interrupt).await?;
-        let text = match has_file {
-            true => std::fs::read_to_string(self.result_path)
-                .map_err(|error| Failure::new(ErrorKind::BadResult, format!("the evaluation's {path}: {error}")))?,
-            false => lived.log_tail.last().cloned().unwrap_or_default(),
+        let before = std::fs::metadata(&output.log).map_or(0, |log| log.len());
+        run_to_end(task, keeper, interrupt).await?;
+        let bad = |message: String| Failure::new(ErrorKind::BadResult, message);
+        let scores = match has_file {
+            true => {
+                let text = std::fs::read_to_string(self.result_path);
+                let text = text.map_err(|error| bad(format!("the evaluation's {path}: {error}")))?;
+                scores_of(&text).map_err(|reason| format!("{path} {reason}"))
+            }
+            false => {
+                let log = std::fs::read(&output.log).unwrap_or_default();
+                let log = String::from_utf8_lossy(log.get(before as usize..).unwrap_or_default()).into_owned();
+                last_scores(&log)
+            }
         };
-        scores_of(&text).map_err(|reason| {
-            let place = if has_file { format!("{path}") } else { "its last line".to_owned() };
-            Failure::new(ErrorKind::BadResult, format!("the evaluation left no scores: {place} {reason}")).into()
-        })
+        scores.map_err(|reason| bad(format!("the evaluation left no scores: {reason}")).into())
     }
 }
 
-/// All numbers of a JSON object, by their path.
+/// The scores of the last line that is a JSON object: warnings may follow it.
+fn last_scores(log: &str) -> Result<Scores, String> {
+    let object = |line: &&str| line.trim_start().starts_with('{');
+    let line = log.lines().rev().find(object).ok_or("it wrote no JSON object")?;
+    scores_of(line)
+        .map_err(|reason| format!("the last JSON object that it wrote {reason}; a file for {RESULT} is read as it is"))
+}
+
+/// All numbers of a JSON object, by their path. What Python writes as NaN is no score.
 fn scores_of(text: &str) -> Result<Scores, String> {
-    let value: Value = serde_json::from_str(text.trim()).map_err(|error| format!("is no JSON object ({error})"))?;
+    let value: Map<String, Value> = parse_result(text.trim()).map_err(|error| format!("can't be read ({error})"))?;
     let mut scores = Map::new();
-    match &value {
-        Value::Object(_) => add_numbers(&value, "eval", &mut scores),
-        _ => return Err("is no JSON object".into()),
-    }
+    add_numbers(&Value::Object(value), "eval", &mut scores)?;
     if scores.is_empty() { Err("holds no number".into()) } else { Ok(scores) }
 }
 
-fn add_numbers(value: &Value, name: &str, scores: &mut Scores) {
-    match value {
-        Value::Number(_) => drop(scores.insert(name.to_owned(), value.clone())),
-        Value::Bool(is_true) => drop(scores.insert(name.to_owned(), u8::from(*is_true).into())),
+fn add_numbers(value: &Value, name: &str, scores: &mut Scores) -> Result<(), String> {
+    let value = match value {
         Value::Object(fields) => {
-            fields.iter().for_each(|(key, value)| add_numbers(value, &format!("{name}.{key}"), scores))
+            return fields.iter().try_for_each(|(key, value)| add_numbers(value, &format!("{name}.{key}"), scores));
         }
-        Value::Null | Value::String(_) | Value::Array(_) => {}
+        Value::Number(_) => value.clone(),
+        Value::Bool(is_true) => u8::from(*is_true).into(),
+        Value::Null | Value::String(_) | Value::Array(_) => return Ok(()),
+    };
+    match scores.insert(name.to_owned(), value) {
+        None => Ok(()),
+        Some(_) => Err(format!("has two scores called {name}")),
     }
 }
 
@@ -95,10 +105,18 @@ mod tests {
         let text = r#"{"gsm8k": 0.82, "results": {"mmlu": {"acc": 0.7, "alias": "x"}}, "ok": true, "n": null}"#;
         let expected = json!({"eval.gsm8k": 0.82, "eval.results.mmlu.acc": 0.7, "eval.ok": 1});
         assert_eq!(Value::Object(scores_of(text).unwrap()), expected);
-        for (text, part) in
-            [("", "no JSON"), ("[1]", "is no JSON object"), ("done", "no JSON"), ("{}", "holds no number")]
-        {
-            assert!(scores_of(text).unwrap_err().contains(part), "{text}");
+        for (text, part) in [
+            ("", "can't be read"),
+            ("[1]", "can't be read"),
+            ("{}", "holds no number"),
+            (r#"{"a.b": 1, "a": {"b": 2}}"#, "two scores called eval.a.b"),
+        ] {
+            let told = scores_of(text).unwrap_err();
+            assert!(told.contains(part), "{text}: {told}");
         }
+        assert_eq!(Value::Object(scores_of(r#"{"acc": NaN, "b": 0.5}"#).unwrap()), json!({"eval.b": 0.5}));
+        let log = "$ command\n{\"a\": 1}\n{\"a\": 2}\nwarning: done in 3 s\n";
+        assert_eq!(Value::Object(last_scores(log).unwrap()), json!({"eval.a": 2}));
+        assert!(last_scores("nothing\n").unwrap_err().contains("wrote no JSON object"));
     }
 }

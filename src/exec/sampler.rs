@@ -215,6 +215,7 @@ impl Machine {
         let is_due = gpus.amd.is_none() || self.asked_amd.is_none_or(|asked| at_s - asked >= AMD_INTERVAL);
         if is_due {
             self.asked_amd = Some(at_s);
+            self.server_gpus.extend(gpus.amd.iter().flat_map(|amd| amd.devices_of(&groups.server)));
             readings.extend(gpus.readings());
         }
         readings

@@ -49,8 +49,6 @@ pub struct Lived {
     pub is_sampled: bool,
     /// What is left of its time.
     pub time_left: Option<Duration>,
-    /// What it wrote last.
-    pub log_tail: Vec<String>,
 }
 
 /// Runs a command to its end.
@@ -97,14 +95,12 @@ pub async fn run_to_end(task: Task<'_>, keeper: &Keeper, interrupt: &mut Interru
         Some(sampler) => sampler.finish().await,
         None => false,
     };
-    let log_tail = group.log_tail();
     group.stop(STOP_GRACE).await;
     ended.map(|()| Lived {
         cores: share(cpu_of_children().saturating_sub(cpu_before), lived),
         pauses,
         is_sampled,
         time_left: limit.map(|limit| limit.saturating_sub(lived)),
-        log_tail,
     })
 }
 

@@ -139,9 +139,11 @@ fn queue_bound(facts: &Facts) -> Verdict {
 }
 
 fn prefill_bound(facts: &Facts) -> Verdict {
-    let known = (facts.number("server_ttft_ms_mean"), facts.number("mean_e2el_ms"));
-    let (Some(ttft), Some(e2el)) = known else { return Verdict::Unknown("server_ttft_ms_mean and mean_e2el_ms") };
-    let prefill = ttft - facts.number("queue_time_ms_mean").unwrap_or(0.0);
+    let known = ["server_ttft_ms_mean", "queue_time_ms_mean", "mean_e2el_ms"].map(|name| facts.number(name));
+    let [Some(ttft), Some(queued), Some(e2el)] = known else {
+        return Verdict::Unknown("server_ttft_ms_mean, queue_time_ms_mean and mean_e2el_ms");
+    };
+    let prefill = ttft - queued;
     if e2el <= 0.0 || prefill < PREFILL * e2el {
         return Verdict::Not;
     }

@@ -27,6 +27,9 @@ pub struct Command {
     pub words: Vec<String>,
 }
 
+/// Stands in a command for the file of its result.
+pub const RESULT: &str = "{result}";
+
 impl Command {
     /// Splits a command as a shell splits words; `flag` says where the text came from.
     pub fn parse(flag: &str, text: &str) -> Result<Self, ParamsError> {
@@ -67,6 +70,17 @@ impl Command {
     /// The command with a parameter set's flags written into it.
     pub fn with_params(&self, set: &ParamSet) -> Self {
         let words = set.params.iter().fold(self.words.clone(), |words, (key, value)| set_flag(words, key, value));
+        Self { env: self.env.clone(), words }
+    }
+
+    /// Whether a placeholder stands in it.
+    pub fn has(&self, placeholder: &str) -> bool {
+        self.words.iter().any(|word| word.contains(placeholder))
+    }
+
+    /// The command with something in the place of a placeholder.
+    pub fn filled(&self, placeholder: &str, with: &str) -> Self {
+        let words = self.words.iter().map(|word| word.replace(placeholder, with)).collect();
         Self { env: self.env.clone(), words }
     }
 

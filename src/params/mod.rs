@@ -7,8 +7,8 @@ mod command;
 mod file;
 
 pub use address::Address;
-pub use command::Command;
-pub use file::{GRID, WHERE, read_document, read_params_file, scalar};
+pub use command::{Command, RESULT};
+pub use file::{GRID, SLA_NAME, WHERE, name_used_twice, read_document, read_params_file, scalar};
 
 use crate::id::column_name;
 use crate::redact::Redactor;
@@ -79,6 +79,12 @@ impl ParamSet {
         changed.params.insert(spelled.unwrap_or(wanted), value);
         changed
     }
+}
+
+/// Whether a key can be a flag: letters, digits and `_`, `-`, `.` between them.
+pub fn is_flag_name(key: &str) -> bool {
+    key.starts_with(char::is_alphanumeric)
+        && key.chars().all(|letter| letter.is_alphanumeric() || "_-.".contains(letter))
 }
 
 /// The key of a params file that names a set instead of setting a flag.

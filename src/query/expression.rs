@@ -51,15 +51,16 @@ impl Expression {
         }
     }
 
-    /// What it is for each of the rows.
-    pub async fn over(&self, rows: &[Row]) -> Result<Vec<Value>, QueryError> {
+    /// What it is for each of the rows. `known` are rows that say which columns there are, and what they hold, beyond these.
+    pub async fn over(&self, rows: &[Row], known: &[Row]) -> Result<Vec<Value>, QueryError> {
+        let all: Vec<Row> = rows.iter().chain(known).cloned().collect();
+        let columns = all.iter().flatten().map(|(name, _)| name.as_ref().to_owned()).collect();
+        let Self(expr) = self.of_columns(&columns)?;
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let columns = rows.iter().flatten().map(|(name, _)| name.as_ref().to_owned()).collect();
-        let Self(expr) = self.of_columns(&columns)?;
         let context = session();
-        let batch = rows_to_batch(rows);
+        let batch = rows_to_batch(&all).slice(0, rows.len());
         let fields = batch.schema();
         let mixed = fields.fields().iter().filter(|field| is_mixed(field)).map(|field| field.name().clone()).collect();
         context.register_batch(TABLE, batch)?;
@@ -103,6 +104,19 @@ impl VisitorMut for Names<'_> {
     type Break = Box<QueryError>;
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+        if let Expr::Function(function) = expr {
+            let name = function.name.to_string().to_lowercase();
+            let why = match name.as_str() {
+                _ if function.over.is_some() => Some("a window function sees other combinations, too"),
+                "random" | "rand" | "uuid" | "now" | "current_timestamp" | "current_date" | "current_time"
+                | "today" => Some("it says something else each time, so that a resume would run other combinations"),
+                _ => None,
+            };
+            if let Some(why) = why {
+                let reason = format!("can't be used: {why}");
+                return ControlFlow::Break(Box::new(QueryError::BadExpression { text: function.to_string(), reason }));
+            }
+        }
         let idents = match expr {
             Expr::Identifier(ident) => std::slice::from_ref(ident),
             Expr::CompoundIdentifier(idents) => idents.as_slice(),

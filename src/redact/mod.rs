@@ -23,7 +23,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
-const MARK: &str = "***";
+pub const MARK: &str = "***";
 /// Shorter values are hidden where their names stand, but not searched for: they would be found in any text.
 const SHORTEST: usize = 6;
 /// What people write where a key is asked for and none is needed.

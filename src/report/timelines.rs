@@ -45,7 +45,12 @@ pub async fn timelines(lake: &Lake) -> Result<Vec<Chart>, ReportError> {
     let runs: Vec<Run> = lake.sql(SQL).await?.typed("timelines")?;
     let mut charts = Vec::new();
     for Chosen { run, why } in chosen(&runs) {
-        let request = TimelineRequest { runs: vec![run.run_id.clone()], filter_by: String::new(), most: 1 };
+        let request = TimelineRequest {
+            runs: vec![run.run_id.clone()],
+            sweep: Some(run.sweep.clone()),
+            filter_by: String::new(),
+            most: 1,
+        };
         let drawn = match request.draw(lake).await {
             Ok(drawn) => drawn,
             Err(PlotError::NothingSampled | PlotError::TooManyRuns { .. }) => continue,
@@ -53,7 +58,8 @@ pub async fn timelines(lake: &Lake) -> Result<Vec<Chart>, ReportError> {
         };
         let label = run.label.as_deref().unwrap_or_default();
         let sql = format!(
-            "SELECT at_s, source, device, metric, value FROM telemetry WHERE run_id = {} ORDER BY at_s",
+            "SELECT at_s, source, device, metric, value FROM telemetry WHERE sweep = {} AND run_id = {} ORDER BY at_s",
+            literal(&run.sweep),
             literal(&run.run_id)
         );
         for timeline in drawn {

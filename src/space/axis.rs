@@ -2,6 +2,8 @@
 
 use super::values::{tuples, values, without_repeats, word};
 use crate::id::column_name;
+use crate::params::{ParamSet, is_flag_name};
+use crate::redact::Redactor;
 use serde_json::Value;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +48,22 @@ impl Axis {
         }
     }
 
+    /// Its choices as sets.
+    pub fn sets(&self) -> Vec<ParamSet> {
+        let set = |values: &Vec<Value>| ParamSet {
+            name: None,
+            params: self.keys.iter().cloned().zip(values.iter().cloned()).collect(),
+        };
+        self.choices.iter().map(set).collect()
+    }
+
+    /// The axis as it may be stored.
+    pub fn redacted(&self, redactor: &Redactor) -> Self {
+        let choices =
+            self.sets().into_iter().map(|set| set.redacted(redactor).params.into_iter().map(|(_, value)| value));
+        Self { keys: self.keys.clone(), choices: choices.map(Iterator::collect).collect() }
+    }
+
     /// The axis as it could have been typed.
     pub fn typed(&self) -> String {
         let choices = self.choices.iter().map(|values| values.iter().map(word).collect::<Vec<_>>().join(":"));
@@ -60,7 +78,7 @@ impl Axis {
 fn keys_of(text: &str) -> Result<Vec<String>, String> {
     let keys: Vec<String> = text.split(',').map(|key| key.trim().to_owned()).collect();
     for (index, key) in keys.iter().enumerate() {
-        if key.is_empty() || key.starts_with('-') || key.contains(char::is_whitespace) {
+        if !is_flag_name(key) {
             return Err(format!("{key:?} is not a flag name; write it without leading dashes"));
         }
         if keys.iter().take(index).any(|earlier| column_name(earlier) == column_name(key)) {

@@ -16,11 +16,7 @@ impl Dimension {
     }
 
     pub fn of_axis(axis: &Axis) -> Self {
-        let choices = axis.choices.iter().map(|values| ParamSet {
-            name: None,
-            params: axis.keys.iter().cloned().zip(values.iter().cloned()).collect(),
-        });
-        Self { choices: choices.collect(), is_grid: true }
+        Self { choices: axis.sets(), is_grid: true }
     }
 }
 

@@ -14,11 +14,16 @@ pub use link::Link;
 pub use sample::{Method, Sample};
 pub use side::{Side, expand};
 
-use crate::params::{BENCHMARK_NAME, ParamSet};
+use crate::id::{column_name, is_same_key};
+use crate::params::{BENCHMARK_NAME, Command, ParamSet, is_flag_name, name_used_twice, value_text};
 use crate::query::{Answer, QueryError};
-use condition::Pair;
+use condition::{Pair, Universe};
 use dimension::Dimension;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
 use sample::Draws;
+use serde_json::Value;
 use std::collections::HashSet;
 
 /// Everything that was said of what to run.
@@ -64,6 +69,12 @@ pub struct Drawn {
 pub enum SpaceError {
     #[error(transparent)]
     Query(#[from] QueryError),
+    #[error("{text:?}: {source}")]
+    In { text: String, source: QueryError },
+    #[error("{given} combinations to sample are more than {most}")]
+    SampleTooLarge { given: usize, most: usize },
+    #[error("{name:?} names more than one row of the query")]
+    NamedTwice { name: String },
     #[error(transparent)]
     TooMany(#[from] sample::TooMany),
     #[error("{text:?} is not of the form SERVE_KEY=BENCH_KEY")]
@@ -86,6 +97,13 @@ pub enum SpaceError {
     NoRow,
     #[error("column {column:?} of the query {reason}")]
     BadColumn { column: String, reason: &'static str },
+}
+
+impl SpaceError {
+    /// What is wrong with an expression, with its text.
+    fn of(text: &str) -> impl FnOnce(QueryError) -> Self + '_ {
+        |source| Self::In { text: text.trim().to_owned(), source }
+    }
 }
 
 fn did_you_mean(nearest: &Option<String>) -> String {
@@ -111,18 +129,25 @@ impl std::fmt::Display for Removed {
 const BATCH: usize = 8192;
 /// A larger product is not gone through.
 const MOST_LOOKED_AT: u128 = 1_000_000;
-/// A sample gives up after so many draws for each point that is wanted.
+/// A sample gives up after so many draws for each point that is wanted; of a space that can be gone through, after few.
 const DRAWS: usize = 200;
+const FEW_DRAWS: usize = 4;
 
 /// Lays out the space.
 pub async fn lay_out(wanted: &Wanted, flags: &Flags) -> Result<Points, SpaceError> {
     let serve = side::dimensions_of("server", &wanted.serve, wanted.most).await?;
     let bench = side::dimensions_of("benchmark", &wanted.bench, wanted.most).await?;
+    if let Some(sample) = wanted.sample.filter(|sample| sample.count > wanted.most) {
+        return Err(SpaceError::SampleTooLarge { given: sample.count, most: wanted.most });
+    }
     let space = Space { servers: serve.len(), dimensions: serve.into_iter().chain(bench).collect() };
     let size = space.size();
-    let mut layout = Layout { space: &space, wanted, flags, kept: Vec::new(), removed: Vec::new() };
+    let choices = space.choices();
+    let universe = Universe::new(flags, space.choices(), &wanted.rules);
+    wanted.rules.check(&universe, &choices).await?;
+    let mut layout = Layout { space: &space, wanted, universe: &universe, kept: Vec::new(), removed: Vec::new() };
     let drawn = match wanted.sample {
-        Some(sample) if size > sample.count as u128 => Some(layout.draw(sample).await?),
+        Some(sample) if size > sample.count as u128 => Some(layout.draw(sample, size).await?),
         _ => {
             layout.all(size).await?;
             None
@@ -152,6 +177,12 @@ struct Space {
 }
 
 impl Space {
+    /// Of each side all sets of its dimensions.
+    fn choices(&self) -> [Vec<&ParamSet>; 2] {
+        let (serve, bench) = self.dimensions.split_at(self.servers);
+        [serve, bench].map(|dimensions| dimensions.iter().flat_map(|dimension| &dimension.choices).collect())
+    }
+
     fn size(&self) -> u128 {
         self.dimensions.iter().fold(1, |size: u128, dimension| size.saturating_mul(dimension.choices.len() as u128))
     }
@@ -177,7 +208,7 @@ impl Space {
 struct Layout<'a> {
     space: &'a Space,
     wanted: &'a Wanted,
-    flags: &'a Flags,
+    universe: &'a Universe<'a>,
     kept: Vec<(Vec<usize>, Pair)>,
     removed: Vec<Removed>,
 }
@@ -185,7 +216,7 @@ struct Layout<'a> {
 impl Layout<'_> {
     async fn look_at(&mut self, points: Vec<Vec<usize>>) -> Result<(), SpaceError> {
         let pairs = points.iter().map(|point| self.space.pair(point)).collect();
-        let kept = self.wanted.rules.apply(self.flags, pairs, &mut self.removed).await?;
+        let kept = self.wanted.rules.apply(self.universe, pairs, &mut self.removed).await?;
         self.kept.extend(points.into_iter().zip(kept).filter_map(|(point, pair)| Some((point, pair?))));
         Ok(())
     }
@@ -204,15 +235,29 @@ impl Layout<'_> {
     }
 
     /// As many points as are wanted, or as can be found.
-    async fn draw(&mut self, sample: Sample) -> Result<Drawn, SpaceError> {
+    async fn draw(&mut self, sample: Sample, size: u128) -> Result<Drawn, SpaceError> {
         let sizes = self.space.dimensions.iter().map(|dimension| dimension.choices.len()).collect();
         let mut draws = Draws::new(sample, sizes)?;
         let mut seen: HashSet<Vec<usize>> = HashSet::new();
-        for _ in 0..DRAWS {
+        let is_small = size <= MOST_LOOKED_AT;
+        for _ in 0..if is_small { FEW_DRAWS } else { DRAWS } {
             let fresh: Vec<Vec<usize>> = draws.next().into_iter().filter(|point| seen.insert(point.clone())).collect();
             self.look_at(fresh).await?;
-            if self.kept.len() >= sample.count {
+            if self.kept.len() >= sample.count || seen.len() as u128 == size {
                 break;
+            }
+        }
+        // Where few are meant, the others are looked for one by one, in an order drawn by the seed.
+        if is_small && self.kept.len() < sample.count {
+            let mut rest: Vec<u128> = (0..size).filter(|number| !seen.contains(&self.space.point(*number))).collect();
+            rest.shuffle(&mut StdRng::seed_from_u64(sample.seed));
+            for numbers in rest.chunks(BATCH) {
+                let points: Vec<Vec<usize>> = numbers.iter().map(|number| self.space.point(*number)).collect();
+                seen.extend(points.iter().cloned());
+                self.look_at(points).await?;
+                if self.kept.len() >= sample.count {
+                    break;
+                }
             }
         }
         self.kept.truncate(sample.count);
@@ -220,35 +265,46 @@ impl Layout<'_> {
     }
 }
 
-/// Sets of parameters from the rows of a query: columns are parameters, what is NULL is not set.
-pub fn sets_of_rows(answer: &Answer) -> Result<Vec<ParamSet>, SpaceError> {
+/// Sets of parameters from the rows of a query: columns are parameters. What is NULL is not set; where the command sets it, the flag is
+/// taken out.
+pub fn sets_of_rows(answer: &Answer, command: &Command) -> Result<Vec<ParamSet>, SpaceError> {
+    let bad = |column: &str, reason| SpaceError::BadColumn { column: column.to_owned(), reason };
     if let Some(column) = answer.nested_column() {
-        return Err(SpaceError::BadColumn {
-            column: column.to_owned(),
-            reason: "is no single value but a list or a structure",
-        });
+        return Err(bad(column, "is no single value but a list or a structure"));
     }
     let columns = answer.columns();
-    let is_name = |name: &String| !name.is_empty() && !name.starts_with('-') && !name.contains(char::is_whitespace);
-    if let Some(column) = columns.iter().find(|name| !is_name(name)) {
-        return Err(SpaceError::BadColumn { column: column.clone(), reason: "is no flag name; name it with AS" });
+    for (index, name) in columns.iter().enumerate() {
+        if !is_flag_name(name) && name != BENCHMARK_NAME {
+            return Err(bad(name, "is no flag name; name it with AS"));
+        }
+        if columns.iter().take(index).any(|other| is_same_key(other, name)) {
+            return Err(bad(name, "is there twice"));
+        }
     }
     let rows = answer.rows()?;
     if rows.is_empty() {
         return Err(SpaceError::NoRow);
     }
+    let flags = command.flags();
     let sets = rows.into_iter().map(|row| {
         let mut set = ParamSet::unchanged();
         for (name, value) in columns.iter().zip(row) {
             match setting(value) {
-                serde_json::Value::Null => {}
-                serde_json::Value::String(text) if name == BENCHMARK_NAME => set.name = Some(text),
+                Value::Null if flags.contains_key(&column_name(name)) => {
+                    drop(set.params.insert(name.clone(), Value::Null))
+                }
+                Value::Null => {}
+                value if name == BENCHMARK_NAME => set.name = Some(value_text(&value)),
                 value => drop(set.params.insert(name.clone(), value)),
             }
         }
         set
     });
-    Ok(values::without_repeats(sets.collect()))
+    let sets = values::without_repeats(sets.collect::<Vec<ParamSet>>());
+    match name_used_twice(&sets) {
+        Some(name) => Err(SpaceError::NamedTwice { name: name.to_owned() }),
+        None => Ok(sets),
+    }
 }
 
 #[cfg(test)]

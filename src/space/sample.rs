@@ -85,7 +85,7 @@ impl Draws {
                 let mut rng = StdRng::seed_from_u64(seed.wrapping_add(round << 32));
                 (0..count).map(|_| (0..dimensions).map(|_| rng.random::<f64>()).collect()).collect()
             }
-            Method::Lhs => latin(count, dimensions, seed.wrapping_add(round << 32)),
+            Method::Lhs => latin(count, dimensions, seed.wrapping_add(round << 32), round),
             Method::Sobol => {
                 let place = |index: usize, dimension: usize| {
                     let (index, turn) = (index as u32 % LAST_OF_SOBOL, index as u32 / LAST_OF_SOBOL);
@@ -103,9 +103,9 @@ impl Draws {
     }
 }
 
-fn latin(count: usize, dimensions: usize, seed: u64) -> Vec<Vec<f64>> {
+fn latin(count: usize, dimensions: usize, seed: u64, round: u64) -> Vec<Vec<f64>> {
     let limits = Array2::from_shape_fn((dimensions, 2), |(_, end)| end as f64);
-    let kind = if (2..=MOST_OPTIMIZED).contains(&count) { LhsKind::Optimized } else { LhsKind::Classic };
+    let kind = if round == 0 && (2..=MOST_OPTIMIZED).contains(&count) { LhsKind::Optimized } else { LhsKind::Classic };
     let lhs = Lhs::new_with_rng(&limits, Xoshiro256Plus::seed_from_u64(seed)).kind(kind);
     lhs.normalized_sample(count).rows().into_iter().map(|row| row.to_vec()).collect()
 }

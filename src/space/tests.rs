@@ -70,7 +70,7 @@ fn conditions_see_both_sides_and_the_commands() {
     let removed = laid(&space).unwrap().removed;
     assert_eq!(removed.iter().map(|removed| removed.count).collect::<Vec<_>>(), [3, 2]);
     space.rules = conditions(&["port = 1"]);
-    assert_eq!(laid(&space).unwrap_err(), "no parameter `port`; did you mean `serve.port`?");
+    assert_eq!(laid(&space).unwrap_err(), "\"port = 1\": no parameter `port`; did you mean `serve.port`?");
     space.rules = conditions(&["serve.port < bench.port"]);
     assert_eq!(laid(&space).unwrap().removed[0].count, 0);
 }
@@ -83,6 +83,34 @@ fn what_can_not_be_told_is_left_out_and_said() {
     let points = laid(&space).unwrap();
     assert_eq!(points.servers.len(), 1);
     assert_eq!(points.removed[0].to_string(), "2 removed by \"a > c\" (2 of them because a parameter is not set)");
+}
+
+#[test]
+fn a_condition_means_the_same_in_every_part_of_a_space() {
+    // The first part of the space has no `b`, and later ones have no `a`.
+    let mut space = wanted(&[], &["c=1..9000+1"]);
+    space.most = 20_000;
+    space.serve.sets = vec![set(json!({"a": 1})), set(json!({"b": 2}))];
+    space.rules = conditions(&["b is null and c < 3 or b > 1 and c = 9000"]);
+    let expected = json!([[{"a": 1}, {"c": 1}], [{"a": 1}, {"c": 2}], [{"b": 2}, {"c": 9000}]]);
+    assert_eq!(pairs(&space), expected);
+    // Whatever is drawn, a link and a name that both sides have are judged alike.
+    for seed in 0..8 {
+        let mut space = wanted(&["a=1..3+1", "x=1,2"], &["c=1..3+1", "x=1,2"]);
+        space.sample = Some(Sample { count: 9, method: Method::Lhs, seed });
+        space.rules.links = Link::parse_list("a=c").unwrap();
+        let points = laid(&space).unwrap();
+        assert_eq!(points.servers.iter().map(|(_, benches)| benches.len()).sum::<usize>(), 9);
+        space.rules = conditions(&["x > 0"]);
+        assert_eq!(laid(&space).unwrap_err(), "\"x > 0\": no parameter `x`; did you mean `serve.x`?");
+    }
+}
+
+#[test]
+fn later_conditions_see_what_earlier_ones_kept() {
+    let mut space = wanted(&["a=0,1,2"], &[]);
+    space.rules = conditions(&["a <> 0", "10 / a > 5"]);
+    assert_eq!(pairs(&space), json!([[{"a": 1}, {}]]));
 }
 
 #[test]
@@ -104,6 +132,10 @@ fn what_follows_from_others_is_set() {
     space.rules.conditions = vec![Condition::parse("max_num_batched_tokens > 128").unwrap()];
     let serve = json!({"s": 64, "max_num_batched_tokens": 1024});
     assert_eq!(pairs(&space), json!([[serve, {"c": 1, "n": 100}], [serve, {"c": 20, "n": 200, "w": 10}]]));
+    // What is NULL is taken out of the command, too.
+    space.rules = Rules { bench_set: vec![derived("seed = CASE WHEN c > 1 THEN c END")], ..Rules::default() };
+    let found = pairs(&space);
+    assert_eq!((&found[0][1], &found[1][1]), (&json!({"c": 1, "seed": null}), &json!({"c": 20, "seed": 20})));
     space.rules.serve_set = vec![derived("x = c")];
     assert!(laid(&space).unwrap_err().contains("no parameter `c`"));
 }
@@ -117,6 +149,8 @@ fn expressions_that_say_nothing_are_refused() {
         ("s >", "Expected"),
         ("s > 1; DROP TABLE x", "Expected"),
         ("nothing > 1", "no parameter `nothing`"),
+        ("random() < s", "each time"),
+        ("row_number() OVER (ORDER BY s) < 2", "window function"),
     ] {
         let mut space = wanted(&["s=1,2"], &[]);
         let told = match Condition::parse(text) {
@@ -159,6 +193,13 @@ fn a_space_that_is_too_large_is_counted_and_refused() {
     space.sample = Some(Sample { count: 30, method: Method::Sobol, seed: 1 });
     let points = laid(&space).unwrap();
     assert_eq!(points.servers.iter().map(|(_, benches)| benches.len()).sum::<usize>(), 30);
+    space.sample = Some(Sample { count: 20_000, method: Method::Random, seed: 1 });
+    assert_eq!(laid(&space).unwrap_err(), "20000 combinations to sample are more than 10000");
+    // All that there are, though few are meant.
+    let mut rare = wanted(&["a=1..300+1"], &["c=1..300+1"]);
+    rare.rules = conditions(&["a = c"]);
+    rare.sample = Some(Sample { count: 299, method: Method::Lhs, seed: 1 });
+    assert_eq!(laid(&rare).unwrap().servers.len(), 299);
     let mut few = wanted(&["a=1..300+1"], &["c=1..300+1"]);
     few.rules = conditions(&["a = c"]);
     assert_eq!(laid(&few).unwrap().removed[0].count, 90_000 - 300);

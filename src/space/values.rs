@@ -42,12 +42,16 @@ pub fn tuples(text: &str, width: usize) -> Result<Vec<Vec<Value>>, String> {
         if parts.len() != width {
             return Err(format!("{part:?} has {} values for {width} parameters; separate them with `:`", parts.len()));
         }
-        all.push(parts.into_iter().map(|item| match item {
-            Item::Json(value) => value,
-            Item::Word(word) => scalar(word),
-        }));
+        let values = parts.into_iter().map(|item| match item {
+            Item::Json(value) => Ok(value),
+            Item::Word(word) if word.contains("..") => {
+                Err(format!("{word:?}: a range can't stand among values that go together"))
+            }
+            Item::Word(word) => Ok(scalar(word)),
+        });
+        all.push(values.collect::<Result<Vec<_>, _>>()?);
     }
-    Ok(without_repeats(all.into_iter().map(Iterator::collect).collect()))
+    Ok(without_repeats(all))
 }
 
 pub fn without_repeats<T: PartialEq>(all: Vec<T>) -> Vec<T> {
@@ -125,7 +129,9 @@ enum Stride {
 }
 
 fn range(text: &str, first: &str, rest: &str) -> Result<Vec<Value>, String> {
-    let form = || format!("{text:?} is not a range; write 1..256*2, 2..10+2 or 1..100#5");
+    let form = || {
+        format!("{text:?} is not a range; write 1..256*2, 2..10+2 or 1..100#5, or a text with dots in double quotes")
+    };
     let number = |word: &str| word.trim().parse::<f64>().ok().filter(|number| number.is_finite());
     // Behind the first letter: `1..+5` has no sign of its own, and `1e+3` has one.
     let place = rest.char_indices().skip(1).find(|(at, letter)| match letter {
@@ -136,7 +142,10 @@ fn range(text: &str, first: &str, rest: &str) -> Result<Vec<Value>, String> {
     let (at, sign) = place.ok_or_else(form)?;
     let (last, step) = rest.split_at(at);
     let (first, last) = number(first).zip(number(last)).ok_or_else(form)?;
-    let step = number(step.trim_start_matches(sign)).ok_or_else(form)?;
+    let step = step
+        .strip_prefix(sign)
+        .filter(|step| step.starts_with(|first: char| first.is_ascii_digit() || "-.".contains(first)));
+    let step = step.and_then(number).ok_or_else(form)?;
     let stride = match sign {
         '*' if step > 1.0 && first > 0.0 => Stride::Times(step),
         '*' => return Err(format!("{text:?} has no end: its factor must be above 1 and its first value above 0")),
@@ -161,7 +170,10 @@ fn range(text: &str, first: &str, rest: &str) -> Result<Vec<Value>, String> {
 
 fn spaced(first: f64, last: f64, stride: &Stride) -> Vec<f64> {
     // What misses the end by rounding alone reaches it.
-    let within = |value: &f64| *value <= last + last.abs().max(1.0) * 1e-9;
+    let within = |value: &f64| match stride {
+        Stride::Plus(more) => *value <= last + more * 1e-6,
+        Stride::Times(_) | Stride::Count(_) => *value <= last * (1.0 + 1e-9),
+    };
     let steps = 0..=MOST_VALUES;
     match stride {
         Stride::Times(factor) => steps.map(|step| first * factor.powi(step as i32)).take_while(within).collect(),
@@ -174,7 +186,7 @@ fn spaced(first: f64, last: f64, stride: &Stride) -> Vec<f64> {
 
 /// A number as people would have typed it: 0.3 and not 0.30000000000000004.
 pub fn written(value: f64) -> Value {
-    let short: f64 = format!("{value:.12e}").parse().unwrap_or(value);
+    let short: f64 = format!("{value:.14e}").parse().unwrap_or(value);
     match short.fract() == 0.0 && short.abs() < LARGEST_WHOLE {
         true => (short as i64).into(),
         false => Number::from_f64(short).map_or_else(|| short.to_string().into(), Value::Number),
@@ -200,6 +212,12 @@ mod tests {
         assert_eq!(of("auto, fp8,true,null,1.5,inf"), json!(["auto", "fp8", true, null, 1.5, "inf"]));
         assert_eq!(of(r#""a,b",{"level":3},[1,2],x"#), json!(["a,b", {"level": 3}, [1, 2], "x"]));
         assert_eq!(of("8,8"), json!([8]));
+        // Numbers stay as they were written.
+        assert_eq!(of("1e3,1.50"), json!(["1e3", "1.50"]));
+        assert_eq!(
+            of("12345678901234..12345678901236+1"),
+            json!([12345678901234i64, 12345678901235i64, 12345678901236i64])
+        );
         for bad in ["", "1,", ",1", "1,,2", "[1", "\"a"] {
             assert!(values(bad).is_err(), "{bad}");
         }
@@ -236,6 +254,8 @@ mod tests {
             ("1..1e9+1", "more than 10000"),
             ("1..9#1", "from 2 to 10000"),
             ("1..9", "1..256*2"),
+            ("1..9++2", "is not a range"),
+            ("../x", "in double quotes"),
             ("a..b", "is not a range"),
         ] {
             let error = values(text).unwrap_err();
@@ -248,6 +268,7 @@ mod tests {
         let found = tuples("128:32, 1024:128", 2).unwrap();
         assert_eq!(json!(found), json!([[128, 32], [1024, 128]]));
         assert_eq!(json!(tuples(r#""http://h:1":a"#, 2).unwrap()), json!([["http://h:1", "a"]]));
+        assert!(tuples("1..4*2:3", 2).unwrap_err().contains("a range can't stand"));
         assert!(tuples("128:32,1024", 2).unwrap_err().contains("\"1024\" has 1 values for 2 parameters"));
     }
 

@@ -2,7 +2,7 @@
 
 use super::ledger::Detail;
 use crate::exec::find_program;
-use crate::params::{Command, ParamSet};
+use crate::params::{Command, ParamSet, RESULT};
 use std::path::Path;
 
 /// What kind of benchmark a sweep runs.
@@ -21,6 +21,10 @@ pub enum BenchKind {
 impl BenchKind {
     /// The command, told where to put its result.
     pub fn complete(&self, command: &Command, result_path: &Path) -> Command {
+        // A command that says where its result belongs is another tool's, and takes no flags of ours.
+        if command.has(RESULT) {
+            return command.filled(RESULT, &result_path.to_string_lossy());
+        }
         let words = match self {
             Self::Startup => vec!["--output-json".to_owned(), result_path.to_string_lossy().into_owned()],
             Self::Load { .. } => load_words(result_path),

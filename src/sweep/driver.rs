@@ -414,8 +414,12 @@ impl<E: Executor> Driver<'_, E> {
     }
 
     async fn stop_server(&mut self) {
-        if self.server.take().is_none() {
-            return;
+        let Some(up) = self.server.take() else { return };
+        if self.options.evaluation.is_some() && !up.measured.is_empty() {
+            self.ended.unscored += 1;
+            let message =
+                format!("the server ended before its evaluation: {} run(s) on it have no scores", up.measured.len());
+            self.observer.event(Event::Warning { message: &message });
         }
         self.observer.event(Event::ServerStopping);
         for message in self.executor.stop().await {

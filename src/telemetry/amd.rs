@@ -2,6 +2,7 @@
 
 use super::samples::{Reading, Source};
 use serde_json::Value;
+use std::collections::HashSet;
 use std::process::{Command, Stdio};
 
 /// The tool that reports AMD GPUs on this machine.
@@ -46,9 +47,19 @@ impl Amd {
 
     /// What all GPUs report; nothing of what one does not.
     pub fn readings(self) -> Vec<Reading> {
-        let output = self.command().stdin(Stdio::null()).stderr(Stdio::null()).output();
-        let told = output.ok().and_then(|output| serde_json::from_slice(&output.stdout).ok());
-        told.map_or(Vec::new(), |told| self.read(&told))
+        told(self.command()).map_or(Vec::new(), |told| self.read(&told))
+    }
+
+    /// The GPUs on which any of these processes has work, by index; of `rocm-smi` it is not known.
+    pub fn devices_of(self, pids: &HashSet<i32>) -> Vec<String> {
+        match self {
+            Self::AmdSmi => {
+                let mut command = Command::new("amd-smi");
+                command.args(["process", "--json"]);
+                told(command).map_or(Vec::new(), |told| used_by(&told, pids))
+            }
+            Self::RocmSmi => Vec::new(),
+        }
     }
 
     fn command(self) -> Command {
@@ -68,8 +79,7 @@ impl Amd {
     fn read(self, told: &Value) -> Vec<Reading> {
         match self {
             Self::AmdSmi => {
-                // Newer ones wrap the list.
-                let gpus = told.get("gpu_data").unwrap_or(told).as_array().cloned().unwrap_or_default();
+                let gpus = gpus_of(told);
                 let of = |gpu: &Value| {
                     let index = gpu.get("gpu").and_then(Value::as_u64)?.to_string();
                     let at = |place: &str| gpu.pointer(place).and_then(number);
@@ -87,6 +97,35 @@ impl Amd {
                 cards.filter_map(of).flatten().collect()
             }
         }
+    }
+}
+
+/// What a tool tells.
+fn told(mut command: Command) -> Option<Value> {
+    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    serde_json::from_slice(&output.stdout).ok()
+}
+
+/// Newer versions wrap the list.
+fn gpus_of(told: &Value) -> &[Value] {
+    told.get("gpu_data").unwrap_or(told).as_array().map_or(&[], Vec::as_slice)
+}
+
+/// The GPUs whose lists of processes, which differ from version to version, have one of these.
+fn used_by(told: &Value, pids: &HashSet<i32>) -> Vec<String> {
+    let index = |gpu: &Value| gpu.get("gpu").and_then(Value::as_u64);
+    let used = gpus_of(told).iter().filter(|gpu| has_pid(gpu, pids));
+    used.filter_map(index).map(|index| index.to_string()).collect()
+}
+
+fn has_pid(value: &Value, pids: &HashSet<i32>) -> bool {
+    match value {
+        Value::Object(fields) => fields.iter().any(|(name, value)| match number(value) {
+            Some(pid) if name == "pid" => pids.contains(&(pid as i32)),
+            _ => has_pid(value, pids),
+        }),
+        Value::Array(items) => items.iter().any(|item| has_pid(item, pids)),
+        _ => false,
     }
 }
 
@@ -118,6 +157,23 @@ mod tests {
             (device, reading.series.metric.to_string(), reading.value)
         };
         tool.read(told).into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn the_gpus_of_a_process_are_found_however_they_are_listed() {
+        let pids = HashSet::from([77, 78]);
+        let gpu = |index: u64, list: Value| json!({"gpu": index, "process_list": list});
+        let process = |pid: u64| json!({"process_info": {"name": "python", "pid": pid, "memory_usage": {"pid": {"value": 1, "unit": "B"}}}});
+        let nothing = json!([{"process_info": "No running processes detected"}]);
+        let told = json!([
+            gpu(0, json!([process(5)])),
+            gpu(1, json!([process(5), process(77)])),
+            gpu(2, nothing),
+            gpu(3, json!([{"pid": "78"}]))
+        ]);
+        assert_eq!(used_by(&told, &pids), ["1", "3"]);
+        assert_eq!(used_by(&json!({"gpu_data": told}), &pids), ["1", "3"]);
+        assert!(used_by(&json!({"error": 77}), &pids).is_empty());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use super::prometheus::{Line, lines};
 use super::samples::{Reading, Source};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How the values that a server has for one metric, one for each reason or priority, become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,7 +178,12 @@ pub fn from_engine(text: &str, kept: Kept) -> Vec<Reading> {
     if kept == Kept::All {
         // The buckets of histograms are thousands of series; their sums and counts are kept.
         let others = lines.iter().filter(|line| !used.contains(&line.name) && !line.name.ends_with("_bucket"));
-        readings.extend(others.map(|line| Reading::new(Source::Server, engine_of(line), &own_name(line), line.value)));
+        let models: BTreeSet<&str> = lines.iter().filter_map(|line| line.label(MODEL)).collect();
+        // A server of one model need not say of each value which one it is.
+        let left_out: &[&str] = if models.len() > 1 { &ENGINES } else { &[ENGINES[0], ENGINES[1], MODEL] };
+        readings.extend(
+            others.map(|line| Reading::new(Source::Server, engine_of(line), &own_name(line, left_out), line.value)),
+        );
     }
     readings
 }
@@ -202,15 +207,19 @@ fn joined(metric: &str, join: Join, lines: &[&Line<'_>]) -> Vec<Reading> {
     by_engine.into_iter().map(|(engine, value)| Reading::new(Source::Server, engine, metric, value)).collect()
 }
 
+/// Labels that tell engines and models apart.
+const ENGINES: [&str; 2] = ["engine", "dp_rank"];
+const MODEL: &str = "model_name";
+
 fn engine_of<'a>(line: &Line<'a>) -> Option<&'a str> {
-    ["engine", "dp_rank"].into_iter().find_map(|label| line.label(label))
+    ENGINES.into_iter().find_map(|label| line.label(label))
 }
 
 /// Its name with the labels that tell it from others of that name.
-fn own_name(line: &Line<'_>) -> String {
+fn own_name(line: &Line<'_>, left_out: &[&str]) -> String {
     let labels: Vec<String> = line
         .labels()
-        .filter(|(name, _)| !["engine", "dp_rank", "model_name"].contains(name))
+        .filter(|(name, _)| !left_out.contains(name))
         .map(|(name, value)| format!("{name}=\"{value}\""))
         .collect();
     match labels.is_empty() {
@@ -266,5 +275,10 @@ mod tests {
             from_engine(text, Kept::All).iter().map(|reading| reading.series.metric.to_string()).collect();
         assert_eq!(names, ["requests_running", "a_total{kind=\"x\"}", "a_total{kind=\"y\"}"]);
         assert!(known("a_total 1\n").is_empty());
+        // Two models are two series.
+        let text = "a{model_name=\"x\"} 1\na{model_name=\"y\"} 2\n";
+        let names: Vec<String> =
+            from_engine(text, Kept::All).iter().map(|reading| reading.series.metric.to_string()).collect();
+        assert_eq!(names, ["a{model_name=\"x\"}", "a{model_name=\"y\"}"]);
     }
 }

@@ -55,7 +55,7 @@ fn scores_may_come_in_a_file_and_a_failure_is_told() {
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("the evaluation exited with"), "{}", ran.stderr);
     assert!(
-        ran.stderr.contains("the evaluation of 1 server(s) failed; their runs are kept without scores"),
+        ran.stderr.contains("1 server(s) could not be evaluated; their runs are kept without scores"),
         "{}",
         ran.stderr
     );

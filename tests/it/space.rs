@@ -136,6 +136,9 @@ fn what_makes_no_sense_is_refused_in_one_message() {
         (&["--bench-set", "num_prompts 7"], "not of the form NAME = EXPRESSION"),
         (&["--sample-method", "sobol"], "--sample"),
         (&["--sample", "0"], "above 0"),
+        (&["--serve-grid", "_benchmark_name=x,y"], "is not a flag name"),
+        (&["--bench-set", "a>=1"], "not of the form NAME = EXPRESSION"),
+        (&["--serve-params", "SELECT 1 AS a_b, 2 AS \"a-b\""], "is there twice"),
         (&["--serve-params", "SELECT 1 AS a WHERE 1 = 2"], "--serve-params: the query returns no row"),
         (&["--serve-params", "SELECT [1, 2] AS a"], "column \"a\" of the query is no single value"),
         (&["--serve-params", "SELECT 1 + 1"], "name it with AS"),
@@ -186,6 +189,40 @@ fn a_frontier_of_last_month_is_a_params_file_and_is_not_asked_again() {
     let rows = scratch.query("results", "SELECT max_num_seqs, count(*) AS n FROM runs GROUP BY 1 ORDER BY 1");
     let expected: Vec<Value> = vec![json!({"max_num_seqs": 2, "n": 1}), json!({"max_num_seqs": 8, "n": 1})];
     assert_eq!(rows, expected);
+}
+
+#[test]
+fn secrets_of_a_space_are_not_kept() {
+    let scratch = Scratch::new();
+    // Programs that take no keys, so that nothing depends on them.
+    scratch.write("server.sh", &format!("exec {}", scratch.sim("--startup-seconds 0")));
+    scratch.write(
+        "bench.sh",
+        "while [ $# -gt 0 ]; do case $1 in --result-dir) d=$2;; --result-filename) f=$2;; esac; shift; done\n\
+         echo '{\"completed\": 4, \"failed\": 0, \"duration\": 1, \"output_throughput\": 5}' > $d/$f\n",
+    );
+    let server = format!("sh server.sh --port {}", scratch.port);
+    let (sim, bench) = (server.as_str(), format!("sh bench.sh --port {}", scratch.port));
+    let flags = [
+        "--serve-grid",
+        "max_num_seqs,api_key=32:sk-secret-one,64:sk-secret-two",
+        "--where",
+        "serve.api_key <> 'sk-secret-two'",
+        "--bench-params",
+        "SELECT 'sk-secret-three' AS api_key, CASE WHEN count(*) > 0 THEN 1 END AS max_concurrency FROM sweeps",
+        "--bench-set",
+        "api_key = CASE WHEN max_concurrency > 0 THEN 'sk-secret-one' ELSE 'sk-secret-four' END",
+    ];
+    let common = ["--num-runs", "1", "--after-bench-cmd", "true", "-e"];
+    scratch.serve_ok(sim, &bench, &[&common[..], &["old"]].concat());
+    let flags = [&flags[..], &common, &["x"]].concat();
+    scratch.serve_ok(sim, &bench, &flags);
+    let manifest = scratch.read("results/x/sweep.json");
+    assert!(!manifest.contains("secret"), "{manifest}");
+    assert!(manifest.contains("max_num_seqs,api_key=32:"), "what is no secret stays: {manifest}");
+    // A resume asks again for what was not kept.
+    scratch.serve_ok(sim, &bench, &[&flags[..], &["--resume"]].concat());
+    assert_eq!(scratch.query("results/x", "SELECT count(*) AS n FROM runs"), [json!({"n": 1})]);
 }
 
 #[test]

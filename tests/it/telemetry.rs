@@ -1,7 +1,7 @@
 //! What is sampled while runs are measured: of the server, of GPUs by their real interface, of the machine; and what it comes to.
 
 use crate::scratch::{PROGRAM, Scratch, data};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -63,7 +63,10 @@ fn what_the_server_and_the_machine_report_is_kept_beside_the_run() {
         // The client's time to first token is the server's, and the way; the server's is of the requests between two samples.
         let (server, client) = (number(row, "ttft"), number(row, "mean_ttft_ms"));
         assert!((server - client).abs() < 0.25 * client + 50.0, "{runs:?}");
-        assert!(runs[row]["power"].is_null() && runs[row]["caution"].is_null(), "{runs:?}");
+        // While other tests run, a client without optimizations may be late.
+        let cautions = runs[row]["caution"].as_array().cloned().unwrap_or_default();
+        let is_of_client = |caution: &Value| caution.as_str().is_some_and(|text| text.starts_with("the client"));
+        assert!(runs[row]["power"].is_null() && cautions.iter().all(is_of_client), "{runs:?}");
     }
     let metrics = scratch.query(
         "results",

@@ -272,3 +272,17 @@ fn the_steady_part_of_a_run_is_told_beside_the_whole() {
         assert!(told.contains("throughput without ramp-up and drain differs by"), "{place}: {told:.2000}");
     }
 }
+
+#[test]
+fn a_benchmark_of_another_tool_says_where_its_result_belongs() {
+    let scratch = Scratch::new();
+    let result = crate::scratch::data("import/sglang/plain.jsonl");
+    let bench = format!("sh -c 'head -1 {} > \"$1\"; echo \"$@\" > words' tool {{result}} --rate 2", result.display());
+    let flags = ["-e", "x", "--num-runs", "1", "--bench-grid", "concurrency=4"];
+    scratch.serve_ok(&scratch.sim("--startup-seconds 0"), &bench, &flags);
+    let words = scratch.read("words");
+    assert!(words.trim_end().ends_with("run=0.partial.json --rate 2 --concurrency 4"), "{words}");
+    let rows = scratch.query("results", "SELECT concurrency, completed > 0 AS is_read FROM runs");
+    assert_eq!(rows.len(), 1);
+    assert_eq!((&rows[0]["concurrency"], &rows[0]["is_read"]), (&json!(4), &json!(true)), "{rows:?}");
+}

@@ -188,15 +188,21 @@ fn file_limit(in_flight: u64) -> Option<String> {
     })
 }
 
-/// Refuses to start what could not be carried through: too few files for a sweep at all, or for the connections of its requests, which
-/// would wait for each other for ever.
+/// Refuses to go on where hardly a file may be open: nothing would work.
+pub fn refuse_hardly_any_files() -> Result<(), Failure> {
+    let Ok((soft, _)) = getrlimit(Resource::RLIMIT_NOFILE) else { return Ok(()) };
+    match soft < FEWEST_FILES {
+        true => Err(Failure::work(format!("only {soft} open files are allowed: run ulimit -n {OTHER_FILES}"))),
+        false => Ok(()),
+    }
+}
+
+/// Refuses to start what could not be carried through: too few files for the connections of its requests, which would wait for each
+/// other for ever.
 pub fn refuse_too_few_files(plan: &Plan) -> Result<(), Failure> {
     let Ok((soft, _)) = getrlimit(Resource::RLIMIT_NOFILE) else { return Ok(()) };
     let in_flight = surely_in_flight(plan);
     let needed = in_flight.saturating_add(OTHER_FILES);
-    if soft < FEWEST_FILES {
-        return Err(Failure::work(format!("only {soft} open files are allowed: run ulimit -n {needed}")));
-    }
     match soft < in_flight.saturating_add(FEWEST_FILES / 2) {
         true => Err(Failure::work(format!(
             "only {soft} open files are allowed, but {in_flight} requests in flight need one connection each: run ulimit -n {needed}"

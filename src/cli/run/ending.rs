@@ -96,7 +96,7 @@ pub fn close(folder: &Path, ended: sweep::Ended) -> Result<PathBuf, Failure> {
             Err(Failure::Interrupted)
         }
         SweepState::Failed | SweepState::Running if ended.failed == 0 && ended.unscored > 0 => Err(Failure::work(
-            format!("the evaluation of {} server(s) failed; their runs are kept without scores", ended.unscored),
+            format!("{} server(s) could not be evaluated; their runs are kept without scores", ended.unscored),
         )),
         SweepState::Failed | SweepState::Running => {
             let planned = ended.planned.unwrap_or(ended.runs).max(ended.runs);

@@ -30,7 +30,8 @@ pub struct Arguments {
     /// With --bench-only: the server's address, http://HOST:PORT. Passed to the benchmark unless its command sets an address.
     #[arg(long, value_name = "URL", requires = "bench_only")]
     base_url: Option<String>,
-    /// The command that runs the benchmark: `vllm bench serve …`, `sweeplake bench …`.
+    /// The command that runs the benchmark: `vllm bench serve …`, `sweeplake bench …`, or any other with {result} where its result file
+    /// belongs, such as `guidellm benchmark run … --output-path {result}`.
     #[arg(long, value_name = "COMMAND")]
     bench_cmd: String,
     #[command(flatten)]
@@ -193,7 +194,8 @@ pub fn prepare(arguments: Arguments, job: Job) -> Result<Sweep, Failure> {
     let space = arguments.space.space(lake, folder.as_deref(), [&commands.serve, &commands.bench])?;
     check_turned(&job, &commands.bench, &space)?;
     let sets = space.sets();
-    let redactor = redactor_of(commands.named().map(|(_, command)| command), &sets);
+    let redactor =
+        redactor_of(commands.named().map(|(_, command)| command), sets.iter().chain(&arguments.space.said(&space)));
     let mut plan = Plan::new(&PlanRequest {
         serve_cmd: commands.address_words(),
         bench_cmd: commands.bench.clone(),

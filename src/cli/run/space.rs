@@ -1,18 +1,20 @@
 //! What to run, as it is typed: files, grids, conditions, samples.
 
+use super::checks::refuse_hardly_any_files;
 use super::values;
 use crate::cli::advice::{of_query, of_space};
 use crate::cli::say::say;
 use crate::cli::{Failure, block_on};
 use crate::params::{Command, ParamSet, read_params_file};
 use crate::query::{Lake, QueryError};
+use crate::redact::MARK;
 use crate::redact::Redactor;
 use crate::space::{
     Axis, Condition, Derived, Flags, Link, Method, Points, Rules, Sample, Side, SpaceError, Wanted, expand, lay_out,
     sets_of_rows,
 };
 use crate::store::{Asked, Manifest, SweepFolder};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -108,15 +110,19 @@ impl Space {
 impl SpaceFlags {
     /// Reads files, asks queries and lays the space out. `folder` is the sweep that is resumed: what was asked for it is not asked again.
     pub fn space(&self, lake: &Path, folder: Option<&Path>, commands: [&Command; 2]) -> Result<Space, Failure> {
+        refuse_hardly_any_files()?;
         let known = folder.and_then(|folder| SweepFolder::open(folder).ok());
         let known: &[Asked] = known.as_ref().map_or(&[], |folder| folder.manifest().asked.as_slice());
         let mut asked = Vec::new();
-        let mut sets = |flag: &'static str, given: &Option<String>| match given {
-            Some(given) => sets_of(flag, given, lake, known, &mut asked, self.max_combinations),
+        let mut sets = |flag: &'static str, given: &Option<String>, command: &Command| match given {
+            Some(given) => {
+                let source = Asking { flag, lake, known, command };
+                source.sets(given, &mut asked, self.max_combinations)
+            }
             None => Ok(Vec::new()),
         };
-        let serve_sets = sets("--serve-params", &self.serve_params)?;
-        let bench_sets = sets("--bench-params", &self.bench_params)?;
+        let serve_sets = sets("--serve-params", &self.serve_params, commands[0])?;
+        let bench_sets = sets("--bench-params", &self.bench_params, commands[1])?;
         let wanted = Wanted {
             serve: Side { sets: serve_sets.clone(), grids: self.serve_grid.clone() },
             bench: Side { sets: bench_sets.clone(), grids: self.bench_grid.clone() },
@@ -148,18 +154,23 @@ impl SpaceFlags {
         })
     }
 
-    /// What was typed besides files, as words that say it again.
+    /// What was typed besides files, as words that say it again, as they may be stored.
     pub fn words(&self, redactor: &Redactor) -> Vec<String> {
         let mut words = Vec::new();
-        let grids = |flag: &str, axes: &[Axis]| -> Vec<String> {
-            axes.iter().flat_map(|axis| [flag.to_owned(), axis.typed()]).collect()
-        };
-        words.extend(grids("--serve-grid", &self.serve_grid));
-        words.extend(grids("--bench-grid", &self.bench_grid));
-        for (flag, texts) in
-            [("--where", &self.conditions), ("--serve-set", &self.serve_set), ("--bench-set", &self.bench_set)]
-        {
-            words.extend(texts.iter().flat_map(|text| [flag.to_owned(), text.clone()]));
+        for (flag, axes) in [("--serve-grid", &self.serve_grid), ("--bench-grid", &self.bench_grid)] {
+            words.extend(axes.iter().flat_map(|axis| [flag.to_owned(), axis.redacted(redactor).typed()]));
+        }
+        let text = |text: &String| redactor.text(text).into_owned();
+        words.extend(self.conditions.iter().flat_map(|condition| ["--where".to_owned(), text(condition)]));
+        for (flag, texts) in [("--serve-set", &self.serve_set), ("--bench-set", &self.bench_set)] {
+            // Of a secret not even the expression is kept.
+            let kept = texts.iter().map(|set| match set.split_once('=') {
+                Some((key, value)) => {
+                    format!("{} = {}", key.trim(), text(&redactor.named(key.trim(), value.trim()).into_owned()))
+                }
+                None => text(set),
+            });
+            words.extend(kept.flat_map(|set| [flag.to_owned(), set]));
         }
         if let Some(count) = self.sample {
             let method = clap::ValueEnum::to_possible_value(&self.sample_method);
@@ -167,26 +178,58 @@ impl SpaceFlags {
             words.extend(method.map(|method| method.get_name().to_owned()));
             words.extend(["--sample-seed".to_owned(), self.sample_seed.to_string()]);
         }
-        redactor.words(&words)
+        if self.max_combinations != MOST_COMBINATIONS {
+            words.extend(["--max-combinations".to_owned(), self.max_combinations.to_string()]);
+        }
+        words
+    }
+
+    /// Sets with all values that were said, those of combinations that are not run, too: a secret is one all the same.
+    pub fn said(&self, space: &Space) -> Vec<ParamSet> {
+        let grids = self.serve_grid.iter().chain(&self.bench_grid).flat_map(Axis::sets);
+        grids.chain(space.serve_sets.iter().chain(&space.bench_sets).cloned()).collect()
     }
 }
 
-/// Sets of a file or a query.
-fn sets_of(
+/// How a query for sets is asked, or was.
+struct Asking<'a> {
     flag: &'static str,
-    given: &str,
-    lake: &Path,
-    known: &[Asked],
-    asked: &mut Vec<Asked>,
-    most: usize,
-) -> Result<Vec<ParamSet>, Failure> {
-    let Some(sql) = query_of(flag, given)? else { return sets_of_file(flag, Path::new(given), most) };
-    let rows = match known.iter().find(|asked| asked.sql == sql) {
-        Some(asked) => asked.rows.iter().map(ParamSet::of_record).collect(),
-        None => ask(flag, &sql, lake)?,
-    };
-    asked.push(Asked { sql, rows: rows.iter().map(ParamSet::to_record).collect() });
-    Ok(rows)
+    lake: &'a Path,
+    /// What was asked when the sweep began.
+    known: &'a [Asked],
+    command: &'a Command,
+}
+
+impl Asking<'_> {
+    /// Sets of a file or a query.
+    fn sets(&self, given: &str, asked: &mut Vec<Asked>, most: usize) -> Result<Vec<ParamSet>, Failure> {
+        let Some(sql) = query_of(self.flag, given)? else {
+            return sets_of_file(self.flag, Path::new(given), most);
+        };
+        let words = |sql: &str| sql.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let is_whole = |asked: &&Asked| !asked.rows.iter().flat_map(Map::values).any(is_redacted);
+        let known = self.known.iter().find(|asked| words(&asked.sql) == words(&sql)).filter(is_whole);
+        let rows = match known {
+            Some(asked) => asked.rows.iter().map(ParamSet::of_record).collect(),
+            None => self.ask(&sql)?,
+        };
+        asked.push(Asked { sql, rows: rows.iter().map(ParamSet::to_record).collect() });
+        Ok(rows)
+    }
+
+    fn ask(&self, sql: &str) -> Result<Vec<ParamSet>, Failure> {
+        let flag = self.flag;
+        let wrong = |error: QueryError| Failure::Input(format!("{flag}: {}", of_query(&error)));
+        let lake = Lake::open(&[PathBuf::from(self.lake)]).map_err(wrong)?;
+        let answer = block_on(lake.sql(sql))?.map_err(wrong)?;
+        lake.take_warnings().iter().for_each(|warning| say!("warning: {warning}"));
+        sets_of_rows(&answer, self.command).map_err(|error| Failure::Input(format!("{flag}: {}", of_space(&error))))
+    }
+}
+
+/// Whether a value was left out of what is kept, so that it has to be asked for again.
+fn is_redacted(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.starts_with(MARK))
 }
 
 /// The query, where one is given and not a file of sets.
@@ -201,14 +244,6 @@ fn query_of(flag: &str, given: &str) -> Result<Option<String>, Failure> {
     }
     let text = std::fs::read_to_string(path);
     text.map(Some).map_err(|error| Failure::input(format!("{flag}: {given}: can't be read: {error}")))
-}
-
-fn ask(flag: &str, sql: &str, lake: &Path) -> Result<Vec<ParamSet>, Failure> {
-    let wrong = |error: QueryError| Failure::Input(format!("{flag}: {}", of_query(&error)));
-    let lake = Lake::open(&[PathBuf::from(lake)]).map_err(wrong)?;
-    let answer = block_on(lake.sql(sql))?.map_err(wrong)?;
-    lake.take_warnings().iter().for_each(|warning| say!("warning: {warning}"));
-    sets_of_rows(&answer).map_err(|error| Failure::Input(format!("{flag}: {}", of_space(&error))))
 }
 
 /// Sets of a file, each of its grids as the sets that it stands for.
@@ -226,6 +261,7 @@ pub fn sets_of_file(flag: &str, path: &Path, most: usize) -> Result<Vec<ParamSet
 
 /// Sets of a file and grids, of one side alone; where neither is given, the command as it is.
 pub fn one_side(flag: &str, path: Option<&Path>, grids: &[Axis]) -> Result<Vec<ParamSet>, Failure> {
+    refuse_hardly_any_files()?;
     let sets = path.map(|path| sets_of_file(flag, path, MOST_COMBINATIONS)).transpose()?;
     let bench = Side { sets: sets.unwrap_or_default(), grids: grids.to_vec() };
     let wanted = Wanted { bench, most: MOST_COMBINATIONS, ..Wanted::default() };
@@ -275,7 +311,7 @@ pub fn told(manifest: Manifest, space: &Space, flags: &SpaceFlags, redactor: &Re
     Manifest {
         link_vars: flags.link_vars.clone(),
         space: flags.words(redactor),
-        asked: space.asked.clone(),
+        asked: space.asked.iter().map(|asked| asked.redacted(redactor)).collect(),
         serve_params: records(&space.serve_sets),
         bench_params: records(&space.bench_sets),
         ..manifest

@@ -16,6 +16,9 @@ pub const GRID: &str = "_grid";
 /// The key of a condition on such a set.
 pub const WHERE: &str = "_where";
 
+/// The key of an SLA that names it instead of constraining a metric.
+pub const SLA_NAME: &str = "_sla_name";
+
 /// Reads a file as its ending says.
 pub fn read_document(path: &Path) -> Result<Value, ParamsError> {
     let text = std::fs::read_to_string(path).map_err(|source| ParamsError::Unreadable { path: path.into(), source })?;
@@ -78,6 +81,11 @@ fn param_set(path: &Path, position: usize, name: Option<String>, item: Value) ->
         if key.is_empty() || key.starts_with('-') || key.contains(char::is_whitespace) {
             return Err(bad(format!("{key:?} is not a flag name; write it without leading dashes")));
         }
+        if key.starts_with('_') && ![GRID, WHERE, SLA_NAME].contains(&key.as_str()) {
+            return Err(bad(format!(
+                "{key:?} is not known; names that begin with `_` are {BENCHMARK_NAME}, {GRID} and {WHERE}"
+            )));
+        }
         if !seen.insert(column_name(key)) {
             return Err(bad(format!("{key:?} is given in both its `-` and its `_` spelling")));
         }
@@ -86,11 +94,16 @@ fn param_set(path: &Path, position: usize, name: Option<String>, item: Value) ->
 }
 
 fn check_names(path: &Path, sets: &[ParamSet]) -> Result<(), ParamsError> {
-    let mut seen = HashSet::new();
-    match sets.iter().filter_map(|set| set.name.as_ref()).find(|name| !seen.insert(name.as_str())) {
-        Some(name) => Err(ParamsError::DuplicateName { path: path.into(), name: name.clone() }),
+    match name_used_twice(sets) {
+        Some(name) => Err(ParamsError::DuplicateName { path: path.into(), name: name.to_owned() }),
         None => Ok(()),
     }
+}
+
+/// A name that more than one set has.
+pub fn name_used_twice(sets: &[ParamSet]) -> Option<&str> {
+    let mut seen = HashSet::new();
+    sets.iter().filter_map(|set| set.name.as_deref()).find(|name| !seen.insert(*name))
 }
 
 fn kind(value: &Value) -> &'static str {

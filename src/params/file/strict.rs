@@ -57,6 +57,8 @@ impl<'de> Deserialize<'de> for Strict {
     }
 }
 
+const TOML_DATE: &str = "$__toml_private_datetime";
+
 struct StrictVisitor;
 
 impl<'de> Visitor<'de> for StrictVisitor {
@@ -108,6 +110,10 @@ impl<'de> Visitor<'de> for StrictVisitor {
             let Strict(value) = fields.next_value()?;
             object.insert(key, value);
         }
-        Ok(Value::Object(object))
+        // A date of TOML comes as an object with one key of the library's.
+        match object.remove(TOML_DATE) {
+            Some(date) => Ok(date),
+            None => Ok(Value::Object(object)),
+        }
     }
 }

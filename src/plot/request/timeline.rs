@@ -9,6 +9,8 @@ use crate::query::{Filter, Lake, literal};
 pub struct TimelineRequest {
     /// The beginnings of run IDs; without any, all runs.
     pub runs: Vec<String>,
+    /// Only of this sweep.
+    pub sweep: Option<String>,
     pub filter_by: String,
     /// More runs than these are refused.
     pub most: usize,
@@ -16,6 +18,7 @@ pub struct TimelineRequest {
 
 /// A run's timeline.
 pub struct DrawnTimeline {
+    pub sweep: String,
     pub run_id: String,
     pub label: String,
     pub run_number: i64,
@@ -57,9 +60,10 @@ impl TimelineRequest {
         let filter = Filter::parse(&self.filter_by, &lake.columns("runs").await?)?;
         let is_meant = self.runs.iter().map(|run| format!("starts_with(run_id, {})", literal(run)));
         let is_meant = is_meant.reduce(|left, right| format!("{left} OR {right}")).unwrap_or_else(|| "TRUE".into());
+        let of_sweep = self.sweep.as_ref().map_or_else(|| "TRUE".into(), |sweep| format!("sweep = {}", literal(sweep)));
         let sql = format!(
             "SELECT sweep, run_id, label, run_number, wall_time_s, CAST(duration AS DOUBLE) AS duration FROM runs \
-             WHERE status <> 'retried' AND ({is_meant}) AND {} ORDER BY sweep, started_at",
+             WHERE status <> 'retried' AND ({is_meant}) AND {of_sweep} AND {} ORDER BY sweep, started_at",
             filter.to_sql()
         );
         let runs: Vec<Run> = lake.sql(&sql).await?.typed("timeline")?;
@@ -73,7 +77,13 @@ impl TimelineRequest {
         for run in runs {
             if let Some(figure) = timeline(lake, &run).await?.figure() {
                 let label = run.label.unwrap_or_default();
-                drawn.push(DrawnTimeline { run_id: run.run_id, label, run_number: run.run_number, figure });
+                drawn.push(DrawnTimeline {
+                    sweep: run.sweep,
+                    run_id: run.run_id,
+                    label,
+                    run_number: run.run_number,
+                    figure,
+                });
             }
         }
         if drawn.is_empty() { Err(PlotError::NothingSampled) } else { Ok(drawn) }

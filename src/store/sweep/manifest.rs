@@ -96,6 +96,14 @@ pub struct Asked {
     pub rows: Vec<Map<String, Value>>,
 }
 
+impl Asked {
+    /// As it may be stored.
+    pub fn redacted(&self, redactor: &Redactor) -> Self {
+        let rows = self.rows.iter().map(|row| redactor.fields(row)).collect();
+        Self { sql: redactor.text(&self.sql).into_owned(), rows }
+    }
+}
+
 /// What somebody wrote about a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Note {

@@ -7,15 +7,15 @@ use crate::cli::say::out;
 use crate::cli::table::new_table;
 use crate::cli::terminal::terminal_width;
 use crate::params::{ParamSet, value_text};
-use crate::plan::ServerPlan;
+use crate::plan::{BenchPlan, ServerPlan};
 use crate::space::Points;
 use crate::sweep::Order;
-use crate::words::{describe_set, short_value, telling};
+use crate::words::{describe_set, pair, short_value, telling};
 use comfy_table::CellAlignment;
 use comfy_table::presets::NOTHING;
 use serde_json::Value;
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::IsTerminal;
 use unicode_width::UnicodeWidthStr;
 
@@ -61,7 +61,8 @@ impl<'a> Outline<'a> {
         let mut lines = vec![self.totals()];
         lines.extend(self.sweep.space.iter().flat_map(left_out));
         let usual = Usual::of(&self.sweep.common.output_dir, &self.sweep.plan, &self.sweep.manifest);
-        match usual.filter(|_| self.runs > 0) {
+        match usual {
+            _ if self.runs == 0 => lines.push("Nothing is left to run".into()),
             Some(usual) if self.sweep.is_counted() => {
                 lines.push(format!("Takes {}", usual.text(self.starts, self.runs)))
             }
@@ -110,12 +111,10 @@ impl<'a> Outline<'a> {
     }
 
     fn loads(&self) -> Loads {
-        let mut sets: Vec<&ParamSet> = Vec::new();
-        for bench in self.sweep.plan.servers.iter().flat_map(|server| &server.benches) {
-            if !sets.contains(&&bench.combination.bench) {
-                sets.push(&bench.combination.bench);
-            }
-        }
+        let mut seen = HashSet::new();
+        let benches = self.sweep.plan.servers.iter().flat_map(|server| &server.benches);
+        let benches = benches.map(|bench| &bench.combination.bench);
+        let mut sets: Vec<&ParamSet> = benches.filter(|set| seen.insert(key_of(set))).collect();
         let keys = keys_of(&sets);
         let told = told_of(&keys, &sets);
         if let [only] = told.as_slice() {
@@ -134,11 +133,17 @@ impl<'a> Outline<'a> {
         }
     }
 
-    /// So many runs of a load are made on a server.
-    fn count(&self, server: usize, load: &ParamSet) -> Option<usize> {
-        let benches = &self.sweep.plan.servers[server].benches;
-        let bench = benches.iter().find(|bench| bench.combination.bench == *load)?;
-        self.of.get(&server)?.get(bench.combination.id.as_str()).copied()
+    /// So many runs of each load are made on each server.
+    fn counts(&self) -> HashMap<(usize, String), usize> {
+        let each = self.of.iter().flat_map(|(server, counts)| {
+            let benches = &self.sweep.plan.servers[*server].benches;
+            let count = |bench: &BenchPlan| {
+                let count = *counts.get(bench.combination.id.as_str())?;
+                Some(((*server, key_of(&bench.combination.bench)), count))
+            };
+            benches.iter().filter_map(count).collect::<Vec<_>>()
+        });
+        each.collect()
     }
 
     fn cell(&self, count: Option<usize>) -> String {
@@ -150,6 +155,7 @@ impl<'a> Outline<'a> {
     }
 
     fn crossed(&self, names: &[String], loads: &Loads) -> String {
+        let counts = self.counts();
         let mut table = new_table();
         table.load_preset(NOTHING);
         let heading = loads.each.iter().enumerate().map(|(index, (_, name))| match index {
@@ -158,7 +164,7 @@ impl<'a> Outline<'a> {
         });
         table.set_header(std::iter::once("server".to_owned()).chain(heading));
         for server in self.of.keys().take(MOST_ROWS) {
-            let cells = loads.each.iter().map(|(load, _)| self.cell(self.count(*server, load)));
+            let cells = loads.each.iter().map(|(load, _)| self.cell(counts.get(&(*server, key_of(load))).copied()));
             table.add_row(std::iter::once(names[*server].clone()).chain(cells));
         }
         let numbers = table.column_iter_mut().skip(1);
@@ -168,16 +174,21 @@ impl<'a> Outline<'a> {
     }
 
     fn listed(&self, names: &[String], loads: &Loads) -> String {
+        let of_loads = self.counts();
         let mut lines = Vec::new();
         for (server, counts) in self.of.iter().take(MOST_ROWS) {
-            let own = loads.each.iter().filter(|(load, _)| self.count(*server, load).is_some());
+            let own = loads.each.iter().filter(|(load, _)| of_loads.contains_key(&(*server, key_of(load))));
             let own: Vec<&str> = own.map(|(_, name)| name.as_str()).collect();
             let own = match own.as_slice() {
                 [first, .., last] if own.len() > MOST_NAMED => format!("{first} … {last} ({} loads)", own.len()),
                 _ => own.join(", "),
             };
             let runs: usize = counts.values().sum();
-            let runs = if self.sweep.is_counted() { format!(" ({runs} runs)") } else { String::new() };
+            let runs = if self.sweep.is_counted() {
+                format!(" ({runs} {})", if runs == 1 { "run" } else { "runs" })
+            } else {
+                String::new()
+            };
             lines.push(format!("{}: {} {own}{runs}", names[*server], loads.heading));
         }
         lines.join("\n")
@@ -186,6 +197,11 @@ impl<'a> Outline<'a> {
 
 /// More loads than these are told by the first and the last.
 const MOST_NAMED: usize = 12;
+
+/// A set as a key.
+fn key_of(set: &ParamSet) -> String {
+    Value::Object(set.to_record()).to_string()
+}
 
 fn keys_of(sets: &[&ParamSet]) -> Vec<String> {
     let mut keys: Vec<String> = Vec::new();
@@ -219,7 +235,13 @@ fn names_of(sets: &[&ParamSet]) -> Vec<String> {
             (false, _) => text,
         }
     };
-    sets.iter().map(name).collect()
+    let names: Vec<String> = sets.iter().map(name).collect();
+    let is_unique = names.iter().collect::<HashSet<_>>().len() == names.len();
+    let pairs = |set: &&ParamSet| set.params.iter().map(|(key, value)| pair(key, value)).collect::<Vec<_>>().join(" ");
+    // Names that do not tell sets apart say less than their parameters.
+    let of_params =
+        || sets.iter().map(|set| [set.name.clone().unwrap_or_default(), pairs(set)].join(" ").trim().to_owned());
+    if is_unique { names } else { of_params().collect() }
 }
 
 /// What was said that keeps combinations out.
@@ -232,6 +254,6 @@ fn left_out(points: &Points) -> Vec<String> {
         None if points.size > kept as u128 => lines.push(format!("{kept} of {} combinations are left:", points.size)),
         None => {}
     }
-    lines.extend(points.removed.iter().map(|removed| format!("  {removed}")));
+    lines.extend(points.removed.iter().filter(|removed| removed.count > 0).map(|removed| format!("  {removed}")));
     lines
 }
