@@ -176,14 +176,9 @@ fn timelines_of(arguments: &Arguments) -> Result<Vec<Named>, Failure> {
         let of_sweep = (!is_one_sweep).then(|| ("sweep".to_owned(), drawn.sweep));
         let own = [("label".to_owned(), drawn.label), ("run".to_owned(), drawn.run_number.to_string())];
         let group: Vec<(String, String)> = of_sweep.into_iter().chain(own).collect();
-        let path = match &arguments.output {
-            Some(output) if is_one => output.clone(),
-            Some(_) => path_of(arguments, &group),
-            None => {
-                let folder = arguments.sweeps[0].join(arguments.fig_dir.clone().unwrap_or_default());
-                folder.join(figure_name("TIMELINE", &group))
-            }
-        };
+        // A file that is named for one figure has that name.
+        let in_name: &[(String, String)] = if is_one && arguments.output.is_some() { &[] } else { &group };
+        let path = path_of(arguments, "TIMELINE", in_name);
         Named { path, group, figure: drawn.figure, left_out: 0 }
     });
     Ok(named.collect())
@@ -203,7 +198,7 @@ fn figures_of(arguments: &Arguments) -> Result<Vec<Named>, Failure> {
         let curves =
             arguments.opening.with(&arguments.sweeps, |lake| block_on(request.draw(lake))?.map_err(plot_failure))?;
         let named = curves.figures.into_iter().map(|drawn| Named {
-            path: path_of(arguments, &drawn.group),
+            path: path_of(arguments, &arguments.fig_name, &drawn.group),
             group: drawn.group,
             figure: drawn.figure,
             left_out: drawn.left_out,
@@ -213,10 +208,11 @@ fn figures_of(arguments: &Arguments) -> Result<Vec<Named>, Failure> {
     let request = kind_request_of(arguments)?;
     let figure =
         arguments.opening.with(&arguments.sweeps, |lake| block_on(request.draw(lake))?.map_err(plot_failure))?;
-    Ok(vec![Named { path: path_of(arguments, &[]), group: Vec::new(), figure, left_out: 0 }])
+    Ok(vec![Named { path: path_of(arguments, &arguments.fig_name, &[]), group: Vec::new(), figure, left_out: 0 }])
 }
 
-fn path_of(arguments: &Arguments, group: &[(String, String)]) -> PathBuf {
+/// `prefix` begins the name where no file is named.
+fn path_of(arguments: &Arguments, prefix: &str, group: &[(String, String)]) -> PathBuf {
     if let Some(output) = &arguments.output {
         let stem = output.file_stem().unwrap_or_default().to_string_lossy();
         let named = figure_name(&stem, group);
@@ -224,7 +220,7 @@ fn path_of(arguments: &Arguments, group: &[(String, String)]) -> PathBuf {
         return output.with_file_name(named).with_extension(ending.as_ref());
     }
     let folder = arguments.sweeps[0].join(arguments.fig_dir.clone().unwrap_or_default());
-    folder.join(figure_name(&arguments.fig_name, group))
+    folder.join(figure_name(prefix, group))
 }
 
 fn kind_request_of(arguments: &Arguments) -> Result<KindRequest, Failure> {

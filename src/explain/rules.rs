@@ -1,7 +1,7 @@
 //! The rules: what they look at, from where on they apply, and what to do then.
 
 use super::facts::Facts;
-use crate::stats::percentile;
+use crate::stats::median;
 
 /// One explanation that a run may have.
 pub struct Rule {
@@ -53,12 +53,6 @@ const LATE: f64 = 0.1;
 
 fn applies(evidence: String, advice: &'static str) -> Verdict {
     Verdict::Applies(Finding { evidence, advice })
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    percentile(&sorted, 50.0)
 }
 
 fn percent(share: f64) -> String {

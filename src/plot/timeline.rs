@@ -62,7 +62,7 @@ impl Timeline {
         let ends: Vec<f64> = ends.collect();
         let last = ends.iter().copied().fold(0.0, f64::max);
         let x = Axis::around("Time since the benchmark was started (s)", Scale::Linear, ends.iter().copied());
-        let x = Axis { label: x.label.clone(), ..x.limited(0.0, last.max(1e-3)) };
+        let x = x.limited(0.0, last.max(1e-3));
         let legend = rows.iter_mut().map(|(_, entries)| std::mem::take(entries)).filter(|entries| entries.len() > 1);
         let legend = legend.map(|entries| LegendBlock { heading: String::new(), entries }).collect();
         let panels = rows.into_iter().map(|(mut panel, _)| {

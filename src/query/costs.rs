@@ -80,11 +80,10 @@ impl Lake {
     pub(super) fn with_costs(&self, runs: DataFrame) -> Result<DataFrame, QueryError> {
         let schema: DFSchema = runs.schema().clone();
         let mut columns: Vec<_> = schema.columns().into_iter().map(datafusion::prelude::Expr::Column).collect();
+        // It reads the manifest of every sweep.
+        let price = self.gpu_hour_price_sql();
         for (name, throughput) in COSTS {
-            let sql = format!(
-                "CAST({} AS DOUBLE) * gpu_count / 3600 * 1e6 / nullif({throughput}, 0)",
-                self.gpu_hour_price_sql()
-            );
+            let sql = format!("CAST({price} AS DOUBLE) * gpu_count / 3600 * 1e6 / nullif({throughput}, 0)");
             let value = self.context.state().create_logical_expr(&sql, &schema).map_err(QueryError::explain)?;
             columns.push(named(value, &field_of(name, DataType::Float64, Some(Kind::Metric), false)));
         }

@@ -70,14 +70,7 @@ pub async fn timelines(lake: &Lake) -> Result<Vec<Chart>, ReportError> {
 }
 
 fn chosen(runs: &[Run]) -> Vec<Chosen<'_>> {
-    let best = runs
-        .iter()
-        .filter(|run| run.throughput.is_some())
-        .max_by(|left, right| left.throughput.unwrap_or_default().total_cmp(&right.throughput.unwrap_or_default()));
-    let slowest = runs
-        .iter()
-        .filter(|run| run.latency.is_some())
-        .max_by(|left, right| left.latency.unwrap_or_default().total_cmp(&right.latency.unwrap_or_default()));
+    let (best, slowest) = (highest(runs, |run| run.throughput), highest(runs, |run| run.latency));
     let mut chosen: Vec<Chosen<'_>> = Vec::new();
     chosen.extend(best.map(|run| Chosen { run, why: "Highest throughput".into() }));
     let is_new = |run: &&Run| best.is_none_or(|best| best.run_id != run.run_id);
@@ -87,6 +80,12 @@ fn chosen(runs: &[Run]) -> Vec<Chosen<'_>> {
     let odd: Vec<Chosen<'_>> = odd.collect();
     chosen.extend(odd);
     chosen
+}
+
+/// The run with the highest value.
+fn highest(runs: &[Run], value: fn(&Run) -> Option<f64>) -> Option<&Run> {
+    let known = runs.iter().filter_map(|run| Some((value(run)?, run)));
+    known.max_by(|left, right| left.0.total_cmp(&right.0)).map(|(_, run)| run)
 }
 
 /// Runs whose throughput is further from that of their repeats than noise explains.

@@ -121,7 +121,7 @@ fn kind_of(value: &Json) -> u8 {
 
 impl<'a> Universe<'a> {
     /// `choices`: of each side all sets of its dimensions.
-    pub fn new(flags: &'a Flags, choices: [Vec<&ParamSet>; 2], rules: &Rules) -> Self {
+    pub fn new(flags: &'a Flags, choices: &[Vec<&ParamSet>; 2], rules: &Rules) -> Self {
         let mut values: [BTreeMap<String, BTreeSet<String>>; 2] = Default::default();
         let mut kinds: [BTreeMap<String, Vec<Json>>; 2] = Default::default();
         let mut add = |side: usize, name: &str, value: &Json| {
@@ -199,8 +199,9 @@ impl Rules {
         {
             derived.values(&[], &universe.known(sides)).await?;
         }
+        let known = universe.known(&[SERVE, BENCH]);
         for condition in &self.conditions {
-            condition.over(&[], &universe.known(&[SERVE, BENCH])).await?;
+            condition.over(&[], &known).await?;
         }
         Ok(())
     }
@@ -223,10 +224,11 @@ impl Rules {
             let holds = kept.iter().flatten().map(|[serve, bench]| Some(link.holds(serve, bench))).collect();
             keep(&mut kept, holds, &link.to_string(), removed);
         }
+        let known = universe.known(&[SERVE, BENCH]);
         for condition in &self.conditions {
             let left: Vec<Pair> = kept.iter().flatten().cloned().collect();
             let rows = universe.rows(&left, &[SERVE, BENCH]);
-            keep(&mut kept, condition.over(&rows, &universe.known(&[SERVE, BENCH])).await?, &condition.text, removed);
+            keep(&mut kept, condition.over(&rows, &known).await?, &condition.text, removed);
         }
         Ok(kept)
     }

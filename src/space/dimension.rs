@@ -20,6 +20,22 @@ impl Dimension {
     }
 }
 
+/// How many points dimensions have together.
+pub fn size_of(dimensions: &[Dimension]) -> u128 {
+    dimensions.iter().fold(1, |size: u128, dimension| size.saturating_mul(dimension.choices.len() as u128))
+}
+
+/// The point of a number, a choice of each dimension: the last dimension turns first.
+pub fn point_of(dimensions: &[Dimension], mut number: u128) -> Vec<usize> {
+    let mut point = vec![0; dimensions.len()];
+    for (place, dimension) in point.iter_mut().zip(dimensions).rev() {
+        let choices = dimension.choices.len() as u128;
+        *place = (number % choices) as usize;
+        number /= choices;
+    }
+    point
+}
+
 /// The set of a choice of each dimension.
 pub fn compose(dimensions: &[Dimension], point: &[usize]) -> ParamSet {
     let mut all = ParamSet::unchanged();

@@ -141,9 +141,9 @@ pub async fn lay_out(wanted: &Wanted, flags: &Flags) -> Result<Points, SpaceErro
         return Err(SpaceError::SampleTooLarge { given: sample.count, most: wanted.most });
     }
     let space = Space { servers: serve.len(), dimensions: serve.into_iter().chain(bench).collect() };
-    let size = space.size();
+    let size = dimension::size_of(&space.dimensions);
     let choices = space.choices();
-    let universe = Universe::new(flags, space.choices(), &wanted.rules);
+    let universe = Universe::new(flags, &choices, &wanted.rules);
     wanted.rules.check(&universe, &choices).await?;
     let mut layout = Layout { space: &space, wanted, universe: &universe, kept: Vec::new(), removed: Vec::new() };
     let drawn = match wanted.sample {
@@ -183,25 +183,14 @@ impl Space {
         [serve, bench].map(|dimensions| dimensions.iter().flat_map(|dimension| &dimension.choices).collect())
     }
 
-    fn size(&self) -> u128 {
-        self.dimensions.iter().fold(1, |size: u128, dimension| size.saturating_mul(dimension.choices.len() as u128))
-    }
-
     fn pair(&self, point: &[usize]) -> Pair {
         let (serve, bench) = self.dimensions.split_at(self.servers);
         let (at_serve, at_bench) = point.split_at(self.servers);
         [dimension::compose(serve, at_serve), dimension::compose(bench, at_bench)]
     }
 
-    /// The point of a number: the last dimension turns first.
-    fn point(&self, mut number: u128) -> Vec<usize> {
-        let mut point = vec![0; self.dimensions.len()];
-        for (place, dimension) in point.iter_mut().zip(&self.dimensions).rev() {
-            let choices = dimension.choices.len() as u128;
-            *place = (number % choices) as usize;
-            number /= choices;
-        }
-        point
+    fn point(&self, number: u128) -> Vec<usize> {
+        dimension::point_of(&self.dimensions, number)
     }
 }
 

@@ -4,7 +4,8 @@
 use super::SpaceError;
 use super::axis::Axis;
 use super::condition::{Condition, hold_for};
-use super::dimension::{Dimension, compose};
+use super::dimension::{Dimension, compose, point_of, size_of};
+use crate::id::is_same_key;
 use crate::params::{GRID, ParamSet, WHERE};
 use serde_json::Value;
 
@@ -69,27 +70,18 @@ async fn grown(
     fixed.params.retain(|key, _| key != GRID && key != WHERE);
     let mut known: Vec<&str> = fixed.params.keys().map(String::as_str).collect();
     for key in axes.iter().flat_map(|axis| &axis.keys) {
-        if known.iter().any(|known| crate::id::is_same_key(known, key)) {
+        if known.iter().any(|known| is_same_key(known, key)) {
             return Err(bad(format!("{key:?} is set twice")));
         }
         known.push(key);
     }
-    let size = axes.iter().fold(1u128, |size, axis| size.saturating_mul(axis.choices.len() as u128));
+    let dimensions: Vec<Dimension> =
+        std::iter::once(Dimension::of_sets(vec![fixed])).chain(axes.iter().map(Dimension::of_axis)).collect();
+    let size = size_of(&dimensions);
     if size > most as u128 {
         return Err(SpaceError::TooLarge { size, most });
     }
-    let dimensions: Vec<Dimension> =
-        std::iter::once(Dimension::of_sets(vec![fixed])).chain(axes.iter().map(Dimension::of_axis)).collect();
-    let mut sets = vec![Vec::new()];
-    for dimension in &dimensions {
-        sets = sets
-            .into_iter()
-            .flat_map(|point: Vec<usize>| {
-                (0..dimension.choices.len()).map(move |choice| [&point[..], &[choice]].concat())
-            })
-            .collect();
-    }
-    let sets: Vec<ParamSet> = sets.iter().map(|point| compose(&dimensions, point)).collect();
+    let sets: Vec<ParamSet> = (0..size).map(|number| compose(&dimensions, &point_of(&dimensions, number))).collect();
     let Some(condition) = condition else { return Ok(sets) };
     let holds = hold_for(condition, &sets).await?;
     Ok(sets.into_iter().zip(holds).filter(|(_, holds)| *holds == Some(true)).map(|(set, _)| set).collect())

@@ -5,7 +5,7 @@
 //! sweeps are rotated at random (Langsrud 2005), all series in the same way, so that what they share, a slow night, is shared in
 //! the rotations too. A series has a change where fewer than one in twenty rotations has a larger step in any series.
 
-use super::mean;
+use super::{mean, median};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, StandardNormal};
@@ -99,14 +99,14 @@ impl Tamed {
             return Self { values, odd };
         }
         let steps: Vec<f64> = values.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
-        let scatter = NORMAL_MAD * median(steps) / std::f64::consts::SQRT_2;
+        let scatter = NORMAL_MAD * median(&steps) / std::f64::consts::SQRT_2;
         for at in 1..values.len() - 1 {
             let around: Vec<f64> = (at.saturating_sub(3)..=(at + 3).min(values.len() - 1))
                 .filter(|other| *other != at)
                 .map(|other| values[other])
                 .collect();
             let (before, after) = (values[at - 1], values[at + 1]);
-            let off = values[at] - median(around);
+            let off = values[at] - median(&around);
             // Both neighbours must agree: else it is the edge of a step.
             let is_alone = (values[at] - before) * off > 0.0 && (values[at] - after) * off > 0.0;
             let nearest = (values[at] - before).abs().min((values[at] - after).abs());
@@ -275,12 +275,6 @@ fn drift(values: &[f64]) -> Option<f64> {
     let by_step = step * step * at as f64 * (count - at as f64) / count;
     // A step has a place to choose besides its height.
     (by_line > by_step && by_line > 0.5 * all).then_some(slope * (count - 1.0))
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
 }
 
 #[cfg(test)]

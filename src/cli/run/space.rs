@@ -7,8 +7,7 @@ use crate::cli::say::say;
 use crate::cli::{Failure, block_on};
 use crate::params::{Command, ParamSet, read_params_file};
 use crate::query::{Lake, QueryError};
-use crate::redact::MARK;
-use crate::redact::Redactor;
+use crate::redact::{MARK, Redactor};
 use crate::space::{
     Axis, Condition, Derived, Flags, Link, Method, Points, Rules, Sample, Side, SpaceError, Wanted, expand, lay_out,
     sets_of_rows,

@@ -71,8 +71,8 @@ impl<'a> Commands<'a> {
         let sweep = self.sweep;
         let runs = sweep.is_counted().then(|| format!("{} run(s)", self.runs));
         let servers = matches!(sweep.runner, Runner::Servers { .. }).then(|| format!("{} server(s)", self.servers));
-        let usual = Usual::of(&sweep.common.output_dir, &sweep.plan, &sweep.manifest);
-        if let Some(usual) = usual.filter(|_| self.runs > 0) {
+        let usual = || Usual::of(&sweep.common.output_dir, &sweep.plan, &sweep.manifest);
+        if let Some(usual) = (self.runs > 0).then(usual).flatten() {
             self.lines.push(format!("# {}", usual.text(self.servers, self.runs)));
         }
         self.lines.push(format!("# {}", servers.into_iter().chain(runs).collect::<Vec<_>>().join(", ")));

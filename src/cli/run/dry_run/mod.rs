@@ -29,36 +29,35 @@ struct Planned<'a> {
 
 impl Sweep {
     pub fn print(&self, shown: DryRun) -> Ended {
+        let folder = self.folder()?;
+        let mut ledger = self.made(&folder)?;
         match shown {
             DryRun::Plan => {
                 let mut outline = Outline::new(self);
-                self.walk(&mut outline)?;
+                self.walk(&mut ledger, &mut outline)?;
                 outline.print();
             }
             DryRun::Commands => {
-                let mut commands = Commands::new(self, self.folder()?);
-                self.walk(&mut commands)?;
+                let mut commands = Commands::new(self, folder);
+                self.walk(&mut ledger, &mut commands)?;
                 commands.print();
             }
         }
         Ok(())
     }
 
-    fn walk(&self, listener: &mut dyn Listener) -> Result<(), Failure> {
-        let mut ledger = match self.common.is_resumed() {
-            true => Ledger::read(
-                &self.plan,
-                &self.folder()?,
-                self.common.keeping.demands(),
-                &self.redactor,
-                Detail::Row,
-                |_| Ok(()),
-            )
-            .map_err(Failure::input)?,
-            false => Ledger::default(),
-        };
+    /// The runs that are there.
+    fn made(&self, folder: &SweepFolder) -> Result<Ledger, Failure> {
+        if !self.common.is_resumed() {
+            return Ok(Ledger::default());
+        }
+        let demands = self.common.keeping.demands();
+        Ledger::read(&self.plan, folder, demands, &self.redactor, Detail::Row, |_| Ok(())).map_err(Failure::input)
+    }
+
+    fn walk(&self, ledger: &mut Ledger, listener: &mut dyn Listener) -> Result<(), Failure> {
         let mut course = self.job.course(self.plan.num_runs as usize, HashSet::new());
-        self.plan.starts().try_for_each(|start| self.walk_start(start, &mut ledger, course.as_mut(), listener))
+        self.plan.starts().try_for_each(|start| self.walk_start(start, ledger, course.as_mut(), listener))
     }
 
     /// What is there of the sweep; nothing of a new one.

@@ -10,7 +10,7 @@ use crate::params::{ParamSet, value_text};
 use crate::plan::{BenchPlan, ServerPlan};
 use crate::space::Points;
 use crate::sweep::Order;
-use crate::words::{describe_set, pair, short_value, telling};
+use crate::words::{describe_set, pair, telling};
 use comfy_table::CellAlignment;
 use comfy_table::presets::NOTHING;
 use serde_json::Value;
@@ -60,8 +60,8 @@ impl<'a> Outline<'a> {
     pub fn print(&self) {
         let mut lines = vec![self.totals()];
         lines.extend(self.sweep.space.iter().flat_map(left_out));
-        let usual = Usual::of(&self.sweep.common.output_dir, &self.sweep.plan, &self.sweep.manifest);
-        match usual {
+        let usual = || Usual::of(&self.sweep.common.output_dir, &self.sweep.plan, &self.sweep.manifest);
+        match (self.runs > 0).then(usual).flatten() {
             _ if self.runs == 0 => lines.push("Nothing is left to run".into()),
             Some(usual) if self.sweep.is_counted() => {
                 lines.push(format!("Takes {}", usual.text(self.starts, self.runs)))
@@ -227,7 +227,7 @@ fn names_of(sets: &[&ParamSet]) -> Vec<String> {
     let keys = keys_of(sets);
     let told = told_of(&keys, sets);
     let name = |set: &&ParamSet| {
-        let pairs = told.iter().filter_map(|key| Some(format!("{key}={}", short_value(&value_text(set.get(key)?)))));
+        let pairs = told.iter().filter_map(|key| Some(pair(key, set.get(key)?)));
         let text = pairs.collect::<Vec<_>>().join(" ");
         match (set.name.is_some() || text.is_empty(), set.is_unchanged()) {
             (true, false) => describe_set(set),
