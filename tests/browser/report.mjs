@@ -101,9 +101,9 @@ test("tables sort, filter and download", async () => {
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download as CSV" }).click()]);
   const lines = fs.readFileSync(await download.path(), "utf8").trim().split("\n");
   assert.equal(lines.length, 3);
-  // A mean and its interval are a number each.
+  // A mean and its interval are a number each; where the repeats do not differ at all, there is no interval.
   assert.match(lines[0], /,"Output throughput, mean of runs \(tok\/s\)","± Output throughput, mean of runs \(tok\/s\)",/);
-  assert.ok(lines.slice(1).every((line) => /^"?max_num_seqs=32 · .*(,\d+(\.\d+)?){8},2$/.test(line)), lines.join("\n"));
+  assert.ok(lines.slice(1).every((line) => /^"?max_num_seqs=32 · .*(,\d+(\.\d+)?,(\d+(\.\d+)?)?){4},2$/.test(line)), lines.join("\n"));
   assert.deepEqual(errors, []);
   await close();
 });
