@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Tables: sweeps, runs, requests, telemetry, combinations, sla, sla_history; `DESCRIBE runs` lists columns and units.\n\
+    after_help = "Tables: sweeps, runs, requests, telemetry, combinations, sla, sla_history, dropped, tune_history; `DESCRIBE runs` lists columns and units.\n\
                   To run a built-in query: sweeplake query LAKE --name best --param limit=500; --list shows all of them.\n\
                   SQL files in LAKE/queries/ are named queries, too: a header of comments says what they answer, and `-- Defaults: a = 1` gives\n\
                   their parameters values."

@@ -70,8 +70,18 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 /// The tables that every lake has, and the one that tells what their columns are.
-pub const TABLES: [&str; 8] =
-    ["sweeps", "runs", "requests", "telemetry", "combinations", "sla", "sla_history", columns::COLUMNS];
+pub const TABLES: [&str; 10] = [
+    "sweeps",
+    "runs",
+    "requests",
+    "telemetry",
+    "combinations",
+    "sla",
+    "sla_history",
+    "dropped",
+    "tune_history",
+    columns::COLUMNS,
+];
 
 /// `runs` in which what is set and what is measured under one name are apart: `combinations` is made from it.
 const PLAIN_RUNS: &str = "plain.runs";
@@ -294,6 +304,8 @@ impl Lake {
             _ => {
                 let (stored, declared) = match table {
                     "sla" => (Stored::Slas, Table::Sla),
+                    "dropped" => (Stored::Dropped, Table::Dropped),
+                    "tune_history" => (Stored::TuneHistory, Table::TuneHistory),
                     _ => (Stored::SlaHistory, Table::SlaHistory),
                 };
                 let opened = tables::stored(&self.context, &self.found, stored).await?;

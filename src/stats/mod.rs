@@ -108,11 +108,15 @@ pub fn normal_cdf(z: f64) -> f64 {
 
 /// The two-sided p-value of a t statistic; infinitely many degrees of freedom make it a normal one.
 pub fn t_p_value(t: f64, degrees_of_freedom: f64) -> f64 {
-    let below = match degrees_of_freedom == f64::INFINITY {
-        true => Normal::standard().cdf(-t.abs()),
-        false => StudentsT::new(0.0, 1.0, degrees_of_freedom).map_or(f64::NAN, |student| student.cdf(-t.abs())),
-    };
-    (2.0 * below).clamp(0.0, 1.0)
+    (2.0 * t_cdf(-t.abs(), degrees_of_freedom)).clamp(0.0, 1.0)
+}
+
+/// Student's t distribution; infinitely many degrees of freedom make it the normal one.
+pub fn t_cdf(t: f64, degrees_of_freedom: f64) -> f64 {
+    match degrees_of_freedom == f64::INFINITY {
+        true => normal_cdf(t),
+        false => StudentsT::new(0.0, 1.0, degrees_of_freedom).map_or(f64::NAN, |student| student.cdf(t)),
+    }
 }
 
 /// The quantile of Student's t; infinitely many degrees of freedom make it a normal one, none at all make none. With many it is

@@ -72,7 +72,7 @@ impl<'a> Agenda<'a> {
         let Some(index) = self.next_index() else { return Ok(None) };
         let bench = self.pass[index];
         let made = ledger.of(bench);
-        match course.next(bench, made, self.round)? {
+        match course.next(bench, ledger, self.round)? {
             Next::Enough => {
                 self.skip(bench);
                 Ok(Some(Step::Finished(bench)))

@@ -46,8 +46,8 @@ pub trait Course {
     /// How many runs each combination gets on each start of its server, where that is known beforehand.
     fn runs_of_each(&self) -> Option<usize>;
 
-    /// The next run of a combination in a round. An error ends the sweep.
-    fn next(&mut self, bench: &BenchPlan, made: &[Made], round: u32) -> Result<Next, CourseError>;
+    /// The next run of a combination in a round, given all runs so far. An error ends the sweep.
+    fn next(&mut self, bench: &BenchPlan, ledger: &Ledger, round: u32) -> Result<Next, CourseError>;
 
     /// The seed of a run, where each is to draw its own prompts and arrival times.
     fn seed(&self, _: &BenchPlan, _: i64) -> Option<u32> {
@@ -73,6 +73,11 @@ pub trait Course {
     fn is_decided(&mut self, _: &Ledger) -> bool {
         false
     }
+
+    /// Keeps what was found out about all combinations, whether the sweep came to its end or not.
+    fn end(&mut self, _: &Ledger, _: &SweepWriter) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// Each combination as it is, so many times on each start of its server.
@@ -85,8 +90,8 @@ impl Course for Repeats {
         Some(self.num_runs)
     }
 
-    fn next(&mut self, _: &BenchPlan, made: &[Made], round: u32) -> Result<Next, CourseError> {
-        Ok(if count_of(made, round) < self.num_runs { Next::Run(Wanted::default()) } else { Next::Enough })
+    fn next(&mut self, bench: &BenchPlan, ledger: &Ledger, round: u32) -> Result<Next, CourseError> {
+        Ok(if count_of(ledger.of(bench), round) < self.num_runs { Next::Run(Wanted::default()) } else { Next::Enough })
     }
 }
 
@@ -102,8 +107,8 @@ impl Course for Pairs<'_> {
         Some(self.num_runs)
     }
 
-    fn next(&mut self, bench: &BenchPlan, made: &[Made], round: u32) -> Result<Next, CourseError> {
-        Repeats { num_runs: self.num_runs }.next(bench, made, round)
+    fn next(&mut self, bench: &BenchPlan, ledger: &Ledger, round: u32) -> Result<Next, CourseError> {
+        Repeats { num_runs: self.num_runs }.next(bench, ledger, round)
     }
 
     fn is_decided(&mut self, ledger: &Ledger) -> bool {

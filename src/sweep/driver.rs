@@ -105,6 +105,7 @@ pub async fn run<E: Executor>(
         took_of: HashMap::new(),
     };
     let halted = driver.work().await.err();
+    driver.course.end(&driver.ledger, driver.writer)?;
     driver.ended.state = match halted {
         None if driver.ended.failed > 0 || driver.ended.unscored > 0 => SweepState::Failed,
         None => SweepState::Completed,

@@ -3,10 +3,22 @@
 use super::ledger::Made;
 use super::runs::Runs;
 use crate::metric::label;
+use crate::params::ParamSet;
 use crate::plan::Combination;
 use crate::record::{self, Cell, Row};
 use crate::sla::{Answer, Sla, Standing, Status};
 use serde_json::Value;
+
+/// What names a combination of a sweep in a table.
+pub fn identity_of(sweep: &str, of: &Combination) -> Row {
+    let params = |set: &ParamSet| Cell::Text(Value::Object(set.to_record()).to_string());
+    vec![
+        ("sweep".into(), sweep.into()),
+        ("combination".into(), of.id.as_str().into()),
+        ("serve_params".into(), params(&of.serve)),
+        ("bench_params".into(), params(&of.bench)),
+    ]
+}
 
 /// What was found for one SLA of one combination.
 pub struct Finding<'a> {
@@ -91,14 +103,9 @@ impl<'a> Finding<'a> {
     }
 
     fn identity(&self) -> Row {
-        let params = |set: &crate::params::ParamSet| Cell::Text(Value::Object(set.to_record()).to_string());
-        vec![
-            ("sweep".into(), self.sweep.into()),
-            ("combination".into(), self.combination.id.as_str().into()),
-            ("serve_params".into(), params(&self.combination.serve)),
-            ("bench_params".into(), params(&self.combination.bench)),
-            ("sla".into(), self.sla.to_string().as_str().into()),
-        ]
+        let mut row = identity_of(self.sweep, self.combination);
+        row.push(("sla".into(), self.sla.to_string().as_str().into()));
+        row
     }
 
     /// The measured value next to the answer.

@@ -2,6 +2,7 @@
 
 use super::steady::{Steady, requests_of};
 use super::variable::{Variable, loop_of};
+use crate::id::CombinationId;
 use crate::plan::{BenchPlan, Combination, Level, Plan, ServerPlan};
 use crate::record::{Cell, Demands, Field, RunRecord, Status, gpu_count_of, request_times, shortfall, stopped_early};
 use crate::redact::Redactor;
@@ -149,7 +150,11 @@ impl Ledger {
 
     /// The runs of a combination.
     pub fn of(&self, bench: &BenchPlan) -> &[Made] {
-        self.made.get(bench.combination.id.as_str()).map_or(&[], Vec::as_slice)
+        self.of_id(&bench.combination.id)
+    }
+
+    pub fn of_id(&self, id: &CombinationId) -> &[Made] {
+        self.made.get(id.as_str()).map_or(&[], Vec::as_slice)
     }
 
     pub fn add(&mut self, bench: &BenchPlan, made: Made) {

@@ -10,6 +10,7 @@ mod event;
 mod finding;
 mod ledger;
 mod narrow;
+pub mod race;
 mod runs;
 #[cfg(test)]
 mod scripted;

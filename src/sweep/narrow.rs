@@ -1,7 +1,7 @@
 //! Repeats until a metric's mean is known well enough.
 
 use super::course::{Course, CourseError, Next, Wanted};
-use super::ledger::Made;
+use super::ledger::Ledger;
 use crate::plan::BenchPlan;
 use crate::record::Status;
 use crate::stats::Summary;
@@ -36,7 +36,8 @@ impl Course for Narrow {
         None
     }
 
-    fn next(&mut self, _: &BenchPlan, made: &[Made], _: u32) -> Result<Next, CourseError> {
+    fn next(&mut self, bench: &BenchPlan, ledger: &Ledger, _: u32) -> Result<Next, CourseError> {
+        let made = ledger.of(bench);
         let sound = made.iter().filter(|made| made.status == Status::Completed);
         let metrics: Vec<_> = sound.filter_map(|made| made.metrics.as_ref()).collect();
         let values: Vec<f64> = metrics.iter().filter_map(|metrics| metrics.get(&self.metric)?.as_f64()).collect();

@@ -5,7 +5,7 @@ use super::commands::{is_known_client, is_own_client};
 use super::course::{Course, CourseError, Next, Wanted};
 use super::event::SearchState;
 use super::finding::Finding;
-use super::ledger::{Detail, Made};
+use super::ledger::{Detail, Ledger, Made};
 use super::runs::{Counted, EXTENSIONS, Runs, Search, with_unlimited};
 use super::variable::Variable;
 use crate::id::text_hash;
@@ -238,7 +238,8 @@ impl Course for Tuner {
         (self.options.seeds == Seeds::Own && takes_seeds).then(of)
     }
 
-    fn next(&mut self, bench: &BenchPlan, made: &[Made], _: u32) -> Result<Next, CourseError> {
+    fn next(&mut self, bench: &BenchPlan, ledger: &Ledger, _: u32) -> Result<Next, CourseError> {
+        let made = ledger.of(bench);
         let stored = *self.stored.entry(bench.combination.id.to_string()).or_insert(made.len());
         check_metrics(&self.options.slas, &made[stored..])?;
         let variable = self.options.variable;

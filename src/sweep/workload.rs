@@ -1,7 +1,7 @@
 //! Workload exploration: each combination alone, at full load, and at levels in between.
 
 use super::course::{Course, CourseError, Next, Wanted};
-use super::ledger::Made;
+use super::ledger::{Ledger, Made};
 use super::variable::Variable;
 use crate::plan::{BenchPlan, Level};
 use crate::sla::rounded;
@@ -85,7 +85,8 @@ impl Course for Workload {
         None
     }
 
-    fn next(&mut self, bench: &BenchPlan, made: &[Made], _: u32) -> Result<Next, CourseError> {
+    fn next(&mut self, bench: &BenchPlan, ledger: &Ledger, _: u32) -> Result<Next, CourseError> {
+        let made = ledger.of(bench);
         let is_wanted =
             |level: &Level| made.iter().filter(|made| made.level.as_ref() == Some(level)).count() < self.num_runs;
         let ends = [self.serial(), self.batch(bench)];
@@ -123,15 +124,17 @@ mod tests {
 
     /// The levels that are asked for, on a server whose throughput saturates at 8 requests at a time.
     fn levels(workload: &mut Workload) -> Vec<Value> {
-        let mut made: Vec<Made> = Vec::new();
-        while let Next::Run(Wanted { level: Some(level), .. }) = workload.next(&bench(), &made, 0).unwrap() {
+        let (bench, mut ledger) = (bench(), Ledger::default());
+        while let Next::Run(Wanted { level: Some(level), .. }) = workload.next(&bench, &ledger, 0).unwrap() {
             let users = level.value.as_f64().filter(|_| level.variable == "max_concurrency").unwrap_or(64.0);
             let latency_ms = 100.0 * (users / 8.0).max(1.0);
             let result = json!({"request_throughput": users / latency_ms * 1000.0, "mean_e2el_ms": latency_ms});
-            let number = made.iter().filter(|made| made.level.as_ref() == Some(&level)).count() as i64;
-            made.push(Made { metrics: result.as_object().cloned(), ..Made::planned(Some(level), number, 0) });
+            let number = ledger.of(&bench).iter().filter(|made| made.level.as_ref() == Some(&level)).count() as i64;
+            let made = Made { metrics: result.as_object().cloned(), ..Made::planned(Some(level), number, 0) };
+            ledger.add(&bench, made);
         }
-        made.into_iter().filter(|made| made.number == 0).map(|made| made.level.unwrap().value).collect()
+        let made = ledger.of(&bench).iter().filter(|made| made.number == 0);
+        made.map(|made| made.level.clone().unwrap().value).collect()
     }
 
     #[test]

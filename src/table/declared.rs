@@ -389,3 +389,36 @@ pub static SLA_HISTORY: [Column; 15] = [
     column("passes", Boolean, Metric, "whether pass_probability is above one half"),
     column("binding", Text, Metric, "the metric with the largest margin"),
 ];
+
+pub static DROPPED: [Column; 10] = [
+    SWEEP,
+    COMBINATION,
+    LABEL,
+    SERVE,
+    BENCH,
+    column("reason", Text, Metric, "why it got no further runs, in words"),
+    column("dropped_by", Text, Metric, "the combination that shows it; NULL if there is none"),
+    column("confidence", Number, Metric, "confidence that it is neither on the frontier nor meets the SLA"),
+    column("runs", Integer, Metric, "number of runs that it got"),
+    column("is_predicted", Boolean, Metric, "true if it was not measured: other loads of its server decided"),
+];
+
+pub static TUNE_HISTORY: [Column; 12] = [
+    SWEEP,
+    COMBINATION,
+    LABEL,
+    SERVE,
+    BENCH,
+    column("step", Integer, Context, "its place in the order of proposals, from 1"),
+    column(
+        "proposed_by",
+        Text,
+        Context,
+        "lake (it was there already), design, optimizer, or load (another load of a proposed server)",
+    ),
+    column("runs", Integer, Metric, "number of its runs"),
+    column("status", Text, Metric, "completed, or failed"),
+    column("is_feasible", Boolean, Metric, "whether it keeps all constraints"),
+    column("is_on_frontier", Boolean, Metric, "whether no other proposal is better in every objective"),
+    column("hypervolume", Number, Metric, "volume, on logarithmic axes, that this and all earlier proposals dominate"),
+];

@@ -20,6 +20,8 @@ pub enum Table {
     Combinations,
     Sla,
     SlaHistory,
+    Dropped,
+    TuneHistory,
 }
 
 /// What a column holds.
@@ -64,8 +66,17 @@ pub struct Column {
 }
 
 impl Table {
-    pub const ALL: [Self; 7] =
-        [Self::Sweeps, Self::Runs, Self::Requests, Self::Telemetry, Self::Combinations, Self::Sla, Self::SlaHistory];
+    pub const ALL: [Self; 9] = [
+        Self::Sweeps,
+        Self::Runs,
+        Self::Requests,
+        Self::Telemetry,
+        Self::Combinations,
+        Self::Sla,
+        Self::SlaHistory,
+        Self::Dropped,
+        Self::TuneHistory,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -76,6 +87,8 @@ impl Table {
             Self::Combinations => "combinations",
             Self::Sla => "sla",
             Self::SlaHistory => "sla_history",
+            Self::Dropped => "dropped",
+            Self::TuneHistory => "tune_history",
         }
     }
 
@@ -89,6 +102,8 @@ impl Table {
             Self::Combinations => "the runs of a combination, summarized",
             Self::Sla => "an answer of `serve_sla`",
             Self::SlaHistory => "a load that was measured for an answer",
+            Self::Dropped => "a combination that `serve --race` gave no further runs",
+            Self::TuneHistory => "a combination that `serve_tune` proposed, and what came of it",
         }
     }
 
@@ -102,6 +117,8 @@ impl Table {
             Self::Combinations => &declared::COMBINATIONS,
             Self::Sla => &declared::SLA,
             Self::SlaHistory => &declared::SLA_HISTORY,
+            Self::Dropped => &declared::DROPPED,
+            Self::TuneHistory => &declared::TUNE_HISTORY,
         }
     }
 

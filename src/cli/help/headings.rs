@@ -47,6 +47,9 @@ const HEADINGS: [(&str, &[&str]); 12] = [
         "How to run",
         &[
             "num_runs",
+            "race",
+            "objectives",
+            "sla",
             "repeat_until",
             "max_runs",
             "rounds",

@@ -1,6 +1,7 @@
 //! What a sweep says when it ends: the answer, the table, where things are, and what to type next.
 
 use super::job::{AbJob, Job};
+use super::race::outcome;
 use crate::cli::next::{self, quoted_path};
 use crate::cli::say::say;
 use crate::cli::show::{failures_table, sla_table, startup_table, summary_table};
@@ -13,7 +14,7 @@ use crate::sweep::{self, Narrow};
 use std::path::{Path, PathBuf};
 
 /// Says what came out of a sweep.
-pub fn tell_results(job: &Job, folder: &Path, ended: sweep::Ended) -> Result<(), Failure> {
+pub fn tell_results(job: &Job, folder: &Path, ended: sweep::Ended, num_runs: u32) -> Result<(), Failure> {
     let is_search = matches!(job, Job::Tune(_));
     if ended.runs == 0 && !is_search && !matches!(job, Job::Ab(_)) {
         return Ok(());
@@ -24,7 +25,7 @@ pub fn tell_results(job: &Job, folder: &Path, ended: sweep::Ended) -> Result<(),
         _ if !has_numbers => {}
         Job::Tune(_) => say!("\n{}", sla_table(folder)?),
         Job::Startup => say!("{}", startup_table(folder)?),
-        Job::Serve(_) | Job::Explore(_) => say!("\n{}", summary_table(folder)?),
+        Job::Serve(_) | Job::Race(_) | Job::Explore(_) => say!("\n{}", summary_table(folder)?),
         Job::Ab(job) => say!("{}", compare::text(&pairs(job, folder)?, Extent::Telling, false)),
     }
     // A single failure was told when it happened.
@@ -39,6 +40,9 @@ pub fn tell_results(job: &Job, folder: &Path, ended: sweep::Ended) -> Result<(),
     }
     if let Job::Serve(Some(narrow)) = job {
         wider_than(folder, narrow)?.iter().for_each(|told| say!("{told}"));
+    }
+    if let Job::Race(race) = job {
+        outcome(folder, race, num_runs)?.iter().for_each(|told| say!("{told}"));
     }
     if is_search && has_numbers {
         crate::cli::sla::draw(folder)?;

@@ -4,9 +4,11 @@ use super::checks::Prompts;
 use crate::cli::sla_params::SLA_NAME;
 use crate::compare::{CompareRequest, PairedRuns, is_decided};
 use crate::metric::{Better, Metric, percentile_of};
+use crate::params::ParamSet;
 use crate::plan::{BenchPlan, Plan};
 use crate::sla::Sla;
 use crate::store::SweepKind;
+use crate::sweep::race::{Race, RaceOptions, ends_first, rounds_of};
 use crate::sweep::{
     BenchKind, Course, Detail, EXTENSIONS, Ledger, NEAR_TIMES, Narrow, Order, Pairs, Repeats, Tuner, TunerOptions,
     Variable, Workload,
@@ -20,6 +22,8 @@ use std::time::Duration;
 pub enum Job {
     /// So many repeats, or as many as make a mean known well enough.
     Serve(Option<Narrow>),
+    /// Repeats for those that may still win.
+    Race(RaceOptions),
     Tune(TunerOptions),
     Explore(Workload),
     Startup,
@@ -73,7 +77,7 @@ impl AbJob {
 impl Job {
     pub fn kind(&self) -> SweepKind {
         match self {
-            Self::Serve(_) => SweepKind::Serve,
+            Self::Serve(_) | Self::Race(_) => SweepKind::Serve,
             Self::Tune(_) => SweepKind::ServeSla,
             Self::Explore(_) => SweepKind::ServeWorkload,
             Self::Startup => SweepKind::Startup,
@@ -84,26 +88,41 @@ impl Job {
     pub fn default_num_runs(&self) -> u32 {
         match self {
             Self::Tune(_) | Self::Startup | Self::Ab(_) => 1,
-            Self::Serve(_) | Self::Explore(_) => 3,
+            Self::Serve(_) | Self::Race(_) | Self::Explore(_) => 3,
         }
     }
 
     /// A search ends one combination before it begins the next.
     pub fn order(&self, wanted: Order) -> Order {
-        if matches!(self, Self::Serve(_) | Self::Ab(_)) { wanted } else { Order::Sequential }
+        if matches!(self, Self::Serve(_) | Self::Race(_) | Self::Ab(_)) { wanted } else { Order::Sequential }
     }
 
     /// The flag and the name of what the sweep itself turns.
     pub fn turned(&self) -> Option<(&'static str, Variable)> {
         match self {
-            Self::Serve(_) | Self::Startup | Self::Ab(_) => None,
+            Self::Serve(_) | Self::Race(_) | Self::Startup | Self::Ab(_) => None,
             Self::Tune(options) => Some(("--sla-variable", options.variable)),
             Self::Explore(workload) => Some(("--workload-var", workload.variable)),
         }
     }
 
-    pub fn course(&self, num_runs: usize, answered: HashSet<(String, String)>) -> Box<dyn Course + '_> {
+    /// The loads of each server in the order in which they are measured first.
+    pub fn arranged(&self, servers: Vec<(ParamSet, Vec<ParamSet>)>) -> Vec<(ParamSet, Vec<ParamSet>)> {
         match self {
+            Self::Race(_) => servers.into_iter().map(|(serve, loads)| (serve, ends_first(loads))).collect(),
+            _ => servers,
+        }
+    }
+
+    /// How often each server is started at most.
+    pub fn rounds(&self, wanted: u32, num_runs: u32) -> u32 {
+        if matches!(self, Self::Race(_)) { rounds_of(num_runs) } else { wanted }
+    }
+
+    pub fn course(&self, plan: &Plan, answered: HashSet<(String, String)>) -> Box<dyn Course + '_> {
+        let num_runs = plan.num_runs as usize;
+        match self {
+            Self::Race(options) => Box::new(Race::new(options.clone(), plan)),
             Self::Serve(Some(narrow)) => Box::new(narrow.clone()),
             Self::Serve(None) | Self::Startup => Box::new(Repeats { num_runs }),
             Self::Tune(options) => Box::new(Tuner::new(TunerOptions { num_runs, ..options.clone() }, answered)),
@@ -118,7 +137,7 @@ impl Job {
     /// How many runs each combination gets in all, where that is known beforehand.
     pub fn runs_of_each(&self, plan: &Plan) -> Option<usize> {
         let is_open = matches!(self, Self::Ab(job) if job.until == Until::Decided);
-        let each = self.course(plan.num_runs as usize, HashSet::new()).runs_of_each().filter(|_| !is_open)?;
+        let each = self.course(plan, HashSet::new()).runs_of_each().filter(|_| !is_open)?;
         Some(each * plan.rounds.count() as usize)
     }
 
@@ -126,6 +145,7 @@ impl Job {
         match self {
             Self::Startup => BenchKind::Startup,
             Self::Tune(_) => BenchKind::Load { percentiles: self.percentiles(), requests: Detail::Requests },
+            Self::Race(_) => BenchKind::Load { percentiles: self.percentiles(), requests: Detail::Row },
             _ => BenchKind::Load { percentiles: Vec::new(), requests: Detail::Row },
         }
     }
@@ -137,39 +157,48 @@ impl Job {
         }
     }
 
-    /// What a search takes at most for one combination.
-    pub fn worst_case(&self) -> Option<String> {
-        let Self::Tune(options) = self else { return None };
-        let runs = options.max_iters * options.slas.len();
-        let (least, near) = (options.min_duration, options.min_duration * NEAR_TIMES * 2f64.powi(EXTENSIONS as i32));
-        let of = match options.slas.len() {
-            1 => String::new(),
-            slas => format!(" ({} for each of {slas} SLAs)", options.max_iters),
-        };
-        let time = match options.variable {
-            _ if least == 0.0 => "each with as many prompts as --bench-cmd sets".into(),
-            Variable::RequestRate => format!(
-                "each with a steady part of {least} to {near} s: at most about {}",
-                short_time(Duration::from_secs_f64(near * runs as f64))
-            ),
-            Variable::MaxConcurrency => format!(
-                "each with a steady part of at least {least} s: about {} if none is longer",
-                short_time(Duration::from_secs_f64(least * runs as f64))
-            ),
-        };
-        Some(format!("at most {runs} runs{of}, {time}"))
+    /// What is not known beforehand, and what it comes to at most.
+    pub fn worst_case(&self, plan: &Plan) -> Option<String> {
+        match self {
+            Self::Tune(options) => Some(format!("Each search: {}", worst_search(options))),
+            Self::Race(_) if plan.num_runs > 1 => Some(format!(
+                "A race: one run each, then up to {} more of those that may still win; at most {} runs, on fresh starts of their servers",
+                plan.num_runs - 1,
+                plan.num_combinations() * plan.num_runs as usize
+            )),
+            _ => None,
+        }
+    }
+
+    /// How many runs a combination gets, where that depends on what they show.
+    pub fn open_ended(&self, plan: &Plan) -> String {
+        match self {
+            Self::Race(_) => format!("1–{}", plan.num_runs),
+            _ => "search".into(),
+        }
     }
 
     pub fn sla_records(&self) -> Vec<Map<String, Value>> {
-        let Self::Tune(options) = self else { return Vec::new() };
-        options.slas.iter().map(sla_record).collect()
+        match self {
+            Self::Tune(TunerOptions { slas, .. }) | Self::Race(RaceOptions { slas, .. }) => {
+                slas.iter().map(sla_record).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
-    /// Percentiles in the names of the SLAs' metrics: 95 of `p95_ttft_ms`.
+    /// Percentiles in the names of the metrics that it looks at: 95 of `p95_ttft_ms`.
     fn percentiles(&self) -> Vec<String> {
-        let Self::Tune(options) = self else { return Vec::new() };
-        let metrics = options.slas.iter().flat_map(|sla| &sla.constraints).map(|constraint| &constraint.metric);
-        metrics.filter_map(|metric| Some(percentile_of(metric)?.to_owned())).collect()
+        let (objectives, slas) = match self {
+            Self::Tune(options) => ([].as_slice(), &options.slas),
+            Self::Race(options) => (options.objectives.as_slice(), &options.slas),
+            _ => return Vec::new(),
+        };
+        let metrics = slas.iter().flat_map(|sla| &sla.constraints).map(|constraint| &constraint.metric);
+        metrics
+            .chain(objectives.iter().map(|goal| &goal.metric))
+            .filter_map(|metric| Some(percentile_of(metric)?.to_owned()))
+            .collect()
     }
 }
 
@@ -180,4 +209,26 @@ fn sla_record(sla: &Sla) -> Map<String, Value> {
         (constraint.metric.clone(), target.into())
     });
     name.chain(constraints).collect()
+}
+
+/// What a search takes at most for one combination.
+fn worst_search(options: &TunerOptions) -> String {
+    let runs = options.max_iters * options.slas.len();
+    let (least, near) = (options.min_duration, options.min_duration * NEAR_TIMES * 2f64.powi(EXTENSIONS as i32));
+    let of = match options.slas.len() {
+        1 => String::new(),
+        slas => format!(" ({} for each of {slas} SLAs)", options.max_iters),
+    };
+    let time = match options.variable {
+        _ if least == 0.0 => "each with as many prompts as --bench-cmd sets".into(),
+        Variable::RequestRate => format!(
+            "each with a steady part of {least} to {near} s: at most about {}",
+            short_time(Duration::from_secs_f64(near * runs as f64))
+        ),
+        Variable::MaxConcurrency => format!(
+            "each with a steady part of at least {least} s: about {} if none is longer",
+            short_time(Duration::from_secs_f64(least * runs as f64))
+        ),
+    };
+    format!("at most {runs} runs{of}, {time}")
 }

@@ -9,6 +9,7 @@ mod ending;
 mod estimate;
 mod job;
 mod progress;
+mod race;
 pub mod serve;
 pub mod serve_sla;
 pub mod serve_workload;

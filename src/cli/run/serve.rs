@@ -1,6 +1,7 @@
 //! `sweeplake serve`: a sweep of servers and loads.
 
 use super::job::Job;
+use super::race::RaceFlags;
 use super::servers::{ServerCommands, ServerFlags};
 use super::space::{Space, SpaceFlags, told};
 use super::sweep::{Runner, Sweep};
@@ -49,6 +50,8 @@ pub struct Arguments {
     /// Maximum number of runs of a combination with --repeat-until.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(FEWEST as i64..=MOST_REPEATS))]
     max_runs: u32,
+    #[command(flatten)]
+    race: RaceFlags,
     /// Number of rounds, each of which starts every server once (serve only). It takes more than one to see how much server
     /// starts differ.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MOST_REPEATS))]
@@ -105,7 +108,8 @@ pub fn exec(arguments: Arguments) -> Ended {
         width,
         max_runs: arguments.max_runs as usize,
     });
-    prepare(arguments, Job::Serve(narrow))?.exec()
+    let job = arguments.race.job()?.unwrap_or(Job::Serve(narrow));
+    prepare(arguments, job)?.exec()
 }
 
 /// The commands of a sweep.
@@ -179,6 +183,9 @@ fn checked_num_runs(arguments: &Arguments, job: &Job) -> Result<u32, Failure> {
     if arguments.repeat_until.is_some() && !matches!(job, Job::Serve(Some(_))) {
         return Err(Failure::input("--repeat-until: only for `serve`; a search repeats runs as needed"));
     }
+    if arguments.race.race && !matches!(job, Job::Race(_)) {
+        return Err(Failure::input("--race: only for `serve`; a search repeats runs as needed"));
+    }
     match arguments.num_runs.unwrap_or(job.default_num_runs()) {
         0 => Err(Failure::input("--num-runs must be at least 1")),
         num_runs => Ok(num_runs),
@@ -199,8 +206,8 @@ pub fn prepare(arguments: Arguments, job: Job) -> Result<Sweep, Failure> {
     let mut plan = Plan::new(&PlanRequest {
         serve_cmd: commands.address_words(),
         bench_cmd: commands.bench.clone(),
-        servers: space.points.servers.clone(),
-        rounds: Rounds::InTurn(arguments.rounds),
+        servers: job.arranged(space.points.servers.clone()),
+        rounds: Rounds::InTurn(job.rounds(arguments.rounds, num_runs)),
         num_runs,
         warmup_num_prompts: arguments.warmup_num_prompts,
         redactor: redactor.clone(),

@@ -136,7 +136,7 @@ impl Sweep {
         let folder = writer.folder().to_owned();
         drop(writer);
         progress.finish();
-        tell_results(&self.job, &folder, ended)?;
+        tell_results(&self.job, &folder, ended, self.plan.num_runs)?;
         close(&folder, ended)
     }
 
@@ -164,7 +164,7 @@ impl Sweep {
             sampling: self.common.sampling.sampling(),
         };
         let answered = writer.answered_slas().clone();
-        let mut course = self.job.course(self.plan.num_runs as usize, answered);
+        let mut course = self.job.course(&self.plan, answered);
         let keeper = std::env::current_exe().map_err(Failure::work)?;
         let no_keeper = |error| Failure::work(format!("the keeper process could not be started: {error}"));
         let interrupt = interrupt_on_signals()?;

@@ -121,7 +121,7 @@ impl Sweep {
                 return Ok(Stored { rows: read_rows(&self.folder, &self.name, detail)?, ..Stored::default() });
             }
             (Origin::Foreign, _) => Vec::new(),
-            (Origin::Own(_), Table::Slas | Table::SlaHistory) => own(table),
+            (Origin::Own(_), Table::Slas | Table::SlaHistory | Table::Dropped | Table::TuneHistory) => own(table),
             (Origin::Own(_), _) if self.is_compacted() => own(table),
             (Origin::Own(_), Table::Runs) => {
                 return Ok(Stored { loose: LooseFiles::of(&self.folder).runs, ..Stored::default() });

@@ -20,6 +20,8 @@ pub const SLA: &str = "sla.parquet";
 /// Where the charts of the answers lie in a sweep's folder.
 pub const SLA_FIGURES: &str = "sla";
 pub const SLA_HISTORY: &str = "sla_history.parquet";
+pub const DROPPED: &str = "dropped.parquet";
+pub const TUNE_HISTORY: &str = "tune_history.parquet";
 pub const BENCH_LOG: &str = "bench.log";
 pub const LOCK: &str = ".lock";
 pub const REPORT: &str = "report.html";

@@ -17,10 +17,15 @@ pub enum Table {
     Slas,
     /// What was measured for them.
     SlaHistory,
+    /// Combinations that a race gave no further runs.
+    Dropped,
+    /// What a tune proposed, and what came of it.
+    TuneHistory,
 }
 
 impl Table {
-    pub const ALL: [Self; 5] = [Self::Requests, Self::Telemetry, Self::Slas, Self::SlaHistory, Self::Runs];
+    pub const ALL: [Self; 7] =
+        [Self::Requests, Self::Telemetry, Self::Slas, Self::SlaHistory, Self::Dropped, Self::TuneHistory, Self::Runs];
 
     /// What its columns are.
     pub fn declared(self) -> crate::table::Table {
@@ -30,6 +35,8 @@ impl Table {
             Self::Telemetry => crate::table::Table::Telemetry,
             Self::Slas => crate::table::Table::Sla,
             Self::SlaHistory => crate::table::Table::SlaHistory,
+            Self::Dropped => crate::table::Table::Dropped,
+            Self::TuneHistory => crate::table::Table::TuneHistory,
         }
     }
 
@@ -41,6 +48,8 @@ impl Table {
             Self::Telemetry => layout::TELEMETRY,
             Self::Slas => layout::SLA,
             Self::SlaHistory => layout::SLA_HISTORY,
+            Self::Dropped => layout::DROPPED,
+            Self::TuneHistory => layout::TUNE_HISTORY,
         }
     }
 }

@@ -9,6 +9,7 @@ use super::layout;
 use super::lock::lock;
 use super::manifest::Manifest;
 use super::summary::{write_summary, write_summary_csv};
+use super::table::Table;
 use crate::files::{holds_only, link_below};
 use crate::params::ParamSet;
 use crate::plan::{Combination, Level};
@@ -146,6 +147,12 @@ impl SweepWriter {
             }
         }
         Ok(())
+    }
+
+    /// Writes one of the tables that are found out anew each time.
+    pub fn write_table(&self, table: Table, rows: &[Row]) -> Result<(), StoreError> {
+        let path = self.at.folder.join(table.file_name());
+        if rows.is_empty() { remove_if_there(&path) } else { write_parquet(&path, &rows_to_batch(rows)) }
     }
 
     /// Combinations with the SLAs that were answered when the sweep, now resumed, had ended.

@@ -43,7 +43,7 @@ impl Listener for Commands<'_> {
         if let Some(level) = &job.level {
             self.folder.add_level(combination, level, &job.bench.combination);
             self.lines.push("# the first run; later runs depend on what is measured".into());
-            self.lines.extend(sweep.job.worst_case().map(|text| format!("# {text}")));
+            self.lines.extend(sweep.job.worst_case(&sweep.plan).map(|text| format!("# {text}")));
         }
         if planned.is_cold && sweep.plan.warmup_num_prompts > 0 {
             let short = job.bench.warm_up(sweep.plan.warmup_num_prompts);

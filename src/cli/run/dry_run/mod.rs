@@ -56,7 +56,7 @@ impl Sweep {
     }
 
     fn walk(&self, ledger: &mut Ledger, listener: &mut dyn Listener) -> Result<(), Failure> {
-        let mut course = self.job.course(self.plan.num_runs as usize, HashSet::new());
+        let mut course = self.job.course(&self.plan, HashSet::new());
         self.plan.starts().try_for_each(|start| self.walk_start(start, ledger, course.as_mut(), listener))
     }
 
@@ -106,6 +106,6 @@ impl Sweep {
 
     /// Whether it is known beforehand how many runs there will be.
     fn is_counted(&self) -> bool {
-        self.job.course(self.plan.num_runs as usize, HashSet::new()).runs_of_each().is_some()
+        self.job.course(&self.plan, HashSet::new()).runs_of_each().is_some()
     }
 }

@@ -69,7 +69,7 @@ impl<'a> Outline<'a> {
             Some(_) => {}
             None => lines.push("Time unknown: the lake has no earlier run of these commands".into()),
         }
-        lines.extend(self.sweep.job.worst_case().map(|text| format!("Each search: {text}")));
+        lines.extend(self.sweep.job.worst_case(&self.sweep.plan));
         if let Order::Random(seed) = self.sweep.job.order(self.sweep.order) {
             lines.push(format!("Random order, reproducible with --order-seed {seed}"));
         }
@@ -149,7 +149,7 @@ impl<'a> Outline<'a> {
     fn cell(&self, count: Option<usize>) -> String {
         match count {
             None => "–".into(),
-            Some(_) if !self.sweep.is_counted() => "search".into(),
+            Some(_) if !self.sweep.is_counted() => self.sweep.job.open_ended(&self.sweep.plan),
             Some(count) => count.to_string(),
         }
     }

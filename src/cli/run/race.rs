@@ -1,0 +1,94 @@
+//! `serve --race`: repeats only for combinations that may still win.
+
+use super::job::Job;
+use crate::cli::sla_params::read_slas;
+use crate::cli::{Failure, block_on, query_failure};
+use crate::metric::Better;
+use crate::query::Lake;
+use crate::query::shipped::directed;
+use crate::sweep::race::{Objective, RaceOptions};
+use std::path::{Path, PathBuf};
+
+#[derive(clap::Args, Clone)]
+pub struct RaceFlags {
+    /// Run every combination once, then repeat (up to --num-runs) only those that may still be on the frontier of --objectives or meet
+    /// --sla, given the noise so far. Table `dropped` says why each of the others got no more runs (serve only).
+    #[arg(long, conflicts_with_all = ["repeat_until", "rounds"])]
+    pub race: bool,
+    /// With --race: the metrics of the frontier, as NAME:min or NAME:max; default: output_throughput:max,p99_e2el_ms:min unless --sla
+    /// is given.
+    #[arg(long, value_name = "METRIC,…", value_delimiter = ',', requires = "race", value_parser = objective)]
+    objectives: Vec<Objective>,
+    /// With --race: a file of SLAs, as for serve_sla. Combinations that meet none of them are dropped.
+    #[arg(long, value_name = "FILE", requires = "race")]
+    sla: Option<PathBuf>,
+}
+
+/// A metric with its direction, where it is not known which way is better.
+pub fn objective(text: &str) -> Result<Objective, String> {
+    let (metric, better) = directed(text.trim());
+    match better {
+        Some(better) if !metric.is_empty() => Ok(Objective { metric: metric.to_owned(), better }),
+        _ => Err(format!("it is not known whether more of {metric:?} is better: write {metric}:max or {metric}:min")),
+    }
+}
+
+impl RaceFlags {
+    /// What is raced for, if anything is.
+    pub fn job(&self) -> Result<Option<Job>, Failure> {
+        if !self.race {
+            return Ok(None);
+        }
+        let slas = self.sla.as_deref().map(read_slas).transpose()?.unwrap_or_default();
+        let objectives = match self.objectives.as_slice() {
+            [] if slas.is_empty() => vec![
+                Objective { metric: "output_throughput".into(), better: Better::Higher },
+                Objective { metric: "p99_e2el_ms".into(), better: Better::Lower },
+            ],
+            given => given.to_vec(),
+        };
+        Ok(Some(Job::Race(RaceOptions { objectives, slas })))
+    }
+}
+
+crate::query::typed_row! {
+    struct Left {
+        label: Option<String>,
+        runs: i64,
+    }
+}
+
+/// Who is left of a race, and what it took.
+pub fn outcome(folder: &Path, race: &RaceOptions, num_runs: u32) -> Result<Vec<String>, Failure> {
+    let lake = Lake::open(&[folder.to_owned()]).map_err(query_failure)?;
+    let left = "SELECT label, n AS runs FROM combinations WHERE failed_runs = 0 AND combination NOT IN (SELECT combination FROM dropped) \
+                ORDER BY started_at, combination";
+    let left: Vec<Left> = block_on(lake.sql(left))?.and_then(|answer| answer.typed("race")).map_err(query_failure)?;
+    let sum = "SELECT CAST(NULL AS VARCHAR) AS label, (SELECT count(*) FROM runs WHERE status <> 'retried') AS runs \
+               UNION ALL SELECT 'dropped', count(*) FROM dropped UNION ALL SELECT 'unmeasured', count(*) FROM dropped WHERE runs = 0 \
+               UNION ALL SELECT 'all', count(*) FROM combinations";
+    let sums: Vec<Left> = block_on(lake.sql(sum))?.and_then(|answer| answer.typed("race")).map_err(query_failure)?;
+    let count = |label: Option<&str>| sums.iter().find(|row| row.label.as_deref() == label).map_or(0, |row| row.runs);
+    let (made, dropped, unmeasured) = (count(None), count(Some("dropped")), count(Some("unmeasured")));
+    let all = count(Some("all")) + unmeasured;
+    let sought = match (race.objectives.is_empty(), race.slas.is_empty()) {
+        (true, _) => "may meet the SLA",
+        (false, true) => "may be on the frontier",
+        (false, false) => "meet the SLA, as far as is known, and may be on its frontier",
+    };
+    let head = format!("race: {} of {all} combinations {sought}; {dropped} were dropped", left.len());
+    let cost =
+        format!("      {made} runs instead of {} (--num-runs {num_runs} without --race)", all * i64::from(num_runs));
+    let named = left.iter().map(|left| {
+        let runs = if left.runs == 1 { "run" } else { "runs" };
+        format!("      {} ({} {runs})", left.label.as_deref().unwrap_or_default(), left.runs)
+    });
+    Ok([head, cost]
+        .into_iter()
+        .chain(named.take(MOST_NAMED))
+        .chain((left.len() > MOST_NAMED).then(|| "      …".into()))
+        .collect())
+}
+
+/// More combinations than these are not named.
+const MOST_NAMED: usize = 20;
