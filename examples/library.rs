@@ -14,7 +14,7 @@ use sweeplake::query::Lake;
 use sweeplake::record::{Demands, Environment};
 use sweeplake::redact::Redactor;
 use sweeplake::store::{Manifest, SweepWriter};
-use sweeplake::sweep::{BenchKind, Detail, Event, Observer, Options, Order, Repeats, run};
+use sweeplake::sweep::{BenchKind, Detail, Event, Observer, OnFailure, Options, Order, Repeats, run};
 
 /// Prints each run's end.
 struct Printer;
@@ -57,7 +57,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = Options {
         bench: BenchKind::Load { percentiles: Vec::new(), requests: Detail::Row },
         order: Order::Interleaved,
-        continue_on_error: false,
+        on_failure: OnFailure::Stop,
         retries: 0,
         budget: None,
         evaluation: None,

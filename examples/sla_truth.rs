@@ -23,7 +23,9 @@ use sweeplake::redact::Redactor;
 use sweeplake::sim::{Arrival, CostModel, Limits, Replay, Seen};
 use sweeplake::sla::{Request, Sla, Watch, metric_of};
 use sweeplake::store::{Manifest, SweepWriter};
-use sweeplake::sweep::{BenchKind, Detail, Event, Observer, Options, Order, Seeds, Tuner, TunerOptions, Variable, run};
+use sweeplake::sweep::{
+    BenchKind, Detail, Event, Observer, OnFailure, Options, Order, Seeds, Tuner, TunerOptions, Variable, run,
+};
 
 /// Server settings: sequences at a time, tokens of a step, GPUs.
 const SETTINGS: [(usize, usize, usize); 3] = [(16, 2048, 1), (64, 2048, 1), (256, 8192, 4)];
@@ -237,7 +239,7 @@ fn sweep(setting: (usize, usize, usize), burstiness: f64, limit_ms: f64, seed: u
     let options = Options {
         bench: BenchKind::Load { percentiles: Vec::new(), requests: Detail::Requests },
         order: Order::Sequential,
-        continue_on_error: true,
+        on_failure: OnFailure::Continue,
         retries: 0,
         budget: None,
         evaluation: None,

@@ -68,6 +68,9 @@ enum Command {
     /// Find the highest load at which each combination meets an SLA.
     #[command(name = "serve_sla", alias = "serve-sla")]
     ServeSla(run::serve_sla::Arguments),
+    /// Find the frontier of a space too large to measure.
+    #[command(name = "serve_tune", alias = "serve-tune")]
+    ServeTune(run::serve_tune::Arguments),
     /// Measure each combination from serial to full load.
     #[command(name = "serve_workload", alias = "serve-workload")]
     ServeWorkload(run::serve_workload::Arguments),
@@ -130,7 +133,7 @@ impl Command {
             Self::Serve(arguments) => arguments.common.is_dry(),
             Self::Startup(arguments) => arguments.common.is_dry(),
             Self::Ab(arguments) => arguments.common.is_dry(),
-            Self::ServeSla(_) | Self::ServeWorkload(_) => false,
+            Self::ServeSla(_) | Self::ServeTune(_) | Self::ServeWorkload(_) => false,
             Self::Demo(_) | Self::Bench(_) | Self::Sim(_) | Self::Import(_) | Self::Compact(_) | Self::Keeper => false,
             Self::Tag(_) | Self::Note(_) | Self::Mv(_) | Self::Rm(_) | Self::Verify(_) => false,
             _ => true,
@@ -181,6 +184,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let ended = match arguments.command {
         Command::Serve(arguments) => run::serve::exec(arguments),
         Command::ServeSla(arguments) => run::serve_sla::exec(arguments),
+        Command::ServeTune(arguments) => run::serve_tune::exec(arguments),
         Command::ServeWorkload(arguments) => run::serve_workload::exec(arguments),
         Command::Startup(arguments) => run::startup::exec(arguments),
         Command::Ab(arguments) => run::ab::exec(arguments),

@@ -43,6 +43,9 @@ pub fn commands(folder: &Path, kind: SweepKind) -> Result<Vec<String>, Failure> 
     let mut commands = vec![format!("{program} report {sweep} --open")];
     let query = |sql: String| format!("{program} query {sweep} {}", Command::new([sql]).quoted());
     match kind {
+        SweepKind::ServeTune => {
+            commands.push(query("SELECT * FROM tune_history WHERE is_on_frontier ORDER BY step".into()));
+        }
         SweepKind::ServeSla => commands.push(query("SELECT * FROM sla_history ORDER BY value".into())),
         _ => {
             let columns =

@@ -17,6 +17,7 @@ mod sla;
 mod theme;
 mod timeline;
 mod trend;
+mod tune;
 
 pub use axis::{Axis, Scale, Tick, UnknownScale, number_label};
 pub use chart::{
@@ -41,6 +42,7 @@ pub use sla::{SlaChart, sla_charts};
 pub use theme::{Color, DIMMED, Dash, Marker, Palette, category_color};
 pub use timeline::{Sampled, Sent, Timeline};
 pub use trend::{MOST_SERIES, SeriesOverSweeps, SweepInTime, trend_figure};
+pub use tune::tune_charts;
 
 use crate::query::QueryError;
 

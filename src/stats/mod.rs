@@ -5,6 +5,7 @@ mod change_points;
 mod cholesky;
 mod density;
 pub mod effects;
+mod hypervolume;
 mod order;
 mod ranking;
 pub mod robust;
@@ -14,6 +15,7 @@ pub use best::{Uncertain, greatest};
 pub use change_points::{ChangePoint, LEAST_SWEEPS, Series, Shape, change_points};
 pub use cholesky::Cholesky;
 pub use density::kernel_density;
+pub use hypervolume::hypervolume;
 pub use order::{percentile_bounds, values_for_bound};
 pub use ranking::{Candidate, Expected, RunNoise, expected};
 

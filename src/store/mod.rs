@@ -22,6 +22,6 @@ pub use lake::{
 };
 pub use sweep::{
     Asked, FinishedRun, FoundParams, Look, MANIFEST, Manifest, MeasuredUnder, OnChange, PARETO_FIGURE, REPORT,
-    SLA_FIGURES, StoredCombination, SweepFolder, SweepKind, SweepState, SweepWriter, Table, Terms, conditions_after,
-    figure_name, is_written, latest_log, params_of_run, result_files, vllm_serve,
+    SLA_FIGURES, StoredCombination, SweepFolder, SweepKind, SweepState, SweepWriter, TUNE_FIGURES, Table, Terms,
+    conditions_after, figure_name, is_written, latest_log, params_of_run, result_files, vllm_serve,
 };

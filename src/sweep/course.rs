@@ -12,6 +12,16 @@ pub enum Next {
     Enough,
 }
 
+/// Which server is started next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visit {
+    /// The next one of the plan.
+    Planned,
+    Server(usize),
+    /// None: it is enough.
+    Over,
+}
+
 /// A run that a course asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Wanted {
@@ -72,6 +82,11 @@ pub trait Course {
     /// Whether another round would tell nothing new.
     fn is_decided(&mut self, _: &Ledger) -> bool {
         false
+    }
+
+    /// Which server is started next, where the course decides that.
+    fn visit(&mut self, _: &Ledger) -> Visit {
+        Visit::Planned
     }
 
     /// Keeps what was found out about all combinations, whether the sweep came to its end or not.

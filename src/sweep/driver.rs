@@ -2,7 +2,7 @@
 
 use super::agenda::{Agenda, Job, Order, Step, missing};
 use super::commands::BenchKind;
-use super::course::{Course, CourseError};
+use super::course::{Course, CourseError, Visit};
 use super::event::{Event, Observer};
 use super::ledger::{Ledger, Made, gpu_count};
 use super::{Ended, SweepError};
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 pub struct Options {
     pub bench: BenchKind,
     pub order: Order,
-    pub continue_on_error: bool,
+    pub on_failure: OnFailure,
     /// How often a failed run is tried again.
     pub retries: u32,
     pub budget: Option<Budget>,
@@ -34,11 +34,29 @@ pub struct Options {
     pub redactor: Redactor,
 }
 
-/// No run is begun that would end too late.
+/// What a failed run means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// The sweep ends.
+    Stop,
+    /// The sweep goes on, and has failed in the end.
+    Continue,
+    /// It is an answer like others.
+    Accept,
+}
+
+/// How much is run at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// After the start; no run is begun that would end too late.
+    Time(Duration),
+    /// All runs of the sweep.
+    Runs(usize),
+}
+
 #[derive(Clone, Debug)]
 pub struct Budget {
-    /// After the start.
-    pub limit: Duration,
+    pub limit: Limit,
     /// How long runs of combinations took before this sweep.
     pub usual: HashMap<String, Duration>,
 }
@@ -107,7 +125,8 @@ pub async fn run<E: Executor>(
     let halted = driver.work().await.err();
     driver.course.end(&driver.ledger, driver.writer)?;
     driver.ended.state = match halted {
-        None if driver.ended.failed > 0 || driver.ended.unscored > 0 => SweepState::Failed,
+        None if driver.ended.unscored > 0 => SweepState::Failed,
+        None if driver.ended.failed > 0 && options.on_failure != OnFailure::Accept => SweepState::Failed,
         None => SweepState::Completed,
         Some(Halt::Interrupted | Halt::OverBudget) => SweepState::Interrupted,
         Some(Halt::AtFailure | Halt::Course(_)) => SweepState::Failed,
@@ -221,7 +240,8 @@ impl<E: Executor> Driver<'_, E> {
         if self.ledger.count() > 0 && self.course.is_decided(&self.ledger) {
             return Ok(());
         }
-        for start in self.plan.starts() {
+        let mut planned = self.plan.starts();
+        while let Some(start) = self.next_start(&mut planned) {
             if start.round > round && self.course.is_decided(&self.ledger) {
                 break;
             }
@@ -240,6 +260,14 @@ impl<E: Executor> Driver<'_, E> {
             ended?;
         }
         Ok(())
+    }
+
+    fn next_start(&mut self, planned: &mut impl Iterator<Item = Start>) -> Option<Start> {
+        match self.course.visit(&self.ledger) {
+            Visit::Planned => planned.next(),
+            Visit::Server(server) => Some(Start { server, round: 0 }),
+            Visit::Over => None,
+        }
     }
 
     /// Scores the server that is running, once its loads are measured. Without scores its runs are what they are.
@@ -287,6 +315,7 @@ impl<E: Executor> Driver<'_, E> {
 
     /// Makes one run, whatever comes of it.
     async fn make(&mut self, job: &Job<'_>, start: Start) -> Result<(), Halt> {
+        self.writer.add(&job.of.combination)?;
         if let Some(level) = &job.level {
             self.writer.add_level(&job.of.combination, level, &job.bench.combination)?;
         }
@@ -318,7 +347,7 @@ impl<E: Executor> Driver<'_, E> {
             }
             self.hopeless.remove(&start.server);
         }
-        if self.options.continue_on_error { Ok(()) } else { Err(Halt::AtFailure) }
+        if self.options.on_failure == OnFailure::Stop { Err(Halt::AtFailure) } else { Ok(()) }
     }
 
     /// Counts a run that was made, and tells of it.
@@ -357,10 +386,14 @@ impl<E: Executor> Driver<'_, E> {
     /// all of this sweep.
     fn is_over_budget(&self, combination: &Combination) -> bool {
         let Some(budget) = &self.options.budget else { return false };
+        let limit = match budget.limit {
+            Limit::Runs(most) => return self.ledger.count() >= most,
+            Limit::Time(limit) => limit,
+        };
         let id = combination.id.as_str();
         let own = self.took_of.get(id).and_then(Took::mean).or_else(|| budget.usual.get(id).copied());
         let usual = own.or_else(|| self.took.mean()).unwrap_or_default();
-        self.began.elapsed() + usual > budget.limit
+        self.began.elapsed() + usual > limit
     }
 
     /// One run on a server that is ready and clean, whatever that takes.

@@ -29,6 +29,10 @@ pub struct Made {
     /// The part without ramp-up and drain, where the course looks at single requests and the run tells of them.
     pub steady: Option<Steady>,
     pub gpu_count: Option<f64>,
+    /// On which server start it was made, and as the how many-th run there.
+    pub order: Option<(u32, u32)>,
+    pub wall_time_s: Option<f64>,
+    pub startup_time_s: Option<f64>,
     /// Whether the benchmark ended it because it could meet no SLA any more.
     pub is_stopped_early: bool,
 }
@@ -70,6 +74,9 @@ impl Made {
             max_concurrency,
             steady,
             gpu_count: record.gpu_count,
+            order: record.place.map(|place| (place.server_start, place.run_order)),
+            wall_time_s: record.wall_time_s,
+            startup_time_s: record.startup_time_s,
             is_stopped_early: result.is_some_and(|result| stopped_early(&|key: &str| result.get(key)).is_some()),
         }
     }
@@ -86,6 +93,9 @@ impl Made {
             max_concurrency: None,
             steady: None,
             gpu_count: None,
+            order: None,
+            wall_time_s: None,
+            startup_time_s: None,
             is_stopped_early: false,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::agenda::Order;
 use super::course::{Course, Pairs, Repeats};
-use super::driver::{Options, run};
+use super::driver::{OnFailure, Options, run};
 use super::event::{Event, Observer};
 use super::{BenchKind, Ended};
 use crate::exec::{BenchJob, Benched, EvalJob, Executor, Ready, Scores, ServerJob, Stop};
@@ -121,7 +121,7 @@ impl Case {
         let options = Options {
             bench: BenchKind::Startup,
             order,
-            continue_on_error: true,
+            on_failure: OnFailure::Continue,
             retries: 0,
             budget: None,
             evaluation: None,
@@ -263,7 +263,7 @@ fn a_server_that_was_lost_is_started_anew_and_one_that_stands_is_kept() {
 #[test]
 fn the_first_failure_ends_a_sweep_that_does_not_go_on() {
     let mut case = Case::new(2, Rounds::InTurn(1), Order::Interleaved);
-    case.options.continue_on_error = false;
+    case.options.on_failure = OnFailure::Stop;
     let mut executor = Scripted::with(&[(2, Trouble::NothingSucceeds)]);
     let ended = case.repeats(&mut executor, false);
     assert_eq!((ended.state, ended.runs, ended.failed), (SweepState::Failed, 2, 1));

@@ -103,6 +103,7 @@ const IN_ORDER: [&str; 25] = [
     "note",
     "compare",
     "serve_sla",
+    "serve_tune",
     "sla",
     "serve_workload",
     "startup",

@@ -1,7 +1,7 @@
 //! Examples of each sub-command. A test runs them all, in this order, on a simulated server that is called `vllm`.
 
 /// Of each sub-command, what it does and how.
-pub const EXAMPLES: [(&str, &[(&str, &str)]); 26] = [
+pub const EXAMPLES: [(&str, &[(&str, &str)]); 27] = [
     (
         "serve",
         &[
@@ -38,6 +38,19 @@ pub const EXAMPLES: [(&str, &[(&str, &str)]); 26] = [
             "Measure five loads between one request at a time and all at once",
             "sweeplake serve_workload --serve-cmd 'vllm serve MODEL' --bench-cmd 'vllm bench serve --model MODEL' --workload-iters 5 -e levels",
         )],
+    ),
+    (
+        "serve_tune",
+        &[
+            (
+                "Find the best trade-offs of throughput and latency with 60 runs",
+                "sweeplake serve_tune --serve-cmd 'vllm serve MODEL' --bench-cmd 'vllm bench serve --model MODEL' --serve-grid 'max_num_seqs=16..512*1.5' --serve-grid 'max_num_batched_tokens=1024..16384*2' --bench-grid 'max_concurrency=1..256*2' --budget '60 runs' -e tuned",
+            ),
+            (
+                "The same with the space in a file, within limits, starting from what the lake knows",
+                "sweeplake serve_tune --serve-cmd 'vllm serve MODEL' --bench-cmd 'vllm bench serve --model MODEL' --space space.toml --constraints sla.json --init-from results --budget 8h -e tuned",
+            ),
+        ],
     ),
     (
         "startup",

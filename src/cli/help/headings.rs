@@ -1,7 +1,7 @@
 //! Under which heading a flag stands.
 
 /// A flag of one name means the same in every sub-command.
-const HEADINGS: [(&str, &[&str]); 12] = [
+const HEADINGS: [(&str, &[&str]); 13] = [
     (
         "What to run",
         &[
@@ -41,6 +41,7 @@ const HEADINGS: [(&str, &[&str]); 12] = [
             "same_seed",
         ],
     ),
+    ("Tune", &["space", "constraints", "init_from", "optimizer_seed"]),
     ("Levels", &["workload_var", "workload_iters", "workload_spacing"]),
     ("Pairs", &["pairs", "until", "max_pairs"]),
     (

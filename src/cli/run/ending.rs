@@ -2,6 +2,7 @@
 
 use super::job::{AbJob, Job};
 use super::race::outcome;
+use super::tune::{draw, tune_table};
 use crate::cli::next::{self, quoted_path};
 use crate::cli::say::say;
 use crate::cli::show::{failures_table, sla_table, startup_table, summary_table};
@@ -25,6 +26,7 @@ pub fn tell_results(job: &Job, folder: &Path, ended: sweep::Ended, num_runs: u32
         _ if !has_numbers => {}
         Job::Tune(_) => say!("\n{}", sla_table(folder)?),
         Job::Startup => say!("{}", startup_table(folder)?),
+        Job::Optimize(tune) => say!("{}", tune_table(folder, tune)?),
         Job::Serve(_) | Job::Race(_) | Job::Explore(_) => say!("\n{}", summary_table(folder)?),
         Job::Ab(job) => say!("{}", compare::text(&pairs(job, folder)?, Extent::Telling, false)),
     }
@@ -43,6 +45,11 @@ pub fn tell_results(job: &Job, folder: &Path, ended: sweep::Ended, num_runs: u32
     }
     if let Job::Race(race) = job {
         outcome(folder, race, num_runs)?.iter().for_each(|told| say!("{told}"));
+    }
+    if let Job::Optimize(_) = job
+        && has_numbers
+    {
+        draw(folder)?;
     }
     if is_search && has_numbers {
         crate::cli::sla::draw(folder)?;
@@ -91,7 +98,7 @@ pub fn close(folder: &Path, ended: sweep::Ended) -> Result<PathBuf, Failure> {
         SweepState::Completed => Ok(folder.to_owned()),
         SweepState::Interrupted if ended.is_over_budget => {
             let kept = ended.runs + ended.skipped;
-            say!("time budget used up: {kept} run(s) are kept in {}; {again}", folder.display());
+            say!("budget used up: {kept} run(s) are kept in {}; {again}", folder.display());
             Ok(folder.to_owned())
         }
         SweepState::Interrupted => {

@@ -8,10 +8,11 @@ use crate::params::ParamSet;
 use crate::plan::{BenchPlan, Plan};
 use crate::sla::Sla;
 use crate::store::SweepKind;
-use crate::sweep::race::{Race, RaceOptions, ends_first, rounds_of};
+use crate::sweep::race::{Race, ends_first, rounds_of};
+use crate::sweep::tune::{Tune, TuneOptions};
 use crate::sweep::{
-    BenchKind, Course, Detail, EXTENSIONS, Ledger, NEAR_TIMES, Narrow, Order, Pairs, Repeats, Tuner, TunerOptions,
-    Variable, Workload,
+    BenchKind, Course, Detail, EXTENSIONS, Goals, Ledger, Limit, NEAR_TIMES, Narrow, OnFailure, Order, Pairs, Repeats,
+    Tuner, TunerOptions, Variable, Workload,
 };
 use crate::words::short_time;
 use serde_json::{Map, Value};
@@ -23,8 +24,10 @@ pub enum Job {
     /// So many repeats, or as many as make a mean known well enough.
     Serve(Option<Narrow>),
     /// Repeats for those that may still win.
-    Race(RaceOptions),
+    Race(Goals),
     Tune(TunerOptions),
+    /// Combinations that an optimizer chooses.
+    Optimize(TuneOptions),
     Explore(Workload),
     Startup,
     Ab(AbJob),
@@ -79,6 +82,7 @@ impl Job {
         match self {
             Self::Serve(_) | Self::Race(_) => SweepKind::Serve,
             Self::Tune(_) => SweepKind::ServeSla,
+            Self::Optimize(_) => SweepKind::ServeTune,
             Self::Explore(_) => SweepKind::ServeWorkload,
             Self::Startup => SweepKind::Startup,
             Self::Ab(_) => SweepKind::Ab,
@@ -87,7 +91,7 @@ impl Job {
 
     pub fn default_num_runs(&self) -> u32 {
         match self {
-            Self::Tune(_) | Self::Startup | Self::Ab(_) => 1,
+            Self::Tune(_) | Self::Optimize(_) | Self::Startup | Self::Ab(_) => 1,
             Self::Serve(_) | Self::Race(_) | Self::Explore(_) => 3,
         }
     }
@@ -100,7 +104,7 @@ impl Job {
     /// The flag and the name of what the sweep itself turns.
     pub fn turned(&self) -> Option<(&'static str, Variable)> {
         match self {
-            Self::Serve(_) | Self::Race(_) | Self::Startup | Self::Ab(_) => None,
+            Self::Serve(_) | Self::Race(_) | Self::Optimize(_) | Self::Startup | Self::Ab(_) => None,
             Self::Tune(options) => Some(("--sla-variable", options.variable)),
             Self::Explore(workload) => Some(("--workload-var", workload.variable)),
         }
@@ -119,10 +123,30 @@ impl Job {
         if matches!(self, Self::Race(_)) { rounds_of(num_runs) } else { wanted }
     }
 
+    /// Whether the combinations that are measured only show in the course of the sweep.
+    pub fn chooses(&self) -> bool {
+        matches!(self, Self::Optimize(_))
+    }
+
+    /// What a failed run means. To an optimizer it is an answer: it looks elsewhere then.
+    pub fn on_failure(&self, continue_on_error: bool) -> OnFailure {
+        match (self, continue_on_error) {
+            (Self::Optimize(_), _) => OnFailure::Accept,
+            (_, true) => OnFailure::Continue,
+            (_, false) => OnFailure::Stop,
+        }
+    }
+
+    /// What ends the sweep early. A number of runs is what an optimizer plans with.
+    pub fn budget(&self, given: Option<Limit>) -> Option<Limit> {
+        given.filter(|limit| !(self.chooses() && matches!(limit, Limit::Runs(_))))
+    }
+
     pub fn course(&self, plan: &Plan, answered: HashSet<(String, String)>) -> Box<dyn Course + '_> {
         let num_runs = plan.num_runs as usize;
         match self {
             Self::Race(options) => Box::new(Race::new(options.clone(), plan)),
+            Self::Optimize(options) => Box::new(Tune::new(options.clone(), plan)),
             Self::Serve(Some(narrow)) => Box::new(narrow.clone()),
             Self::Serve(None) | Self::Startup => Box::new(Repeats { num_runs }),
             Self::Tune(options) => Box::new(Tuner::new(TunerOptions { num_runs, ..options.clone() }, answered)),
@@ -145,7 +169,9 @@ impl Job {
         match self {
             Self::Startup => BenchKind::Startup,
             Self::Tune(_) => BenchKind::Load { percentiles: self.percentiles(), requests: Detail::Requests },
-            Self::Race(_) => BenchKind::Load { percentiles: self.percentiles(), requests: Detail::Row },
+            Self::Race(_) | Self::Optimize(_) => {
+                BenchKind::Load { percentiles: self.percentiles(), requests: Detail::Row }
+            }
             _ => BenchKind::Load { percentiles: Vec::new(), requests: Detail::Row },
         }
     }
@@ -166,6 +192,10 @@ impl Job {
                 plan.num_runs - 1,
                 plan.num_combinations() * plan.num_runs as usize
             )),
+            Self::Optimize(options) => Some(format!(
+                "A tune: measures at most {} of these combinations",
+                options.max_runs.min(plan.num_combinations())
+            )),
             _ => None,
         }
     }
@@ -180,9 +210,9 @@ impl Job {
 
     pub fn sla_records(&self) -> Vec<Map<String, Value>> {
         match self {
-            Self::Tune(TunerOptions { slas, .. }) | Self::Race(RaceOptions { slas, .. }) => {
-                slas.iter().map(sla_record).collect()
-            }
+            Self::Tune(TunerOptions { slas, .. })
+            | Self::Race(Goals { slas, .. })
+            | Self::Optimize(TuneOptions { goals: Goals { slas, .. }, .. }) => slas.iter().map(sla_record).collect(),
             _ => Vec::new(),
         }
     }
@@ -191,7 +221,7 @@ impl Job {
     fn percentiles(&self) -> Vec<String> {
         let (objectives, slas) = match self {
             Self::Tune(options) => ([].as_slice(), &options.slas),
-            Self::Race(options) => (options.objectives.as_slice(), &options.slas),
+            Self::Race(goals) | Self::Optimize(TuneOptions { goals, .. }) => (goals.objectives.as_slice(), &goals.slas),
             _ => return Vec::new(),
         };
         let metrics = slas.iter().flat_map(|sla| &sla.constraints).map(|constraint| &constraint.metric);

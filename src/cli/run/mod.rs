@@ -12,11 +12,13 @@ mod progress;
 mod race;
 pub mod serve;
 pub mod serve_sla;
+pub mod serve_tune;
 pub mod serve_workload;
 mod servers;
 mod space;
 pub mod startup;
 mod sweep;
+mod tune;
 mod values;
 
 use super::Failure;
@@ -26,7 +28,7 @@ use crate::exec::{Interrupt, Interrupter, Sampling};
 use crate::params::{Command, ParamSet};
 use crate::redact::Redactor;
 use crate::store::OnChange;
-use crate::sweep::check_program;
+use crate::sweep::{Limit, check_program};
 use crate::telemetry::Kept;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -54,9 +56,10 @@ pub struct Common {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub retries: u32,
     /// Time budget, such as 6h or 90m: do not start a run that would exceed it. Run times are estimated from runs of the same commands
-    /// in the lake and from this sweep; the very first run has no estimate. Run what is left with --resume.
-    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
-    budget: Option<Duration>,
+    /// in the lake and from this sweep; the very first run has no estimate. Or a number of runs, such as '60 runs'. Run what is left
+    /// with --resume.
+    #[arg(long, value_name = "DURATION|RUNS", value_parser = values::limit)]
+    budget: Option<Limit>,
     #[command(flatten)]
     pub keeping: Keeping,
     /// Keep the output of the commands verbatim. By default, secrets are removed from the log files.
@@ -127,7 +130,7 @@ impl Common {
         self.resume.is_some()
     }
 
-    pub fn budget(&self) -> Option<Duration> {
+    pub fn budget(&self) -> Option<Limit> {
         self.budget
     }
 

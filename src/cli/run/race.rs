@@ -1,12 +1,12 @@
 //! `serve --race`: repeats only for combinations that may still win.
 
 use super::job::Job;
+use super::serve_tune::default_objectives;
 use crate::cli::sla_params::read_slas;
 use crate::cli::{Failure, block_on, query_failure};
-use crate::metric::Better;
 use crate::query::Lake;
 use crate::query::shipped::directed;
-use crate::sweep::race::{Objective, RaceOptions};
+use crate::sweep::{Goals, Objective};
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args, Clone)]
@@ -15,9 +15,9 @@ pub struct RaceFlags {
     /// --sla, given the noise so far. Table `dropped` says why each of the others got no more runs (serve only).
     #[arg(long, conflicts_with_all = ["repeat_until", "rounds"])]
     pub race: bool,
-    /// With --race: the metrics of the frontier, as NAME:min or NAME:max; default: output_throughput:max,p99_e2el_ms:min unless --sla
-    /// is given.
-    #[arg(long, value_name = "METRIC,…", value_delimiter = ',', requires = "race", value_parser = objective)]
+    /// With --race and in serve_tune: the metrics of the frontier, as NAME:min or NAME:max; default:
+    /// output_throughput:max,p99_e2el_ms:min unless --sla is given.
+    #[arg(long, value_name = "METRIC,…", value_delimiter = ',', value_parser = objective)]
     objectives: Vec<Objective>,
     /// With --race: a file of SLAs, as for serve_sla. Combinations that meet none of them are dropped.
     #[arg(long, value_name = "FILE", requires = "race")]
@@ -34,20 +34,24 @@ pub fn objective(text: &str) -> Result<Objective, String> {
 }
 
 impl RaceFlags {
+    pub fn objectives(&self) -> &[Objective] {
+        &self.objectives
+    }
+
     /// What is raced for, if anything is.
     pub fn job(&self) -> Result<Option<Job>, Failure> {
         if !self.race {
-            return Ok(None);
+            return match self.objectives.is_empty() {
+                true => Ok(None),
+                false => Err(Failure::input("--objectives: only with --race, and in serve_tune")),
+            };
         }
         let slas = self.sla.as_deref().map(read_slas).transpose()?.unwrap_or_default();
         let objectives = match self.objectives.as_slice() {
-            [] if slas.is_empty() => vec![
-                Objective { metric: "output_throughput".into(), better: Better::Higher },
-                Objective { metric: "p99_e2el_ms".into(), better: Better::Lower },
-            ],
+            [] if slas.is_empty() => default_objectives(),
             given => given.to_vec(),
         };
-        Ok(Some(Job::Race(RaceOptions { objectives, slas })))
+        Ok(Some(Job::Race(Goals { objectives, slas })))
     }
 }
 
@@ -59,7 +63,7 @@ crate::query::typed_row! {
 }
 
 /// Who is left of a race, and what it took.
-pub fn outcome(folder: &Path, race: &RaceOptions, num_runs: u32) -> Result<Vec<String>, Failure> {
+pub fn outcome(folder: &Path, race: &Goals, num_runs: u32) -> Result<Vec<String>, Failure> {
     let lake = Lake::open(&[folder.to_owned()]).map_err(query_failure)?;
     let left = "SELECT label, n AS runs FROM combinations WHERE failed_runs = 0 AND combination NOT IN (SELECT combination FROM dropped) \
                 ORDER BY started_at, combination";

@@ -38,7 +38,7 @@ pub struct Arguments {
     #[command(flatten)]
     servers: ServerFlags,
     #[command(flatten)]
-    space: SpaceFlags,
+    pub space: SpaceFlags,
     /// Runs of each combination per server start; default: 3 (serve_sla: 1 per level, and more where noise requires
     /// them).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=MOST_REPEATS))]
@@ -51,7 +51,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(FEWEST as i64..=MOST_REPEATS))]
     max_runs: u32,
     #[command(flatten)]
-    race: RaceFlags,
+    pub race: RaceFlags,
     /// Number of rounds, each of which starts every server once (serve only). It takes more than one to see how much server
     /// starts differ.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MOST_REPEATS))]

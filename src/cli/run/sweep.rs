@@ -149,9 +149,9 @@ impl Sweep {
         let options = Options {
             bench: self.job.bench(),
             order: self.job.order(self.order),
-            continue_on_error: self.common.continue_on_error,
+            on_failure: self.job.on_failure(self.common.continue_on_error),
             retries: self.common.retries,
-            budget: self.common.budget().map(|limit| Budget { limit, usual }),
+            budget: self.job.budget(self.common.budget()).map(|limit| Budget { limit, usual }),
             evaluation: self.evaluation.clone(),
             demands: self.common.keeping.demands(),
             redactor: self.redactor.clone(),
@@ -194,7 +194,7 @@ impl Sweep {
     }
 
     fn open_writer(&self) -> Result<SweepWriter, Failure> {
-        let combinations = self.plan.combinations();
+        let combinations = if self.job.chooses() { Vec::new() } else { self.plan.combinations() };
         let (lake, name) = (&self.common.output_dir, self.common.name());
         let mut environment = Environment::capture(Some(&self.engine_cmd));
         if matches!(self.runner, Runner::Remote { .. }) {

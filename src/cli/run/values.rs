@@ -3,7 +3,7 @@
 use super::servers::ServerCommands;
 use crate::cli::Failure;
 use crate::params::Address;
-use std::time::Duration;
+use crate::sweep::Limit;
 use url::Url;
 
 /// The address of a server that somebody else runs. What it is asked goes over plain HTTP.
@@ -31,10 +31,15 @@ pub fn repeat_until(text: &str) -> Result<(String, f64), String> {
     if is_fine { Ok((metric.trim().to_owned(), width / 100.0)) } else { Err(bad()) }
 }
 
-/// `6h`, `1h 30m`.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text).map_err(|error| format!("{error}; expected 6h, 90m, 1h 30m"))?;
-    if duration.is_zero() { Err("expected a duration above 0".into()) } else { Ok(duration) }
+/// `6h`, `1h 30m`, `60 runs`.
+pub fn limit(text: &str) -> Result<Limit, String> {
+    let runs = ["runs", "run"].iter().find_map(|unit| text.trim().strip_suffix(unit));
+    if let Some(count) = runs {
+        return at_least_one(count.trim()).map(Limit::Runs);
+    }
+    let duration =
+        humantime::parse_duration(text).map_err(|error| format!("{error}; expected 6h, 90m, 1h 30m or '60 runs'"))?;
+    if duration.is_zero() { Err("expected a duration above 0".into()) } else { Ok(Limit::Time(duration)) }
 }
 
 /// A number of things.
@@ -48,6 +53,7 @@ pub fn at_least_one(text: &str) -> Result<usize, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn what_is_typed_is_read_or_refused_with_an_example() {
@@ -56,8 +62,9 @@ mod tests {
         for bad in ["ci(x)<5", "x<5%", "ci()<5%", "ci(x)>5%", "ci(x)<0%", "ci(x)<nan%"] {
             assert!(repeat_until(bad).unwrap_err().contains("ci(p99_e2el_ms)<5%"), "{bad}");
         }
-        assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5400)));
-        assert!(duration("6").unwrap_err().contains("6h") && duration("0s").is_err());
+        assert_eq!(limit("1h 30m"), Ok(Limit::Time(Duration::from_secs(5400))));
+        assert_eq!((limit("60 runs"), limit("1run")), (Ok(Limit::Runs(60)), Ok(Limit::Runs(1))));
+        assert!(limit("6").unwrap_err().contains("6h") && limit("0s").is_err() && limit("0 runs").is_err());
         let none = ServerCommands { after_bench: None, ready: None, evaluation: None };
         let address = |text: &str| base_url(text, &none).map_err(|error| format!("{error:?}"));
         assert_eq!(address("http://gpu-7:8001/v1").unwrap(), Address { host: "gpu-7".into(), port: 8001 });

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 pub enum SweepKind {
     Serve,
     ServeSla,
+    ServeTune,
     ServeWorkload,
     Startup,
     /// Base and candidate in turn.
@@ -30,6 +31,7 @@ impl SweepKind {
         match self {
             Self::Serve => "serve",
             Self::ServeSla => "serve_sla",
+            Self::ServeTune => "serve_tune",
             Self::ServeWorkload => "serve_workload",
             Self::Startup => "startup",
             Self::Ab => "ab",

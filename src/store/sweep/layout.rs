@@ -19,6 +19,8 @@ pub const LOOSE_TELEMETRY: &str = ".telemetry.parquet";
 pub const SLA: &str = "sla.parquet";
 /// Where the charts of the answers lie in a sweep's folder.
 pub const SLA_FIGURES: &str = "sla";
+/// Where the charts of a tune lie in a sweep's folder.
+pub const TUNE_FIGURES: &str = "tune";
 pub const SLA_HISTORY: &str = "sla_history.parquet";
 pub const DROPPED: &str = "dropped.parquet";
 pub const TUNE_HISTORY: &str = "tune_history.parquet";

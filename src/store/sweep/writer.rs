@@ -117,10 +117,19 @@ impl SweepWriter {
         &self.at
     }
 
+    /// Gives a combination that was not planned its folder.
+    pub fn add(&mut self, combination: &Combination) -> Result<(), StoreError> {
+        self.adding(|at| at.add(combination))
+    }
+
     /// Gives a level of a combination its folder.
     pub fn add_level(&mut self, of: &Combination, level: &Level, at: &Combination) -> Result<(), StoreError> {
+        self.adding(|folder| folder.add_level(of, level, at))
+    }
+
+    fn adding(&mut self, add: impl FnOnce(&mut SweepFolder)) -> Result<(), StoreError> {
         let before = self.at.manifest.combinations.len();
-        self.at.add_level(of, level, at);
+        add(&mut self.at);
         if self.at.manifest.combinations.len() > before { self.at.manifest.write(&self.at.folder) } else { Ok(()) }
     }
 

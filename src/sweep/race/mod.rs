@@ -6,31 +6,14 @@ pub use standings::{Dropped, Entry, FEWEST_REPEATS, Fate, Reason, Rules, Standin
 
 use super::course::{Course, CourseError, Next, Wanted};
 use super::finding::identity_of;
+use super::goals::{Goals, is_sound};
 use super::ledger::{Ledger, Made, count_of};
-use crate::metric::Better;
 use crate::plan::{BenchPlan, Combination, Plan};
-use crate::record::{Cell, Row, Status};
+use crate::record::{Cell, Row};
 use crate::sla::Sla;
 use crate::store::{StoreError, SweepWriter, Table};
-use crate::words::nearest_name;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
-
-/// A metric, and which way it is to be driven.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Objective {
-    pub metric: String,
-    pub better: Better,
-}
-
-/// What is raced for.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RaceOptions {
-    /// Those on the frontier of these win;
-    pub objectives: Vec<Objective>,
-    /// of those that meet one of these SLAs, if there are any.
-    pub slas: Vec<Sla>,
-}
 
 /// A combination of the plan, and where it is found among the entries.
 struct Runner {
@@ -41,7 +24,7 @@ struct Runner {
 
 /// The course of `serve --race`.
 pub struct Race {
-    options: RaceOptions,
+    goals: Goals,
     /// More runs of a combination than these are not made.
     max_runs: usize,
     runners: Vec<Runner>,
@@ -75,7 +58,7 @@ pub fn ends_first<T>(items: Vec<T>) -> Vec<T> {
 }
 
 impl Race {
-    pub fn new(options: RaceOptions, plan: &Plan) -> Self {
+    pub fn new(goals: Goals, plan: &Plan) -> Self {
         let mut loads: BTreeMap<String, usize> = BTreeMap::new();
         let mut runners = Vec::new();
         for (server, of) in plan.servers.iter().enumerate() {
@@ -87,66 +70,31 @@ impl Race {
             }
         }
         let index = runners.iter().enumerate().map(|(index, of)| (of.combination.id.to_string(), index)).collect();
-        Self { options, max_runs: plan.num_runs as usize, runners, index, pilot: None }
+        Self { goals, max_runs: plan.num_runs as usize, runners, index, pilot: None }
     }
 
     fn rules(&self) -> Rules {
-        let mut from = self.options.objectives.len();
+        let mut from = self.goals.objectives.len();
         let objectives = from;
         let range = |sla: &Sla| {
             let range = from..from + sla.constraints.len();
             from = range.end;
             range
         };
-        let slas = self.options.slas.iter().map(range).collect();
+        let slas = self.goals.slas.iter().map(range).collect();
         Rules { objectives, slas }
-    }
-
-    /// The metrics that are looked at.
-    fn metrics(&self) -> impl Iterator<Item = &String> {
-        let constraints = self.options.slas.iter().flat_map(|sla| &sla.constraints);
-        self.options.objectives.iter().map(|goal| &goal.metric).chain(constraints.map(|each| &each.metric))
     }
 
     fn entries(&self, ledger: &Ledger) -> Vec<Entry> {
         let sound = |runner: &Runner| ledger.of_id(&runner.combination.id).iter().filter(|made| is_sound(made));
-        let all = || self.runners.iter().flat_map(sound).filter_map(|made| made.metrics.as_ref());
-        // Of what is not above zero there is no logarithm.
-        let is_positive = |goal: &Objective| {
-            all().all(|all| all.get(&goal.metric).and_then(Value::as_f64).is_none_or(|value| value > 0.0))
-        };
-        let on_axis: Vec<bool> = self.options.objectives.iter().map(is_positive).collect();
-        let values = |made: &Made| -> Option<Vec<f64>> {
-            let metrics = made.metrics.as_ref()?;
-            let number = |key: &str| metrics.get(key).and_then(Value::as_f64).filter(|value| value.is_finite());
-            let goals = self.options.objectives.iter().zip(&on_axis).map(|(goal, is_log)| {
-                let value = number(&goal.metric).map(|value| if *is_log { value.ln() } else { value })?;
-                Some(if goal.better == Better::Higher { value } else { -value })
-            });
-            let constraints = self.options.slas.iter().flat_map(|sla| &sla.constraints);
-            goals.chain(constraints.map(|each| Some(-each.margin(number(&each.metric)?)))).collect()
-        };
+        let axes = self.goals.axes(self.runners.iter().flat_map(sound).filter_map(|made| made.metrics.as_ref()));
         let entry = |runner: &Runner| {
             let made = ledger.of_id(&runner.combination.id);
-            let runs: Vec<Vec<f64>> = sound(runner).filter_map(values).collect();
+            let placed = |made: &Made| self.goals.placed(made.metrics.as_ref()?, &axes);
+            let runs: Vec<Vec<f64>> = sound(runner).filter_map(placed).collect();
             Entry { server: runner.server, load: runner.load, is_out: !made.is_empty() && runs.is_empty(), runs }
         };
         self.runners.iter().map(entry).collect()
-    }
-
-    /// Objectives that no run reports can't be raced for.
-    fn check_metrics(&self, ledger: &Ledger) -> Result<(), CourseError> {
-        let sound =
-            self.runners.iter().flat_map(|runner| ledger.of_id(&runner.combination.id)).filter(|made| is_sound(made));
-        let known: Vec<_> = sound.filter_map(|made| made.metrics.as_ref()).collect();
-        let Some(first) = known.first() else { return Ok(()) };
-        match self.metrics().find(|metric| !known.iter().any(|metrics| metrics.contains_key(*metric))) {
-            None => Ok(()),
-            Some(metric) => Err(CourseError::NotReported {
-                metric: metric.clone(),
-                nearest: nearest_name(metric, first.keys().map(String::as_str)),
-            }),
-        }
     }
 
     /// Whether a further run of a combination may tell who wins.
@@ -187,18 +135,13 @@ impl Race {
     }
 }
 
-/// Whether a run says what its combination is worth.
-fn is_sound(made: &Made) -> bool {
-    made.status == Status::Completed && made.obstacle.is_none()
-}
-
 impl Course for Race {
     fn runs_of_each(&self) -> Option<usize> {
         None
     }
 
     fn next(&mut self, bench: &BenchPlan, ledger: &Ledger, round: u32) -> Result<Next, CourseError> {
-        self.check_metrics(ledger)?;
+        self.goals.check(ledger, self.runners.iter().map(|runner| &runner.combination.id))?;
         let made = ledger.of(bench);
         let Some(index) = self.index.get(bench.combination.id.as_str()).copied() else { return Ok(Next::Enough) };
         let is_over = made.len() >= self.max_runs || count_of(made, round) > 0 || (round == 0 && !made.is_empty());

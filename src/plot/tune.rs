@@ -1,0 +1,239 @@
+//! The charts of a tune: how the frontier grew, where it is believed to lie, and what each parameter does.
+
+use super::PlotError;
+use super::axis::{Axis, Scale};
+use super::chart::{Estimate, Figure, Join, LegendBlock, LegendEntry, Panel, Point, Series, Shows, Spread, Style};
+use super::lines::lines_figure;
+use super::theme::{self, DIMMED, Dash, Marker};
+use crate::metric::{Better, Metric, label};
+use crate::query::{Answer, Lake, Value};
+use crate::stats::mean;
+use crate::words::short_value;
+use std::collections::BTreeMap;
+
+/// What begins the name of a column that holds what the model expects.
+const PREDICTED: &str = "predicted.";
+/// An axis that spans more than so many times its least value is logarithmic.
+const WIDE: f64 = 8.0;
+
+/// Table `tune_history`, column by column.
+struct History {
+    answer: Answer,
+    objectives: Vec<String>,
+}
+
+impl History {
+    fn numbers(&self, name: &str) -> Result<Vec<Option<f64>>, PlotError> {
+        Ok(self.answer.numbers(name)?)
+    }
+
+    fn flags(&self, name: &str) -> Result<Vec<bool>, PlotError> {
+        Ok(self.answer.column(name)?.iter().map(|value| *value == Value::Bool(true)).collect())
+    }
+
+    /// The parameters that differ: they stand between the declared columns and what was measured.
+    fn parameters(&self) -> Vec<String> {
+        let is_own = |name: &&String| {
+            let of_objective = self.objectives.iter().any(|metric| name.ends_with(metric.as_str()));
+            !of_objective && !DECLARED.contains(&name.as_str())
+        };
+        self.answer.columns().iter().filter(is_own).cloned().collect()
+    }
+}
+
+/// The columns of the table that are no parameters.
+const DECLARED: [&str; 12] = [
+    "sweep",
+    "combination",
+    "label",
+    "serve_params",
+    "bench_params",
+    "step",
+    "proposed_by",
+    "runs",
+    "status",
+    "is_feasible",
+    "is_on_frontier",
+    "hypervolume",
+];
+
+/// The charts of a sweep, by name.
+pub async fn tune_charts(lake: &Lake) -> Result<Vec<(String, Figure)>, PlotError> {
+    let answer = lake.sql("SELECT * FROM tune_history ORDER BY step NULLS LAST").await?;
+    let objectives =
+        answer.columns().iter().filter_map(|name| name.strip_prefix(PREDICTED).map(str::to_owned)).collect();
+    let history = History { answer, objectives };
+    let mut charts = vec![("CONVERGENCE".to_owned(), convergence(&history)?)];
+    if let [first, second, ..] = history.objectives.as_slice() {
+        charts.push(("FRONTIER".to_owned(), frontier(&history, first, second)?));
+    }
+    for parameter in history.parameters() {
+        charts.extend(effect(&history, &parameter)?.map(|figure| (format!("EFFECT-{parameter}"), figure)));
+    }
+    Ok(charts)
+}
+
+fn convergence(history: &History) -> Result<Figure, PlotError> {
+    let steps = history.numbers("step")?.into_iter().zip(history.numbers("hypervolume")?);
+    let points: Vec<(f64, f64)> = steps.filter_map(|(step, volume)| Some((step?, volume?))).collect();
+    let measured = points.len();
+    let curves = [("hypervolume of what was measured".to_owned(), points)];
+    let figure = lines_figure(&curves, ("Combinations measured", Scale::Linear), ("Hypervolume", Scale::Linear));
+    Ok(Figure {
+        title: "How the frontier grew".into(),
+        caption: vec![format!("{measured} combinations. Hypervolume: what they dominate, on logarithmic axes.")],
+        ..figure
+    })
+}
+
+/// What is known of a combination in one objective.
+#[derive(Clone, Copy)]
+struct Known {
+    measured: Option<f64>,
+    predicted: Option<(f64, f64, f64)>,
+}
+
+fn known(history: &History, metric: &str) -> Result<Vec<Known>, PlotError> {
+    let of = |prefix: &str| history.numbers(&format!("{prefix}{metric}"));
+    let (measured, predicted) = (of("")?, of(PREDICTED)?);
+    let (low, high) = (of("predicted_low.")?, of("predicted_high.")?);
+    let ends = low.into_iter().zip(high);
+    let all = measured.into_iter().zip(predicted.into_iter().zip(ends));
+    Ok(all
+        .map(|(measured, (predicted, (low, high)))| Known {
+            measured,
+            predicted: predicted.zip(low.zip(high)).map(|(predicted, (low, high))| (low, predicted, high)),
+        })
+        .collect())
+}
+
+fn frontier(history: &History, first: &str, second: &str) -> Result<Figure, PlotError> {
+    let (ys, xs) = (known(history, first)?, known(history, second)?);
+    let is_best = history.flags("is_on_frontier")?;
+    let points = |keep: &dyn Fn(usize) -> bool| -> Vec<Point> {
+        let of = |index: usize| {
+            Some(Point { x: Estimate::exact(xs[index].measured?), y: Estimate::exact(ys[index].measured?) })
+        };
+        (0..xs.len()).filter(|index| keep(*index)).filter_map(of).collect()
+    };
+    let mut best = points(&|index| is_best[index]);
+    best.sort_by(|left, right| left.x.mean.total_cmp(&right.x.mean));
+    let expected = expected_frontier([first, second], [&ys, &xs]);
+    let series = vec![
+        series("measured", DIMMED, Marker::Circle, Join::None, points(&|index| !is_best[index])),
+        series(
+            "expected frontier, with 95 % intervals",
+            theme::category_color(1),
+            Marker::Diamond,
+            Join::None,
+            expected,
+        ),
+        series("measured frontier", theme::category_color(0), Marker::Circle, Join::Straight, best),
+    ];
+    let series: Vec<Series> = series.into_iter().filter(|series| !series.points.is_empty()).collect();
+    let all = || series.iter().flat_map(|series| &series.points);
+    let x = Axis::around(label(second), scale_of(all().map(|point| point.x.mean)), all().map(|point| point.x.mean));
+    let y = Axis::around(label(first), scale_of(all().map(|point| point.y.mean)), all().map(|point| point.y.mean));
+    let shows = |series: &Series| if series.join == Join::None { Shows::Marker } else { Shows::Both };
+    let entries = series.iter().map(|series| LegendEntry {
+        text: series.name.clone(),
+        style: series.style,
+        shows: shows(series),
+    });
+    Ok(Figure {
+        title: "What was found, and what is expected".into(),
+        caption: vec!["Expected: combinations that are best by the model, whether they were measured or not.".into()],
+        legend: vec![LegendBlock { heading: String::new(), entries: entries.collect() }],
+        x,
+        y,
+        row_titles: vec![String::new()],
+        col_titles: vec![String::new()],
+        panels: vec![vec![Panel { series, ..Panel::default() }]],
+    })
+}
+
+/// Combinations that no other one is expected to beat in both objectives.
+fn expected_frontier(metrics: [&str; 2], known: [&[Known]; 2]) -> Vec<Point> {
+    let turned = |axis: usize, value: f64| {
+        if Metric::of(metrics[axis]).is_some_and(|metric| metric.better == Better::Higher) { -value } else { value }
+    };
+    let mut all: Vec<([f64; 2], Point)> = Vec::new();
+    for (y, x) in known[0].iter().zip(known[1]) {
+        if let (Some(y), Some(x)) = (y.predicted, x.predicted) {
+            let estimate = |(low, mean, high): (f64, f64, f64)| Estimate { mean, interval: Some((low, high)), n: 1 };
+            all.push(([turned(0, y.1), turned(1, x.1)], Point { x: estimate(x), y: estimate(y) }));
+        }
+    }
+    all.sort_by(|left, right| left.0[0].total_cmp(&right.0[0]).then(left.0[1].total_cmp(&right.0[1])));
+    let mut least = f64::INFINITY;
+    all.retain(|(at, _)| {
+        let is_best = at[1] < least;
+        least = least.min(at[1]);
+        is_best
+    });
+    all.into_iter().map(|(_, point)| point).collect()
+}
+
+/// The mean of what is expected at each value of a parameter, over all combinations that have it.
+fn effect(history: &History, parameter: &str) -> Result<Option<Figure>, PlotError> {
+    let values = history.answer.column(parameter)?;
+    let numbers: Option<Vec<f64>> = values.iter().map(Value::as_f64).collect();
+    let names: BTreeMap<String, f64> = values
+        .iter()
+        .map(Value::to_text)
+        .collect::<std::collections::BTreeSet<_>>()
+        .into_iter()
+        .enumerate()
+        .map(|(index, text)| (text, (index + 1) as f64))
+        .collect();
+    let at = |row: usize| match &numbers {
+        Some(numbers) => numbers[row],
+        None => names.get(&values[row].to_text()).copied().unwrap_or(0.0),
+    };
+    let x = match &numbers {
+        Some(numbers) => Axis::around(label(parameter), scale_of(numbers.iter().copied()), numbers.iter().copied()),
+        None => Axis::of_names(label(parameter), names.keys().map(|text| short_value(text))),
+    };
+    let mut panels = Vec::new();
+    for (index, metric) in history.objectives.iter().enumerate() {
+        let mut by_value: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+        for (row, known) in known(history, metric)?.iter().enumerate() {
+            if let Some((_, predicted, _)) = known.predicted {
+                by_value.entry(at(row).to_bits()).or_default().push(predicted);
+            }
+        }
+        let mut means: Vec<(f64, f64)> =
+            by_value.iter().map(|(bits, all)| (f64::from_bits(*bits), mean(all))).collect();
+        means.sort_by(|left, right| left.0.total_cmp(&right.0));
+        if means.is_empty() {
+            return Ok(None);
+        }
+        let points = means.iter().map(|(x, y)| Point { x: Estimate::exact(*x), y: Estimate::exact(*y) }).collect();
+        let y = Axis::around(label(metric), Scale::Linear, means.iter().map(|(_, y)| *y));
+        let join = if numbers.is_some() { Join::Straight } else { Join::None };
+        let own = series(metric, theme::category_color(index), Marker::Circle, join, points);
+        panels.push(vec![Panel { series: vec![own], y: Some(y), ..Panel::default() }]);
+    }
+    let Some(y) = panels.first().and_then(|row| row.first()).and_then(|panel| panel.y.clone()) else { return Ok(None) };
+    Ok(Some(Figure {
+        title: format!("What {parameter} does"),
+        caption: vec!["The mean of what the model expects of all combinations that have the value.".into()],
+        x,
+        y,
+        row_titles: vec![String::new(); panels.len()],
+        col_titles: vec![String::new()],
+        panels,
+        legend: Vec::new(),
+    }))
+}
+
+fn scale_of(values: impl Iterator<Item = f64>) -> Scale {
+    let (low, high) = values.fold((f64::INFINITY, 0.0f64), |(low, high), value| (low.min(value), high.max(value)));
+    if low > 0.0 && high / low > WIDE { Scale::Log } else { Scale::Linear }
+}
+
+fn series(name: &str, color: theme::Color, marker: Marker, join: Join, points: Vec<Point>) -> Series {
+    let spread = if points.iter().any(|point| point.y.interval.is_some()) { Spread::Bars } else { Spread::None };
+    let style = Style { color, dash: Dash::Solid, marker, opacity: 1.0 };
+    Series { name: name.to_owned(), style, join, spread, points }
+}
