@@ -100,7 +100,7 @@ fn main() {
                     .map(|seed| {
                         let mut random = StdRng::seed_from_u64(seed);
                         let surface = surface(servers, loads, if seed % 2 == 0 { 0.1 } else { 0.25 }, &mut random);
-                        let own = Normal::new(0.0, differs).expect("not below 0");
+                        let own = Normal::new(0.0f64, differs).expect("not below 0");
                         let noises: Vec<f64> =
                             surface.truth.iter().map(|_| noise * own.sample(&mut random).exp()).collect();
                         race(&surface, &noises, &mut random)

@@ -1,5 +1,6 @@
 //! One run of a benchmark command, and what it left.
 
+use super::artifact::Artifact;
 use super::counters::{Counters, since};
 use super::keeper::Keeper;
 use super::process::Output;
@@ -20,6 +21,8 @@ pub struct Benchmark<'a> {
     pub command: &'a Command,
     pub output: Output,
     pub result_path: &'a Path,
+    /// Where the result is found, if the command puts it elsewhere.
+    pub artifact: Option<&'a Artifact>,
     pub limit: Option<Duration>,
     /// What is sampled meanwhile.
     pub sampling: Option<&'a Sampling>,
@@ -55,6 +58,9 @@ impl Benchmark<'_> {
         interrupt: &mut Interrupt,
     ) -> Result<Benched, Stop> {
         let slot = Slot::default();
+        if let Some(artifact) = self.artifact {
+            artifact.clear();
+        }
         let ended = self.run_sampled(against, read, keeper, interrupt, &slot).await;
         ended.map_err(|stop| match stop {
             Stop::Failed(failure) => {
@@ -124,6 +130,9 @@ impl Benchmark<'_> {
 
     /// Reads the result, for as long as the benchmark itself may take; a file system that hangs would hold a sweep up for ever.
     async fn read(&self, read: Reader, lived: &Lived, interrupt: &mut Interrupt) -> Result<Measured, Stop> {
+        if let Some(artifact) = self.artifact {
+            artifact.put(self.result_path).map_err(|message| Failure::new(ErrorKind::BadResult, message))?;
+        }
         let path = self.result_path.to_owned();
         let reading = tokio::task::spawn_blocking(move || read(&path));
         let limit = self.limit.map(|limit| lived.time_left.unwrap_or_default().max(limit.min(READING)));

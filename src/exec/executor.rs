@@ -1,5 +1,6 @@
 //! What a sweep does to servers and benchmarks, as a trait: a sweep can be driven without either.
 
+use super::artifact::Artifact;
 use super::evaluation::{EvalJob, Scores};
 use super::gpu_memory;
 use super::sampler::Sampling;
@@ -25,6 +26,8 @@ pub struct ServerJob<'a> {
 pub struct BenchJob<'a> {
     pub command: &'a Command,
     pub result_path: &'a Path,
+    /// Where the result is found, if the command puts it elsewhere.
+    pub artifact: Option<&'a Artifact>,
     pub log: &'a Path,
 }
 
@@ -78,6 +81,7 @@ impl ProcessOptions {
             command: job.command,
             output: self.output(job.log),
             result_path: job.result_path,
+            artifact: job.artifact,
             limit: self.bench_timeout,
             sampling: self.sampling.as_ref(),
         }

@@ -3,6 +3,7 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice))]
 
+mod artifact;
 mod benchmark;
 mod counters;
 mod evaluation;
@@ -22,6 +23,7 @@ mod sampler;
 mod server;
 mod to_end;
 
+pub use artifact::Artifact;
 pub use benchmark::{Against, Benched, Benchmark};
 pub use evaluation::{EvalJob, Scores};
 pub use executor::{BenchJob, Executor, ProcessOptions, Processes, Ready, ServerJob, Standalone, Waiting};

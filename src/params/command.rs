@@ -90,6 +90,30 @@ impl Command {
         Self { env: self.env.clone(), words }
     }
 
+    /// The command without a flag and the words behind it.
+    pub fn without(&self, flag: &str) -> Self {
+        self.with_params(&ParamSet::unchanged().with(flag, Value::Null))
+    }
+
+    /// The command without those uses of a flag whose word is such a one.
+    pub fn without_where(&self, flag: &str, is_such: impl Fn(&str) -> bool) -> Self {
+        let forms = flag_forms(flag);
+        let mut words: Vec<String> = Vec::new();
+        let mut rest = self.words.iter().peekable();
+        while let Some(word) = rest.next() {
+            let inline = word.split_once('=').filter(|(form, _)| forms.iter().any(|known| known == form));
+            if inline.is_some_and(|(_, value)| is_such(value)) {
+                continue;
+            }
+            if forms.contains(word) && rest.peek().is_some_and(|value| is_such(value)) {
+                rest.next();
+                continue;
+            }
+            words.push(word.clone());
+        }
+        Self { env: self.env.clone(), words }
+    }
+
     /// The value of a flag: the last one given, in any of the spellings (`tensor-parallel-size`, `-tp`).
     pub fn flag(&self, names: &[&str]) -> Option<&str> {
         let forms: Vec<String> = names.iter().flat_map(|name| flag_forms(name)).collect();

@@ -42,7 +42,7 @@ pub use sla::{SlaChart, sla_charts};
 pub use theme::{Color, DIMMED, Dash, Marker, Palette, category_color};
 pub use timeline::{Sampled, Sent, Timeline};
 pub use trend::{MOST_SERIES, SeriesOverSweeps, SweepInTime, trend_figure};
-pub use tune::tune_charts;
+pub use tune::{TuneChart, tune_charts};
 
 use crate::query::QueryError;
 

@@ -6,10 +6,10 @@ use super::chart::{Estimate, Figure, Join, LegendBlock, LegendEntry, Panel, Poin
 use super::lines::lines_figure;
 use super::theme::{self, DIMMED, Dash, Marker};
 use crate::metric::{Better, Metric, label};
-use crate::query::{Answer, Lake, Value};
+use crate::query::{Answer, Lake, Value, literal};
 use crate::stats::mean;
 use crate::words::short_value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What begins the name of a column that holds what the model expects.
 const PREDICTED: &str = "predicted.";
@@ -35,7 +35,8 @@ impl History {
     fn parameters(&self) -> Vec<String> {
         let is_own = |name: &&String| {
             let of_objective = self.objectives.iter().any(|metric| name.ends_with(metric.as_str()));
-            !of_objective && !DECLARED.contains(&name.as_str())
+            let is_told = || self.answer.column(name).is_ok_and(|all| all.iter().any(|value| *value != Value::Null));
+            !of_objective && !DECLARED.contains(&name.as_str()) && is_told()
         };
         self.answer.columns().iter().filter(is_own).cloned().collect()
     }
@@ -57,19 +58,59 @@ const DECLARED: [&str; 12] = [
     "hypervolume",
 ];
 
-/// The charts of a sweep, by name.
-pub async fn tune_charts(lake: &Lake) -> Result<Vec<(String, Figure)>, PlotError> {
-    let answer = lake.sql("SELECT * FROM tune_history ORDER BY step NULLS LAST").await?;
-    let objectives =
-        answer.columns().iter().filter_map(|name| name.strip_prefix(PREDICTED).map(str::to_owned)).collect();
-    let history = History { answer, objectives };
-    let mut charts = vec![("CONVERGENCE".to_owned(), convergence(&history)?)];
+/// A chart of a tune.
+pub struct TuneChart {
+    /// What it is called where it is a file.
+    pub name: String,
+    pub figure: Figure,
+    /// The query that its points came from.
+    pub sql: String,
+}
+
+/// The charts of all tunes of a lake.
+pub async fn tune_charts(lake: &Lake) -> Result<Vec<TuneChart>, PlotError> {
+    let sweeps = lake.sql("SELECT DISTINCT sweep FROM tune_history ORDER BY sweep").await?.column("sweep")?;
+    let mut charts = Vec::new();
+    for sweep in sweeps.iter().map(Value::to_text) {
+        let sql = format!("SELECT * FROM tune_history WHERE sweep = {} ORDER BY step NULLS LAST", literal(&sweep));
+        let answer = lake.sql(&sql).await?;
+        let is_told =
+            |name: &String| answer.column(name).is_ok_and(|all| all.iter().any(|value| *value != Value::Null));
+        let columns = answer.columns();
+        let objectives = columns.iter().filter(|name| is_told(name)).filter_map(|name| name.strip_prefix(PREDICTED));
+        let objectives = objectives.map(str::to_owned).collect();
+        let figures = charts_of(&History { answer, objectives })?;
+        charts.extend(figures.into_iter().map(|(name, mut figure)| {
+            if sweeps.len() > 1 {
+                figure.title = format!("{sweep}: {}", figure.title);
+            }
+            TuneChart { name, figure, sql: sql.clone() }
+        }));
+    }
+    Ok(charts)
+}
+
+fn charts_of(history: &History) -> Result<Vec<(String, Figure)>, PlotError> {
+    let mut charts = vec![("CONVERGENCE".to_owned(), convergence(history)?)];
     if let [first, second, ..] = history.objectives.as_slice() {
-        charts.push(("FRONTIER".to_owned(), frontier(&history, first, second)?));
+        charts.push(("FRONTIER".to_owned(), frontier(history, first, second)?));
     }
-    for parameter in history.parameters() {
-        charts.extend(effect(&history, &parameter)?.map(|figure| (format!("EFFECT-{parameter}"), figure)));
-    }
+    let effects = history.parameters().into_iter().map(|parameter| Effect::of(history, parameter));
+    let effects: Vec<Effect> = effects.collect::<Result<_, _>>()?;
+    // Parameters can be compared where all are drawn on the same axes.
+    let axes: Vec<Axis> = history
+        .objectives
+        .iter()
+        .enumerate()
+        .map(|(index, metric)| {
+            let means = effects.iter().flat_map(|effect| effect.means.get(index)).flatten().map(|(_, mean)| *mean);
+            Axis::around(label(metric), Scale::Linear, means)
+        })
+        .collect();
+    let drawn = effects.iter().filter(|effect| !axes.is_empty() && effect.means.iter().all(|means| !means.is_empty()));
+    charts.extend(
+        drawn.map(|effect| (format!("EFFECT-{}", effect.parameter), effect.figure(&history.objectives, &axes))),
+    );
     Ok(charts)
 }
 
@@ -174,57 +215,68 @@ fn expected_frontier(metrics: [&str; 2], known: [&[Known]; 2]) -> Vec<Point> {
     all.into_iter().map(|(_, point)| point).collect()
 }
 
-/// The mean of what is expected at each value of a parameter, over all combinations that have it.
-fn effect(history: &History, parameter: &str) -> Result<Option<Figure>, PlotError> {
-    let values = history.answer.column(parameter)?;
-    let numbers: Option<Vec<f64>> = values.iter().map(Value::as_f64).collect();
-    let names: BTreeMap<String, f64> = values
-        .iter()
-        .map(Value::to_text)
-        .collect::<std::collections::BTreeSet<_>>()
-        .into_iter()
-        .enumerate()
-        .map(|(index, text)| (text, (index + 1) as f64))
-        .collect();
-    let at = |row: usize| match &numbers {
-        Some(numbers) => numbers[row],
-        None => names.get(&values[row].to_text()).copied().unwrap_or(0.0),
-    };
-    let x = match &numbers {
-        Some(numbers) => Axis::around(label(parameter), scale_of(numbers.iter().copied()), numbers.iter().copied()),
-        None => Axis::of_names(label(parameter), names.keys().map(|text| short_value(text))),
-    };
-    let mut panels = Vec::new();
-    for (index, metric) in history.objectives.iter().enumerate() {
-        let mut by_value: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
-        for (row, known) in known(history, metric)?.iter().enumerate() {
-            if let Some((_, predicted, _)) = known.predicted {
-                by_value.entry(at(row).to_bits()).or_default().push(predicted);
+/// What is expected at each value of a parameter: the mean over all combinations that have it.
+struct Effect {
+    parameter: String,
+    x: Axis,
+    is_number: bool,
+    /// Of each objective.
+    means: Vec<Vec<(f64, f64)>>,
+}
+
+impl Effect {
+    fn of(history: &History, parameter: String) -> Result<Self, PlotError> {
+        let values = history.answer.column(&parameter)?;
+        let numbers: Option<Vec<f64>> = values.iter().map(Value::as_f64).collect();
+        let names: BTreeSet<String> = values.iter().map(Value::to_text).collect();
+        let places: Vec<f64> = match &numbers {
+            Some(numbers) => numbers.clone(),
+            None => {
+                let place = |value: &Value| names.iter().position(|name| *name == value.to_text());
+                values.iter().filter_map(place).map(|index| (index + 1) as f64).collect()
             }
-        }
-        let mut means: Vec<(f64, f64)> =
-            by_value.iter().map(|(bits, all)| (f64::from_bits(*bits), mean(all))).collect();
-        means.sort_by(|left, right| left.0.total_cmp(&right.0));
-        if means.is_empty() {
-            return Ok(None);
-        }
-        let points = means.iter().map(|(x, y)| Point { x: Estimate::exact(*x), y: Estimate::exact(*y) }).collect();
-        let y = Axis::around(label(metric), Scale::Linear, means.iter().map(|(_, y)| *y));
-        let join = if numbers.is_some() { Join::Straight } else { Join::None };
-        let own = series(metric, theme::category_color(index), Marker::Circle, join, points);
-        panels.push(vec![Panel { series: vec![own], y: Some(y), ..Panel::default() }]);
+        };
+        let x = match &numbers {
+            Some(numbers) => {
+                Axis::around(label(&parameter), scale_of(numbers.iter().copied()), numbers.iter().copied())
+            }
+            None => Axis::of_names(label(&parameter), names.iter().map(|text| short_value(text))),
+        };
+        let means = history.objectives.iter().map(|metric| {
+            let mut by_value: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+            for (place, known) in places.iter().zip(known(history, metric)?) {
+                if let Some((_, predicted, _)) = known.predicted {
+                    by_value.entry(place.to_bits()).or_default().push(predicted);
+                }
+            }
+            let mut means: Vec<(f64, f64)> =
+                by_value.iter().map(|(bits, all)| (f64::from_bits(*bits), mean(all))).collect();
+            means.sort_by(|left, right| left.0.total_cmp(&right.0));
+            Ok(means)
+        });
+        let means = means.collect::<Result<_, PlotError>>()?;
+        Ok(Self { parameter, x, is_number: numbers.is_some(), means })
     }
-    let Some(y) = panels.first().and_then(|row| row.first()).and_then(|panel| panel.y.clone()) else { return Ok(None) };
-    Ok(Some(Figure {
-        title: format!("What {parameter} does"),
-        caption: vec!["The mean of what the model expects of all combinations that have the value.".into()],
-        x,
-        y,
-        row_titles: vec![String::new(); panels.len()],
-        col_titles: vec![String::new()],
-        panels,
-        legend: Vec::new(),
-    }))
+
+    fn figure(&self, objectives: &[String], axes: &[Axis]) -> Figure {
+        let panel = |index: usize| {
+            let points =
+                self.means[index].iter().map(|(x, y)| Point { x: Estimate::exact(*x), y: Estimate::exact(*y) });
+            let join = if self.is_number { Join::Straight } else { Join::None };
+            let own = series(&objectives[index], theme::category_color(index), Marker::Circle, join, points.collect());
+            vec![Panel { series: vec![own], y: Some(axes[index].clone()), ..Panel::default() }]
+        };
+        Figure {
+            title: format!("What {} does", self.parameter),
+            caption: vec!["The mean of what the model expects of all combinations that have the value.".into()],
+            x: self.x.clone(),
+            y: axes[0].clone(),
+            row_titles: vec![String::new(); objectives.len()],
+            col_titles: vec![String::new()],
+            panels: (0..objectives.len()).map(panel).collect(),
+            legend: Vec::new(),
+        }
+    }
 }
 
 fn scale_of(values: impl Iterator<Item = f64>) -> Scale {

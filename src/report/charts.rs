@@ -6,7 +6,7 @@ use crate::metric::label;
 use crate::plot::{
     Axis, CurveRequest, Curves, DrawnCurves, Dress, Estimate, Figure, MOST_SERIES, Objective, ParetoRequest, PlotError,
     Point, Scale, Series, SeriesOverSweeps, Size, SweepInTime, ladders, lines_figure, number_label, places, sla_charts,
-    to_png, to_svg, trend_figure,
+    to_png, to_svg, trend_figure, tune_charts,
 };
 use crate::query::{Lake, Varied, curve_variables, literal, load_variable, shipped};
 use base64::Engine;
@@ -139,6 +139,26 @@ pub async fn slas(lake: &Lake) -> Result<Vec<Chart>, ReportError> {
         // The heading of the page says what the title of a picture that stands alone says.
         let heading = std::mem::take(&mut chart.figure.title);
         Sketch { heading, figure: chart.figure, sql: chart.sql, size: BESIDE }
+    });
+    drawn(sketches.collect())
+}
+
+/// What tunes found and believe.
+pub async fn tunes(lake: &Lake) -> Result<Vec<Chart>, ReportError> {
+    let charts = match tune_charts(lake).await {
+        Ok(charts) => charts.into_iter().take(MOST_SLA_CHARTS),
+        Err(error) => return skip_what_is_missing(error).map(|()| Vec::new()),
+    };
+    let sketches = charts.map(|mut chart| {
+        let heading = std::mem::take(&mut chart.figure.title);
+        let size = if chart.figure.is_stacked() { Size::of_panel(4.0, 144.0, 1.8) } else { BESIDE };
+        // What is told under the pointer has one name for all rows.
+        let y = if chart.figure.is_stacked() {
+            Axis { label: "Value".into(), ..chart.figure.y.clone() }
+        } else {
+            chart.figure.y.clone()
+        };
+        Sketch { heading, figure: Figure { y, ..chart.figure }, sql: chart.sql, size }
     });
     drawn(sketches.collect())
 }

@@ -1,7 +1,8 @@
 //! The commands of benchmarks, completed with what tells them to measure everything and where to put their result.
 
+use super::clients::Client;
 use super::ledger::Detail;
-use crate::exec::find_program;
+use crate::exec::{Artifact, find_program};
 use crate::params::{Command, ParamSet, RESULT};
 use std::path::Path;
 
@@ -21,9 +22,15 @@ pub enum BenchKind {
 impl BenchKind {
     /// The command, told where to put its result.
     pub fn complete(&self, command: &Command, result_path: &Path) -> Command {
+        let client = Client::of(command);
+        let own = client.map(|client| client.translated(command));
+        let command = own.as_ref().unwrap_or(command);
         // A command that says where its result belongs is another tool's, and takes no flags of ours.
         if command.has(RESULT) {
             return command.filled(RESULT, &result_path.to_string_lossy());
+        }
+        if let Some(client) = client {
+            return client.with_output(command, result_path);
         }
         let words = match self {
             Self::Startup => vec!["--output-json".to_owned(), result_path.to_string_lossy().into_owned()],
@@ -39,6 +46,11 @@ impl BenchKind {
             }
         }
     }
+}
+
+/// Where the result of a command is found, if not where it was told to put it.
+pub fn artifact_of(command: &Command, result_path: &Path) -> Option<Artifact> {
+    Client::of(command).filter(|_| !command.has(&result_path.to_string_lossy()))?.artifact(result_path)
 }
 
 fn load_words(result_path: &Path) -> Vec<String> {
@@ -77,6 +89,11 @@ pub const DEFAULT_PERCENTILES: &str = "99";
 /// Whether a benchmark is a load client whose flags are known: vLLM's or ours.
 pub fn is_known_client(bench: &Command) -> bool {
     is_client(bench, "vllm") || is_own_client(bench)
+}
+
+/// Whether a sweep can tell it how many prompts to send, and by which seed.
+pub fn can_be_told(bench: &Command) -> bool {
+    is_known_client(bench) || Client::of(bench).is_some()
 }
 
 /// Whether it is sweeplake's own.

@@ -1,7 +1,7 @@
 //! The driver: works off what is left of a plan on one executor, and hands each record to the store at once.
 
 use super::agenda::{Agenda, Job, Order, Step, missing};
-use super::commands::BenchKind;
+use super::commands::{BenchKind, artifact_of};
 use super::course::{Course, CourseError, Visit};
 use super::event::{Event, Observer};
 use super::ledger::{Ledger, Made, gpu_count};
@@ -414,7 +414,11 @@ impl<E: Executor> Driver<'_, E> {
         let command = self.options.bench.complete(&job.bench.command, &result_path);
         let log = self.writer.at().bench_log(combination);
         *clock = Clock::start();
-        let result = self.executor.bench(BenchJob { command: &command, result_path: &result_path, log: &log }).await;
+        let artifact = artifact_of(&command, &result_path);
+        let result = self
+            .executor
+            .bench(BenchJob { command: &command, result_path: &result_path, artifact: artifact.as_ref(), log: &log })
+            .await;
         clock.stop();
         let benched = result?;
         self.writer.keep_result(combination, job.number)?;
@@ -468,7 +472,11 @@ impl<E: Executor> Driver<'_, E> {
         let result_path = self.writer.warm_up_result(combination)?;
         let command = self.options.bench.complete(&job.bench.warm_up(num_prompts), &result_path);
         let log = self.writer.at().bench_log(combination);
-        let ended = self.executor.bench(BenchJob { command: &command, result_path: &result_path, log: &log }).await;
+        let artifact = artifact_of(&command, &result_path);
+        let ended = self
+            .executor
+            .bench(BenchJob { command: &command, result_path: &result_path, artifact: artifact.as_ref(), log: &log })
+            .await;
         if ended.is_ok() {
             self.executor.clean().await;
         }

@@ -2,6 +2,7 @@
 
 mod agenda;
 mod amount;
+mod clients;
 mod commands;
 mod conditions;
 mod course;
@@ -22,6 +23,7 @@ mod variable;
 mod workload;
 
 pub use agenda::{Agenda, Job, Order, Step, any_seed};
+pub use clients::Client;
 pub use commands::{BenchKind, DEFAULT_PERCENTILES, ProgramNotFound, check_program, is_known_client, known_flags};
 pub use conditions::Setting;
 pub use course::{Course, CourseError, Next, Pairs, Repeats, Visit, Wanted};

@@ -1,7 +1,7 @@
 //! The SLA auto-tuner: for each combination and SLA the greatest load that meets it.
 
 use super::amount::Amount;
-use super::commands::{is_known_client, is_own_client};
+use super::commands::{can_be_told, is_own_client};
 use super::course::{Course, CourseError, Next, Wanted};
 use super::event::SearchState;
 use super::finding::Finding;
@@ -154,7 +154,7 @@ impl Tuner {
     /// Whether the search says how many prompts a run sends: where they are no parameter, and the client is one that is known.
     fn chooses_prompts(&self, bench: &BenchPlan) -> bool {
         let is_parameter = bench.combination.bench.get("num_prompts").is_some();
-        let takes_them = bench.command.flag(&["num-prompts"]).is_some() || is_known_client(&bench.command);
+        let takes_them = bench.command.flag(&["num-prompts"]).is_some() || can_be_told(&bench.command);
         self.options.min_duration > 0.0 && !is_parameter && takes_them
     }
 
@@ -233,7 +233,7 @@ impl Course for Tuner {
 
     fn seed(&self, bench: &BenchPlan, number: i64) -> Option<u32> {
         let given = bench.command.flag(&["seed"]).unwrap_or_default();
-        let takes_seeds = !given.is_empty() || is_known_client(&bench.command);
+        let takes_seeds = !given.is_empty() || can_be_told(&bench.command);
         let of = || seed_of(&format!("{given}\0{}\0{number}", bench.combination.id));
         (self.options.seeds == Seeds::Own && takes_seeds).then(of)
     }

@@ -102,7 +102,7 @@ impl Table {
             Self::Combinations => "the runs of a combination, summarized",
             Self::Sla => "an answer of `serve_sla`",
             Self::SlaHistory => "a load that was measured for an answer",
-            Self::Dropped => "a combination that `serve --race` gave no further runs",
+            Self::Dropped => "a combination that got no further runs in a race",
             Self::TuneHistory => "a combination that `serve_tune` proposed, and what came of it",
         }
     }

@@ -85,7 +85,7 @@ fn each_heavy_dependency_has_one_owner() {
         ("askama", &["report"]),
         ("axum", &["sim"]),
         ("splines", &["sla"]),
-        ("walkdir", &["store", "load"]),
+        ("walkdir", &["store", "load", "exec"]),
         ("sysinfo", &["record"]),
         ("tokenizers", &["load", "sim"]),
         ("tokio_rustls", &["load"]),

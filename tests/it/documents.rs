@@ -86,7 +86,7 @@ fn examples_of(scratch: &Scratch, subcommand: &str) -> Vec<String> {
 }
 
 /// Sub-commands in the order in which their examples make what later ones use. `demo` has a test of its own.
-const IN_ORDER: [&str; 25] = [
+const IN_ORDER: [&str; 26] = [
     "doctor",
     "serve",
     "show",

@@ -81,3 +81,75 @@ fn what_failed_is_listed_runs_and_requests_by_their_kind() {
     let requests: i64 = of("degraded").iter().map(|row| row["requests"].as_i64().unwrap()).sum();
     assert_eq!(requests, failed, "{rows:?}");
 }
+
+/// Clients that are called as real ones are, and do what those do: write a result of theirs where they are told, and what they were told.
+fn pretend(scratch: &Scratch, name: &str, flag: &str, copied: &str) -> String {
+    let script = format!(
+        "#!/bin/sh\necho \"$@\" >> words\nwhile [ $# -gt 0 ]; do [ \"$1\" = {flag} ] && to=\"$2\"; shift; done\n{copied}\n"
+    );
+    scratch.script(name, &script);
+    format!("./{name}")
+}
+
+#[test]
+fn clients_of_others_are_turned_by_their_own_flags() {
+    let aiperf = data("import-versions/aiperf-0.13.0-warmup-conc/profile_export_aiperf.json");
+    let sglang = data("import/sglang/plain.jsonl");
+    let of_aiperf =
+        format!("mkdir -p \"$to/deep\" && cp '{}' \"$to/deep/\" && echo x > \"$to/inputs.json\"", aiperf.display());
+    let of_sglang = format!("head -n 1 '{}' >> \"$to\"", sglang.display());
+    for (name, command, flag, copied, told) in [
+        ("aiperf", "profile --concurrency 3", "--artifact-dir", &of_aiperf, "--concurrency 5 --artifact-dir"),
+        ("sglang.bench_serving", "--backend vllm", "--output-file", &of_sglang, "--max-concurrency 5 --output-file"),
+    ] {
+        let scratch = Scratch::new();
+        let bench = format!("{} {command}", pretend(&scratch, name, flag, copied));
+        let sim = scratch.sim("--startup-seconds 0");
+        let ran = scratch.run(&[
+            "serve",
+            "--serve-cmd",
+            &sim,
+            "--bench-cmd",
+            &bench,
+            "--bench-grid",
+            "max_concurrency=5",
+            "--num-runs",
+            "2",
+            "-e",
+            "x",
+        ]);
+        assert_eq!(ran.code, Some(0), "{name}: {}", ran.stderr);
+        let words = scratch.read("words");
+        assert!(words.lines().count() == 2 && words.lines().all(|line| line.contains(told)), "{words}");
+        assert!(!words.contains("--save-result") && !words.contains("--percentile-metrics"), "{words}");
+        let runs = scratch.query(
+            "results",
+            "SELECT count(mean_ttft_ms) AS n, min(max_concurrency) AS users, min(status) AS status FROM runs",
+        );
+        assert_eq!(runs, [json!({"n": 2, "users": 5.0, "status": "completed"})], "{name}");
+        let left: Vec<String> =
+            scratch.files().into_iter().filter(|path| path.contains("artifacts") || path.contains("partial")).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+#[test]
+fn a_search_turns_the_flag_of_a_client_and_no_other_may() {
+    let scratch = Scratch::new();
+    scratch.write("sla.json", r#"[{"p99_ttft_ms": "<=100"}]"#);
+    let sim = scratch.sim("");
+    let bench = "aiperf profile --concurrency 3";
+    let flags = [
+        "serve_sla",
+        "--serve-cmd",
+        &sim,
+        "--bench-cmd",
+        bench,
+        "--sla-params",
+        "sla.json",
+        "--sla-variable",
+        "max_concurrency",
+    ];
+    let ran = scratch.run(&flags);
+    assert!(ran.code == Some(2) && ran.stderr.contains("--bench-cmd also sets it (--concurrency)"), "{}", ran.stderr);
+}

@@ -30,14 +30,14 @@ pub struct Checked<'a> {
     /// The command of its servers, where it starts any.
     pub serve_cmd: Option<&'a Command>,
     pub after_bench_cmd: Option<&'a Command>,
-    pub prompts: Prompts,
+    pub loads: Loads,
 }
 
-/// Who says how many prompts a run sends.
+/// Whether it is known beforehand which loads are run, with how many prompts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Prompts {
-    Command,
-    Search,
+pub enum Loads {
+    Known,
+    Searched,
 }
 
 impl Checked<'_> {
@@ -47,7 +47,7 @@ impl Checked<'_> {
         for server in &self.plan.servers {
             for bench in &server.benches {
                 remarks.extend(of_answers(bench));
-                if self.prompts == Prompts::Command {
+                if self.loads == Loads::Known {
                     remarks.extend(of_load(server, bench));
                 }
             }

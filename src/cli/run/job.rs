@@ -1,6 +1,6 @@
 //! What a sweep does with each combination, and what its flags say of it.
 
-use super::checks::Prompts;
+use super::checks::Loads;
 use crate::cli::sla_params::SLA_NAME;
 use crate::compare::{CompareRequest, PairedRuns, is_decided};
 use crate::metric::{Better, Metric, percentile_of};
@@ -11,8 +11,8 @@ use crate::store::SweepKind;
 use crate::sweep::race::{Race, ends_first, rounds_of};
 use crate::sweep::tune::{Tune, TuneOptions};
 use crate::sweep::{
-    BenchKind, Course, Detail, EXTENSIONS, Goals, Ledger, Limit, NEAR_TIMES, Narrow, OnFailure, Order, Pairs, Repeats,
-    Tuner, TunerOptions, Variable, Workload,
+    BenchKind, Course, Detail, EXTENSIONS, Goals, Ledger, Limit, NEAR_TIMES, Narrow, Objective, OnFailure, Order,
+    Pairs, Repeats, Tuner, TunerOptions, Variable, Workload,
 };
 use crate::words::short_time;
 use serde_json::{Map, Value};
@@ -176,10 +176,11 @@ impl Job {
         }
     }
 
-    pub fn prompts(&self) -> Prompts {
+    pub fn loads(&self) -> Loads {
         match self {
-            Self::Tune(options) if options.min_duration > 0.0 => Prompts::Search,
-            _ => Prompts::Command,
+            Self::Tune(options) if options.min_duration > 0.0 => Loads::Searched,
+            Self::Optimize(_) => Loads::Searched,
+            _ => Loads::Known,
         }
     }
 
@@ -214,6 +215,14 @@ impl Job {
             | Self::Race(Goals { slas, .. })
             | Self::Optimize(TuneOptions { goals: Goals { slas, .. }, .. }) => slas.iter().map(sla_record).collect(),
             _ => Vec::new(),
+        }
+    }
+
+    /// What is sought on a frontier.
+    pub fn objectives(&self) -> &[Objective] {
+        match self {
+            Self::Race(goals) | Self::Optimize(TuneOptions { goals, .. }) => &goals.objectives,
+            _ => &[],
         }
     }
 

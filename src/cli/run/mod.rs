@@ -8,6 +8,7 @@ mod dry_run;
 mod ending;
 mod estimate;
 mod job;
+mod objectives;
 mod progress;
 mod race;
 pub mod serve;

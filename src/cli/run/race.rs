@@ -1,11 +1,10 @@
 //! `serve --race`: repeats only for combinations that may still win.
 
 use super::job::Job;
-use super::serve_tune::default_objectives;
+use super::objectives::{default_objectives, objective};
 use crate::cli::sla_params::read_slas;
 use crate::cli::{Failure, block_on, query_failure};
 use crate::query::Lake;
-use crate::query::shipped::directed;
 use crate::sweep::{Goals, Objective};
 use std::path::{Path, PathBuf};
 
@@ -22,15 +21,6 @@ pub struct RaceFlags {
     /// With --race: a file of SLAs, as for serve_sla. Combinations that meet none of them are dropped.
     #[arg(long, value_name = "FILE", requires = "race")]
     sla: Option<PathBuf>,
-}
-
-/// A metric with its direction, where it is not known which way is better.
-pub fn objective(text: &str) -> Result<Objective, String> {
-    let (metric, better) = directed(text.trim());
-    match better {
-        Some(better) if !metric.is_empty() => Ok(Objective { metric: metric.to_owned(), better }),
-        _ => Err(format!("it is not known whether more of {metric:?} is better: write {metric}:max or {metric}:min")),
-    }
 }
 
 impl RaceFlags {

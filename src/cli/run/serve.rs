@@ -10,11 +10,14 @@ use super::{Common, MOST_REPEATS, check_programs, parse_command, redactor_of};
 use crate::cli::advice::{of_plan, of_reset};
 use crate::cli::{Ended, Failure};
 use crate::exec::Reset;
+use crate::metric::Metric;
 use crate::params::{Address, Command};
 use crate::plan::{Plan, PlanRequest, Rounds};
 use crate::record::Environment;
 use crate::store::Manifest;
-use crate::sweep::{FEWEST, Narrow, Order, Variable, any_seed};
+use crate::sweep::{Client, FEWEST, Narrow, Order, Variable, any_seed, is_known_client};
+use crate::table::{Kind, Table};
+use crate::words::nearest_name;
 use chrono::Utc;
 
 /// The flags of `vllm bench sweep serve`.
@@ -200,6 +203,7 @@ pub fn prepare(arguments: Arguments, job: Job) -> Result<Sweep, Failure> {
     let lake = &arguments.common.output_dir;
     let space = arguments.space.space(lake, folder.as_deref(), [&commands.serve, &commands.bench])?;
     check_turned(&job, &commands.bench, &space)?;
+    check_objectives(&job, &commands)?;
     let sets = space.sets();
     let redactor =
         redactor_of(commands.named().map(|(_, command)| command), sets.iter().chain(&arguments.space.said(&space)));
@@ -253,12 +257,37 @@ pub fn prepare(arguments: Arguments, job: Job) -> Result<Sweep, Failure> {
     })
 }
 
+/// A client that is known reports metrics that are known; of another one that shows in its first run.
+fn check_objectives(job: &Job, commands: &Commands) -> Result<(), Failure> {
+    if !is_known_client(&commands.bench) {
+        return Ok(());
+    }
+    let is_known = |name: &str| {
+        let of_server = Table::Runs.column(name).is_some_and(|column| column.kind == Kind::Metric);
+        of_server || Metric::of(name).is_some() || commands.servers.evaluation.is_some() && name.starts_with("eval.")
+    };
+    match job.objectives().iter().find(|goal| !is_known(&goal.metric)) {
+        None => Ok(()),
+        Some(goal) => {
+            let names =
+                Table::Runs.columns().iter().filter(|column| column.kind == Kind::Metric).map(|column| column.name);
+            let nearest = nearest_name(&goal.metric, names).map(|name| format!("; did you mean {name:?}?"));
+            Err(Failure::input(format!(
+                "--objectives: no run reports {:?}{}",
+                goal.metric,
+                nearest.unwrap_or_default()
+            )))
+        }
+    }
+}
+
 /// What the sweep turns may not be set elsewhere.
 fn check_turned(job: &Job, bench_cmd: &Command, space: &Space) -> Result<(), Failure> {
     let Some((flag, variable)) = job.turned() else { return Ok(()) };
     let key = variable.key();
-    if bench_cmd.flag(&[key]).is_some() {
-        return Err(Failure::input(format!("{flag} {key}: --bench-cmd also sets it; remove it there")));
+    let own = Client::of(bench_cmd).and_then(|client| client.flag_of(key));
+    if let Some(set) = [key].into_iter().chain(own).find(|name| bench_cmd.flag(&[name]).is_some()) {
+        return Err(Failure::input(format!("{flag} {key}: --bench-cmd also sets it (--{set}); remove it there")));
     }
     check_params(flag, key, space)?;
     match job {

@@ -1,14 +1,15 @@
 //! `sweeplake serve_tune`: the frontier of a space too large to measure.
 
 use super::job::Job;
+use super::objectives::default_objectives;
+use super::space::MethodName;
 use super::{serve, tune};
 use crate::cli::sla_params::read_slas;
 use crate::cli::{Ended, Failure};
-use crate::metric::Better;
 use crate::params::{ParamsError, read_document};
 use crate::space::Axis;
 use crate::sweep::tune::TuneOptions;
-use crate::sweep::{Goals, Limit, Objective};
+use crate::sweep::{Goals, Limit};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
@@ -39,6 +40,7 @@ pub fn exec(mut arguments: Arguments) -> Ended {
     if let Some(path) = &arguments.space {
         add_space(path, &mut arguments.serve)?;
     }
+    sample_if_large(&mut arguments.serve);
     let slas = arguments.constraints.as_deref().map(read_slas).transpose()?.unwrap_or_default();
     if slas.len() > 1 {
         return Err(Failure::input("--constraints: the file has several SLAs; put all limits into one"));
@@ -55,6 +57,11 @@ pub fn exec(mut arguments: Arguments) -> Ended {
     let goals = Goals { objectives, slas };
     let options = TuneOptions { goals, max_runs, seed: arguments.optimizer_seed, known: Vec::new() };
     let mut sweep = serve::prepare(arguments.serve, Job::Optimize(options))?;
+    if sweep.plan.num_combinations() < 2 {
+        return Err(Failure::input(
+            "there is nothing to choose from: name the values of parameters with --space, --serve-grid or --bench-grid",
+        ));
+    }
     let Job::Optimize(options) = &mut sweep.job else { return sweep.exec() };
     if let Some(lake) = &arguments.init_from {
         let bench_cmd = sweep.commands.iter().find(|(name, _)| *name == "bench_cmd").map(|(_, command)| command);
@@ -64,12 +71,15 @@ pub fn exec(mut arguments: Arguments) -> Ended {
     sweep.exec()
 }
 
-/// What is sought where nothing is said.
-pub fn default_objectives() -> Vec<Objective> {
-    vec![
-        Objective { metric: "output_throughput".into(), better: Better::Higher },
-        Objective { metric: "p99_e2el_ms".into(), better: Better::Lower },
-    ]
+/// Of a space with more combinations than are allowed an even sample stands for all.
+fn sample_if_large(serve: &mut serve::Arguments) {
+    let space = &mut serve.space;
+    let axes = space.serve_grid.iter().chain(&space.bench_grid);
+    let size = axes.fold(1u128, |size, axis| size.saturating_mul(axis.choices.len() as u128));
+    if size > space.max_combinations as u128 && space.sample.is_none() {
+        space.sample = Some(space.max_combinations);
+        space.sample_method = MethodName::Sobol;
+    }
 }
 
 /// Adds what a file says of the space to what was typed.

@@ -88,7 +88,7 @@ impl Sweep {
             lake: &self.common.output_dir,
             serve_cmd: Some(&self.engine_cmd).filter(|_| matches!(self.runner, Runner::Servers { .. })),
             after_bench_cmd: self.after_bench_cmd.as_ref(),
-            prompts: self.job.prompts(),
+            loads: self.job.loads(),
         };
         checked.remarks()
     }

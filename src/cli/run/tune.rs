@@ -138,8 +138,8 @@ pub fn tune_table(folder: &Path, tune: &TuneOptions) -> Result<String, Failure> 
 pub fn draw(folder: &Path) -> Result<(), Failure> {
     let lake = Lake::open(&[folder.to_owned()]).map_err(query_failure)?;
     let charts = block_on(tune_charts(&lake))?.map_err(plot_failure)?;
-    for (name, figure) in &charts {
-        write_usual(&folder.join(TUNE_FIGURES).join(figure_name(name, &[])), figure)?;
+    for chart in &charts {
+        write_usual(&folder.join(TUNE_FIGURES).join(figure_name(&chart.name, &[])), &chart.figure)?;
     }
     say!("charts: {}", folder.join(TUNE_FIGURES).display());
     Ok(())

@@ -4,6 +4,7 @@ use crate::id::column_name;
 use crate::params::{ParamSet, value_text};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 /// Of a parameter that spans more than this times its least value, ratios count and not differences.
 const WIDE: f64 = 8.0;
@@ -32,6 +33,17 @@ pub struct Axis {
     pub side: Side,
     pub key: String,
     pub scale: Scale,
+}
+
+impl fmt::Display for Axis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.scale {
+            Scale::Number { low, high, is_log } => {
+                write!(f, "{}: {low} to {high}{}", self.key, if *is_log { ", on a logarithmic axis" } else { "" })
+            }
+            Scale::Choice(values) => write!(f, "{}: {}", self.key, values.join(", ")),
+        }
+    }
 }
 
 impl Axis {

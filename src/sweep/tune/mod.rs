@@ -17,8 +17,9 @@ use crate::stats::mean;
 use crate::store::{StoreError, SweepWriter, Table};
 use belief::{Belief, Expected};
 use coordinates::Side;
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::seq::IndexedRandom;
 use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet};
 
@@ -80,9 +81,14 @@ pub struct Tune {
     random: StdRng,
 }
 
+/// Whether something works, as a constraint.
+const WORKS: f64 = -1.0;
+const FAILS: f64 = 1.0;
 /// Before the optimizer is asked, so many combinations for each axis are measured, spread over the space; and at most this share of all.
 const DESIGN: usize = 2;
 const DESIGN_SHARE: f64 = 0.4;
+/// So many are drawn for each.
+const DRAWN: usize = 8;
 /// Of these, so many loads on each start of a server.
 const DESIGN_LOADS: usize = 2;
 /// Proposals that are weighed against each other by what their servers take to start.
@@ -169,8 +175,7 @@ impl Tune {
         let front = told.iter().filter(|told| told.constraints.iter().all(|limit| *limit <= 0.0));
         let front: Vec<Vec<f64>> = front.map(|told| told.objectives.clone()).collect();
         let reference = reference_of(&told);
-        let failed: Vec<Told> = failed.into_iter().filter_map(|index| self.failed(index, &told, &reference)).collect();
-        told.extend(failed);
+        let told = self.with_failures(told, &failed);
         let seconds = |of: fn(&Made) -> Option<f64>| {
             let all = measured.iter().flat_map(|index| self.made(*index, ledger)).filter(|made| is_sound(made));
             let all: Vec<f64> = all.filter_map(of).collect();
@@ -180,12 +185,26 @@ impl Tune {
         Picture { told, front, reference, measured, run_s, start_s }
     }
 
-    /// A combination that failed is as bad as the worst, in everything.
-    fn failed(&self, index: usize, told: &[Told], reference: &[f64]) -> Option<Told> {
-        let worst =
-            |value: usize| told.iter().filter_map(|told| told.constraints.get(value)).copied().fold(1.0, f64::max);
-        let constraints = (0..told.first()?.constraints.len()).map(worst).collect();
-        Some(Told { at: self.candidates[index].at.clone(), objectives: reference.to_vec(), constraints })
+    /// With combinations that failed, where there are any. That something fails is a constraint of its own; what it would have come to
+    /// otherwise is what is believed of its place, so that a cliff does not bend the surface before it.
+    fn with_failures(&self, mut told: Vec<Told>, failed: &[usize]) -> Vec<Told> {
+        let places: Vec<&[f64]> = failed.iter().map(|index| self.candidates[*index].at.as_slice()).collect();
+        if places.is_empty() || told.is_empty() {
+            return told;
+        }
+        let believed = Belief::of(&self.coordinates, &told).and_then(|belief| belief.at(&places));
+        let usual = told[told.len() / 2].clone();
+        told.iter_mut().for_each(|told| told.constraints.push(WORKS));
+        for (number, place) in places.into_iter().enumerate() {
+            let values: Vec<f64> = match believed.as_ref().and_then(|all| all.get(number)) {
+                Some(expected) => expected.iter().map(|expected| expected.mean).collect(),
+                None => usual.objectives.iter().chain(&usual.constraints).copied().collect(),
+            };
+            let (objectives, constraints) = values.split_at(usual.objectives.len().min(values.len()));
+            let constraints = constraints.iter().copied().chain([FAILS]).collect();
+            told.push(Told { at: place.to_vec(), objectives: objectives.to_vec(), constraints });
+        }
+        told
     }
 
     /// Servers on which nothing works: their other loads would fail, too.
@@ -202,34 +221,35 @@ impl Tune {
         wanted.min((self.options.max_runs as f64 * DESIGN_SHARE).ceil() as usize)
     }
 
-    /// A server far from those that were measured, at loads far from those that were.
+    /// A server far from those that were measured, at loads far from those that were: each the furthest of a few that are drawn (best-candidate
+    /// sampling, Mitchell 1991), so that a space is filled and not only its corners.
     fn spread(&mut self, free: &[usize], measured: &HashSet<usize>, most: usize) -> Option<Batch> {
-        let candidates = &self.candidates;
-        let apart = |one: usize, others: &[usize], side: Side| {
-            let distance =
-                |other: &usize| self.coordinates.distance(&candidates[one].at, &candidates[*other].at, Some(side));
-            others.iter().map(distance).fold(f64::INFINITY, f64::min)
-        };
         let mut known: Vec<usize> = measured.iter().copied().collect();
         known.sort_unstable();
-        let first = match known.is_empty() {
-            true => *free.get(self.random.random_range(0..free.len().max(1)))?,
-            false => free.iter().copied().max_by(|left, right| {
-                apart(*left, &known, Side::Serve).total_cmp(&apart(*right, &known, Side::Serve))
-            })?,
-        };
-        let server = candidates[first].server;
-        let mut rest: Vec<usize> = free.iter().copied().filter(|index| candidates[*index].server == server).collect();
+        let first = self.furthest(free, &known, Side::Serve)?;
+        let server = self.candidates[first].server;
+        let mut rest: Vec<usize> =
+            free.iter().copied().filter(|index| self.candidates[*index].server == server).collect();
         let mut loads = Vec::new();
         while loads.len() < DESIGN_LOADS.min(most) && !rest.is_empty() {
             // Those of this start lie far from each other; the first lies far from those of others.
             let near = if loads.is_empty() { &known } else { &loads };
-            let furthest = (0..rest.len()).max_by(|left, right| {
-                apart(rest[*left], near, Side::Bench).total_cmp(&apart(rest[*right], near, Side::Bench))
-            })?;
-            loads.push(rest.swap_remove(furthest));
+            let next = self.furthest(&rest, near, Side::Bench)?;
+            rest.retain(|index| *index != next);
+            loads.push(next);
         }
         Some(Batch { server, loads, rate: 0.0 })
+    }
+
+    /// Of a few that are drawn the one that is furthest from all others.
+    fn furthest(&mut self, of: &[usize], others: &[usize], side: Side) -> Option<usize> {
+        let drawn: Vec<usize> = of.choose_multiple(&mut self.random, DRAWN).copied().collect();
+        let at = |index: usize| self.candidates[index].at.as_slice();
+        let apart = |one: usize| {
+            let distance = |other: &usize| self.coordinates.distance(at(one), at(*other), Some(side));
+            others.iter().map(distance).fold(f64::INFINITY, f64::min)
+        };
+        drawn.into_iter().max_by(|left, right| apart(*left).total_cmp(&apart(*right)))
     }
 
     /// The free combination that is nearest to a place.
@@ -240,8 +260,10 @@ impl Tune {
 
     /// The best of some proposals: each with those loads of its server that are worth their time.
     fn proposed(&mut self, free: &[usize], picture: &Picture, most: usize) -> Option<Batch> {
+        // Where starts cost nothing there is nothing to weigh.
+        let alternatives = if picture.start_s > 0.0 { ALTERNATIVES } else { 1 };
         let places: Vec<Vec<f64>> =
-            (0..ALTERNATIVES).filter_map(|attempt| self.optimizer.propose(&picture.told, attempt)).collect();
+            (0..alternatives).filter_map(|attempt| self.optimizer.propose(&picture.told, attempt)).collect();
         let mut firsts: Vec<usize> = places.iter().filter_map(|place| self.nearest(place, free)).collect();
         firsts.sort_unstable();
         firsts.dedup();

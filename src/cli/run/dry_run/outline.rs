@@ -1,6 +1,7 @@
 //! The plan as a person wants it: how much, how long, which servers with which loads, what was left out.
 
 use super::super::estimate::Usual;
+use super::super::job::Job;
 use super::super::sweep::{Runner, Sweep};
 use super::{Listener, Planned};
 use crate::cli::say::out;
@@ -10,6 +11,7 @@ use crate::params::{ParamSet, value_text};
 use crate::plan::{BenchPlan, ServerPlan};
 use crate::space::Points;
 use crate::sweep::Order;
+use crate::sweep::tune::Coordinates;
 use crate::words::{describe_set, pair, telling};
 use comfy_table::CellAlignment;
 use comfy_table::presets::NOTHING;
@@ -58,6 +60,9 @@ impl<'a> Outline<'a> {
     }
 
     pub fn print(&self) {
+        if self.sweep.job.chooses() {
+            return self.print_space();
+        }
         let mut lines = vec![self.totals()];
         lines.extend(self.sweep.space.iter().flat_map(left_out));
         let usual = || Usual::of(&self.sweep.common.output_dir, &self.sweep.plan, &self.sweep.manifest);
@@ -75,6 +80,21 @@ impl<'a> Outline<'a> {
         }
         lines.extend(self.table().map(|table| format!("\n{table}")));
         lines.push("\n--dry-run=commands prints every command".into());
+        out!("{}", lines.join("\n"));
+    }
+
+    /// What there is to choose from, where that is all that is known.
+    fn print_space(&self) {
+        let plan = &self.sweep.plan;
+        let mut lines =
+            vec![format!("{} servers, {} combinations to choose from", plan.servers.len(), plan.num_combinations())];
+        lines.extend(self.sweep.space.iter().flat_map(left_out));
+        lines.extend(self.sweep.job.worst_case(plan));
+        let combinations = plan.combinations();
+        let sets: Vec<(&ParamSet, &ParamSet)> = combinations.iter().map(|of| (&of.serve, &of.bench)).collect();
+        lines.push(String::new());
+        lines.extend(Coordinates::of(&sets).axes.iter().map(|axis| format!("  {axis}")));
+        lines.push("\nWhich of them are measured shows while they are".into());
         out!("{}", lines.join("\n"));
     }
 
@@ -184,10 +204,10 @@ impl<'a> Outline<'a> {
                 _ => own.join(", "),
             };
             let runs: usize = counts.values().sum();
-            let runs = if self.sweep.is_counted() {
-                format!(" ({runs} {})", if runs == 1 { "run" } else { "runs" })
-            } else {
-                String::new()
+            let runs = match (self.sweep.is_counted(), &self.sweep.job) {
+                (true, _) => format!(" ({runs} {})", if runs == 1 { "run" } else { "runs" }),
+                (false, Job::Race(_)) => format!(" ({} runs each)", self.sweep.job.open_ended(&self.sweep.plan)),
+                (false, _) => String::new(),
             };
             lines.push(format!("{}: {} {own}{runs}", names[*server], loads.heading));
         }
