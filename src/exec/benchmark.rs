@@ -61,7 +61,10 @@ impl Benchmark<'_> {
         if let Some(artifact) = self.artifact {
             artifact.clear();
         }
+        let artifact = self.artifact;
         let ended = self.run_sampled(against, read, keeper, interrupt, &slot).await;
+        // What a run leaves that failed may hold anything: keys, too.
+        artifact.iter().for_each(|artifact| artifact.clear());
         ended.map_err(|stop| match stop {
             Stop::Failed(failure) => {
                 let samples = Some(taken(&slot)).filter(|samples| !samples.is_empty());

@@ -5,7 +5,7 @@ use super::axis::{Axis, Scale};
 use super::chart::{Estimate, Figure, Join, LegendBlock, LegendEntry, Panel, Point, Series, Shows, Spread, Style};
 use super::lines::lines_figure;
 use super::theme::{self, DIMMED, Dash, Marker};
-use crate::metric::{Better, Metric, label};
+use crate::metric::label;
 use crate::query::{Answer, Lake, Value, literal};
 use crate::stats::mean;
 use crate::words::short_value;
@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What begins the name of a column that holds what the model expects.
 const PREDICTED: &str = "predicted.";
+const LOW: &str = "predicted_low.";
+const HIGH: &str = "predicted_high.";
 /// An axis that spans more than so many times its least value is logarithmic.
 const WIDE: f64 = 8.0;
 
@@ -34,7 +36,10 @@ impl History {
     /// The parameters that differ: they stand between the declared columns and what was measured.
     fn parameters(&self) -> Vec<String> {
         let is_own = |name: &&String| {
-            let of_objective = self.objectives.iter().any(|metric| name.ends_with(metric.as_str()));
+            let of_objective = self.objectives.iter().any(|metric| {
+                let prefixes = ["", PREDICTED, LOW, HIGH];
+                prefixes.iter().any(|prefix| name.strip_prefix(prefix) == Some(metric.as_str()))
+            });
             let is_told = || self.answer.column(name).is_ok_and(|all| all.iter().any(|value| *value != Value::Null));
             !of_objective && !DECLARED.contains(&name.as_str()) && is_told()
         };
@@ -43,7 +48,7 @@ impl History {
 }
 
 /// The columns of the table that are no parameters.
-const DECLARED: [&str; 12] = [
+const DECLARED: [&str; 13] = [
     "sweep",
     "combination",
     "label",
@@ -55,6 +60,7 @@ const DECLARED: [&str; 12] = [
     "status",
     "is_feasible",
     "is_on_frontier",
+    "is_expected_frontier",
     "hypervolume",
 ];
 
@@ -137,7 +143,7 @@ struct Known {
 fn known(history: &History, metric: &str) -> Result<Vec<Known>, PlotError> {
     let of = |prefix: &str| history.numbers(&format!("{prefix}{metric}"));
     let (measured, predicted) = (of("")?, of(PREDICTED)?);
-    let (low, high) = (of("predicted_low.")?, of("predicted_high.")?);
+    let (low, high) = (of(LOW)?, of(HIGH)?);
     let ends = low.into_iter().zip(high);
     let all = measured.into_iter().zip(predicted.into_iter().zip(ends));
     Ok(all
@@ -159,7 +165,7 @@ fn frontier(history: &History, first: &str, second: &str) -> Result<Figure, Plot
     };
     let mut best = points(&|index| is_best[index]);
     best.sort_by(|left, right| left.x.mean.total_cmp(&right.x.mean));
-    let expected = expected_frontier([first, second], [&ys, &xs]);
+    let expected = expected_frontier(&history.flags("is_expected_frontier")?, [&ys, &xs]);
     let series = vec![
         series("measured", DIMMED, Marker::Circle, Join::None, points(&|index| !is_best[index])),
         series(
@@ -193,26 +199,12 @@ fn frontier(history: &History, first: &str, second: &str) -> Result<Figure, Plot
     })
 }
 
-/// Combinations that no other one is expected to beat in both objectives.
-fn expected_frontier(metrics: [&str; 2], known: [&[Known]; 2]) -> Vec<Point> {
-    let turned = |axis: usize, value: f64| {
-        if Metric::of(metrics[axis]).is_some_and(|metric| metric.better == Better::Higher) { -value } else { value }
-    };
-    let mut all: Vec<([f64; 2], Point)> = Vec::new();
-    for (y, x) in known[0].iter().zip(known[1]) {
-        if let (Some(y), Some(x)) = (y.predicted, x.predicted) {
-            let estimate = |(low, mean, high): (f64, f64, f64)| Estimate { mean, interval: Some((low, high)), n: 1 };
-            all.push(([turned(0, y.1), turned(1, x.1)], Point { x: estimate(x), y: estimate(y) }));
-        }
-    }
-    all.sort_by(|left, right| left.0[0].total_cmp(&right.0[0]).then(left.0[1].total_cmp(&right.0[1])));
-    let mut least = f64::INFINITY;
-    all.retain(|(at, _)| {
-        let is_best = at[1] < least;
-        least = least.min(at[1]);
-        is_best
-    });
-    all.into_iter().map(|(_, point)| point).collect()
+/// Combinations that no other one is expected to beat.
+fn expected_frontier(is_best: &[bool], known: [&[Known]; 2]) -> Vec<Point> {
+    let estimate = |(low, mean, high): (f64, f64, f64)| Estimate { mean, interval: Some((low, high)), n: 1 };
+    let point =
+        |index: usize| Some(Point { x: estimate(known[1][index].predicted?), y: estimate(known[0][index].predicted?) });
+    (0..is_best.len()).filter(|index| is_best[*index]).filter_map(point).collect()
 }
 
 /// What is expected at each value of a parameter: the mean over all combinations that have it.

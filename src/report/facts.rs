@@ -96,6 +96,15 @@ fn counted(names: &[&str]) -> String {
     alike.map(|alike| format!("{} × {}", alike.len(), alike[0])).collect::<Vec<_>>().join(", ")
 }
 
+/// The flag that takes SLAs.
+fn sla_flag(kind: SweepKind) -> &'static str {
+    match kind {
+        SweepKind::Serve => "--sla",
+        SweepKind::ServeTune => "--constraints",
+        _ => "--sla-params",
+    }
+}
+
 /// The command of a sweep, and its parameter files. Secrets are stored as `***` and have to be put in again.
 fn reproduce(manifest: &Manifest) -> Option<(String, Vec<(&'static str, String)>)> {
     let mut words = vec!["sweeplake".to_owned(), manifest.kind.as_str().into()];
@@ -125,7 +134,7 @@ fn reproduce(manifest: &Manifest) -> Option<(String, Vec<(&'static str, String)>
     let files = [
         ("--serve-params", "serve.json", &manifest.serve_params),
         bench,
-        ("--sla-params", "sla.json", &manifest.sla_params),
+        (sla_flag(manifest.kind), "sla.json", &manifest.sla_params),
     ];
     let files = files.into_iter().filter(|(_, _, sets)| sets.iter().any(|set| !set.is_empty()));
     let files: Vec<(&str, &'static str, String)> =
@@ -142,6 +151,7 @@ fn reproduce(manifest: &Manifest) -> Option<(String, Vec<(&'static str, String)>
         add("--warmup-num-prompts", &manifest.warmup_num_prompts.to_string());
     }
     add("--num-runs", &manifest.num_runs.to_string());
+    words.extend(manifest.sought.iter().cloned());
     let command = shlex::try_join(words.iter().map(String::as_str)).ok()?;
     Some((command, files.into_iter().map(|(_, name, text)| (name, text)).collect()))
 }

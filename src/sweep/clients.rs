@@ -118,6 +118,14 @@ impl Client {
     pub fn translated(&self, command: &Command) -> Command {
         self.flags.iter().fold(command.clone(), |command, (key, carried)| {
             let Some(text) = command.flag(&[key]).map(str::to_owned) else { return command };
+            // A flag of its own that is called the same, in its own form.
+            if text.starts_with("kind=") {
+                return command;
+            }
+            // No limit is what it does without one.
+            if *key == "request_rate" && text.parse::<f64>().is_ok_and(f64::is_infinite) {
+                return command.without(key);
+            }
             let set = |command: Command, flag: &str, text: &str| {
                 command.with_params(&ParamSet::unchanged().with(flag, scalar(text)))
             };
@@ -134,6 +142,20 @@ impl Client {
                     others.without_where(flag, of_kind).with_words([format!("--{flag}"), format!("{before}{text}")])
                 }
             }
+        })
+    }
+
+    /// Two parameters that a command has and that one flag would carry.
+    pub fn conflict(&self, command: &Command) -> Option<[&'static str; 2]> {
+        let translated =
+            |key: &str| command.flag(&[key]).is_some_and(|text| !text.parse::<f64>().is_ok_and(f64::is_infinite));
+        let given: Vec<&'static str> = self.flags.iter().map(|(key, _)| *key).filter(|key| translated(key)).collect();
+        let pairs =
+            given.iter().enumerate().flat_map(|(index, one)| given[..index].iter().map(move |other| [*other, *one]));
+        { pairs }.find(|[one, other]| {
+            let flags =
+                [one, other].map(|key| self.flags.iter().find(|(name, _)| name == key).map(|(_, carried)| carried));
+            matches!(flags, [Some(In(left, _) | With(left, _)), Some(In(right, _) | With(right, _))] if left == right)
         })
     }
 
@@ -185,18 +207,18 @@ mod tests {
         assert_eq!(
             concurrency("guidellm benchmark run --target u --rate-type sweep"),
             "guidellm benchmark run --target u --rate-type concurrent --rate 8 --max-requests 100 --random-seed 7 \
-             --output-path '/r/run=0.json'"
+             --output-path /r/run=0.json"
         );
         assert_eq!(
             concurrency(
                 "guidellm run --profile kind=sweep --constraint kind=max_duration,seconds=5 --constraint kind=max_requests,count=3"
             ),
-            "guidellm run --profile 'kind=concurrent,streams=8' --constraint 'kind=max_duration,seconds=5' \
-             --constraint 'kind=max_requests,count=100' --seed 'kind=static,value=7' --output 'kind=json,path=/r/run=0.json'"
+            "guidellm run --profile kind=concurrent,streams=8 --constraint kind=max_duration,seconds=5 \
+             --constraint kind=max_requests,count=100 --seed kind=static,value=7 --output kind=json,path=/r/run=0.json"
         );
         assert_eq!(
             completed("python -m sglang.bench_serving --backend vllm", "request_rate"),
-            "python -m sglang.bench_serving --backend vllm --request-rate 8 --num-prompts 100 --seed 7 --output-file '/r/run=0.json'"
+            "python -m sglang.bench_serving --backend vllm --request-rate 8 --num-prompts 100 --seed 7 --output-file /r/run=0.json"
         );
     }
 

@@ -1,65 +1,20 @@
 //! The driver: works off what is left of a plan on one executor, and hands each record to the store at once.
 
-use super::agenda::{Agenda, Job, Order, Step, missing};
-use super::commands::{BenchKind, artifact_of};
+use super::agenda::{Agenda, Job, Step, missing};
+use super::commands::artifact_of;
 use super::course::{Course, CourseError, Visit};
 use super::event::{Event, Observer};
 use super::ledger::{Ledger, Made, gpu_count};
+use super::options::{Limit, OnFailure, Options};
 use super::{Ended, SweepError};
 use crate::exec::{BenchJob, Benched, EvalJob, Executor, ServerJob, Stop};
 use crate::id::run_id;
-use crate::params::Command;
 use crate::plan::{BenchPlan, Combination, Plan, Start};
-use crate::record::{Demands, Failure, Outcome, Place, RunRecord, Status};
-use crate::redact::Redactor;
+use crate::record::{Failure, Outcome, Place, RunRecord, Status};
 use crate::store::{StoreError, SweepState, SweepWriter};
 use chrono::{DateTime, Utc};
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
-
-/// How to drive a plan.
-#[derive(Clone, Debug)]
-pub struct Options {
-    pub bench: BenchKind,
-    pub order: Order,
-    pub on_failure: OnFailure,
-    /// How often a failed run is tried again.
-    pub retries: u32,
-    pub budget: Option<Budget>,
-    /// What is run once on each server after its loads: a command that scores its answers.
-    pub evaluation: Option<Command>,
-    /// What a run must be to count.
-    pub demands: Demands,
-    /// Takes secrets out of all that is kept.
-    pub redactor: Redactor,
-}
-
-/// What a failed run means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnFailure {
-    /// The sweep ends.
-    Stop,
-    /// The sweep goes on, and has failed in the end.
-    Continue,
-    /// It is an answer like others.
-    Accept,
-}
-
-/// How much is run at most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit {
-    /// After the start; no run is begun that would end too late.
-    Time(Duration),
-    /// All runs of the sweep.
-    Runs(usize),
-}
-
-#[derive(Clone, Debug)]
-pub struct Budget {
-    pub limit: Limit,
-    /// How long runs of combinations took before this sweep.
-    pub usual: HashMap<String, Duration>,
-}
 
 /// What runs that ended well took, together.
 #[derive(Clone, Copy, Default)]
@@ -126,7 +81,9 @@ pub async fn run<E: Executor>(
     driver.course.end(&driver.ledger, driver.writer)?;
     driver.ended.state = match halted {
         None if driver.ended.unscored > 0 => SweepState::Failed,
-        None if driver.ended.failed > 0 && options.on_failure != OnFailure::Accept => SweepState::Failed,
+        None if driver.ended.failed > 0 && (options.on_failure != OnFailure::Accept || !driver.ledger.has_result()) => {
+            SweepState::Failed
+        }
         None => SweepState::Completed,
         Some(Halt::Interrupted | Halt::OverBudget) => SweepState::Interrupted,
         Some(Halt::AtFailure | Halt::Course(_)) => SweepState::Failed,

@@ -31,6 +31,8 @@ pub struct Made {
     pub gpu_count: Option<f64>,
     /// On which server start it was made, and as the how many-th run there.
     pub order: Option<(u32, u32)>,
+    /// Whether it failed because its server did not start, or was lost.
+    pub lost_server: bool,
     pub wall_time_s: Option<f64>,
     pub startup_time_s: Option<f64>,
     /// Whether the benchmark ended it because it could meet no SLA any more.
@@ -75,6 +77,8 @@ impl Made {
             steady,
             gpu_count: record.gpu_count,
             order: record.place.map(|place| (place.server_start, place.run_order)),
+            lost_server: record.startup_time_s.is_none()
+                && record.failure().is_some_and(|failure| failure.kind.needs_new_server()),
             wall_time_s: record.wall_time_s,
             startup_time_s: record.startup_time_s,
             is_stopped_early: result.is_some_and(|result| stopped_early(&|key: &str| result.get(key)).is_some()),
@@ -94,6 +98,7 @@ impl Made {
             steady: None,
             gpu_count: None,
             order: None,
+            lost_server: false,
             wall_time_s: None,
             startup_time_s: None,
             is_stopped_early: false,
@@ -172,6 +177,11 @@ impl Ledger {
         // Another attempt takes the place of the one before.
         all.retain(|other| other.level != made.level || other.number != made.number);
         all.push(made);
+    }
+
+    /// Whether any run did not fail.
+    pub fn has_result(&self) -> bool {
+        self.made.values().flatten().any(|made| made.status != Status::Failed)
     }
 
     pub fn count(&self) -> usize {

@@ -2,8 +2,9 @@
 
 use super::agenda::Order;
 use super::course::{Course, Pairs, Repeats};
-use super::driver::{OnFailure, Options, run};
+use super::driver::run;
 use super::event::{Event, Observer};
+use super::options::{OnFailure, Options};
 use super::{BenchKind, Ended};
 use crate::exec::{BenchJob, Benched, EvalJob, Executor, Ready, Scores, ServerJob, Stop};
 use crate::formats::Measured;

@@ -403,22 +403,23 @@ pub static DROPPED: [Column; 10] = [
     column("is_predicted", Boolean, Metric, "true if it was not measured: other loads of its server decided"),
 ];
 
-pub static TUNE_HISTORY: [Column; 12] = [
+pub static TUNE_HISTORY: [Column; 13] = [
     SWEEP,
     COMBINATION,
     LABEL,
     SERVE,
     BENCH,
     column("step", Integer, Context, "its place in the order of proposals, from 1"),
-    column(
-        "proposed_by",
-        Text,
-        Context,
-        "lake (it was there already), design, optimizer, or load (another load of a proposed server)",
-    ),
+    column("proposed_by", Text, Context, "design, optimizer, or load (another load of a proposed server)"),
     column("runs", Integer, Metric, "number of its runs"),
     column("status", Text, Metric, "completed, or failed"),
     column("is_feasible", Boolean, Metric, "whether it keeps all constraints"),
     column("is_on_frontier", Boolean, Metric, "whether no other proposal is better in every objective"),
+    column(
+        "is_expected_frontier",
+        Boolean,
+        Metric,
+        "whether the model expects no other combination to be better in every objective, of those that keep the constraints",
+    ),
     column("hypervolume", Number, Metric, "volume, on logarithmic axes, that this and all earlier proposals dominate"),
 ];

@@ -72,6 +72,7 @@ shift"#;
     scratch.write("serve.json", r#"[{"max_num_seqs": 64}, {"max_num_seqs": 256}]"#);
     scratch.write("bench.json", r#"[{"max_concurrency": 2}, {"max_concurrency": 4}]"#);
     scratch.write("sla.json", r#"[{"p99_e2el_ms": "<=500"}]"#);
+    scratch.write("space.toml", "[serve]\nmax_num_seqs = [64, 256]\n[bench]\nmax_concurrency = [2, 4]\n");
     scratch.write("why.md", "A new driver.");
     copy_folder(&data("import/aiperf"), &scratch.path("aiperf"));
     scratch
@@ -135,6 +136,8 @@ fn every_example_of_the_help_runs() {
                     "--sla-variable max_concurrency -e tuned",
                     "--sla-variable max_concurrency --sla-max 8 --sla-min-duration 0.2 --sla-max-iters 4 -e tuned",
                 )
+                .replace("--budget '60 runs'", "--budget '8 runs'")
+                .replace("--budget 8h", "--budget '3 runs'")
                 .replace("--fail-on 'p99_e2el_ms>5%' -e flag", "--fail-on 'p99_e2el_ms>5%' --max-pairs 2 -e flag");
             let ran = Ran::of(shell(&scratch, &quick).output().unwrap());
             // Findings and gates are in the exit code.

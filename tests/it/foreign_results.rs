@@ -153,3 +153,31 @@ fn a_search_turns_the_flag_of_a_client_and_no_other_may() {
     let ran = scratch.run(&flags);
     assert!(ran.code == Some(2) && ran.stderr.contains("--bench-cmd also sets it (--concurrency)"), "{}", ran.stderr);
 }
+
+#[test]
+fn what_a_failed_client_wrote_does_not_stay() {
+    let scratch = Scratch::new();
+    let failing = "mkdir -p \"$to\" && echo '{\"api_key\": \"sk-SECRET\"}' > \"$to/inputs.json\"; exit 3";
+    let bench = format!("{} profile", pretend(&scratch, "aiperf", "--artifact-dir", failing));
+    let sim = scratch.sim("--startup-seconds 0");
+    let ran = scratch.run(&["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "--num-runs", "1", "-e", "x"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(!scratch.files().iter().any(|path| path.contains("artifacts")), "{:?}", scratch.files());
+}
+
+#[test]
+fn one_flag_carries_one_load_and_no_limit_is_no_flag() {
+    let scratch = Scratch::new();
+    let sim = scratch.sim("");
+    let plan = |bench: &str, grids: &[&str]| {
+        let flags = ["serve", "--serve-cmd", &sim, "--bench-cmd", bench, "--dry-run=commands", "-e", "x"];
+        let grids = grids.iter().flat_map(|grid| ["--bench-grid", grid]);
+        scratch.run(&flags.into_iter().chain(grids).collect::<Vec<_>>())
+    };
+    let ran = plan("guidellm run --target x", &["max_concurrency=1", "request_rate=5"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("either max_concurrency or request_rate"), "{}", ran.stderr);
+    let ran = plan("aiperf profile", &["request_rate=inf"]);
+    assert!(ran.code == Some(0) && !ran.stdout.contains("--request-rate"), "{}", ran.stdout);
+    let ran = plan("guidellm run --seed kind=static,value=7", &["max_concurrency=4"]);
+    assert!(ran.stdout.contains("--seed kind=static,value=7 ") && ran.stdout.contains("streams=4"), "{}", ran.stdout);
+}

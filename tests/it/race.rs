@@ -72,6 +72,8 @@ fn what_is_dominated_gets_one_run_and_says_why() {
     assert_eq!((again.code, scratch.read("count")), (Some(0), before), "{}", again.stderr);
     assert_eq!(scratch.query("results", "SELECT count(*) AS n FROM dropped"), [json!({"n": 9})]);
     scratch.ok(&["verify", "results"]);
+    scratch.ok(&["report", "results/x", "-o", "x.html"]);
+    assert!(scratch.read("x.html").contains("--race --objectives output_throughput:max,p99_e2el_ms:min"));
 }
 
 #[test]
@@ -102,6 +104,8 @@ fn a_race_for_nothing_is_refused() {
     for (more, expected) in [
         (&["--objectives", "my_metric"][..], "write my_metric:max or my_metric:min"),
         (&["--sla", "none.json"], "none.json"),
+        (&["--objectives", "a:max,a:min"], "\"a\" is there twice"),
+        (&["--objectives", "eval.acc:max"], "too late to choose by it"),
         (&["--repeat-until", "ci(p99_e2el_ms)<5%"], "--repeat-until"),
     ] {
         let ran = race(&scratch, more);
@@ -138,5 +142,37 @@ fn a_dry_run_tells_what_is_known_of_a_race() {
         "1–3",
     ] {
         assert!(ran.stdout.contains(part), "{part} is not in\n{}", ran.stdout);
+    }
+}
+
+#[test]
+fn what_failed_is_no_winner_and_a_race_goes_on_as_a_race() {
+    let scratch = Scratch::new();
+    let broken = BENCH.replace("awk -v", "[ \"$s\" = 8 ] && { echo no; exit 1; }\nawk -v");
+    let ran = race(&scratch, &["--dry-run"]);
+    assert_eq!(ran.code, Some(0));
+    scratch.script("bench.sh", &broken);
+    let sim = scratch.sim("--startup-seconds 0");
+    let flags = [
+        "serve",
+        "--serve-cmd",
+        &sim,
+        "--bench-cmd",
+        "./bench.sh",
+        "--serve-grid",
+        "max_num_seqs=8,64",
+        "--bench-grid",
+        "users=1,2",
+    ];
+    let more = ["--bench-set", "seqs = max_num_seqs", "-e", "x", "--continue-on-error", "--num-runs", "2"];
+    let ran = scratch.run(&[&flags[..], &more, &["--race"]].concat());
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("race: 2 of 4 combinations may be on the frontier; 2 were dropped"), "{}", ran.stderr);
+    let why = scratch.query("results", "SELECT DISTINCT reason, confidence FROM dropped");
+    assert_eq!(why.len(), 1, "{why:?}");
+    assert!(why[0]["reason"].as_str().unwrap().contains("no sound run") && why[0]["confidence"].is_null(), "{why:?}");
+    for other in [&["--resume"][..], &["--resume", "--race", "--objectives", "p99_e2el_ms:min"]] {
+        let ran = scratch.run(&[&flags[..], &more, other].concat());
+        assert!(ran.code == Some(2) && ran.stderr.contains("was started with --race --objectives"), "{}", ran.stderr);
     }
 }

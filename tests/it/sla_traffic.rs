@@ -155,13 +155,14 @@ fn a_budget_ends_a_search_with_what_is_known_and_a_dry_run_says_the_worst() {
     let scratch = Scratch::new();
     let told = tune(&scratch, r#"[{"p95_e2el_ms": "<=100"}]"#, &[&RATE[..], &["--dry-run=commands"]].concat());
     assert!(
-        told.stdout.contains("# at most 10 runs, each with a steady part of 1 to 12 s: at most about 2 min"),
+        told.stdout
+            .contains("# Each search: at most 10 runs, each with a steady part of 1 to 12 s: at most about 2 min"),
         "{}",
         told.stdout
     );
     let ran = tune(&scratch, r#"[{"p95_e2el_ms": "<=100"}]"#, &[&RATE[..], &["--budget", "6s"]].concat());
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(ran.stderr.contains("time budget used up"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("budget used up"), "{}", ran.stderr);
     let answer = &scratch.query("results", "SELECT status, runs FROM sla")[0];
     assert_eq!(answer["status"], "wide", "{answer}");
     // The history and the answer rest on the same runs.

@@ -46,7 +46,7 @@ fn few_runs_find_the_frontier_and_failures_are_points() {
     let sql = "SELECT max(output_throughput) FILTER (WHERE is_on_frontier) AS best, bool_and(max_num_seqs <= 128) AS works FROM tune_history \
                WHERE status = 'completed'";
     let best = scratch.query("results", sql);
-    assert!(best[0]["best"].as_f64() > Some(740.0) && best[0]["works"] == Value::Bool(true), "{best:?}");
+    assert!(best[0]["best"].as_f64() > Some(600.0) && best[0]["works"] == Value::Bool(true), "{best:?}");
     let failed = scratch.query(
         "results",
         "SELECT count(*) AS n, bool_or(is_on_frontier) AS best FROM tune_history WHERE status = 'failed'",
@@ -62,6 +62,9 @@ fn few_runs_find_the_frontier_and_failures_are_points() {
         assert!(scratch.exists(&format!("results/x/tune/{chart}.png")), "{chart}");
     }
     scratch.ok(&["verify", "results"]);
+    scratch.ok(&["report", "results/x", "-o", "x.html"]);
+    let page = scratch.read("x.html");
+    assert!(page.contains("What was tuned") && page.contains("What users does") && page.contains("24 runs"));
     // More runs go on from there.
     let ran = tune(&scratch, &["--budget", "28 runs", "--resume"]);
     assert_eq!((ran.code, scratch.read("count").lines().count()), (Some(0), 28), "{}", ran.stderr);
@@ -125,4 +128,65 @@ fn a_dry_run_shows_what_there_is_to_choose_from() {
         assert!(ran.stdout.contains(part), "{part} is not in\n{}", ran.stdout);
     }
     assert!(!ran.stdout.contains("seqs: 8 to 256, on a logarithmic axis\n  seqs:"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_tune_of_few_runs_answers_without_a_model_and_one_in_which_nothing_works_has_failed() {
+    let scratch = Scratch::new();
+    let ran = tune(&scratch, &["--budget", "2 runs"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("2 of 120 combinations were measured"), "{}", ran.stderr);
+    // The answer is told again where nothing is left to run, and another goal is another tune.
+    let ran = tune(&scratch, &["--budget", "2 runs", "--resume"]);
+    assert!(ran.code == Some(0) && ran.stderr.contains("2 of 120 combinations were measured"), "{}", ran.stderr);
+    let ran = tune(&scratch, &["--budget", "2 runs", "--resume", "--objectives", "p99_e2el_ms"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("resume it in the same way"), "{}", ran.stderr);
+    let sim = scratch.sim("--startup-seconds 0");
+    let flags = [
+        "serve_tune",
+        "--serve-cmd",
+        &sim,
+        "--bench-cmd",
+        "false",
+        "--bench-grid",
+        "users=1,2,3",
+        "-e",
+        "z",
+        "--budget",
+        "2 runs",
+    ];
+    let ran = scratch.run(&flags);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+}
+
+#[test]
+fn parameters_may_be_called_as_columns_are_and_directions_are_those_that_were_given() {
+    let scratch = Scratch::new();
+    scratch.script(
+        "bench.sh",
+        "#!/bin/sh\nwhile [ $# -gt 0 ]; do case \"$1\" in --step) s=$2 ;; --my_cost) c=$2 ;; --result-dir) d=$2 ;; --result-filename) f=$2 ;; esac; shift; done\n\
+         echo \"{\\\"completed\\\": 1, \\\"failed\\\": 0, \\\"duration\\\": 1, \\\"score\\\": $((s * 10)), \\\"cost\\\": $((s + c))}\" > \"$d/$f\"\n",
+    );
+    let sim = scratch.sim("--startup-seconds 0");
+    let flags = [
+        "serve_tune",
+        "--serve-cmd",
+        &sim,
+        "--bench-cmd",
+        "./bench.sh",
+        "--bench-grid",
+        "step=1,2,3,4",
+        "--bench-grid",
+        "my_cost=1,2,3",
+    ];
+    let ran =
+        scratch.run(&[&flags[..], &["--objectives", "score:max,cost:min", "--budget", "12 runs", "-e", "x"]].concat());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let sql = r#"SELECT max(step) AS steps, max("param.step") AS greatest, bool_and(my_cost = 1) FILTER (WHERE is_on_frontier) AS cheap,
+        bool_and(my_cost = 1) FILTER (WHERE is_expected_frontier) AS expected FROM tune_history"#;
+    let rows = scratch.query("results", sql);
+    assert_eq!(rows, [json!({"steps": 12, "greatest": 4.0, "cheap": true, "expected": true})]);
+    assert!(
+        scratch.exists("results/x/tune/EFFECT-my_cost.png") && scratch.exists("results/x/tune/EFFECT-param.step.png")
+    );
 }

@@ -47,7 +47,7 @@ pub const EXAMPLES: [(&str, &[(&str, &str)]); 27] = [
                 "sweeplake serve_tune --serve-cmd 'vllm serve MODEL' --bench-cmd 'vllm bench serve --model MODEL' --serve-grid 'max_num_seqs=16..512*1.5' --serve-grid 'max_num_batched_tokens=1024..16384*2' --bench-grid 'max_concurrency=1..256*2' --budget '60 runs' -e frontier",
             ),
             (
-                "The same with the space in a file, within limits, starting from what the lake knows",
+                "Within limits, starting from what the lake knows",
                 "sweeplake serve_tune --serve-cmd 'vllm serve MODEL' --bench-cmd 'vllm bench serve --model MODEL' --space space.toml --constraints sla.json --init-from results --budget 8h -e within",
             ),
         ],

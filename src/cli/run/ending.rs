@@ -8,6 +8,7 @@ use crate::cli::say::say;
 use crate::cli::show::{failures_table, sla_table, startup_table, summary_table};
 use crate::cli::{Failure, block_on, compare, query_failure};
 use crate::compare::Comparison;
+use crate::plan::Plan;
 use crate::query::{Lake, quoted};
 use crate::report::comparison::Extent;
 use crate::store::SweepState;
@@ -15,9 +16,10 @@ use crate::sweep::{self, Narrow};
 use std::path::{Path, PathBuf};
 
 /// Says what came out of a sweep.
-pub fn tell_results(job: &Job, folder: &Path, ended: sweep::Ended, num_runs: u32) -> Result<(), Failure> {
+pub fn tell_results(job: &Job, folder: &Path, ended: sweep::Ended, plan: &Plan) -> Result<(), Failure> {
     let is_search = matches!(job, Job::Tune(_));
-    if ended.runs == 0 && !is_search && !matches!(job, Job::Ab(_)) {
+    let always_answers = is_search || matches!(job, Job::Ab(_) | Job::Race(_) | Job::Optimize(_));
+    if ended.runs == 0 && !always_answers {
         return Ok(());
     }
     // Of runs that all failed there is nothing to show but why.
@@ -44,7 +46,7 @@ pub fn tell_results(job: &Job, folder: &Path, ended: sweep::Ended, num_runs: u32
         wider_than(folder, narrow)?.iter().for_each(|told| say!("{told}"));
     }
     if let Job::Race(race) = job {
-        outcome(folder, race, num_runs)?.iter().for_each(|told| say!("{told}"));
+        outcome(folder, race, plan)?.iter().for_each(|told| say!("{told}"));
     }
     if let Job::Optimize(_) = job
         && has_numbers

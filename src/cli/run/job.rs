@@ -218,6 +218,35 @@ impl Job {
         }
     }
 
+    /// What it is after, as words that say it again.
+    pub fn sought(&self) -> Vec<String> {
+        let direction = |better| if better == Better::Higher { "max" } else { "min" };
+        let goals = self.objectives().iter().map(|goal| format!("{}:{}", goal.metric, direction(goal.better)));
+        let goals = goals.collect::<Vec<_>>().join(",");
+        let objectives = ["--objectives".to_owned(), goals];
+        let objectives = objectives.into_iter().filter(|_| !self.objectives().is_empty());
+        match self {
+            Self::Race(_) => std::iter::once("--race".to_owned()).chain(objectives).collect(),
+            Self::Optimize(options) => {
+                let seed = ["--optimizer-seed".to_owned(), options.seed.to_string()];
+                let budget = ["--budget".to_owned(), format!("{} runs", options.max_runs)];
+                let budget = budget.into_iter().filter(|_| options.max_runs < usize::MAX);
+                objectives.chain(seed).chain(budget).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The metrics that a race or a tune looks at.
+    pub fn metrics(&self) -> impl Iterator<Item = &String> {
+        let slas = match self {
+            Self::Race(goals) | Self::Optimize(TuneOptions { goals, .. }) => goals.slas.as_slice(),
+            _ => &[],
+        };
+        let constraints = slas.iter().flat_map(|sla| &sla.constraints).map(|each| &each.metric);
+        self.objectives().iter().map(|goal| &goal.metric).chain(constraints)
+    }
+
     /// What is sought on a frontier.
     pub fn objectives(&self) -> &[Objective] {
         match self {

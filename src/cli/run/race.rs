@@ -4,6 +4,7 @@ use super::job::Job;
 use super::objectives::{default_objectives, objective};
 use crate::cli::sla_params::read_slas;
 use crate::cli::{Failure, block_on, query_failure};
+use crate::plan::Plan;
 use crate::query::Lake;
 use crate::sweep::{Goals, Objective};
 use std::path::{Path, PathBuf};
@@ -53,26 +54,23 @@ crate::query::typed_row! {
 }
 
 /// Who is left of a race, and what it took.
-pub fn outcome(folder: &Path, race: &Goals, num_runs: u32) -> Result<Vec<String>, Failure> {
+pub fn outcome(folder: &Path, race: &Goals, plan: &Plan) -> Result<Vec<String>, Failure> {
     let lake = Lake::open(&[folder.to_owned()]).map_err(query_failure)?;
-    let left = "SELECT label, n AS runs FROM combinations WHERE failed_runs = 0 AND combination NOT IN (SELECT combination FROM dropped) \
+    let left = "SELECT label, n AS runs FROM combinations WHERE combination NOT IN (SELECT combination FROM dropped) \
                 ORDER BY started_at, combination";
     let left: Vec<Left> = block_on(lake.sql(left))?.and_then(|answer| answer.typed("race")).map_err(query_failure)?;
-    let sum = "SELECT CAST(NULL AS VARCHAR) AS label, (SELECT count(*) FROM runs WHERE status <> 'retried') AS runs \
-               UNION ALL SELECT 'dropped', count(*) FROM dropped UNION ALL SELECT 'unmeasured', count(*) FROM dropped WHERE runs = 0 \
-               UNION ALL SELECT 'all', count(*) FROM combinations";
+    let sum = "SELECT 'made' AS label, count(*) AS runs FROM runs WHERE status <> 'retried' UNION ALL SELECT 'dropped', count(*) FROM dropped";
     let sums: Vec<Left> = block_on(lake.sql(sum))?.and_then(|answer| answer.typed("race")).map_err(query_failure)?;
-    let count = |label: Option<&str>| sums.iter().find(|row| row.label.as_deref() == label).map_or(0, |row| row.runs);
-    let (made, dropped, unmeasured) = (count(None), count(Some("dropped")), count(Some("unmeasured")));
-    let all = count(Some("all")) + unmeasured;
+    let count = |label: &str| sums.iter().find(|row| row.label.as_deref() == Some(label)).map_or(0, |row| row.runs);
+    let (made, dropped, all) = (count("made"), count("dropped"), plan.num_combinations());
+    let num_runs = plan.num_runs as usize;
     let sought = match (race.objectives.is_empty(), race.slas.is_empty()) {
         (true, _) => "may meet the SLA",
         (false, true) => "may be on the frontier",
         (false, false) => "meet the SLA, as far as is known, and may be on its frontier",
     };
     let head = format!("race: {} of {all} combinations {sought}; {dropped} were dropped", left.len());
-    let cost =
-        format!("      {made} runs instead of {} (--num-runs {num_runs} without --race)", all * i64::from(num_runs));
+    let cost = format!("      {made} runs instead of {} (--num-runs {num_runs} without --race)", all * num_runs);
     let named = left.iter().map(|left| {
         let runs = if left.runs == 1 { "run" } else { "runs" };
         format!("      {} ({} {runs})", left.label.as_deref().unwrap_or_default(), left.runs)

@@ -12,7 +12,7 @@ use crate::cli::{Ended, Failure};
 use crate::exec::Reset;
 use crate::metric::Metric;
 use crate::params::{Address, Command};
-use crate::plan::{Plan, PlanRequest, Rounds};
+use crate::plan::{BenchPlan, Plan, PlanRequest, Rounds};
 use crate::record::Environment;
 use crate::store::Manifest;
 use crate::sweep::{Client, FEWEST, Narrow, Order, Variable, any_seed, is_known_client};
@@ -131,6 +131,7 @@ impl Commands {
         let remote = arguments.base_url.as_deref().map(|url| base_url(url, &servers)).transpose()?;
         if let Some(url) = arguments.base_url.as_deref()
             && bench.flag(&["base-url", "host", "port"]).is_none()
+            && Client::of(&bench).is_none()
         {
             // Clients put `/v1/…` behind it themselves.
             let url = url.trim_end_matches('/').trim_end_matches("/v1");
@@ -189,6 +190,11 @@ fn checked_num_runs(arguments: &Arguments, job: &Job) -> Result<u32, Failure> {
     if arguments.race.race && !matches!(job, Job::Race(_)) {
         return Err(Failure::input("--race: only for `serve`; a search repeats runs as needed"));
     }
+    if arguments.num_runs.is_some() && job.chooses() {
+        return Err(Failure::input(
+            "--num-runs: not for serve_tune; each combination is measured once, and --budget limits how many",
+        ));
+    }
     match arguments.num_runs.unwrap_or(job.default_num_runs()) {
         0 => Err(Failure::input("--num-runs must be at least 1")),
         num_runs => Ok(num_runs),
@@ -203,7 +209,7 @@ pub fn prepare(arguments: Arguments, job: Job) -> Result<Sweep, Failure> {
     let lake = &arguments.common.output_dir;
     let space = arguments.space.space(lake, folder.as_deref(), [&commands.serve, &commands.bench])?;
     check_turned(&job, &commands.bench, &space)?;
-    check_objectives(&job, &commands)?;
+    check_goals(&job, &commands.bench)?;
     let sets = space.sets();
     let redactor =
         redactor_of(commands.named().map(|(_, command)| command), sets.iter().chain(&arguments.space.said(&space)));
@@ -217,6 +223,7 @@ pub fn prepare(arguments: Arguments, job: Job) -> Result<Sweep, Failure> {
         redactor: redactor.clone(),
     })
     .map_err(|error| Failure::Input(of_plan(&error)))?;
+    check_client(&plan)?;
     plan.warnings.extend(space.warnings.iter().cloned());
     let runner = commands.runner(&arguments.servers)?;
     if !arguments.common.is_dry() {
@@ -228,6 +235,7 @@ pub fn prepare(arguments: Arguments, job: Job) -> Result<Sweep, Failure> {
         num_runs,
         rounds: arguments.rounds,
         sla_params: job.sla_records(),
+        sought: job.sought(),
         variable: job.turned().map(|(_, variable)| variable.key().to_owned()),
         warmup_num_prompts: arguments.warmup_num_prompts,
         min_success: arguments.common.keeping.demands().min_success,
@@ -257,27 +265,45 @@ pub fn prepare(arguments: Arguments, job: Job) -> Result<Sweep, Failure> {
     })
 }
 
-/// A client that is known reports metrics that are known; of another one that shows in its first run.
-fn check_objectives(job: &Job, commands: &Commands) -> Result<(), Failure> {
-    if !is_known_client(&commands.bench) {
-        return Ok(());
+/// What is sought must be something that a run can report. A client that is known reports metrics that are known; of another one that shows
+/// in its first run.
+fn check_goals(job: &Job, bench_cmd: &Command) -> Result<(), Failure> {
+    let names: Vec<&String> = job.metrics().collect();
+    if let Some(name) = names.iter().find(|name| name.starts_with("eval.")) {
+        return Err(Failure::input(format!("{name}: a server is scored after its runs, too late to choose by it")));
+    }
+    let objectives = job.objectives();
+    for (index, goal) in objectives.iter().enumerate() {
+        if objectives[..index].iter().any(|other| other.metric == goal.metric) {
+            return Err(Failure::input(format!("--objectives: {:?} is there twice", goal.metric)));
+        }
     }
     let is_known = |name: &str| {
-        let of_server = Table::Runs.column(name).is_some_and(|column| column.kind == Kind::Metric);
-        of_server || Metric::of(name).is_some() || commands.servers.evaluation.is_some() && name.starts_with("eval.")
+        let of_row = Table::Runs.column(name).is_some_and(|column| column.kind == Kind::Metric);
+        of_row || Metric::of(name).is_some()
     };
-    match job.objectives().iter().find(|goal| !is_known(&goal.metric)) {
+    match names.into_iter().find(|name| is_known_client(bench_cmd) && !is_known(name)) {
         None => Ok(()),
-        Some(goal) => {
-            let names =
-                Table::Runs.columns().iter().filter(|column| column.kind == Kind::Metric).map(|column| column.name);
-            let nearest = nearest_name(&goal.metric, names).map(|name| format!("; did you mean {name:?}?"));
-            Err(Failure::input(format!(
-                "--objectives: no run reports {:?}{}",
-                goal.metric,
-                nearest.unwrap_or_default()
-            )))
+        Some(name) => {
+            let known = Table::Runs.columns().iter().filter(|column| column.kind == Kind::Metric);
+            let nearest = nearest_name(name, known.map(|column| column.name));
+            let hint = nearest.map(|name| format!("; did you mean {name:?}?")).unwrap_or_default();
+            Err(Failure::input(format!("no run of this benchmark reports {name:?}{hint}")))
         }
+    }
+}
+
+/// Flags of a client that can't be set together.
+fn check_client(plan: &Plan) -> Result<(), Failure> {
+    let benches = plan.servers.iter().flat_map(|server| &server.benches);
+    let conflict =
+        |bench: &BenchPlan| Some((Client::of(&bench.command)?, Client::of(&bench.command)?.conflict(&bench.command)?));
+    match benches.filter_map(conflict).next() {
+        None => Ok(()),
+        Some((client, [one, other])) => Err(Failure::input(format!(
+            "{} takes either {one} or {other}, not both; leave one of them out",
+            client.name
+        ))),
     }
 }
 

@@ -4,6 +4,7 @@ use super::job::Job;
 use super::objectives::default_objectives;
 use super::space::MethodName;
 use super::{serve, tune};
+use crate::cli::say::say;
 use crate::cli::sla_params::read_slas;
 use crate::cli::{Ended, Failure};
 use crate::params::{ParamsError, read_document};
@@ -40,7 +41,12 @@ pub fn exec(mut arguments: Arguments) -> Ended {
     if let Some(path) = &arguments.space {
         add_space(path, &mut arguments.serve)?;
     }
-    sample_if_large(&mut arguments.serve);
+    // Of a space with more combinations than are allowed an even sample stands for all.
+    let space = &mut arguments.serve.space;
+    if space.sample.is_none() {
+        space.sample = Some(space.max_combinations);
+        space.sample_method = MethodName::Sobol;
+    }
     let slas = arguments.constraints.as_deref().map(read_slas).transpose()?.unwrap_or_default();
     if slas.len() > 1 {
         return Err(Failure::input("--constraints: the file has several SLAs; put all limits into one"));
@@ -66,20 +72,11 @@ pub fn exec(mut arguments: Arguments) -> Ended {
     if let Some(lake) = &arguments.init_from {
         let bench_cmd = sweep.commands.iter().find(|(name, _)| *name == "bench_cmd").map(|(_, command)| command);
         let commands = [&sweep.engine_cmd, bench_cmd.unwrap_or(&sweep.engine_cmd)];
-        options.known = tune::known(lake, commands, &sweep.plan, &options.goals)?;
+        let own_name = sweep.common.name();
+        options.known = tune::known(lake, own_name, commands, &sweep.plan, &options.goals)?;
+        say!("--init-from: {} combinations of {} are known", options.known.len(), lake.display());
     }
     sweep.exec()
-}
-
-/// Of a space with more combinations than are allowed an even sample stands for all.
-fn sample_if_large(serve: &mut serve::Arguments) {
-    let space = &mut serve.space;
-    let axes = space.serve_grid.iter().chain(&space.bench_grid);
-    let size = axes.fold(1u128, |size, axis| size.saturating_mul(axis.choices.len() as u128));
-    if size > space.max_combinations as u128 && space.sample.is_none() {
-        space.sample = Some(space.max_combinations);
-        space.sample_method = MethodName::Sobol;
-    }
 }
 
 /// Adds what a file says of the space to what was typed.
@@ -112,9 +109,11 @@ fn add_space(path: &Path, serve: &mut serve::Arguments) -> Result<(), Failure> {
 }
 
 fn axes(grid: &Map<String, Value>) -> Result<Vec<Axis>, String> {
-    grid.iter()
-        .map(|(name, value)| Axis::of_json(name, value).map_err(|reason| format!("{name:?}: {reason}")))
-        .collect()
+    let axis = |(name, value): (&String, &Value)| match value {
+        Value::Object(_) => Err(format!("{name:?}: expected values, found a table")),
+        value => Axis::of_json(name, value).map_err(|reason| format!("{name:?}: {reason}")),
+    };
+    grid.iter().map(axis).collect()
 }
 
 fn derived(sets: &Map<String, Value>) -> impl Iterator<Item = String> + '_ {

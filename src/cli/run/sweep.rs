@@ -15,7 +15,7 @@ use crate::plan::Plan;
 use crate::record::Environment;
 use crate::redact::Redactor;
 use crate::space::Points;
-use crate::store::{Manifest, MeasuredUnder, SweepWriter};
+use crate::store::{Manifest, MeasuredUnder, SweepFolder, SweepWriter};
 use crate::sweep::{self, Budget, Options, Order, Setting, SweepError, check_program, run};
 use chrono::{Local, Utc};
 use std::collections::HashMap;
@@ -136,7 +136,7 @@ impl Sweep {
         let folder = writer.folder().to_owned();
         drop(writer);
         progress.finish();
-        tell_results(&self.job, &folder, ended, self.plan.num_runs)?;
+        tell_results(&self.job, &folder, ended, &self.plan)?;
         close(&folder, ended)
     }
 
@@ -202,11 +202,33 @@ impl Sweep {
             environment.gpus.clear();
         }
         let manifest = Manifest { environment, ..self.manifest_now() };
+        self.check_same_goals()?;
         match self.common.is_resumed() {
             true => SweepWriter::resume(lake, name, manifest, &combinations, self.common.on_change()),
             false => SweepWriter::create(lake, name, Local::now(), manifest, &combinations),
         }
         .map_err(|error| Failure::Input(of_store(&error)))
+    }
+
+    /// A race or a tune can't go on as another one: its answer rests on all of its runs.
+    fn check_same_goals(&self) -> Result<(), Failure> {
+        let Some(stored) = self.common.resumed_folder().and_then(|folder| SweepFolder::open(&folder).ok()) else {
+            return Ok(());
+        };
+        // How much is spent may change.
+        let goals = |words: &[String]| words.iter().take_while(|word| *word != "--budget").cloned().collect::<Vec<_>>();
+        let stored = stored.manifest();
+        let (before, now) = (goals(&stored.sought), goals(&self.manifest.sought));
+        let is_other_sla = !now.is_empty() && stored.sla_params != self.manifest.sla_params;
+        if before == now && !is_other_sla {
+            return Ok(());
+        }
+        let was = if before.is_empty() { "without --race".to_owned() } else { format!("with {}", before.join(" ")) };
+        let was = if is_other_sla && before == now { "with another SLA".to_owned() } else { was };
+        Err(Failure::input(format!(
+            "--resume: {} was started {was}; resume it in the same way, or choose another -e/--experiment-name",
+            stored.sweep
+        )))
     }
 
     /// The manifest with what the runs would be measured under now.

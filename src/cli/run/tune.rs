@@ -8,7 +8,7 @@ use crate::id::column_name;
 use crate::params::{Command, ParamSet};
 use crate::plan::Plan;
 use crate::plot::tune_charts;
-use crate::query::{Answer, Lake, NO_LOAD, Value, quoted};
+use crate::query::{Answer, Lake, NO_LOAD, Value, literal, quoted};
 use crate::store::{TUNE_FIGURES, figure_name};
 use crate::sweep::Goals;
 use crate::sweep::tune::{Coordinates, Known, TuneOptions};
@@ -17,7 +17,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What a lake knows of combinations like those of a plan: the same commands, but for what is tuned.
-pub fn known(lake: &Path, commands: [&Command; 2], plan: &Plan, goals: &Goals) -> Result<Vec<Known>, Failure> {
+pub fn known(
+    lake: &Path,
+    own_name: Option<&str>,
+    commands: [&Command; 2],
+    plan: &Plan,
+    goals: &Goals,
+) -> Result<Vec<Known>, Failure> {
     let lake = Lake::open(&[PathBuf::from(lake)]).map_err(query_failure)?;
     let has = block_on(lake.sql("SELECT * FROM combinations LIMIT 0"))?.map_err(query_failure)?.columns();
     let metrics = metrics_of(goals);
@@ -28,7 +34,8 @@ pub fn known(lake: &Path, commands: [&Command; 2], plan: &Plan, goals: &Goals) -
     let columns = means.iter().map(|mean| quoted(mean)).collect::<Vec<_>>().join(", ");
     let sql = format!(
         "SELECT sweeps.serve_cmd, sweeps.bench_cmd, serve_params, bench_params, {columns} FROM combinations \
-         JOIN sweeps ON combinations.sweep = sweeps.sweep WHERE failed_runs = 0"
+         JOIN sweeps ON combinations.sweep = sweeps.sweep WHERE failed_runs = 0 AND degraded_runs = 0 AND sweeps.sweep <> {}",
+        literal(own_name.unwrap_or_default())
     );
     let answer = block_on(lake.sql(&sql))?.map_err(query_failure)?;
     let tuned = tuned_keys(plan);
@@ -67,7 +74,10 @@ fn known_of(
 ) -> Option<Known> {
     let mut sets = Vec::new();
     for side in 0..2 {
-        let command = Command::parse("command", &row.get(side)?.to_text()).ok()?;
+        // Of a server that somebody else runs only the address is known.
+        let text = row.get(side)?.to_text();
+        let is_remote = side == 0 && text.is_empty() && commands[0].program().contains("://");
+        let command = if is_remote { commands[0].clone() } else { Command::parse("command", &text).ok()? };
         let params: Map<String, Json> = serde_json::from_str(&row.get(side + 2)?.to_text()).unwrap_or_default();
         let set = ParamSet { name: None, params };
         let theirs = flags_of(&command, &set);
@@ -103,11 +113,14 @@ fn program_words(command: &Command) -> Vec<String> {
 pub fn tune_table(folder: &Path, tune: &TuneOptions) -> Result<String, Failure> {
     let lake = Lake::open(&[folder.to_owned()]).map_err(query_failure)?;
     let ask = |sql: &str| -> Result<Answer, Failure> { block_on(lake.sql(sql))?.map_err(query_failure) };
+    let known = ask("SELECT * FROM tune_history LIMIT 0")?.columns();
     let columns = tune.goals.objectives.iter().flat_map(|goal| {
         let name = &goal.metric;
-        [quoted(name), quoted(&format!("predicted_low.{name}")), quoted(&format!("predicted_high.{name}"))]
+        [name.clone(), format!("predicted_low.{name}"), format!("predicted_high.{name}")]
     });
-    let columns = columns.collect::<Vec<_>>().join(", ");
+    // Of few points there is no model.
+    let columns: Vec<String> = columns.filter(|name| known.contains(name)).map(|name| quoted(&name)).collect();
+    let columns = columns.join(", ");
     let order =
         tune.goals.objectives.first().map(|goal| format!(" ORDER BY {}", quoted(&goal.metric))).unwrap_or_default();
     let frontier = ask(&format!("SELECT label, {columns}, step FROM tune_history WHERE is_on_frontier{order}"))?;
@@ -129,6 +142,9 @@ pub fn tune_table(folder: &Path, tune: &TuneOptions) -> Result<String, Failure> 
     }
     if count("best") == 0.0 {
         return Ok(format!("{head}\nnothing that was measured keeps the constraints"));
+    }
+    if !columns.contains("predicted_low") {
+        return Ok(format!("{head}\n{}", plain_table(&frontier).map_err(query_failure)?));
     }
     let note = "predicted_low, predicted_high: where the model expects the true value with 95 % probability";
     Ok(format!("{head}\n{}\n{note}", plain_table(&frontier).map_err(query_failure)?))

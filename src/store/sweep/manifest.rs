@@ -38,6 +38,9 @@ pub struct Manifest {
     /// How the parameters below were multiplied, narrowed and drawn from, as words that say it again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub space: Vec<String>,
+    /// What a race or a tune was after, as words that say it again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sought: Vec<String>,
     /// Queries that gave sets of parameters, with what they answered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub asked: Vec<Asked>,
@@ -178,6 +181,7 @@ impl Manifest {
             after_bench_cmd: None,
             link_vars: String::new(),
             space: Vec::new(),
+            sought: Vec::new(),
             asked: Vec::new(),
             num_runs: 1,
             order: None,

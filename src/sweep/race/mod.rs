@@ -31,6 +31,8 @@ pub struct Race {
     index: HashMap<String, usize>,
     /// Those that show in a round how noisy runs are.
     pilot: Option<(u32, HashSet<usize>)>,
+    /// The combinations after so many runs.
+    entries: (Option<usize>, Vec<Entry>),
 }
 
 /// Rounds that a race takes at most: one for all, one to learn how noisy runs are, and the other repeats.
@@ -70,7 +72,7 @@ impl Race {
             }
         }
         let index = runners.iter().enumerate().map(|(index, of)| (of.combination.id.to_string(), index)).collect();
-        Self { goals, max_runs: plan.num_runs as usize, runners, index, pilot: None }
+        Self { goals, max_runs: plan.num_runs as usize, runners, index, pilot: None, entries: (None, Vec::new()) }
     }
 
     fn rules(&self) -> Rules {
@@ -85,7 +87,7 @@ impl Race {
         Rules { objectives, slas }
     }
 
-    fn entries(&self, ledger: &Ledger) -> Vec<Entry> {
+    fn read(&self, ledger: &Ledger) -> Vec<Entry> {
         let sound = |runner: &Runner| ledger.of_id(&runner.combination.id).iter().filter(|made| is_sound(made));
         let axes = self.goals.axes(self.runners.iter().flat_map(sound).filter_map(|made| made.metrics.as_ref()));
         let entry = |runner: &Runner| {
@@ -97,10 +99,19 @@ impl Race {
         self.runners.iter().map(entry).collect()
     }
 
+    /// The combinations as they stand: read anew only where a run was added.
+    fn refresh(&mut self, ledger: &Ledger) {
+        let count = ledger.count();
+        if self.entries.0 != Some(count) {
+            self.entries = (Some(count), self.read(ledger));
+        }
+    }
+
     /// Whether a further run of a combination may tell who wins.
     fn wants(&mut self, index: usize, ledger: &Ledger, round: u32) -> bool {
-        let (entries, rules) = (self.entries(ledger), self.rules());
-        let standings = Standings::of(&entries, &rules);
+        self.refresh(ledger);
+        let (entries, rules) = (&self.entries.1, self.rules());
+        let standings = Standings::of(entries, &rules);
         if !entries[index].runs.is_empty() && round > 0 && !standings.knows_noise() {
             let known = self.pilot.take().filter(|(of, _)| *of == round);
             let pilot = known.unwrap_or_else(|| (round, standings.pilot()));
@@ -109,25 +120,25 @@ impl Race {
         standings.fate(index) == Fate::Open
     }
 
-    /// Why a combination got no further runs.
-    fn row(&self, sweep: &str, index: usize, runs: usize, dropped: Dropped) -> Row {
-        let of = &self.runners[index].combination;
-        let (reason, by) = match dropped.reason {
-            Reason::Dominated { by } => ("another combination is better in every objective", Some(by)),
-            Reason::MissesSla => ("it misses the SLA", None),
-            Reason::WouldBeDominated { by } => {
+    /// Why a combination got no further runs, or is none of those that may win.
+    fn row(&self, sweep: &str, index: usize, runs: usize, dropped: Option<Dropped>) -> Row {
+        let (reason, by) = match dropped.map(|dropped| dropped.reason) {
+            None => ("it has no sound run: it failed, too few requests succeeded, or a metric is missing", None),
+            Some(Reason::Dominated { by }) => ("another combination is better in every objective", Some(by)),
+            Some(Reason::MissesSla) => ("it misses the SLA", None),
+            Some(Reason::WouldBeDominated { by }) => {
                 ("another server is better at this load, judged by the loads that were measured on both", Some(by))
             }
-            Reason::WouldMissSla { by } => {
+            Some(Reason::WouldMissSla { by }) => {
                 ("it would miss the SLA, judged by another server and the loads that were measured on both", Some(by))
             }
         };
         let by = by.map(|by| self.runners[by].combination.id.as_str());
-        let mut row = identity_of(sweep, of);
+        let mut row = identity_of(sweep, &self.runners[index].combination);
         row.extend([
             ("reason".into(), reason.into()),
             ("dropped_by".into(), by.into()),
-            ("confidence".into(), dropped.confidence.into()),
+            ("confidence".into(), dropped.map(|dropped| dropped.confidence).into()),
             ("runs".into(), (runs as i64).into()),
             ("is_predicted".into(), Cell::Bool(runs == 0)),
         ]);
@@ -149,8 +160,9 @@ impl Course for Race {
     }
 
     fn is_decided(&mut self, ledger: &Ledger) -> bool {
-        let (entries, rules) = (self.entries(ledger), self.rules());
-        let standings = Standings::of(&entries, &rules);
+        self.refresh(ledger);
+        let (entries, rules) = (&self.entries.1, self.rules());
+        let standings = Standings::of(entries, &rules);
         let is_open = |index: usize| {
             let made = ledger.of_id(&self.runners[index].combination.id).len();
             made < self.max_runs && standings.fate(index) == Fate::Open
@@ -159,10 +171,13 @@ impl Course for Race {
     }
 
     fn end(&mut self, ledger: &Ledger, writer: &SweepWriter) -> Result<(), StoreError> {
-        let (entries, rules) = (self.entries(ledger), self.rules());
-        let standings = Standings::of(&entries, &rules);
+        self.refresh(ledger);
+        let (entries, rules) = (&self.entries.1, self.rules());
+        let standings = Standings::of(entries, &rules);
+        let runs = |index: usize| ledger.of_id(&self.runners[index].combination.id).len();
         let rows = (0..entries.len()).filter_map(|index| match standings.fate(index) {
-            Fate::Dropped(dropped) => Some(self.row(writer.name(), index, entries[index].runs.len(), dropped)),
+            Fate::Dropped(dropped) => Some(self.row(writer.name(), index, runs(index), Some(dropped))),
+            _ if entries[index].is_out => Some(self.row(writer.name(), index, runs(index), None)),
             Fate::Open | Fate::Settled => None,
         });
         writer.write_table(Table::Dropped, &rows.collect::<Vec<_>>())

@@ -94,8 +94,9 @@ pub struct Standings<'a> {
     /// The variance of single runs, by value, and how many repeats tell of it.
     variances: Vec<f64>,
     repeats: usize,
-    /// Which combination is at a server and load.
+    /// Which combination is at a server and load, and which are on a server.
     at: HashMap<(usize, usize), usize>,
+    on: HashMap<usize, Vec<usize>>,
 }
 
 impl<'a> Standings<'a> {
@@ -108,7 +109,9 @@ impl<'a> Standings<'a> {
         let squares = |value: usize| moments.iter().map(|of| of[value].squares).sum::<f64>();
         let variances = (0..width).map(|value| squares(value) / (repeats as f64).max(1.0)).collect();
         let at = entries.iter().enumerate().map(|(index, entry)| ((entry.server, entry.load), index)).collect();
-        Self { entries, rules, moments, variances, repeats, at }
+        let mut on: HashMap<usize, Vec<usize>> = HashMap::new();
+        entries.iter().enumerate().for_each(|(index, entry)| on.entry(entry.server).or_default().push(index));
+        Self { entries, rules, moments, variances, repeats, at, on }
     }
 
     /// Whether it is known how noisy runs are.
@@ -262,8 +265,8 @@ impl<'a> Standings<'a> {
 
     /// By how much a server differs from another at the loads that were measured on both, by value.
     fn differences(&self, server: usize, from: usize) -> Option<Vec<Moments>> {
-        let own = self.entries.iter().enumerate().filter(|(index, entry)| entry.server == server && self.is_in(*index));
-        let pairs = own.filter_map(|(index, entry)| Some((index, *self.at.get(&(from, entry.load))?)));
+        let own = self.on.get(&server)?.iter().copied().filter(|index| self.is_in(*index));
+        let pairs = own.filter_map(|index| Some((index, *self.at.get(&(from, self.entries[index].load))?)));
         let pairs: Vec<(usize, usize)> = pairs.filter(|(_, other)| self.is_in(*other)).collect();
         let apart = |value: usize| {
             Moments::of(

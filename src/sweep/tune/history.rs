@@ -10,10 +10,30 @@ use crate::stats::hypervolume;
 use crate::sweep::finding::identity_of;
 use crate::sweep::goals::{Axes, is_sound};
 use crate::sweep::ledger::Ledger;
-use crate::table::parameter_column;
+use crate::table::{Table, parameter_column};
+use std::collections::HashSet;
 
 /// The normal distribution has 95 % of its mass within so many standard deviations.
 const WITHIN: f64 = 1.96;
+
+/// The combinations that no other one is expected to beat in every objective, of those that are expected to keep all constraints.
+fn expected_front(believed: &[Vec<Expected>], objectives: usize) -> HashSet<usize> {
+    let keeps = |of: &[Expected]| of.iter().skip(objectives).all(|limit| limit.mean <= 0.0);
+    let able: Vec<usize> = (0..believed.len()).filter(|index| keeps(&believed[*index])).collect();
+    let beats = |one: &[Expected], other: &[Expected]| {
+        let pairs = || one.iter().zip(other).take(objectives);
+        pairs().all(|(one, other)| one.mean <= other.mean) && pairs().any(|(one, other)| one.mean < other.mean)
+    };
+    // Against those that are best so far: what one of them beats, it beats for good.
+    let mut front: Vec<usize> = Vec::new();
+    for index in able {
+        if !front.iter().any(|best| beats(&believed[*best], &believed[index])) {
+            front.retain(|best| !beats(&believed[index], &believed[*best]));
+            front.push(index);
+        }
+    }
+    front.into_iter().collect()
+}
 
 /// Of each measured combination, in the order in which they were measured.
 struct Step {
@@ -33,6 +53,7 @@ impl Tune {
         let places: Vec<&[f64]> = self.candidates.iter().map(|of| of.at.as_slice()).collect();
         let belief = Belief::of(&self.coordinates, &picture.told);
         let believed = belief.and_then(|belief| belief.at(&places)).unwrap_or_default();
+        let expected_best = expected_front(&believed, self.options.goals.objectives.len());
         let measured = steps.iter().enumerate().map(|(number, step)| (step.index, Some((number + 1, step))));
         let others =
             (0..self.candidates.len()).filter(|index| !picture.measured.contains(index)).map(|index| (index, None));
@@ -40,6 +61,8 @@ impl Tune {
             let mut row = identity_of(sweep, &self.candidates[index].combination);
             row.extend(self.parameters(index));
             row.extend(self.measured(index, step, ledger, &axes));
+            let is_best = (!believed.is_empty()).then(|| expected_best.contains(&index));
+            row.push(("is_expected_frontier".into(), is_best.map_or(Cell::Null, Cell::Bool)));
             row.extend(self.believed(believed.get(index).map_or(&[], Vec::as_slice), &axes));
             row
         };
@@ -69,7 +92,7 @@ impl Tune {
             let is_first = number == 0 || start(*index) != start(order[number - 1]);
             Step {
                 index: *index,
-                proposed_by: match (number < self.design_size(), is_first) {
+                proposed_by: match (number < self.design_size() && !self.knows_enough(picture.known), is_first) {
                     (true, _) => "design",
                     (false, true) => "optimizer",
                     (false, false) => "load",
@@ -91,7 +114,12 @@ impl Tune {
             let (side, set) = if axis.side == Side::Serve { ("serve", &of.serve) } else { ("bench", &of.bench) };
             let own = column_name(&axis.key);
             let is_twice = axes.iter().filter(|other| column_name(&other.key) == own).count() > 1;
-            let name = if is_twice { format!("{side}.{own}") } else { parameter_column(own) };
+            let is_taken = Table::TuneHistory.column(&own).is_some();
+            let name = match (is_twice, is_taken) {
+                (true, _) => format!("{side}.{own}"),
+                (false, true) => format!("param.{own}"),
+                (false, false) => parameter_column(own),
+            };
             let value = set.get(&axis.key);
             let cell = match axis.scale {
                 Scale::Number { .. } => {

@@ -56,6 +56,8 @@ struct Picture {
     front: Vec<Vec<f64>>,
     reference: Vec<f64>,
     measured: HashSet<usize>,
+    /// How many points were known from elsewhere.
+    known: usize,
     /// Seconds that a run and a start of a server take.
     run_s: f64,
     start_s: f64,
@@ -158,11 +160,12 @@ impl Tune {
         let mut told: Vec<Told> = Vec::new();
         for known in &self.options.known {
             let place = self.coordinates.place(&known.serve, &known.bench);
-            let place = place.filter(|at| at.iter().all(|at| at.is_finite()));
+            let place = place.filter(|at| self.coordinates.holds(at));
             if let (Some(at), Some(value)) = (place, self.options.goals.placed(&known.metrics, &axes)) {
                 told.push(self.told(at, &value));
             }
         }
+        let known = told.len();
         let mut failed = Vec::new();
         let mut in_order: Vec<usize> = measured.iter().copied().collect();
         in_order.sort_by_key(|index| self.made(*index, ledger).first().map(|made| made.order));
@@ -182,7 +185,7 @@ impl Tune {
             if all.is_empty() { 0.0 } else { mean(&all) }
         };
         let (run_s, start_s) = (seconds(|made| made.wall_time_s), seconds(|made| made.startup_time_s));
-        Picture { told, front, reference, measured, run_s, start_s }
+        Picture { told, front, reference, measured, known, run_s, start_s }
     }
 
     /// With combinations that failed, where there are any. That something fails is a constraint of its own; what it would have come to
@@ -207,18 +210,24 @@ impl Tune {
         told
     }
 
-    /// Servers on which nothing works: their other loads would fail, too.
+    /// Servers that did not start: their other loads would fail, too.
     fn broken(&self, ledger: &Ledger, measured: &HashSet<usize>) -> HashSet<usize> {
+        let is_down = |index: &&usize| self.made(**index, ledger).iter().any(|made| made.lost_server);
         let works = |index: &&usize| self.results(**index, ledger).next().is_some();
         let server = |index: &usize| self.candidates[*index].server;
         let working: HashSet<usize> = measured.iter().filter(works).map(server).collect();
-        measured.iter().map(server).filter(|server| !working.contains(server)).collect()
+        measured.iter().filter(is_down).map(server).filter(|server| !working.contains(server)).collect()
     }
 
     /// How many combinations are spread over the space first.
     fn design_size(&self) -> usize {
         let wanted = DESIGN * (self.coordinates.axes.len() + 1);
         wanted.min((self.options.max_runs as f64 * DESIGN_SHARE).ceil() as usize)
+    }
+
+    /// Whether what is known from elsewhere takes the place of a design.
+    fn knows_enough(&self, known: usize) -> bool {
+        known >= DESIGN * (self.coordinates.axes.len() + 1)
     }
 
     /// A server far from those that were measured, at loads far from those that were: each the furthest of a few that are drawn (best-candidate
@@ -332,7 +341,7 @@ impl Course for Tune {
         if most == 0 || free.is_empty() {
             return Visit::Over;
         }
-        let is_spread = picture.measured.len() >= self.design_size() || picture.told.len() >= 2 * self.design_size();
+        let is_spread = picture.measured.len() >= self.design_size() || self.knows_enough(picture.known);
         let proposed = if is_spread { self.proposed(&free, &picture, most) } else { None };
         match proposed.or_else(|| self.spread(&free, &picture.measured, most)) {
             Some(batch) => {
@@ -344,10 +353,12 @@ impl Course for Tune {
     }
 
     fn next(&mut self, bench: &BenchPlan, ledger: &Ledger, _: u32) -> Result<Next, CourseError> {
-        self.options.goals.check(ledger, self.candidates.iter().map(|of| &of.combination.id))?;
         let index = self.index.get(bench.combination.id.as_str());
-        let is_wanted = index.is_some_and(|index| self.wanted.contains(index)) && ledger.of(bench).is_empty();
-        Ok(if is_wanted { Next::Run(Wanted::default()) } else { Next::Enough })
+        if !index.is_some_and(|index| self.wanted.contains(index)) {
+            return Ok(Next::Enough);
+        }
+        self.options.goals.check(ledger, self.candidates.iter().map(|of| &of.combination.id))?;
+        Ok(if ledger.of(bench).is_empty() { Next::Run(Wanted::default()) } else { Next::Enough })
     }
 
     fn end(&mut self, ledger: &Ledger, writer: &SweepWriter) -> Result<(), StoreError> {

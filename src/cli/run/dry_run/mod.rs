@@ -56,6 +56,10 @@ impl Sweep {
     }
 
     fn walk(&self, ledger: &mut Ledger, listener: &mut dyn Listener) -> Result<(), Failure> {
+        // What is measured first follows from the seed, what comes then from what was measured.
+        if self.job.chooses() {
+            return Ok(());
+        }
         let mut course = self.job.course(&self.plan, HashSet::new());
         self.plan.starts().try_for_each(|start| self.walk_start(start, ledger, course.as_mut(), listener))
     }
