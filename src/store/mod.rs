@@ -21,7 +21,7 @@ pub use lake::{
     orphans, remove_sweep, rename_sweep, renamed, repair, resolve, resolve_all, tag, verify,
 };
 pub use sweep::{
-    Asked, FinishedRun, FoundParams, Look, MANIFEST, Manifest, MeasuredUnder, OnChange, PARETO_FIGURE, REPORT,
-    SLA_FIGURES, StoredCombination, SweepFolder, SweepKind, SweepState, SweepWriter, TUNE_FIGURES, Table, Terms,
-    conditions_after, figure_name, is_written, latest_log, params_of_run, result_files, vllm_serve,
+    Asked, FailedRun, FinishedRun, FoundParams, Look, MANIFEST, Manifest, MeasuredUnder, OnChange, PARETO_FIGURE,
+    REPORT, SLA_FIGURES, StoredCombination, SweepFolder, SweepKind, SweepState, SweepWriter, TUNE_FIGURES, Table,
+    Terms, conditions_after, figure_name, is_written, latest_log, params_of_run, result_files, vllm_serve,
 };

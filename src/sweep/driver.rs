@@ -44,7 +44,10 @@ pub async fn run<E: Executor>(
     observer: &mut dyn Observer,
 ) -> Result<Ended, SweepError> {
     let heal = |record: &RunRecord| writer.make_whole(record);
-    let ledger = Ledger::read(plan, writer.at(), options.demands, &options.redactor, course.detail(), heal)?;
+    let mut ledger = Ledger::read(plan, writer.at(), options.demands, &options.redactor, course.detail(), heal)?;
+    if options.on_failure == OnFailure::Accept {
+        ledger.add_failed(plan, writer.at());
+    }
     let skipped = ledger.count();
     let is_decided = skipped > 0 && course.is_decided(&ledger);
     let (servers, runs) = if is_decided { (0, Some(0)) } else { missing(plan, &ledger, course) };

@@ -163,6 +163,21 @@ impl Ledger {
         Ok(ledger)
     }
 
+    /// Takes runs that failed for made: they are not made again.
+    pub fn add_failed(&mut self, plan: &Plan, folder: &SweepFolder) {
+        for bench in plan.servers.iter().flat_map(|server| &server.benches) {
+            for failed in folder.failed_runs(&bench.combination) {
+                let made = Made {
+                    status: Status::Failed,
+                    order: failed.place.map(|place| (place.server_start, place.run_order)),
+                    lost_server: failed.lost_server,
+                    ..Made::planned(None, failed.number, failed.place.map_or(0, |place| place.round))
+                };
+                self.add(bench, made);
+            }
+        }
+    }
+
     /// The runs of a combination.
     pub fn of(&self, bench: &BenchPlan) -> &[Made] {
         self.of_id(&bench.combination.id)

@@ -6,7 +6,9 @@ use crate::formats::{Measured, measured};
 use crate::id::run_id;
 use crate::params::ParamSet;
 use crate::plan::{Combination, Level};
-use crate::record::{Demands, Outcome, Place, RunRecord, Status, Under, local_date, own_result, read_result};
+use crate::record::{
+    Demands, ErrorKind, Outcome, Place, RunRecord, Status, Under, local_date, own_result, read_result,
+};
 use crate::redact::Redactor;
 use crate::store::StoreError;
 use crate::store::file::read_parquet;
@@ -159,6 +161,20 @@ impl SweepFolder {
         finished.collect()
     }
 
+    /// The runs of a combination that failed, and were not made again since.
+    pub fn failed_runs(&self, combination: &Combination) -> Vec<FailedRun> {
+        let folder = self.combination_folder(combination);
+        let failed = numbers_in(&folder, &[".failure.json"]).into_iter().filter_map(|number| {
+            let row = StoredRow::read(&folder, number).filter(|row| !row.is_finished())?;
+            let told = std::fs::read(layout::run_failure(&folder, number)).ok()?;
+            let told: Value = serde_json::from_slice(&told).ok()?;
+            let kind = told.get("error_type").and_then(Value::as_str).and_then(ErrorKind::parse);
+            let lost_server = !row.had_server && kind.is_some_and(ErrorKind::needs_new_server);
+            Some(FailedRun { number, place: row.place, lost_server })
+        });
+        failed.collect()
+    }
+
     /// Under which conditions a run was made: its row says so, else the time at which its result was written.
     fn under_of(&self, folder: &Path, run_number: i64, row: Option<&StoredRow>) -> Option<Under> {
         if let Some(fingerprint) = row.and_then(|row| row.fingerprint.as_deref()) {
@@ -199,8 +215,19 @@ impl SweepFolder {
 /// What the row of a run says, where it is there.
 pub(super) struct StoredRow {
     is_finished: bool,
+    /// Whether a server had started for it.
+    had_server: bool,
     place: Option<Place>,
     fingerprint: Option<String>,
+}
+
+/// A run that failed.
+#[derive(Clone, Copy, Debug)]
+pub struct FailedRun {
+    pub number: i64,
+    pub place: Option<Place>,
+    /// Whether it failed because no server started.
+    pub lost_server: bool,
 }
 
 impl StoredRow {
@@ -211,7 +238,8 @@ impl StoredRow {
         let fingerprint = text("fingerprint").filter(|all| all.len() == 1 && all.is_valid(0));
         let is_finished = status.is_some_and(|all| all.len() == 1 && all.value(0) != Status::Failed.as_str());
         let fingerprint = fingerprint.map(|all| all.value(0).to_owned());
-        Some(Self { is_finished, place: place_of(&batch), fingerprint })
+        let had_server = batch.column_by_name("startup_time_s").is_some_and(|column| column.null_count() == 0);
+        Some(Self { is_finished, had_server, place: place_of(&batch), fingerprint })
     }
 
     pub(super) fn is_finished(&self) -> bool {
@@ -239,10 +267,14 @@ fn place_of(batch: &RecordBatch) -> Option<Place> {
 
 /// The numbers of the result files in a folder, in ascending order, those that wait for their name too.
 fn run_numbers(folder: &Path) -> BTreeSet<i64> {
+    numbers_in(folder, &[".json", ".ended.json"])
+}
+
+/// The numbers of runs that have a file with one of these endings.
+fn numbers_in(folder: &Path, endings: &[&str]) -> BTreeSet<i64> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let number =
-        |name: String| [".json", ".ended.json"].into_iter().find_map(|suffix| layout::run_number_of(&name, suffix));
+    let number = |name: String| endings.iter().find_map(|ending| layout::run_number_of(&name, ending));
     names.filter_map(number).collect()
 }
 

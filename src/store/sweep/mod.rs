@@ -17,7 +17,7 @@ mod writer;
 
 pub use checksums::{CHECKSUMS, checksum_of, checksum_of_list, is_kept, is_passing, kept_files, read_checksums};
 pub use compact::{Counted, LooseFiles, compact};
-pub use folder::{FinishedRun, SweepFolder, Terms};
+pub use folder::{FailedRun, FinishedRun, SweepFolder, Terms};
 pub use folder_params::{FoundParams, params_of_run};
 pub use foreign::{Detail, foreign_start, read_rows, result_files, vllm_serve};
 pub use going_on::{OnChange, conditions_after};
