@@ -162,9 +162,7 @@ pub fn of_course(error: &CourseError) -> String {
     match error {
         CourseError::NotReported { metric, nearest } => {
             let hint = nearest.as_ref().map_or(".".to_owned(), |name| format!("; did you mean `{name}`?"));
-            format!(
-                "the benchmark does not report `{metric}`, which the command asks for{hint} The run is kept; fix the name and use --resume"
-            )
+            format!("the benchmark does not report `{metric}`{hint} The run is kept; fix the name and use --resume")
         }
         CourseError::NoHighestRate => format!("{error}; set --sla-max"),
         CourseError::NothingBetween { min, max } => {

@@ -33,11 +33,9 @@ fn a_report_holds_everything_and_needs_nothing() {
     }
     let images: Vec<&str> =
         html.split("data:image/png;base64,").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-    assert_eq!(
-        images.len(),
-        11,
-        "the Pareto chart, six curves, latencies of all requests and their tail, two runs over time"
-    );
+    // The Pareto chart, six curves, latencies of all requests and their tail, and runs over time: the best and the slowest, which may be the
+    // same, and those that differ from their repeats.
+    assert!((10..=14).contains(&images.len()), "{}", images.len());
     for image in images {
         assert!(base64::engine::general_purpose::STANDARD.decode(image).unwrap().starts_with(b"\x89PNG"));
     }

@@ -356,7 +356,7 @@ mod tests {
     #[test]
     fn one_that_misses_the_sla_neither_wins_nor_drops_another() {
         // An objective, and by how much the constraint is kept.
-        let rules = Rules { objectives: 1, slas: vec![1..2] };
+        let rules = Rules { objectives: 1, slas: std::iter::once(1..2).collect() };
         let fast_but_late: &[&[f64]] =
             &[&[1.0, -0.5], &[1.01, -0.51], &[1.0, -0.5], &[1.01, -0.5], &[1.0, -0.51], &[1.01, -0.5]];
         let fates = fates(&entries(&[fast_but_late, &[&[0.0, 0.5]]]), &rules);
@@ -366,7 +366,7 @@ mod tests {
 
     #[test]
     fn what_surely_meets_the_sla_needs_no_more_runs_where_that_was_all_that_was_asked() {
-        let rules = Rules { objectives: 0, slas: vec![0..1] };
+        let rules = Rules { objectives: 0, slas: std::iter::once(0..1).collect() };
         let keeps: &[&[f64]] = &[&[0.5], &[0.51], &[0.5], &[0.49], &[0.5], &[0.51]];
         assert_eq!(fates(&entries(&[keeps, &[&[0.001]]]), &rules), [Fate::Settled, Fate::Open]);
     }
