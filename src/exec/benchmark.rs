@@ -58,12 +58,10 @@ impl Benchmark<'_> {
         interrupt: &mut Interrupt,
     ) -> Result<Benched, Stop> {
         let slot = Slot::default();
-        if let Some(artifact) = self.artifact {
-            artifact.clear();
-        }
         let artifact = self.artifact;
+        artifact.iter().for_each(|artifact| artifact.clear());
         let ended = self.run_sampled(against, read, keeper, interrupt, &slot).await;
-        // What a run leaves that failed may hold anything: keys, too.
+        // What a run leaves besides its result may hold anything: keys, too.
         artifact.iter().for_each(|artifact| artifact.clear());
         ended.map_err(|stop| match stop {
             Stop::Failed(failure) => {

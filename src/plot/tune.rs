@@ -8,6 +8,7 @@ use super::theme::{self, DIMMED, Dash, Marker};
 use crate::metric::label;
 use crate::query::{Answer, Lake, Value, literal};
 use crate::stats::mean;
+use crate::table::Table;
 use crate::words::short_value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,7 +34,7 @@ impl History {
         Ok(self.answer.column(name)?.iter().map(|value| *value == Value::Bool(true)).collect())
     }
 
-    /// The parameters that differ: they stand between the declared columns and what was measured.
+    /// The parameters that differ: what is neither declared nor measured nor expected.
     fn parameters(&self) -> Vec<String> {
         let is_own = |name: &&String| {
             let of_objective = self.objectives.iter().any(|metric| {
@@ -41,28 +42,11 @@ impl History {
                 prefixes.iter().any(|prefix| name.strip_prefix(prefix) == Some(metric.as_str()))
             });
             let is_told = || self.answer.column(name).is_ok_and(|all| all.iter().any(|value| *value != Value::Null));
-            !of_objective && !DECLARED.contains(&name.as_str()) && is_told()
+            !of_objective && Table::TuneHistory.column(name).is_none() && is_told()
         };
         self.answer.columns().iter().filter(is_own).cloned().collect()
     }
 }
-
-/// The columns of the table that are no parameters.
-const DECLARED: [&str; 13] = [
-    "sweep",
-    "combination",
-    "label",
-    "serve_params",
-    "bench_params",
-    "step",
-    "proposed_by",
-    "runs",
-    "status",
-    "is_feasible",
-    "is_on_frontier",
-    "is_expected_frontier",
-    "hypervolume",
-];
 
 /// A chart of a tune.
 pub struct TuneChart {

@@ -1,4 +1,10 @@
-//! The hypervolume indicator (Zitzler and Thiele 1998).
+//! Pareto dominance, and the hypervolume indicator (Zitzler and Thiele 1998).
+
+/// Whether one point is nowhere worse than another, and somewhere better; less is better on every axis.
+pub fn dominates(one: &[f64], other: &[f64]) -> bool {
+    let pairs = || one.iter().zip(other);
+    pairs().all(|(one, other)| one <= other) && pairs().any(|(one, other)| one < other)
+}
 
 /// The volume that points dominate, up to a reference point; less is better on every axis. Exact, by slices along the last axis: fit for few
 /// axes and some hundred points.

@@ -15,7 +15,7 @@ pub use best::{Uncertain, greatest};
 pub use change_points::{ChangePoint, LEAST_SWEEPS, Series, Shape, change_points};
 pub use cholesky::Cholesky;
 pub use density::kernel_density;
-pub use hypervolume::hypervolume;
+pub use hypervolume::{dominates, hypervolume};
 pub use order::{percentile_bounds, values_for_bound};
 pub use ranking::{Candidate, Expected, RunNoise, expected};
 

@@ -41,27 +41,25 @@ enum Output {
 
 use Carried::{Among, As, In, With};
 
+/// AIPerf has the flags of the tool that it follows.
+const OF_NVIDIA: [(&str, Carried); 4] = [
+    ("max_concurrency", As("concurrency")),
+    ("request_rate", As("request-rate")),
+    ("num_prompts", As("request-count")),
+    ("seed", As("random-seed")),
+];
+
 const CLIENTS: [Client; 5] = [
     Client {
         name: "AIPerf",
         words: &["aiperf", "profile"],
-        flags: &[
-            ("max_concurrency", As("concurrency")),
-            ("request_rate", As("request-rate")),
-            ("num_prompts", As("request-count")),
-            ("seed", As("random-seed")),
-        ],
+        flags: &OF_NVIDIA,
         output: Output::Folder("artifact-dir", "profile_export_aiperf.json"),
     },
     Client {
         name: "GenAI-Perf",
         words: &["genai-perf", "profile"],
-        flags: &[
-            ("max_concurrency", As("concurrency")),
-            ("request_rate", As("request-rate")),
-            ("num_prompts", As("request-count")),
-            ("seed", As("random-seed")),
-        ],
+        flags: &OF_NVIDIA,
         output: Output::Folder("artifact-dir", "profile_export_genai_perf.json"),
     },
     Client {
@@ -123,7 +121,7 @@ impl Client {
                 return command;
             }
             // No limit is what it does without one.
-            if *key == "request_rate" && text.parse::<f64>().is_ok_and(f64::is_infinite) {
+            if *key == "request_rate" && is_unlimited(&text) {
                 return command.without(key);
             }
             let set = |command: Command, flag: &str, text: &str| {
@@ -147,16 +145,16 @@ impl Client {
 
     /// Two parameters that a command has and that one flag would carry.
     pub fn conflict(&self, command: &Command) -> Option<[&'static str; 2]> {
-        let translated =
-            |key: &str| command.flag(&[key]).is_some_and(|text| !text.parse::<f64>().is_ok_and(f64::is_infinite));
-        let given: Vec<&'static str> = self.flags.iter().map(|(key, _)| *key).filter(|key| translated(key)).collect();
-        let pairs =
-            given.iter().enumerate().flat_map(|(index, one)| given[..index].iter().map(move |other| [*other, *one]));
-        { pairs }.find(|[one, other]| {
-            let flags =
-                [one, other].map(|key| self.flags.iter().find(|(name, _)| name == key).map(|(_, carried)| carried));
-            matches!(flags, [Some(In(left, _) | With(left, _)), Some(In(right, _) | With(right, _))] if left == right)
-        })
+        let is_given = |key: &str| command.flag(&[key]).is_some_and(|text| !is_unlimited(text));
+        let mut carried: Vec<(&'static str, &'static str)> = Vec::new();
+        for (key, how) in self.flags.iter().filter(|(key, _)| is_given(key)) {
+            let (In(flag, _) | With(flag, _)) = how else { continue };
+            if let Some((other, _)) = carried.iter().find(|(_, known)| known == flag) {
+                return Some([*other, *key]);
+            }
+            carried.push((*key, *flag));
+        }
+        None
     }
 
     /// The command told where to put its result.
@@ -177,6 +175,11 @@ impl Client {
             Output::File(_) | Output::Within(..) => None,
         }
     }
+}
+
+/// Whether a load has no limit.
+fn is_unlimited(text: &str) -> bool {
+    text.parse::<f64>().is_ok_and(f64::is_infinite)
 }
 
 /// Where a client that writes many files writes them.

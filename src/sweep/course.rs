@@ -4,6 +4,8 @@ use super::event::SearchState;
 use super::ledger::{Detail, Ledger, Made, count_of};
 use crate::plan::{BenchPlan, Level};
 use crate::store::{StoreError, SweepWriter};
+use crate::words::nearest_name;
+use serde_json::{Map, Value};
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +51,14 @@ pub enum CourseError {
     NothingBetween { min: f64, max: f64 },
     #[error("cannot estimate the levels, because the benchmark reports no request_throughput and mean_e2el_ms")]
     NoLevels,
+}
+
+impl CourseError {
+    /// That a result does not have a metric that is looked at.
+    pub fn not_reported(metric: &str, result: &Map<String, Value>) -> Self {
+        let nearest = nearest_name(metric, result.keys().map(String::as_str));
+        Self::NotReported { metric: metric.to_owned(), nearest }
+    }
 }
 
 /// Decides what is measured of each combination, from what was measured so far.

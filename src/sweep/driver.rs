@@ -9,11 +9,13 @@ use super::options::{Limit, OnFailure, Options};
 use super::{Ended, SweepError};
 use crate::exec::{BenchJob, Benched, EvalJob, Executor, ServerJob, Stop};
 use crate::id::run_id;
+use crate::params::Command;
 use crate::plan::{BenchPlan, Combination, Plan, Start};
 use crate::record::{Failure, Outcome, Place, RunRecord, Status};
 use crate::store::{StoreError, SweepState, SweepWriter};
 use chrono::{DateTime, Utc};
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// What runs that ended well took, together.
@@ -374,16 +376,17 @@ impl<E: Executor> Driver<'_, E> {
         let command = self.options.bench.complete(&job.bench.command, &result_path);
         let log = self.writer.at().bench_log(combination);
         *clock = Clock::start();
-        let artifact = artifact_of(&command, &result_path);
-        let result = self
-            .executor
-            .bench(BenchJob { command: &command, result_path: &result_path, artifact: artifact.as_ref(), log: &log })
-            .await;
+        let result = self.bench(&command, &result_path, &log).await;
         clock.stop();
         let benched = result?;
         self.writer.keep_result(combination, job.number)?;
         self.executor.clean().await;
         Ok(benched)
+    }
+
+    async fn bench(&mut self, command: &Command, result_path: &Path, log: &Path) -> Result<Benched, Stop> {
+        let artifact = artifact_of(command, result_path);
+        self.executor.bench(BenchJob { command, result_path, artifact: artifact.as_ref(), log }).await
     }
 
     async fn start_server(&mut self, start: Start) -> Result<(), RunError> {
@@ -432,11 +435,7 @@ impl<E: Executor> Driver<'_, E> {
         let result_path = self.writer.warm_up_result(combination)?;
         let command = self.options.bench.complete(&job.bench.warm_up(num_prompts), &result_path);
         let log = self.writer.at().bench_log(combination);
-        let artifact = artifact_of(&command, &result_path);
-        let ended = self
-            .executor
-            .bench(BenchJob { command: &command, result_path: &result_path, artifact: artifact.as_ref(), log: &log })
-            .await;
+        let ended = self.bench(&command, &result_path, &log).await;
         if ended.is_ok() {
             self.executor.clean().await;
         }

@@ -6,7 +6,6 @@ use crate::id::CombinationId;
 use crate::metric::Better;
 use crate::record::Status;
 use crate::sla::{Constraint, Sla};
-use crate::words::nearest_name;
 use serde_json::{Map, Value};
 
 /// A metric, and which way it is to be driven.
@@ -35,6 +34,12 @@ pub fn is_sound(made: &Made) -> bool {
 impl Goals {
     fn constraints(&self) -> impl Iterator<Item = &Constraint> {
         self.slas.iter().flat_map(|sla| &sla.constraints)
+    }
+
+    /// All metrics that are looked at.
+    pub fn metrics(&self) -> impl Iterator<Item = &String> {
+        let objectives = self.objectives.iter().map(|goal| &goal.metric);
+        objectives.chain(self.constraints().map(|each| &each.metric))
     }
 
     /// The axes on which all of these results have a place.
@@ -69,15 +74,7 @@ impl Goals {
         let made = ids.flat_map(|id| ledger.of_id(id)).filter(|made| is_sound(made));
         let known: Vec<&Map<String, Value>> = made.filter_map(|made| made.metrics.as_ref()).collect();
         let Some(first) = known.first() else { return Ok(()) };
-        let metrics =
-            self.objectives.iter().map(|goal| &goal.metric).chain(self.constraints().map(|each| &each.metric));
         let is_missing = |metric: &&String| !known.iter().any(|metrics| metrics.contains_key(*metric));
-        match { metrics }.find(is_missing) {
-            None => Ok(()),
-            Some(metric) => Err(CourseError::NotReported {
-                metric: metric.clone(),
-                nearest: nearest_name(metric, first.keys().map(String::as_str)),
-            }),
-        }
+        self.metrics().find(is_missing).map_or(Ok(()), |metric| Err(CourseError::not_reported(metric, first)))
     }
 }

@@ -5,7 +5,6 @@ use super::ledger::Ledger;
 use crate::plan::BenchPlan;
 use crate::record::Status;
 use crate::stats::Summary;
-use crate::words::nearest_name;
 
 /// Repeats each combination until the 95 % interval of a metric's mean is narrow enough.
 ///
@@ -42,8 +41,7 @@ impl Course for Narrow {
         let metrics: Vec<_> = sound.filter_map(|made| made.metrics.as_ref()).collect();
         let values: Vec<f64> = metrics.iter().filter_map(|metrics| metrics.get(&self.metric)?.as_f64()).collect();
         if let (Some(first), true) = (metrics.first(), values.is_empty()) {
-            let nearest = nearest_name(&self.metric, first.keys().map(String::as_str));
-            return Err(CourseError::NotReported { metric: self.metric.clone(), nearest });
+            return Err(CourseError::not_reported(&self.metric, first));
         }
         let is_enough = made.len() >= self.max_runs || self.is_enough(&values);
         Ok(if is_enough { Next::Enough } else { Next::Run(Wanted::default()) })

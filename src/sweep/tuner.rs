@@ -13,7 +13,6 @@ use crate::plan::BenchPlan;
 use crate::record::Row;
 use crate::sla::{Answer, Domain, Sla, Status, Step, next_step, rounded};
 use crate::store::{StoreError, SweepWriter};
-use crate::words::nearest_name;
 use std::collections::{HashMap, HashSet};
 
 /// How to search.
@@ -306,11 +305,6 @@ impl Course for Tuner {
 fn check_metrics(slas: &[Sla], made: &[Made]) -> Result<(), CourseError> {
     let Some(result) = made.iter().find_map(|made| made.metrics.as_ref()) else { return Ok(()) };
     let metrics = slas.iter().flat_map(|sla| &sla.constraints).map(|constraint| &constraint.metric);
-    match metrics.into_iter().find(|metric| !result.contains_key(*metric)) {
-        None => Ok(()),
-        Some(metric) => {
-            let nearest = nearest_name(metric, result.keys().map(String::as_str));
-            Err(CourseError::NotReported { metric: metric.clone(), nearest })
-        }
-    }
+    let missing = metrics.into_iter().find(|metric| !result.contains_key(*metric));
+    missing.map_or(Ok(()), |metric| Err(CourseError::not_reported(metric, result)))
 }

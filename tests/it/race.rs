@@ -20,28 +20,19 @@ awk -v s="$s" -v u="$u" -v n="$n" -v file="$d/$f" 'BEGIN {
 }'
 "#;
 
+/// A sweep of servers under loads; the server's parameter is told to the benchmark, too.
+fn sweep(scratch: &Scratch, bench: &str, grids: [&str; 2], more: &[&str]) -> crate::scratch::Ran {
+    scratch.script("bench.sh", bench);
+    let sim = scratch.sim("--startup-seconds 0");
+    let [servers, loads] = grids;
+    let commands = ["serve", "--serve-cmd", &sim, "--bench-cmd", "./bench.sh", "-e", "x"];
+    let space = ["--serve-grid", servers, "--bench-grid", loads, "--bench-set", "seqs = max_num_seqs"];
+    scratch.run(&[&commands[..], &space, more].concat())
+}
+
 /// Servers of 8 to 64 sequences under 1 to 4 users: the greatest server is better in everything.
 fn race(scratch: &Scratch, more: &[&str]) -> crate::scratch::Ran {
-    scratch.script("bench.sh", BENCH);
-    let sim = scratch.sim("--startup-seconds 0");
-    // The server's parameter is told to the benchmark, too: the two are linked.
-    let flags = [
-        "serve",
-        "--serve-cmd",
-        &sim,
-        "--bench-cmd",
-        "./bench.sh",
-        "--serve-grid",
-        "max_num_seqs=8,16,32,64",
-        "--bench-grid",
-        "users=1,2,4",
-        "--bench-set",
-        "seqs = max_num_seqs",
-        "-e",
-        "x",
-        "--race",
-    ];
-    scratch.run(&[&flags[..], more].concat())
+    sweep(scratch, BENCH, ["max_num_seqs=8,16,32,64", "users=1,2,4"], &[&["--race"], more].concat())
 }
 
 #[test]
@@ -152,28 +143,18 @@ fn what_failed_is_no_winner_and_a_race_goes_on_as_a_race() {
     let broken = BENCH.replace("awk -v", "[ \"$s\" = 8 ] && { echo no; exit 1; }\nawk -v");
     let ran = race(&scratch, &["--dry-run"]);
     assert_eq!(ran.code, Some(0));
-    scratch.script("bench.sh", &broken);
-    let sim = scratch.sim("--startup-seconds 0");
-    let flags = [
-        "serve",
-        "--serve-cmd",
-        &sim,
-        "--bench-cmd",
-        "./bench.sh",
-        "--serve-grid",
-        "max_num_seqs=8,64",
-        "--bench-grid",
-        "users=1,2",
-    ];
-    let more = ["--bench-set", "seqs = max_num_seqs", "-e", "x", "--continue-on-error", "--num-runs", "2"];
-    let ran = scratch.run(&[&flags[..], &more, &["--race"]].concat());
+    let run = |more: &[&str]| {
+        let usual = ["--continue-on-error", "--num-runs", "2"];
+        sweep(&scratch, &broken, ["max_num_seqs=8,64", "users=1,2"], &[&usual[..], more].concat())
+    };
+    let ran = run(&["--race"]);
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     assert!(ran.stderr.contains("race: 2 of 4 combinations may be on the frontier; 2 were dropped"), "{}", ran.stderr);
     let why = scratch.query("results", "SELECT DISTINCT reason, confidence FROM dropped");
     assert_eq!(why.len(), 1, "{why:?}");
     assert!(why[0]["reason"].as_str().unwrap().contains("no sound run") && why[0]["confidence"].is_null(), "{why:?}");
     for other in [&["--resume"][..], &["--resume", "--race", "--objectives", "p99_e2el_ms:min"]] {
-        let ran = scratch.run(&[&flags[..], &more, other].concat());
+        let ran = run(other);
         assert!(ran.code == Some(2) && ran.stderr.contains("was started with --race --objectives"), "{}", ran.stderr);
     }
 }

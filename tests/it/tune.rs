@@ -28,9 +28,12 @@ fn tune(scratch: &Scratch, more: &[&str]) -> Ran {
         "where = \"max_num_batched_tokens >= max_num_seqs\"\n[serve]\nmax_num_seqs = \"8..256*2\"\nmax_num_batched_tokens = \"512..8192*2\"\n\
          [bench]\nusers = [1, 4, 16, 64]\n[bench_set]\nseqs = \"max_num_seqs\"\nbatch = \"max_num_batched_tokens\"\n",
     );
+    tune_with(scratch, "./bench.sh", &[&["--space", "space.toml", "-e", "x"], more].concat())
+}
+
+fn tune_with(scratch: &Scratch, bench: &str, more: &[&str]) -> Ran {
     let sim = scratch.sim("--startup-seconds 0");
-    let flags = ["serve_tune", "--serve-cmd", &sim, "--bench-cmd", "./bench.sh", "--space", "space.toml", "-e", "x"];
-    scratch.run(&[&flags[..], more].concat())
+    scratch.run(&[&["serve_tune", "--serve-cmd", &sim, "--bench-cmd", bench], more].concat())
 }
 
 #[test]
@@ -142,21 +145,7 @@ fn a_tune_of_few_runs_answers_without_a_model_and_one_in_which_nothing_works_has
     assert!(ran.code == Some(0) && ran.stderr.contains("2 of 100 combinations were measured"), "{}", ran.stderr);
     let ran = tune(&scratch, &[&works[..], &["--resume", "--objectives", "p99_e2el_ms"]].concat());
     assert!(ran.code == Some(2) && ran.stderr.contains("resume it in the same way"), "{}", ran.stderr);
-    let sim = scratch.sim("--startup-seconds 0");
-    let flags = [
-        "serve_tune",
-        "--serve-cmd",
-        &sim,
-        "--bench-cmd",
-        "false",
-        "--bench-grid",
-        "users=1,2,3",
-        "-e",
-        "z",
-        "--budget",
-        "2 runs",
-    ];
-    let ran = scratch.run(&flags);
+    let ran = tune_with(&scratch, "false", &["--bench-grid", "users=1,2,3", "-e", "z", "--budget", "2 runs"]);
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
 }
 
@@ -168,20 +157,9 @@ fn parameters_may_be_called_as_columns_are_and_directions_are_those_that_were_gi
         "#!/bin/sh\nwhile [ $# -gt 0 ]; do case \"$1\" in --step) s=$2 ;; --my-cost) c=$2 ;; --result-dir) d=$2 ;; --result-filename) f=$2 ;; esac; shift; done\n\
          echo \"{\\\"completed\\\": 1, \\\"failed\\\": 0, \\\"duration\\\": 1, \\\"score\\\": $((s * 10)), \\\"cost\\\": $((s + c))}\" > \"$d/$f\"\n",
     );
-    let sim = scratch.sim("--startup-seconds 0");
-    let flags = [
-        "serve_tune",
-        "--serve-cmd",
-        &sim,
-        "--bench-cmd",
-        "./bench.sh",
-        "--bench-grid",
-        "step=1,2,3,4",
-        "--bench-grid",
-        "my_cost=1,2,3",
-    ];
-    let ran =
-        scratch.run(&[&flags[..], &["--objectives", "score:max,cost:min", "--budget", "12 runs", "-e", "x"]].concat());
+    let grids = ["--bench-grid", "step=1,2,3,4", "--bench-grid", "my_cost=1,2,3"];
+    let goals = ["--objectives", "score:max,cost:min", "--budget", "12 runs", "-e", "x"];
+    let ran = tune_with(&scratch, "./bench.sh", &[&grids[..], &goals].concat());
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let sql = r#"SELECT max(step) AS steps, max("param.step") AS greatest, bool_and(my_cost = 1) FILTER (WHERE is_on_frontier) AS cheap,
         max("predicted.score") FILTER (WHERE is_expected_frontier) > 35 AS expected FROM tune_history"#;

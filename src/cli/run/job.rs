@@ -129,12 +129,8 @@ impl Job {
     }
 
     /// What a failed run means. To an optimizer it is an answer: it looks elsewhere then.
-    pub fn on_failure(&self, continue_on_error: bool) -> OnFailure {
-        match (self, continue_on_error) {
-            (Self::Optimize(_), _) => OnFailure::Accept,
-            (_, true) => OnFailure::Continue,
-            (_, false) => OnFailure::Stop,
-        }
+    pub fn on_failure(&self, wanted: OnFailure) -> OnFailure {
+        if self.chooses() { OnFailure::Accept } else { wanted }
     }
 
     /// What ends the sweep early. A number of runs is what an optimizer plans with.
@@ -210,12 +206,7 @@ impl Job {
     }
 
     pub fn sla_records(&self) -> Vec<Map<String, Value>> {
-        match self {
-            Self::Tune(TunerOptions { slas, .. })
-            | Self::Race(Goals { slas, .. })
-            | Self::Optimize(TuneOptions { goals: Goals { slas, .. }, .. }) => slas.iter().map(sla_record).collect(),
-            _ => Vec::new(),
-        }
+        self.slas().iter().map(sla_record).collect()
     }
 
     /// What it is after, as words that say it again.
@@ -237,36 +228,36 @@ impl Job {
         }
     }
 
+    /// What a race or a tune is after.
+    fn goals(&self) -> Option<&Goals> {
+        match self {
+            Self::Race(goals) | Self::Optimize(TuneOptions { goals, .. }) => Some(goals),
+            _ => None,
+        }
+    }
+
+    fn slas(&self) -> &[Sla] {
+        match self {
+            Self::Tune(options) => &options.slas,
+            _ => self.goals().map_or(&[], |goals| &goals.slas),
+        }
+    }
+
     /// The metrics that a race or a tune looks at.
     pub fn metrics(&self) -> impl Iterator<Item = &String> {
-        let slas = match self {
-            Self::Race(goals) | Self::Optimize(TuneOptions { goals, .. }) => goals.slas.as_slice(),
-            _ => &[],
-        };
-        let constraints = slas.iter().flat_map(|sla| &sla.constraints).map(|each| &each.metric);
-        self.objectives().iter().map(|goal| &goal.metric).chain(constraints)
+        self.goals().into_iter().flat_map(Goals::metrics)
     }
 
     /// What is sought on a frontier.
     pub fn objectives(&self) -> &[Objective] {
-        match self {
-            Self::Race(goals) | Self::Optimize(TuneOptions { goals, .. }) => &goals.objectives,
-            _ => &[],
-        }
+        self.goals().map_or(&[], |goals| &goals.objectives)
     }
 
     /// Percentiles in the names of the metrics that it looks at: 95 of `p95_ttft_ms`.
     fn percentiles(&self) -> Vec<String> {
-        let (objectives, slas) = match self {
-            Self::Tune(options) => ([].as_slice(), &options.slas),
-            Self::Race(goals) | Self::Optimize(TuneOptions { goals, .. }) => (goals.objectives.as_slice(), &goals.slas),
-            _ => return Vec::new(),
-        };
-        let metrics = slas.iter().flat_map(|sla| &sla.constraints).map(|constraint| &constraint.metric);
-        metrics
-            .chain(objectives.iter().map(|goal| &goal.metric))
-            .filter_map(|metric| Some(percentile_of(metric)?.to_owned()))
-            .collect()
+        let constraints = self.slas().iter().flat_map(|sla| &sla.constraints).map(|constraint| &constraint.metric);
+        let metrics = constraints.chain(self.objectives().iter().map(|goal| &goal.metric));
+        metrics.filter_map(|metric| Some(percentile_of(metric)?.to_owned())).collect()
     }
 }
 

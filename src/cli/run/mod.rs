@@ -29,7 +29,7 @@ use crate::exec::{Interrupt, Interrupter, Sampling};
 use crate::params::{Command, ParamSet};
 use crate::redact::Redactor;
 use crate::store::OnChange;
-use crate::sweep::{Limit, check_program};
+use crate::sweep::{Limit, OnFailure, check_program};
 use crate::telemetry::Kept;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -133,6 +133,10 @@ impl Common {
 
     pub fn budget(&self) -> Option<Limit> {
         self.budget
+    }
+
+    pub fn on_failure(&self) -> OnFailure {
+        if self.continue_on_error { OnFailure::Continue } else { OnFailure::Stop }
     }
 
     pub fn on_change(&self) -> OnChange {

@@ -296,8 +296,10 @@ fn check_goals(job: &Job, bench_cmd: &Command) -> Result<(), Failure> {
 /// Flags of a client that can't be set together.
 fn check_client(plan: &Plan) -> Result<(), Failure> {
     let benches = plan.servers.iter().flat_map(|server| &server.benches);
-    let conflict =
-        |bench: &BenchPlan| Some((Client::of(&bench.command)?, Client::of(&bench.command)?.conflict(&bench.command)?));
+    let conflict = |bench: &BenchPlan| {
+        let client = Client::of(&bench.command)?;
+        Some((client, client.conflict(&bench.command)?))
+    };
     match benches.filter_map(conflict).next() {
         None => Ok(()),
         Some((client, [one, other])) => Err(Failure::input(format!(

@@ -149,7 +149,7 @@ impl Sweep {
         let options = Options {
             bench: self.job.bench(),
             order: self.job.order(self.order),
-            on_failure: self.job.on_failure(self.common.continue_on_error),
+            on_failure: self.job.on_failure(self.common.on_failure()),
             retries: self.common.retries,
             budget: self.job.budget(self.common.budget()).map(|limit| Budget { limit, usual }),
             evaluation: self.evaluation.clone(),

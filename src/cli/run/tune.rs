@@ -11,7 +11,7 @@ use crate::plot::tune_charts;
 use crate::query::{Answer, Lake, NO_LOAD, Value, literal, quoted};
 use crate::store::{TUNE_FIGURES, figure_name};
 use crate::sweep::Goals;
-use crate::sweep::tune::{Coordinates, Known, TuneOptions};
+use crate::sweep::tune::{Known, TuneOptions};
 use serde_json::{Map, Value as Json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ pub fn known(
 ) -> Result<Vec<Known>, Failure> {
     let lake = Lake::open(&[PathBuf::from(lake)]).map_err(query_failure)?;
     let has = block_on(lake.sql("SELECT * FROM combinations LIMIT 0"))?.map_err(query_failure)?.columns();
-    let metrics = metrics_of(goals);
+    let metrics: BTreeSet<&String> = goals.metrics().collect();
     let means: Vec<String> = metrics.iter().map(|name| format!("{name}_mean")).collect();
     if !means.iter().all(|mean| has.contains(mean)) {
         return Ok(Vec::new());
@@ -44,20 +44,11 @@ pub fn known(
     Ok(answer.rows().map_err(query_failure)?.into_iter().filter_map(like).collect())
 }
 
-fn metrics_of(goals: &Goals) -> Vec<String> {
-    let constraints = goals.slas.iter().flat_map(|sla| &sla.constraints).map(|each| &each.metric);
-    let all: BTreeSet<&String> = goals.objectives.iter().map(|goal| &goal.metric).chain(constraints).collect();
-    all.into_iter().cloned().collect()
-}
-
-/// The parameters that differ between combinations of a plan.
+/// The parameters of a plan's combinations: those that are tuned, and what follows from them.
 fn tuned_keys(plan: &Plan) -> BTreeSet<String> {
-    let all = plan.combinations();
-    let sets: Vec<(&ParamSet, &ParamSet)> = all.iter().map(|of| (&of.serve, &of.bench)).collect();
-    let axes = Coordinates::of(&sets).axes.into_iter().map(|axis| column_name(&axis.key));
-    // What follows from them differs, too.
-    let keys = sets.iter().flat_map(|(serve, bench)| serve.params.keys().chain(bench.params.keys()));
-    axes.chain(keys.map(|key| column_name(key))).collect()
+    let benches = plan.servers.iter().flat_map(|server| &server.benches).map(|bench| &bench.combination);
+    let keys = benches.flat_map(|of| of.serve.params.keys().chain(of.bench.params.keys()));
+    keys.map(|key| column_name(key)).collect()
 }
 
 /// A command's flags with the parameters of a set, by name.
@@ -70,7 +61,7 @@ fn known_of(
     commands: [&Command; 2],
     own: &[BTreeMap<String, String>; 2],
     tuned: &BTreeSet<String>,
-    metrics: &[String],
+    metrics: &BTreeSet<&String>,
 ) -> Option<Known> {
     let mut sets = Vec::new();
     for side in 0..2 {
@@ -97,7 +88,7 @@ fn known_of(
     let bench = sets.pop()?;
     let values = metrics.iter().zip(row.get(4..)?);
     let metrics =
-        values.map(|(name, value)| Some((name.clone(), Json::from(value.as_f64()?)))).collect::<Option<_>>()?;
+        values.map(|(name, value)| Some(((*name).clone(), Json::from(value.as_f64()?)))).collect::<Option<_>>()?;
     Some(Known { serve: sets.pop()?, bench, metrics })
 }
 
@@ -143,11 +134,10 @@ pub fn tune_table(folder: &Path, tune: &TuneOptions) -> Result<String, Failure> 
     if count("best") == 0.0 {
         return Ok(format!("{head}\nnothing that was measured keeps the constraints"));
     }
-    if !columns.contains("predicted_low") {
-        return Ok(format!("{head}\n{}", plain_table(&frontier).map_err(query_failure)?));
-    }
     let note = "predicted_low, predicted_high: where the model expects the true value with 95 % probability";
-    Ok(format!("{head}\n{}\n{note}", plain_table(&frontier).map_err(query_failure)?))
+    let note = columns.contains("predicted_low").then(|| note.to_owned());
+    let table = plain_table(&frontier).map_err(query_failure)?;
+    Ok([head, table].into_iter().chain(note).collect::<Vec<_>>().join("\n"))
 }
 
 /// Draws what a tune found and believes.

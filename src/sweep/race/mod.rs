@@ -99,17 +99,8 @@ impl Race {
         self.runners.iter().map(entry).collect()
     }
 
-    /// The combinations as they stand: read anew only where a run was added.
-    fn refresh(&mut self, ledger: &Ledger) {
-        let count = ledger.count();
-        if self.entries.0 != Some(count) {
-            self.entries = (Some(count), self.read(ledger));
-        }
-    }
-
     /// Whether a further run of a combination may tell who wins.
-    fn wants(&mut self, index: usize, ledger: &Ledger, round: u32) -> bool {
-        self.refresh(ledger);
+    fn wants(&mut self, index: usize, round: u32) -> bool {
         let (entries, rules) = (&self.entries.1, self.rules());
         let standings = Standings::of(entries, &rules);
         if !entries[index].runs.is_empty() && round > 0 && !standings.knows_noise() {
@@ -152,17 +143,21 @@ impl Course for Race {
     }
 
     fn next(&mut self, bench: &BenchPlan, ledger: &Ledger, round: u32) -> Result<Next, CourseError> {
-        self.goals.check(ledger, self.runners.iter().map(|runner| &runner.combination.id))?;
+        // What all runs say is looked at anew only where there is another one.
+        let count = ledger.count();
+        if self.entries.0 != Some(count) {
+            self.goals.check(ledger, self.runners.iter().map(|runner| &runner.combination.id))?;
+            self.entries = (Some(count), self.read(ledger));
+        }
         let made = ledger.of(bench);
         let Some(index) = self.index.get(bench.combination.id.as_str()).copied() else { return Ok(Next::Enough) };
         let is_over = made.len() >= self.max_runs || count_of(made, round) > 0 || (round == 0 && !made.is_empty());
-        Ok(if !is_over && self.wants(index, ledger, round) { Next::Run(Wanted::default()) } else { Next::Enough })
+        Ok(if !is_over && self.wants(index, round) { Next::Run(Wanted::default()) } else { Next::Enough })
     }
 
     fn is_decided(&mut self, ledger: &Ledger) -> bool {
-        self.refresh(ledger);
-        let (entries, rules) = (&self.entries.1, self.rules());
-        let standings = Standings::of(entries, &rules);
+        let (entries, rules) = (self.read(ledger), self.rules());
+        let standings = Standings::of(&entries, &rules);
         let is_open = |index: usize| {
             let made = ledger.of_id(&self.runners[index].combination.id).len();
             made < self.max_runs && standings.fate(index) == Fate::Open
@@ -171,9 +166,8 @@ impl Course for Race {
     }
 
     fn end(&mut self, ledger: &Ledger, writer: &SweepWriter) -> Result<(), StoreError> {
-        self.refresh(ledger);
-        let (entries, rules) = (&self.entries.1, self.rules());
-        let standings = Standings::of(entries, &rules);
+        let (entries, rules) = (self.read(ledger), self.rules());
+        let standings = Standings::of(&entries, &rules);
         let runs = |index: usize| ledger.of_id(&self.runners[index].combination.id).len();
         let rows = (0..entries.len()).filter_map(|index| match standings.fate(index) {
             Fate::Dropped(dropped) => Some(self.row(writer.name(), index, runs(index), Some(dropped))),

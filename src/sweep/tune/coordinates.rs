@@ -2,6 +2,7 @@
 
 use crate::id::column_name;
 use crate::params::{ParamSet, value_text};
+use crate::plan::Plan;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -112,6 +113,13 @@ impl Coordinates {
             Axis { side: *side, key: key.clone(), scale: scale_of(values) }
         });
         Self { axes: axes.collect() }
+    }
+
+    /// The axes of all combinations of a plan.
+    pub fn of_plan(plan: &Plan) -> Self {
+        let benches = plan.servers.iter().flat_map(|server| &server.benches);
+        let sets = benches.map(|bench| (&bench.combination.serve, &bench.combination.bench));
+        Self::of(&sets.collect::<Vec<_>>())
     }
 
     /// Where a combination lies; nothing where it has no place on one of the axes.

@@ -6,7 +6,7 @@ use super::{Picture, Tune};
 use crate::id::column_name;
 use crate::params::value_text;
 use crate::record::{Cell, Row};
-use crate::stats::hypervolume;
+use crate::stats::{dominates, hypervolume};
 use crate::sweep::finding::identity_of;
 use crate::sweep::goals::{Axes, is_sound};
 use crate::sweep::ledger::Ledger;
@@ -19,20 +19,17 @@ const WITHIN: f64 = 1.96;
 /// The combinations that no other one is expected to beat in every objective, of those that are expected to keep all constraints.
 fn expected_front(believed: &[Vec<Expected>], objectives: usize) -> HashSet<usize> {
     let keeps = |of: &[Expected]| of.iter().skip(objectives).all(|limit| limit.mean <= 0.0);
-    let able: Vec<usize> = (0..believed.len()).filter(|index| keeps(&believed[*index])).collect();
-    let beats = |one: &[Expected], other: &[Expected]| {
-        let pairs = || one.iter().zip(other).take(objectives);
-        pairs().all(|(one, other)| one.mean <= other.mean) && pairs().any(|(one, other)| one.mean < other.mean)
-    };
+    let place = |of: &[Expected]| of.iter().take(objectives).map(|goal| goal.mean).collect::<Vec<f64>>();
+    let able = believed.iter().enumerate().filter(|(_, of)| keeps(of)).map(|(index, of)| (index, place(of)));
     // Against those that are best so far: what one of them beats, it beats for good.
-    let mut front: Vec<usize> = Vec::new();
-    for index in able {
-        if !front.iter().any(|best| beats(&believed[*best], &believed[index])) {
-            front.retain(|best| !beats(&believed[index], &believed[*best]));
-            front.push(index);
+    let mut front: Vec<(usize, Vec<f64>)> = Vec::new();
+    for (index, at) in able {
+        if !front.iter().any(|(_, best)| dominates(best, &at)) {
+            front.retain(|(_, best)| !dominates(&at, best));
+            front.push((index, at));
         }
     }
-    front.into_iter().collect()
+    front.into_iter().map(|(index, _)| index).collect()
 }
 
 /// Of each measured combination, in the order in which they were measured.
@@ -70,8 +67,7 @@ impl Tune {
     }
 
     fn steps(&self, picture: &Picture, ledger: &Ledger, axes: &Axes) -> Vec<Step> {
-        let mut order: Vec<usize> = picture.measured.iter().copied().collect();
-        order.sort_by_key(|index| self.made(*index, ledger).first().map(|made| made.order));
+        let order = self.in_order(&picture.measured, ledger);
         let start = |index: usize| self.made(index, ledger).first().and_then(|made| made.order).map(|(start, _)| start);
         let placed: Vec<Option<(Vec<f64>, bool)>> = order
             .iter()
@@ -85,8 +81,6 @@ impl Tune {
             all.map(|(objectives, _)| objectives.clone()).collect::<Vec<_>>()
         };
         let all = feasible(order.len());
-        let dominates =
-            |one: &[f64], other: &[f64]| one != other && one.iter().zip(other).all(|(one, other)| one <= other);
         let step = |(number, index): (usize, &usize)| {
             let own = placed[number].as_ref();
             let is_first = number == 0 || start(*index) != start(order[number - 1]);

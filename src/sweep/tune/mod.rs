@@ -100,29 +100,19 @@ const MOST_LOADS: usize = 8;
 
 impl Tune {
     pub fn new(options: TuneOptions, plan: &Plan) -> Self {
-        let pairs = |plan: &'_ Plan| -> Vec<(usize, Combination)> {
-            let servers = plan.servers.iter().enumerate();
-            servers
-                .flat_map(|(index, of)| of.benches.iter().map(move |bench| (index, bench.combination.clone())))
-                .collect()
-        };
-        let all = pairs(plan);
-        let sets: Vec<(&ParamSet, &ParamSet)> = all.iter().map(|(_, of)| (&of.serve, &of.bench)).collect();
-        let coordinates = Coordinates::of(&sets);
+        let coordinates = Coordinates::of_plan(plan);
         let optimizer = Box::new(Egobox::new(&coordinates, options.seed));
-        let candidate = |(server, combination): (usize, Combination)| {
-            let at = coordinates.place(&combination.serve, &combination.bench)?;
-            Some(Candidate { combination, server, at })
-        };
-        let candidates: Vec<Candidate> = all.into_iter().filter_map(candidate).collect();
+        let mut candidates = Vec::new();
+        for (server, of) in plan.servers.iter().enumerate() {
+            for BenchPlan { combination, .. } in &of.benches {
+                if let Some(at) = coordinates.place(&combination.serve, &combination.bench) {
+                    candidates.push(Candidate { combination: combination.clone(), server, at });
+                }
+            }
+        }
         let index = candidates.iter().enumerate().map(|(index, of)| (of.combination.id.to_string(), index)).collect();
         let random = StdRng::seed_from_u64(options.seed);
         Self { options, coordinates, candidates, index, optimizer, wanted: HashSet::new(), random }
-    }
-
-    /// The same with another optimizer.
-    pub fn with(self, optimizer: Box<dyn Optimizer>) -> Self {
-        Self { optimizer, ..self }
     }
 
     fn made<'a>(&self, index: usize, ledger: &'a Ledger) -> &'a [Made] {
@@ -153,6 +143,13 @@ impl Tune {
         Told { at, objectives: objectives.to_vec(), constraints: constraints.to_vec() }
     }
 
+    /// Combinations in the order in which they were measured.
+    fn in_order(&self, measured: &HashSet<usize>, ledger: &Ledger) -> Vec<usize> {
+        let mut order: Vec<usize> = measured.iter().copied().collect();
+        order.sort_by_key(|index| self.made(*index, ledger).first().map(|made| made.order));
+        order
+    }
+
     fn picture(&self, ledger: &Ledger) -> Picture {
         let axes = self.axes(ledger);
         let measured: HashSet<usize> =
@@ -167,9 +164,7 @@ impl Tune {
         }
         let known = told.len();
         let mut failed = Vec::new();
-        let mut in_order: Vec<usize> = measured.iter().copied().collect();
-        in_order.sort_by_key(|index| self.made(*index, ledger).first().map(|made| made.order));
-        for index in in_order {
+        for index in self.in_order(&measured, ledger) {
             match self.value(index, ledger, &axes) {
                 Some(value) => told.push(self.told(self.candidates[index].at.clone(), &value)),
                 None => failed.push(index),
@@ -219,15 +214,19 @@ impl Tune {
         measured.iter().filter(is_down).map(server).filter(|server| !working.contains(server)).collect()
     }
 
+    /// How many points tell of a space of so many axes as much as a search needs to begin.
+    fn enough(&self) -> usize {
+        DESIGN * (self.coordinates.axes.len() + 1)
+    }
+
     /// How many combinations are spread over the space first.
     fn design_size(&self) -> usize {
-        let wanted = DESIGN * (self.coordinates.axes.len() + 1);
-        wanted.min((self.options.max_runs as f64 * DESIGN_SHARE).ceil() as usize)
+        self.enough().min((self.options.max_runs as f64 * DESIGN_SHARE).ceil() as usize)
     }
 
     /// Whether what is known from elsewhere takes the place of a design.
     fn knows_enough(&self, known: usize) -> bool {
-        known >= DESIGN * (self.coordinates.axes.len() + 1)
+        known >= self.enough()
     }
 
     /// A server far from those that were measured, at loads far from those that were: each the furthest of a few that are drawn (best-candidate

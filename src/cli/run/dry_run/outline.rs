@@ -90,10 +90,8 @@ impl<'a> Outline<'a> {
             vec![format!("{} servers, {} combinations to choose from", plan.servers.len(), plan.num_combinations())];
         lines.extend(self.sweep.space.iter().flat_map(left_out));
         lines.extend(self.sweep.job.worst_case(plan));
-        let combinations = plan.combinations();
-        let sets: Vec<(&ParamSet, &ParamSet)> = combinations.iter().map(|of| (&of.serve, &of.bench)).collect();
         lines.push(String::new());
-        lines.extend(Coordinates::of(&sets).axes.iter().map(|axis| format!("  {axis}")));
+        lines.extend(Coordinates::of_plan(plan).axes.iter().map(|axis| format!("  {axis}")));
         lines.push("\nWhich of them are measured shows while they are".into());
         out!("{}", lines.join("\n"));
     }
