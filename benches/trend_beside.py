@@ -1,6 +1,6 @@
-"""Change points of the series of examples/trend_truth.rs with Apache Otava and with conbench's look-back z-score.
+"""Change points of the series of examples/truth/trend.rs with Apache Otava and with conbench's look-back z-score.
 
-    cargo run --release --example trend_truth -- 100 series.json
+    cargo run --release --example truth -- trend 100 series.json
     pip install apache-otava numpy
     python benches/trend_beside.py series.json
 """

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""What share of a space's frontier Optuna finds with few runs, on the surfaces of examples/tune_truth.rs.
+"""What share of a space's frontier Optuna finds with few runs, on the surfaces of examples/truth/tune.rs.
 
     pip install optuna scipy torch
-    cargo run --release --example tune_truth -- 50 surfaces.json
+    cargo run --release --example truth -- tune 50 surfaces.json
     python3 benches/tune_vs_optuna.py surfaces.json tpe      # or gp
 """
 import json

@@ -26,6 +26,9 @@ pub struct Arguments {
     /// The lake to import into.
     #[arg(long, short, default_value = "results", value_name = "LAKE", value_parser = super::lake::local_path)]
     output_dir: PathBuf,
+    /// Add all runs to the imported sweep of this name; default: a sweep for each source and tool, named after the source.
+    #[arg(long, short, value_name = "NAME")]
+    experiment_name: Option<String>,
     /// Set a fact about the runs that the files do not contain: gpu_count=16, model_id=…, dataset=…. May be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -52,6 +55,7 @@ pub fn exec(arguments: Arguments) -> Ended {
     let request = Request {
         paths: &arguments.paths,
         lake: &arguments.output_dir,
+        name: arguments.experiment_name.as_deref(),
         told: told.map_err(|error| Failure::Input(of_told(&error)))?,
         demands: arguments.keeping.demands(),
     };

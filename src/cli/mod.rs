@@ -7,11 +7,14 @@ mod color;
 mod command_line;
 mod compact;
 mod compare;
+mod complete;
+mod completions;
 mod explain;
 mod help;
 mod import;
 mod lake;
 mod list;
+mod man;
 mod mv;
 mod next;
 mod note;
@@ -121,6 +124,10 @@ enum Command {
     Bench(Box<bench::Arguments>),
     /// Run a simulated LLM server: real HTTP, real time, no GPU.
     Sim(sim::Arguments),
+    /// Print a script that completes commands in a shell.
+    Completions(completions::Arguments),
+    /// Write manual pages.
+    Man(man::Arguments),
     /// End what a killed sweep left behind (started by sweeps, not by people).
     #[command(hide = true)]
     Keeper,
@@ -135,7 +142,7 @@ impl Command {
             Self::Ab(arguments) => arguments.common.is_dry(),
             Self::ServeSla(_) | Self::ServeTune(_) | Self::ServeWorkload(_) => false,
             Self::Demo(_) | Self::Bench(_) | Self::Sim(_) | Self::Import(_) | Self::Compact(_) | Self::Keeper => false,
-            Self::Tag(_) | Self::Note(_) | Self::Mv(_) | Self::Rm(_) | Self::Verify(_) => false,
+            Self::Tag(_) | Self::Note(_) | Self::Mv(_) | Self::Rm(_) | Self::Verify(_) | Self::Man(_) => false,
             _ => true,
         }
     }
@@ -170,9 +177,15 @@ impl Failure {
     }
 }
 
+/// The command line as it presents itself.
+fn presented() -> clap::Command {
+    help::dressed(Arguments::command())
+}
+
 /// Runs the program and tells its exit code.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
-    let typed = help::dressed(Arguments::command()).try_get_matches_from(command_line::normalized(arguments));
+    complete::answer(presented);
+    let typed = presented().try_get_matches_from(command_line::normalized(arguments));
     let arguments = match typed.and_then(|typed| Arguments::from_arg_matches(&typed)) {
         Ok(arguments) => arguments,
         Err(error) => error.exit(),
@@ -209,6 +222,8 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::List(arguments) => list::exec(arguments),
         Command::Bench(arguments) => bench::exec(*arguments),
         Command::Sim(arguments) => sim::exec(arguments),
+        Command::Completions(arguments) => completions::exec(arguments),
+        Command::Man(arguments) => man::exec(arguments),
         Command::Keeper => {
             crate::exec::keep(std::io::stdin().lock());
             Ok(())

@@ -78,10 +78,7 @@ pub fn exec(arguments: Arguments) -> Ended {
 }
 
 fn list(arguments: &Arguments) {
-    let own = NamedQuery::of_lakes(&lakes(&arguments.words));
-    let is_replaced = |shipped: &NamedQuery| own.iter().any(|own| own.name == shipped.name);
-    let shipped: Vec<NamedQuery> = NamedQuery::all().into_iter().filter(|shipped| !is_replaced(shipped)).collect();
-    for query in own.iter().chain(&shipped) {
+    for query in NamedQuery::known(&lakes(&arguments.words)) {
         let parameters = query.parameters.iter().map(|parameter| match &parameter.default {
             Some(default) => format!(" [--param {}={default}]", parameter.name),
             None => format!(" --param {}=…", parameter.name),

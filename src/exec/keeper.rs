@@ -5,6 +5,7 @@
 //! so that what kills the sweep does not kill it, too.
 
 use super::family::{Family, Mark, Member, Strays, VARIABLE, descendants_of};
+use crate::os::name_this;
 use nix::sys::signal::{SigHandler, Signal, killpg, signal};
 use nix::unistd::{Pid, setsid};
 use std::collections::{HashMap, HashSet};
@@ -117,7 +118,7 @@ pub fn keep(pipe: impl BufRead) {
         // SAFETY: ignoring a signal installs no handler that could run.
         let _ = unsafe { signal(ignored, SigHandler::SigIgn) };
     }
-    let _ = nix::sys::prctl::set_name(c"slkeeper");
+    name_this(c"slkeeper");
     let known = Arc::new(Mutex::new(HashSet::new()));
     look_on(nix::unistd::getppid(), known.clone());
     let mut families: HashMap<Mark, Option<i32>> = HashMap::new();

@@ -1,8 +1,6 @@
 //! Whether a program, or we ourselves, were stopped while something was measured.
 
-use nix::sys::time::TimeValLike;
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::time::{ClockId, clock_gettime};
+use crate::os::{slept, was_stopped};
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};
 
@@ -54,7 +52,7 @@ pub struct Watch {
 impl Watch {
     /// Begins now.
     pub fn start() -> Watch {
-        Watch { looked: Instant::now(), offset: sleep_offset() }
+        Watch { looked: Instant::now(), offset: slept() }
     }
 
     /// Looks after programs for as long as `work` takes.
@@ -79,21 +77,9 @@ impl Watch {
                 break value;
             }
         };
-        pauses.slept = sleep_offset().saturating_sub(offset);
+        pauses.slept = slept().saturating_sub(offset);
         (value, pauses)
     }
-}
-
-/// Whether a child was stopped or continued since this was asked the last time.
-fn was_stopped(pid: Pid) -> bool {
-    let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WCONTINUED | WaitPidFlag::WNOHANG;
-    matches!(waitid(Id::Pid(pid), flags), Ok(WaitStatus::Stopped(..) | WaitStatus::Continued(..)))
-}
-
-/// How long the machine slept since it was started.
-fn sleep_offset() -> Duration {
-    let at = |clock| clock_gettime(clock).map_or(0, |time| time.num_nanoseconds());
-    Duration::from_nanos(at(ClockId::CLOCK_BOOTTIME).saturating_sub(at(ClockId::CLOCK_MONOTONIC)).unsigned_abs())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::family::{Cradle, Family, VARIABLE};
 use super::keeper::Keeper;
 use super::log;
+use crate::os::adopt_orphans;
 use crate::params::Command;
 use crate::redact::{Redactor, Stream};
 use nix::errno::Errno;
@@ -64,7 +65,7 @@ impl Group {
     /// Nothing is done between fork and exec, so that the system needs no copy of our memory: that takes longer the more a
     /// sweep remembers.
     pub fn spawn(command: &Command, output: &Output, env: &[(&str, &str)], keeper: &Keeper) -> std::io::Result<Self> {
-        become_subreaper();
+        adopt_orphans();
         let (file, log_start) = log::open(&output.log, &command.redacted(&output.redactor).quoted())?;
         let is_copied = output.show || output.logs == Logs::Redacted;
         let (pipe, stdout, stderr): (_, Stdio, Stdio) = match is_copied {
@@ -252,11 +253,6 @@ impl Write for Redacted {
 fn is_executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
-}
-
-/// Orphaned descendants become our children, so that they can be reaped and a group can be seen to be gone.
-fn become_subreaper() {
-    let _ = nix::sys::prctl::set_child_subreaper(true);
 }
 
 /// Reaps what has ended of a group and tells whether anything is left.

@@ -15,11 +15,11 @@ use crate::id::text_hash;
 use crate::plan::Combination;
 use crate::record::{Demands, Origin, Outcome, RunRecord, gpu_count_of, own_result, without_requests};
 use crate::redact::Redactor;
-use crate::store::{ImportedSweep, StoreError, add_runs, imported_run_ids, lock_for_import, params_of_run, vllm_serve};
+use crate::store::{Home, ImportedSweep, StoreError, add_runs, imported_run_ids, lock_for_import, params_of_run, vllm_serve};
 use chrono::{DateTime, Utc};
 use rayon::prelude::*;
 use sources::{Source, sources};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What is to be imported, and what is known of it besides.
@@ -27,6 +27,8 @@ use std::path::{Path, PathBuf};
 pub struct Request<'a> {
     pub paths: &'a [PathBuf],
     pub lake: &'a Path,
+    /// The sweep that all runs go to; otherwise each source's and tool's go to one of their own.
+    pub name: Option<&'a str>,
     pub told: Told,
     pub demands: Demands,
 }
@@ -85,12 +87,34 @@ pub fn import(request: &Request<'_>) -> Result<Summary, ImportError> {
         }
         summary.failed += records.iter().filter(|record| record.failure().is_some()).count();
         summary.degraded += records.iter().filter(|record| record.is_degraded).count();
-        let sweep = ImportedSweep { name: source.name, origin: source.origin };
-        let name = add_runs(request.lake, &sweep, number_repeats(records))?;
-        summary.runs += name.1;
-        summary.sweeps.push(name);
+        for (sweep, records) in by_sweep(request.name, &source, records) {
+            let (name, added) = add_runs(request.lake, &sweep, records)?;
+            summary.runs += added;
+            match summary.sweeps.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, runs)) => *runs += added,
+                None => summary.sweeps.push((name, added)),
+            }
+        }
     }
     Ok(summary)
+}
+
+/// The sweeps that runs of a source go to: one each tool, unless all go to the one that is named.
+fn by_sweep(name: Option<&str>, source: &Source, records: Vec<RunRecord>) -> Vec<(ImportedSweep, Vec<RunRecord>)> {
+    let sweep = |name: &str, tool: Option<String>, home: Home| ImportedSweep {
+        name: name.to_owned(),
+        origin: source.origin.clone(),
+        tool,
+        home,
+    };
+    if let Some(name) = name {
+        return vec![(sweep(name, None, Home::Named), records)];
+    }
+    let mut by_tool: BTreeMap<Option<String>, Vec<RunRecord>> = BTreeMap::new();
+    for record in records {
+        by_tool.entry(record.source.as_ref().map(|origin| origin.tool.clone())).or_default().push(record);
+    }
+    by_tool.into_iter().map(|(tool, records)| (sweep(&source.name, tool, Home::OfOrigin), records)).collect()
 }
 
 /// A file and all that is known of its runs.
@@ -174,18 +198,4 @@ impl File<'_> {
 
 fn modified(path: &Path) -> Option<DateTime<Utc>> {
     std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok().map(DateTime::from)
-}
-
-/// Runs that were not numbered by their tool are repeats of their combination, in the order of their time.
-fn number_repeats(mut records: Vec<RunRecord>) -> Vec<RunRecord> {
-    records.sort_by_key(|record| record.started_at);
-    let mut next: HashMap<String, i64> = HashMap::new();
-    for record in &mut records {
-        let number = next.entry(record.combination.id.to_string()).or_default();
-        if record.run_number < 0 {
-            record.run_number = *number;
-        }
-        *number = record.run_number.max(*number) + 1;
-    }
-    records
 }

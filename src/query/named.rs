@@ -68,9 +68,18 @@ impl NamedQuery {
         files.into_iter().filter_map(read).collect()
     }
 
+    /// Those of lakes, then those that ship and have no namesake among them.
+    pub fn known(lakes: &[PathBuf]) -> Vec<Self> {
+        let mut known = Self::of_lakes(lakes);
+        let is_replaced = |shipped: &Self| known.iter().any(|own| own.name == shipped.name);
+        let shipped: Vec<Self> = Self::all().into_iter().filter(|shipped| !is_replaced(shipped)).collect();
+        known.extend(shipped);
+        known
+    }
+
     /// Of the lakes, or else of those that ship.
     pub fn find(name: &str, lakes: &[PathBuf]) -> Result<Self, QueryError> {
-        let known: Vec<Self> = Self::of_lakes(lakes).into_iter().chain(Self::all()).collect();
+        let known = Self::known(lakes);
         known.iter().find(|query| query.name == name).cloned().ok_or_else(|| QueryError::NoNamedQuery {
             name: name.into(),
             nearest: nearest_name(name, known.iter().map(|query| query.name.as_str())),

@@ -54,11 +54,16 @@ static HINTS: LazyLock<AhoCorasick> = LazyLock::new(|| {
     built.unwrap_or_else(|error| unreachable!("hints of ours: {error}"))
 });
 
+/// The variables of this process's environment that are texts; others are passed on to children, and never read.
+pub fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
 impl Redactor {
     /// One that knows names and forms, and the secrets of this process's environment. Hashes have this user's key.
     pub fn of_environment() -> Self {
         static OF_ENVIRONMENT: LazyLock<Redactor> =
-            LazyLock::new(|| Redactor::new(key::of_user()).knowing_environment(std::env::vars()));
+            LazyLock::new(|| Redactor::new(key::of_user()).knowing_environment(variables()));
         OF_ENVIRONMENT.clone()
     }
 

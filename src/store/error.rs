@@ -16,6 +16,8 @@ pub enum StoreError {
     Exists { path: PathBuf },
     #[error("{}: already exists and is not a sweep", path.display())]
     Occupied { path: PathBuf },
+    #[error("{}: already exists and is not an imported sweep; choose another name", path.display())]
+    NoImport { path: PathBuf },
     #[error("{}: no such sweep", path.display())]
     NothingToResume { path: PathBuf },
     #[error("which sweep of {} should be resumed?", lake.display())]

@@ -3,7 +3,7 @@
 use crate::exec::find_program;
 use crate::params::{Command, ParamSet};
 use crate::record::Conditions;
-use crate::redact::Redactor;
+use crate::redact::{Redactor, variables};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -69,8 +69,7 @@ impl Setting<'_> {
         for file in self.files() {
             conditions.set(format!("file {}", self.redactor.text(&file)), file_text(Path::new(&file)));
         }
-        for (name, value) in std::env::vars().filter(|(name, _)| VARIABLES.iter().any(|start| name.starts_with(start)))
-        {
+        for (name, value) in variables().filter(|(name, _)| VARIABLES.iter().any(|start| name.starts_with(start))) {
             conditions.set(format!("env {name}"), self.redactor.named(&name, &value));
         }
         conditions

@@ -9,7 +9,7 @@ use crate::stats::Summary;
 /// Repeats each combination until the 95 % interval of a metric's mean is narrow enough.
 ///
 /// Looking after each run makes an interval that is narrow by chance end the repeats, so that it covers the truth less often than
-/// it says: at worst in 93 % of cases, given at least [`FEWEST`] runs (examples/repeat_truth.rs).
+/// it says: at worst in 93 % of cases, given at least [`FEWEST`] runs (examples/truth/repeat.rs).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Narrow {
     pub metric: String,

@@ -1,10 +1,8 @@
-//! The machine, and how much of it groups of processes take, from `/proc`.
+//! The machine, and how much of it groups of processes take.
 
 use super::samples::{Reading, Source};
-use procfs::process::{Process, Stat};
-use procfs::{Current, CurrentSI, KernelStats, LoadAverage, Meminfo};
+use crate::os::{Machine, Process, machine, process};
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 
 /// Processes whose share is sampled.
 #[derive(Clone, Debug, Default)]
@@ -22,75 +20,56 @@ pub struct Host {
 #[derive(Debug)]
 struct Seen {
     at_s: f64,
-    /// Ticks of all cores.
-    busy: u64,
-    /// Ticks by process.
-    processes: HashMap<i32, u64>,
+    /// Seconds of all cores.
+    busy_s: Option<f64>,
+    /// Seconds by process.
+    processes: HashMap<i32, f64>,
 }
 
 impl Host {
     /// What is known at a time: the machine's and the groups'.
     pub fn readings(&mut self, at_s: f64, groups: &Groups) -> Vec<Reading> {
-        let mut readings = machine();
-        let mut now = Seen { at_s, busy: busy_ticks().unwrap_or(0), processes: HashMap::new() };
+        let machine = machine();
+        let mut readings = of_machine(&machine);
+        let mut now = Seen { at_s, busy_s: machine.busy_s, processes: HashMap::new() };
         for (source, pids) in [(Source::Server, &groups.server), (Source::Client, &groups.client)] {
-            let stats: Vec<Stat> = pids.iter().filter_map(|pid| Process::new(*pid).ok()?.stat().ok()).collect();
-            if stats.is_empty() {
+            let seen: Vec<Process> = pids.iter().filter_map(|pid| process(*pid)).collect();
+            if seen.is_empty() {
                 continue;
             }
-            let memory: u64 = stats.iter().map(|stat| stat.rss * procfs::page_size()).sum();
+            let memory: u64 = seen.iter().map(|process| process.memory_bytes).sum();
             readings.push(Reading::new(source, None, "memory_rss_bytes", memory as f64));
-            let ticks = stats.iter().map(|stat| (stat.pid, stat.utime + stat.stime));
-            now.processes.extend(ticks);
-            let of_group = stats.iter().filter_map(|stat| {
-                let before = self.before.as_ref()?.processes.get(&stat.pid)?;
-                Some((stat.utime + stat.stime).saturating_sub(*before))
+            now.processes.extend(seen.iter().map(|process| (process.pid, process.cpu_s)));
+            let of_group = seen.iter().filter_map(|process| {
+                let before = self.before.as_ref()?.processes.get(&process.pid)?;
+                Some((process.cpu_s - before).max(0.0))
             });
-            let spent: Vec<u64> = of_group.collect();
+            let spent: Vec<f64> = of_group.collect();
             if !spent.is_empty() {
                 readings.extend(self.cores(source, &now, spent.into_iter().sum()));
             }
         }
-        if let Some(before) = self.before.as_ref().filter(|before| before.busy > 0) {
-            readings.extend(self.cores(Source::Host, &now, now.busy.saturating_sub(before.busy)));
-        }
+        let busy = self.before.as_ref().and_then(|before| Some((now.busy_s? - before.busy_s?).max(0.0)));
+        readings.extend(busy.and_then(|busy| self.cores(Source::Host, &now, busy)));
         self.before = Some(now);
         readings
     }
 
-    /// Cores that were busy since the time before.
-    fn cores(&self, source: Source, now: &Seen, ticks: u64) -> Option<Reading> {
+    /// Cores that were busy for so many seconds since the time before.
+    fn cores(&self, source: Source, now: &Seen, busy_s: f64) -> Option<Reading> {
         let seconds = now.at_s - self.before.as_ref()?.at_s;
-        let cores = ticks as f64 / procfs::ticks_per_second() as f64 / seconds;
-        (seconds > 0.0).then(|| Reading::new(source, None, "cpu_cores", cores))
+        (seconds > 0.0).then(|| Reading::new(source, None, "cpu_cores", busy_s / seconds))
     }
 }
 
-fn machine() -> Vec<Reading> {
-    let mut readings = Vec::new();
-    let mut add = |metric: &str, value: f64| readings.push(Reading::new(Source::Host, None, metric, value));
-    if let Ok(memory) = Meminfo::current()
-        && let Some(available) = memory.mem_available
-    {
-        add("memory_used_bytes", memory.mem_total.saturating_sub(available) as f64);
-    }
-    if let Ok(load) = LoadAverage::current() {
-        add("load_1m", f64::from(load.one));
-    }
-    if let Ok(interfaces) = procfs::net::dev_status() {
-        // Those of bridges and bonds count what went through others.
-        let is_real = |name: &str| Path::new("/sys/class/net").join(name).join("device").exists();
-        let others = || interfaces.values().filter(|interface| is_real(&interface.name));
-        add("network_received_bytes", others().map(|interface| interface.recv_bytes as f64).sum());
-        add("network_sent_bytes", others().map(|interface| interface.sent_bytes as f64).sum());
-    }
-    readings
-}
-
-/// Ticks that all cores together were busy since the machine was started.
-fn busy_ticks() -> Option<u64> {
-    let total = KernelStats::current().ok()?.total;
-    Some(total.user + total.nice + total.system + total.irq.unwrap_or(0) + total.softirq.unwrap_or(0))
+fn of_machine(machine: &Machine) -> Vec<Reading> {
+    let known = [
+        ("memory_used_bytes", machine.memory_used_bytes),
+        ("load_1m", machine.load_1m),
+        ("network_received_bytes", machine.network_bytes.map(|(received, _)| received)),
+        ("network_sent_bytes", machine.network_bytes.map(|(_, sent)| sent)),
+    ];
+    known.into_iter().filter_map(|(metric, value)| Some(Reading::new(Source::Host, None, metric, value?))).collect()
 }
 
 #[cfg(test)]

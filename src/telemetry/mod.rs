@@ -13,5 +13,5 @@ pub use amd::Amd;
 pub use engines::{Kept, from_engine, total};
 pub use host::{Groups, Host};
 pub use nvml::Nvidia;
-pub use samples::{Course, Reading, Samples, Series, Source};
-pub use summary::{Summary, Window};
+pub use samples::{Reading, Samples};
+pub use summary::Summary;

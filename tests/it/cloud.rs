@@ -103,3 +103,23 @@ fn a_store_that_is_not_there_is_an_error_with_its_name() {
     assert_eq!(ran.code, Some(2));
     assert!(ran.stderr.contains("ftp://somewhere/lake"), "{}", ran.stderr);
 }
+
+#[test]
+fn without_credentials_nothing_is_asked_and_the_variables_are_named() {
+    let scratch = Scratch::new();
+    for (place, variable) in [
+        ("s3://bucket/lake", "AWS_ACCESS_KEY_ID"),
+        ("gs://bucket/lake", "GOOGLE_APPLICATION_CREDENTIALS"),
+        ("az://container/lake", "AZURE_STORAGE_ACCOUNT_KEY"),
+    ] {
+        let mut command = scratch.command(&["list", place]);
+        for (name, _) in std::env::vars_os() {
+            if ["AWS_", "GOOGLE_", "GCE_", "AZURE_"].iter().any(|start| name.to_string_lossy().starts_with(start)) {
+                command.env_remove(name);
+            }
+        }
+        let ran = crate::scratch::Ran::of(command.env("HOME", scratch.path("")).output().unwrap());
+        assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+        assert!(ran.stderr.contains("no credentials found") && ran.stderr.contains(variable), "{}", ran.stderr);
+    }
+}

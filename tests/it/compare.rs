@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::process::Stdio;
 
 /// A folder as vLLM writes it: 4 combinations, so many runs, the latency times a factor. Its noise is the same each time.
-fn sweep(scratch: &Scratch, folder: &str, runs: usize, factor: f64, more: &Value) {
+pub fn sweep(scratch: &Scratch, folder: &str, runs: usize, factor: f64, more: &Value) {
     let noise = [0.0, 0.004, -0.003, 0.001, -0.004, 0.002];
     for seqs in [8, 16, 32, 64] {
         let results: Vec<Value> = (0..runs)
@@ -41,7 +41,7 @@ fn compare(scratch: &Scratch, more: &[&str]) -> Value {
 }
 
 /// For those who know how much equal sweeps differ.
-const SURE: [&str; 2] = ["--assume-sweep-sd", "0.5%"];
+pub const SURE: [&str; 2] = ["--assume-sweep-sd", "0.5%"];
 
 fn overall(found: &Value, metric: &str) -> Value {
     found["overall"].as_array().unwrap().iter().find(|row| row["metric"] == metric).unwrap().clone()

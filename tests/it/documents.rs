@@ -87,7 +87,7 @@ fn examples_of(scratch: &Scratch, subcommand: &str) -> Vec<String> {
 }
 
 /// Sub-commands in the order in which their examples make what later ones use. `demo` has a test of its own.
-const IN_ORDER: [&str; 26] = [
+const IN_ORDER: [&str; 28] = [
     "doctor",
     "serve",
     "show",
@@ -114,6 +114,8 @@ const IN_ORDER: [&str; 26] = [
     "rm",
     "sim",
     "bench",
+    "completions",
+    "man",
 ];
 
 #[test]

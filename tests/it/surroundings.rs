@@ -2,6 +2,8 @@
 
 use crate::scratch::{PROGRAM, Ran, Scratch};
 use serde_json::json;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -116,4 +118,19 @@ fn a_clock_that_goes_back_changes_no_duration_and_no_order() {
         assert_eq!(ran.code, Some(0), "{arguments:?}: {}", ran.stderr);
     }
     assert!(scratch.read("r.html").contains("unknown: the clock was set back"));
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_passed_on_and_spoils_nothing() {
+    let scratch = Scratch::new();
+    let odd = OsStr::from_bytes(b"a\xffb");
+    let (sim, bench) = (scratch.sim(""), scratch.bench("--num-prompts 2"));
+    let after = "sh -c 'printenv ODD > odd'";
+    let mut command =
+        scratch.command(&["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "--after-bench-cmd", after, "-e", "s"]);
+    let ran = Ran::of(command.env("ODD", odd).env("AWS_ODD", odd).output().unwrap());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(std::fs::read(scratch.path("odd")).unwrap(), b"a\xffb\n");
+    let listed = Ran::of(scratch.command(&["list"]).env("ODD", odd).env("HF_ODD", odd).output().unwrap());
+    assert!(listed.code == Some(0) && listed.stdout.contains('s'), "{}", listed.stderr);
 }

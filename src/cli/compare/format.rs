@@ -16,12 +16,16 @@ pub enum CompareFormat {
     Parquet,
     /// Arrow's IPC stream.
     Arrow,
+    /// JUnit's XML, for programs that show tests: gates are the tests that can fail.
+    Junit,
+    /// Annotations of a GitHub workflow.
+    Github,
 }
 
 impl CompareFormat {
-    /// The format of a table that says the same.
-    pub fn of_table(self) -> OutputFormat {
-        match self {
+    /// The format of a table that says the same; none where only a comparison has one.
+    pub fn of_table(self) -> Option<OutputFormat> {
+        Some(match self {
             Self::Text => OutputFormat::Table,
             Self::Csv => OutputFormat::Csv,
             Self::Json => OutputFormat::Json,
@@ -29,7 +33,8 @@ impl CompareFormat {
             Self::Markdown => OutputFormat::Markdown,
             Self::Parquet => OutputFormat::Parquet,
             Self::Arrow => OutputFormat::Arrow,
-        }
+            Self::Junit | Self::Github => return None,
+        })
     }
 }
 
@@ -38,7 +43,10 @@ pub fn chosen(asked: Option<CompareFormat>, output: Option<&Path>) -> Result<Com
     if let Some(format) = asked {
         return Ok(format);
     }
+    if output.and_then(Path::extension).is_some_and(|ending| ending.eq_ignore_ascii_case("xml")) {
+        return Ok(CompareFormat::Junit);
+    }
     let told = output.map(format_of).transpose()?.flatten();
-    let same = |format: &&CompareFormat| Some(format.of_table()) == told;
+    let same = |format: &&CompareFormat| told.is_some() && format.of_table() == told;
     Ok(CompareFormat::value_variants().iter().find(same).copied().unwrap_or(CompareFormat::Text))
 }

@@ -1,8 +1,11 @@
 //! `sweeplake compare`: what changed between sweeps, and whether it may.
 
+mod ci;
 mod format;
+mod judging;
 mod text;
 
+pub use judging::Judging;
 pub use text::text;
 
 use crate::cli::advice::of_store;
@@ -13,15 +16,10 @@ use crate::cli::say::say;
 use crate::cli::table::{Output, OutputFormat};
 use crate::cli::trend::Trend;
 use crate::cli::{Ended, Failure, block_on, query_failure};
-use crate::compare::{
-    CompareError, CompareRequest, Comparison, DEFAULT_METRICS, Gate, Judge, Likeness, Passage, Reading, Sources,
-};
-use crate::metric::{Better, Metric};
+use crate::compare::{CompareError, CompareRequest, Comparison, DEFAULT_METRICS, Judge, Likeness, Reading, Sources};
 use crate::query::{Answer, Format, Lake, kind_of_sweep};
 use crate::record::Row;
-use crate::report::comparison::{
-    Extent, frontiers, gate_line, next_of_gate, render_comparison, rows, shortened, to_json,
-};
+use crate::report::comparison::{Extent, frontiers, render_comparison, rows, shortened, to_json};
 use crate::store::{
     Manifest, SweepKind, SweepState, before, is_remote, lake_of, resolve, resolve_all, write_atomically,
     write_bytes_atomically,
@@ -52,7 +50,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR")]
     history: Option<PathBuf>,
     /// How much identical sweeps vary (standard deviation of a sweep's level), if you know it, such as 2%.
-    #[arg(long, value_name = "SHARE", value_parser = percent)]
+    #[arg(long, value_name = "SHARE", value_parser = judging::percent)]
     assume_sweep_sd: Option<f64>,
     #[command(flatten)]
     judging: Judging,
@@ -88,90 +86,6 @@ pub struct Arguments {
     fig: Option<PathBuf>,
     #[command(flatten)]
     opening: Opening,
-}
-
-/// What is compared, and what may not be.
-#[derive(clap::Args, Clone)]
-pub struct Judging {
-    /// Metrics to compare.
-    #[arg(long, value_delimiter = ',', value_name = "METRIC,…", default_values_t = DEFAULT_METRICS.map(str::to_owned))]
-    metrics: Vec<String>,
-    /// Which direction is better for a metric that sweeplake does not know: acceptance_score:max. May be repeated.
-    #[arg(long, value_delimiter = ',', value_name = "METRIC:max|min", value_parser = direction)]
-    direction: Vec<(String, Better)>,
-    /// Treat changes smaller than this as no change.
-    #[arg(long, default_value = "2%", value_name = "SHARE", value_parser = percent)]
-    threshold: f64,
-    /// Exit with 1 on a change such as 'p99_e2el_ms>5%' or 'output_throughput<-3%'. May be repeated.
-    #[arg(long, value_name = "GATE", value_parser = Gate::parse)]
-    fail_on: Vec<Gate>,
-    /// Whether a gate with an unclear result passes.
-    #[arg(long, value_name = "RESULT", value_enum, default_value = "fail")]
-    unclear: Unclear,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Unclear {
-    Pass,
-    Fail,
-}
-
-impl Judging {
-    /// What is asked for, of all combinations.
-    pub fn request(&self) -> CompareRequest {
-        CompareRequest {
-            reading: Reading { metrics: with_gated(&self.metrics, &self.fail_on), ..Reading::default() },
-            directions: self.direction.iter().cloned().collect(),
-            judge: Judge { threshold: self.threshold, ..Judge::default() },
-            gates: self.fail_on.clone(),
-            likeness: Likeness::Required,
-        }
-    }
-
-    /// A direction of what is not compared is a slip of the pen.
-    pub fn check(&self) -> Result<(), Failure> {
-        let compared = with_gated(&self.metrics, &self.fail_on);
-        match self.direction.iter().find(|(metric, _)| !compared.contains(metric)) {
-            Some((metric, _)) => Err(Failure::input(format!("--direction {metric}: not among --metrics"))),
-            None => Ok(()),
-        }
-    }
-
-    /// Metrics that nobody knows, before anything is measured of them.
-    pub fn check_known(&self) -> Result<(), Failure> {
-        self.check()?;
-        let compared = with_gated(&self.metrics, &self.fail_on);
-        let is_known = |metric: &String| {
-            Metric::of(metric).is_some() || self.direction.iter().any(|(directed, _)| directed == metric)
-        };
-        match compared.iter().find(|metric| !is_known(metric)) {
-            Some(metric) => Err(Failure::input(format!(
-                "--metrics: unknown metric {metric:?}; if the benchmark reports it, specify which direction is better: \
-                 --direction {metric}:max"
-            ))),
-            None => Ok(()),
-        }
-    }
-
-    /// The exit code: a gate that fails is work that failed, and one that could not tell as well.
-    pub fn close(&self, comparisons: &[Comparison]) -> Ended {
-        let mut lines = Vec::new();
-        for comparison in comparisons {
-            for gate in &comparison.gates {
-                let is_open = gate.passage == Passage::Unclear;
-                if gate.passage == Passage::Fails || (is_open && self.unclear == Unclear::Fail) {
-                    let advice = if is_open { next_of_gate(comparison, gate) } else { None };
-                    let advice = advice.map(|advice| format!(" ({advice})")).unwrap_or_default();
-                    let of = match comparisons.len() {
-                        1 => String::new(),
-                        _ => format!("{}: ", comparison.candidate.sweeps.join(", ")),
-                    };
-                    lines.push(format!("{of}--fail-on {}{advice}", gate_line(comparison, gate)));
-                }
-            }
-        }
-        if lines.is_empty() { Ok(()) } else { Err(Failure::work(lines.join("\n       "))) }
-    }
 }
 
 pub fn exec(arguments: Arguments) -> Ended {
@@ -381,20 +295,12 @@ fn follow(lake: &Path, metric: &str, arguments: &Arguments) -> Ended {
     tell(&opened);
     let format = match arguments.format {
         None | Some(CompareFormat::Text) => arguments.output.is_none().then_some(OutputFormat::Table),
-        Some(format) => Some(format.of_table()),
+        Some(format) => match format.of_table() {
+            None => return Err(Failure::input("--trend: has no gates, so it can't be written in this format")),
+            told => told,
+        },
     };
     Output { format, output: arguments.output.clone() }.write(&trend.follow(&opened)?)
-}
-
-/// The metrics that are shown, and those that a gate asks about.
-fn with_gated(metrics: &[String], gates: &[Gate]) -> Vec<String> {
-    let mut all: Vec<String> = metrics.iter().map(|metric| metric.trim().to_owned()).collect();
-    for gate in gates {
-        if !all.contains(&gate.metric) {
-            all.push(gate.metric.clone());
-        }
-    }
-    all
 }
 
 fn write_pages(comparisons: &[Comparison], arguments: &Arguments) -> Result<(), Failure> {
@@ -428,6 +334,8 @@ fn write(comparisons: &[Comparison], arguments: &Arguments) -> Result<(), Failur
     let mut bytes = match format {
         CompareFormat::Text => joined(&|comparison| text(comparison, extent, has_color)),
         CompareFormat::Markdown => joined(&text::markdown),
+        CompareFormat::Junit => ci::junit(comparisons, &arguments.judging)?.into_bytes(),
+        CompareFormat::Github => ci::annotations(comparisons, &arguments.judging).into_bytes(),
         CompareFormat::Json => {
             let all: Vec<Value> = comparisons.iter().map(to_json).collect();
             serde_json::to_vec_pretty(&all).map_err(Failure::work)?
@@ -449,26 +357,5 @@ fn write(comparisons: &[Comparison], arguments: &Arguments) -> Result<(), Failur
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::work(error)),
             _ => Ok(()),
         },
-    }
-}
-
-/// `2%` or `0.02` as 0.02.
-fn percent(text: &str) -> Result<f64, String> {
-    let number = match text.trim().strip_suffix('%') {
-        Some(percent) => percent.trim().parse::<f64>().map(|number| number / 100.0),
-        None => text.trim().parse(),
-    };
-    match number {
-        Ok(share) if (0.0..1.0).contains(&share) => Ok(share),
-        _ => Err("expected a share such as 2%".into()),
-    }
-}
-
-/// `acceptance_score:max`.
-fn direction(text: &str) -> Result<(String, Better), String> {
-    match text.rsplit_once(':') {
-        Some((metric, "max")) => Ok((metric.to_owned(), Better::Higher)),
-        Some((metric, "min")) => Ok((metric.to_owned(), Better::Lower)),
-        _ => Err("expected METRIC:max or METRIC:min".into()),
     }
 }

@@ -1,7 +1,7 @@
 //! Examples of each sub-command. A test runs them all, in this order, on a simulated server that is called `vllm`.
 
 /// Of each sub-command, what it does and how.
-pub const EXAMPLES: [(&str, &[(&str, &str)]); 27] = [
+pub const EXAMPLES: [(&str, &[(&str, &str)]); 29] = [
     (
         "serve",
         &[
@@ -186,6 +186,14 @@ pub const EXAMPLES: [(&str, &[(&str, &str)]); 27] = [
         )],
     ),
     ("sim", &[("Serve a simulated model on port 8000", "sweeplake sim any-model --port 8000 --max-num-seqs 64")]),
+    (
+        "completions",
+        &[
+            ("For bash: source the file in ~/.bashrc", "sweeplake completions bash > sweeplake.bash"),
+            ("For zsh: in a folder of $fpath", "sweeplake completions zsh > _sweeplake"),
+        ],
+    ),
+    ("man", &[("Write the pages, which `man -M share/man sweeplake` shows", "sweeplake man share/man/man1")]),
     (
         "doctor",
         &[

@@ -2,6 +2,7 @@
 
 use crate::cli::Failure;
 use crate::exec::find_program;
+use crate::os;
 use crate::params::Command;
 use crate::plan::{BenchPlan, Plan, ServerPlan};
 use crate::record::{BOUND_CONFIDENCE, engine_of, output_of};
@@ -93,7 +94,8 @@ impl Checked<'_> {
 
 /// The remarks on a machine and a lake on it.
 pub fn of_machine(lake: &Path, in_flight: u64) -> Vec<String> {
-    disk(lake).into_iter().chain(file_limit(in_flight)).chain(limited_gpus()).collect()
+    let system = os::check().err().map(str::to_owned);
+    system.into_iter().chain(disk(lake)).chain(file_limit(in_flight)).chain(limited_gpus()).collect()
 }
 
 fn of_answers(bench: &BenchPlan) -> Option<String> {

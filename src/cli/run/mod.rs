@@ -26,6 +26,7 @@ use super::Failure;
 use super::lake::Keeping;
 use crate::cli::say::say;
 use crate::exec::{Interrupt, Interrupter, Sampling};
+use crate::os::ignored_signals;
 use crate::params::{Command, ParamSet};
 use crate::redact::Redactor;
 use crate::store::OnChange;
@@ -164,10 +165,7 @@ fn check_programs<'a>(commands: impl IntoIterator<Item = (&'static str, &'a Comm
 
 /// Whether this process ignores a signal, as it was started.
 fn is_ignored(kind: SignalKind) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
-    mask & (1 << (kind.as_raw_value() - 1)) != 0
+    ignored_signals() & (1 << (kind.as_raw_value() - 1)) != 0
 }
 
 /// Knows the secrets of the environment, of the commands and of the parameters.

@@ -10,6 +10,7 @@ use crate::cli::advice::{of_course, of_store};
 use crate::cli::say::say;
 use crate::cli::{Failure, block_on};
 use crate::exec::{Logs, ProcessOptions, Processes, Remote, Reset, Standalone, Waiting, end_leftovers};
+use crate::os;
 use crate::params::{Address, Command, ParamSet};
 use crate::plan::Plan;
 use crate::record::Environment;
@@ -117,6 +118,7 @@ impl Sweep {
 
     /// Runs the sweep and returns its folder.
     pub fn run(&self) -> Result<PathBuf, Failure> {
+        os::check().map_err(Failure::work)?;
         refuse_too_few_files(&self.plan)?;
         let left: Vec<String> = end_leftovers().iter().map(ToString::to_string).collect();
         if !left.is_empty() {

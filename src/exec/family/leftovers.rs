@@ -3,7 +3,7 @@
 use super::cgroup::Cgroup;
 use super::mark::{Mark, marks_of};
 use super::{Family, Member, Strays};
-use procfs::process::all_processes;
+use crate::os::processes;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -46,12 +46,9 @@ struct Orphan {
 /// Processes whose owners are gone.
 fn orphaned(is_keeper: impl Fn(&str) -> bool) -> Vec<Orphan> {
     let mut found = Vec::new();
-    for process in all_processes().into_iter().flatten().flatten() {
-        let Some(mark) = marks_of(&process).into_iter().find(is_abandoned) else { continue };
-        let Ok(stat) = process.stat() else { continue };
-        if stat.state != 'Z' {
-            found.push(Orphan { mark, member: Member::of(&stat), is_keeper: is_keeper(&stat.comm) });
-        }
+    for process in processes().into_iter().filter(|process| !process.is_ended) {
+        let Some(mark) = marks_of(process.pid).into_iter().find(is_abandoned) else { continue };
+        found.push(Orphan { mark, member: Member::of(&process), is_keeper: is_keeper(&process.name) });
     }
     found
 }

@@ -1,8 +1,7 @@
 //! Who started a process, kept in its environment: what it starts inherits that, wherever it goes.
 
-use procfs::process::Process;
+use crate::os::{namespace, process, variable_of};
 use std::fmt;
-use std::os::unix::fs::MetadataExt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -29,23 +28,18 @@ pub struct Mark {
 impl Owner {
     /// The process that asks.
     pub fn this() -> std::io::Result<Self> {
-        let stat = Process::myself().and_then(|process| process.stat()).map_err(std::io::Error::other)?;
-        Ok(Self { namespace: namespace()?, pid: stat.pid, started: stat.starttime })
+        let this = process(std::process::id() as i32).ok_or(std::io::ErrorKind::Unsupported)?;
+        Ok(Self { namespace: namespace()?, pid: this.pid, started: this.started })
     }
 
     pub fn is_alive(&self) -> bool {
-        let stat = Process::new(self.pid).and_then(|process| process.stat());
-        stat.is_ok_and(|stat| stat.starttime == self.started && stat.state != 'Z')
+        process(self.pid).is_some_and(|process| process.started == self.started && !process.is_ended)
     }
 
     /// Whether its number means the same process here.
     pub fn is_of_this_namespace(&self) -> bool {
         namespace().is_ok_and(|own| own == self.namespace)
     }
-}
-
-fn namespace() -> std::io::Result<u64> {
-    std::fs::metadata("/proc/self/ns/pid").map(|file| file.ino())
 }
 
 impl Mark {
@@ -65,10 +59,8 @@ impl Mark {
 }
 
 /// The marks of a process, the innermost last; none where its environment can't be read.
-pub fn marks_of(process: &Process) -> Vec<Mark> {
-    let Ok(environment) = process.environ() else { return Vec::new() };
-    let value = environment.get(std::ffi::OsStr::new(VARIABLE)).map(|value| value.to_string_lossy().into_owned());
-    value.unwrap_or_default().split(',').filter_map(|text| text.parse().ok()).collect()
+pub fn marks_of(pid: i32) -> Vec<Mark> {
+    variable_of(pid, VARIABLE).unwrap_or_default().split(',').filter_map(|text| text.parse().ok()).collect()
 }
 
 impl fmt::Display for Mark {

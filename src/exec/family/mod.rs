@@ -8,12 +8,12 @@ mod mark;
 pub use leftovers::end_leftovers;
 pub use mark::{Mark, VARIABLE};
 
+use crate::os::{Process, children_of, process, processes};
 use cgroup::Cgroup;
 use mark::marks_of;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
-use procfs::process::{Process, Stat, all_processes};
 use std::collections::HashSet;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -38,8 +38,8 @@ impl fmt::Display for Member {
 }
 
 impl Member {
-    fn of(stat: &Stat) -> Self {
-        Self { pid: stat.pid, started: stat.starttime, name: stat.comm.clone() }
+    fn of(process: &Process) -> Self {
+        Self { pid: process.pid, started: process.started, name: process.name.clone() }
     }
 }
 
@@ -101,34 +101,33 @@ impl Family {
     pub fn members(&self, strays: &Strays) -> Vec<Member> {
         let this = std::process::id() as i32;
         let owner = self.mark.owner;
-        let own_session = Process::myself().and_then(|own| own.stat()).map(|stat| stat.session).unwrap_or(0);
-        let mut others: Vec<Stat> = Vec::new();
-        let mut found: Vec<Stat> = Vec::new();
+        let own_session = process(this).map_or(0, |own| own.session);
+        let mut others: Vec<Process> = Vec::new();
+        let mut found: Vec<Process> = Vec::new();
         let in_cgroup: HashSet<i32> = self.cgroup.iter().flat_map(Cgroup::members).collect();
-        for process in all_processes().into_iter().flatten().flatten() {
-            // What was there before the owner is not of its making.
-            let stat = process.stat().ok().filter(|stat| stat.starttime >= owner.started && stat.pid != this);
-            let Some(stat) = stat else { continue };
-            if stat.state == 'Z' {
-                if stat.ppid == this && Some(stat.pid) != self.leader {
-                    let _ = waitpid(Pid::from_raw(stat.pid), Some(WaitPidFlag::WNOHANG));
+        // What was there before the owner is not of its making.
+        let later = processes().into_iter().filter(|seen| seen.started >= owner.started && seen.pid != this);
+        for seen in later {
+            if seen.is_ended {
+                if seen.parent == this && Some(seen.pid) != self.leader {
+                    let _ = waitpid(Pid::from_raw(seen.pid), Some(WaitPidFlag::WNOHANG));
                 }
                 continue;
             }
-            let is_led = self.leader.is_some_and(|leader| stat.pid == leader || stat.pgrp == leader);
-            let is_member = is_led || in_cgroup.contains(&stat.pid);
-            let marks = if is_member { Vec::new() } else { marks_of(&process) };
+            let is_led = self.leader.is_some_and(|leader| seen.pid == leader || seen.group == leader);
+            let is_member = is_led || in_cgroup.contains(&seen.pid);
+            let marks = if is_member { Vec::new() } else { marks_of(seen.pid) };
             let is_stray = match strays {
                 Strays::None => false,
-                Strays::OfOwner => marks.is_empty() && stat.ppid == owner.pid && stat.session != own_session,
-                Strays::Known(known) => known.contains(&Member::of(&stat)),
+                Strays::OfOwner => marks.is_empty() && seen.parent == owner.pid && seen.session != own_session,
+                Strays::Known(known) => known.contains(&Member::of(&seen)),
             };
-            if is_member || is_stray || marks.contains(&self.mark) { found.push(stat) } else { others.push(stat) }
+            if is_member || is_stray || marks.contains(&self.mark) { found.push(seen) } else { others.push(seen) }
         }
         let mut at = 0;
-        while let Some(parent) = found.get(at).map(|stat| stat.pid) {
-            let (children, rest) = others.into_iter().partition(|stat| stat.ppid == parent);
-            found.extend::<Vec<Stat>>(children);
+        while let Some(parent) = found.get(at).map(|seen| seen.pid) {
+            let (children, rest) = others.into_iter().partition(|seen| seen.parent == parent);
+            found.extend::<Vec<Process>>(children);
             others = rest;
             at += 1;
         }
@@ -167,15 +166,9 @@ pub fn descendants_of(pid: i32) -> HashSet<Member> {
     let mut found = HashSet::new();
     let mut open = vec![pid];
     while let Some(parent) = open.pop() {
-        let tasks = Process::new(parent).and_then(|process| process.tasks());
-        for task in tasks.into_iter().flatten().flatten() {
-            for child in task.children().unwrap_or_default() {
-                let stat = Process::new(child as i32).and_then(|process| process.stat());
-                if let Ok(stat) = stat
-                    && found.insert(Member::of(&stat))
-                {
-                    open.push(stat.pid);
-                }
+        for child in children_of(parent).into_iter().filter_map(process) {
+            if found.insert(Member::of(&child)) {
+                open.push(child.pid);
             }
         }
     }

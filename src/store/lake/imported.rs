@@ -9,22 +9,34 @@ use crate::store::file::{
     write_batches,
 };
 use crate::store::sweep::{
-    Counted, LOCK, MANIFEST, Manifest, REQUESTS, RUNS, StoredCombination, SweepKind, SweepState, Table, lock,
+    Counted, LOCK, MANIFEST, Manifest, REQUESTS, RUNS, StoredCombination, SweepKind, SweepState, Table, check_name, lock,
 };
-use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Int64Type, SchemaRef};
 use chrono::Utc;
 use nix::fcntl::{Flock, FlockArg};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
-/// How an imported sweep is called, and which folder it came from: what is imported from there later joins it.
+/// Where imported runs belong.
 pub struct ImportedSweep {
     pub name: String,
     pub origin: PathBuf,
+    /// The tool that measured them; none where those of several tools come together.
+    pub tool: Option<String>,
+    pub home: Home,
+}
+
+/// Which sweep is theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// The one that came from the same folder and tool, which is made if it is not there, under the first free name.
+    OfOrigin,
+    /// The one of that name.
+    Named,
 }
 
 /// Runs that become columns at a time: with their requests they take many times the room of the table.
@@ -90,7 +102,7 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     entries.filter(|entry| !entry.file_type().is_dir()).map(walkdir::DirEntry::into_path).collect()
 }
 
-/// Adds runs to the sweep of that origin, which is made if it is not there. Returns its name and how many were added.
+/// Adds runs to their sweep, which is made if it is not there. Returns its name and how many were added.
 pub fn add_runs(
     lake: &Path,
     sweep: &ImportedSweep,
@@ -98,6 +110,7 @@ pub fn add_runs(
 ) -> Result<(String, usize), StoreError> {
     let (name, folder) = place(lake, sweep)?;
     records.iter_mut().for_each(|record| record.sweep.clone_from(&name));
+    number_repeats(&mut records, numbers_in(&folder.join(RUNS))?);
     match folder.is_dir() {
         true => {
             let _lock = lock(&folder)?;
@@ -116,23 +129,40 @@ pub fn add_runs(
     Ok((name, records.len()))
 }
 
-/// The folder of the origin's sweep: the one that it has, or the first free name.
+/// The sweep's name and folder.
 fn place(lake: &Path, sweep: &ImportedSweep) -> Result<(String, PathBuf), StoreError> {
+    let tool = sweep.tool.as_deref();
+    let suffixes = std::iter::once(String::new()).chain(tool.map(|tool| format!("-{tool}")));
+    let bases: Vec<String> = suffixes.map(|suffix| format!("{}{suffix}", sweep.name)).collect();
+    if sweep.home == Home::Named {
+        check_name(&sweep.name)?;
+        let folder = lake.join(&sweep.name);
+        return match !folder.exists() || is_import(&folder, |_| true)? {
+            true => Ok((sweep.name.clone(), folder)),
+            false => Err(StoreError::NoImport { path: folder }),
+        };
+    }
     let origin = sweep.origin.to_string_lossy();
-    for attempt in 1.. {
-        let name = if attempt == 1 { sweep.name.clone() } else { format!("{}_{attempt}", sweep.name) };
+    // One of an earlier version does not say which tool's it is, and takes all.
+    let is_its = |manifest: &Manifest| {
+        manifest.origin.as_deref() == Some(&*origin) && (manifest.tool.is_none() || manifest.tool.as_deref() == tool)
+    };
+    let numbered = (2..).map(|number| format!("{}_{number}", bases.last().unwrap_or(&sweep.name)));
+    for name in bases.iter().cloned().chain(numbered) {
         let folder = lake.join(&name);
-        if !folder.exists() {
+        if !folder.exists() || is_import(&folder, is_its)? {
             return Ok((name, folder));
         }
-        if folder.join(MANIFEST).is_file() {
-            let manifest = Manifest::read(&folder)?;
-            if manifest.kind == SweepKind::Import && manifest.origin.as_deref() == Some(&*origin) {
-                return Ok((name, folder));
-            }
-        }
     }
-    unreachable!("the loop ends only by returning")
+    unreachable!("there is always another number")
+}
+
+fn is_import(folder: &Path, is_meant: impl Fn(&Manifest) -> bool) -> Result<bool, StoreError> {
+    if !folder.join(MANIFEST).is_file() {
+        return Ok(false);
+    }
+    let manifest = Manifest::read(folder)?;
+    Ok(manifest.kind == SweepKind::Import && is_meant(&manifest))
 }
 
 /// Writes the tables with the runs in them, the runs last: only they make the requests count.
@@ -149,7 +179,10 @@ fn write(folder: &Path, name: &str, sweep: &ImportedSweep, records: &[RunRecord]
     let (first, last) = (times.clone().min(), times.max());
     let origin = sweep.origin.to_string_lossy();
     // Where no run tells its time, the sweep is as old as its import.
-    let mut manifest = stored.unwrap_or_else(|| Manifest::imported(name, &origin, first.unwrap_or_else(Utc::now)));
+    let mut manifest = stored.unwrap_or_else(|| Manifest {
+        tool: sweep.tool.clone(),
+        ..Manifest::imported(name, &origin, first.unwrap_or_else(Utc::now))
+    });
     manifest.format_version = FORMAT_VERSION;
     manifest.started_at = first.map_or(manifest.started_at, |first| manifest.started_at.min(first));
     manifest.finished_at = manifest.finished_at.max(last);
@@ -232,6 +265,34 @@ fn stored_batches(path: &Path) -> Result<(Option<SchemaRef>, Batches), StoreErro
     }
     let (schema, batches) = read_batches(path)?;
     Ok((Some(schema), Box::new(batches)))
+}
+
+/// Runs that were not numbered by their tool are repeats of their combination, in the order of their time, behind those that the sweep has.
+fn number_repeats(records: &mut [RunRecord], mut next: HashMap<String, i64>) {
+    records.sort_by_key(|record| record.started_at);
+    for record in records {
+        let number = next.entry(record.combination.id.to_string()).or_default();
+        if record.run_number < 0 {
+            record.run_number = *number;
+        }
+        *number = record.run_number.max(*number) + 1;
+    }
+}
+
+/// The number that a combination's next run would have.
+fn numbers_in(runs: &Path) -> Result<HashMap<String, i64>, StoreError> {
+    let mut next = HashMap::new();
+    if !runs.is_file() {
+        return Ok(next);
+    }
+    let batch = read_parquet(runs)?;
+    let numbers = batch.column_by_name("run_number").and_then(|column| column.as_primitive_opt::<Int64Type>());
+    for (row, combination) in texts(&batch, "combination").into_iter().enumerate() {
+        let number = numbers.filter(|numbers| numbers.is_valid(row)).map_or(0, |numbers| numbers.value(row) + 1);
+        let known = next.entry(combination).or_default();
+        *known = number.max(*known);
+    }
+    Ok(next)
 }
 
 fn texts(batch: &RecordBatch, column: &str) -> Vec<String> {

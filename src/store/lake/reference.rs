@@ -14,7 +14,7 @@ const TAGS: &str = "tags.json";
 
 /// Finds the sweep that a text names.
 pub fn resolve(reference: &str, lake: &Path) -> Result<PathBuf, StoreError> {
-    let tags = read_tags(lake)?;
+    let tags = known_tags(lake)?;
     if let Some(folder) = tagged(&tags, lake, reference)? {
         return Ok(folder);
     }
@@ -28,7 +28,7 @@ pub fn resolve(reference: &str, lake: &Path) -> Result<PathBuf, StoreError> {
     // A tag of another lake, by its path; and a sweep that lies deeper, by the name that `list` shows.
     let path = Path::new(reference);
     if let (Some(other), Some(name)) = (path.parent().filter(|other| other.is_dir()), path.file_name())
-        && let Some(folder) = tagged(&read_tags(other)?, other, &name.to_string_lossy())?
+        && let Some(folder) = tagged(&known_tags(other)?, other, &name.to_string_lossy())?
     {
         return Ok(folder);
     }
@@ -68,14 +68,14 @@ pub fn tag(lake: &Path, sweep: &Path, name: &str) -> Result<(), StoreError> {
         return Err(StoreError::NotInLake { sweep: sweep.into(), lake: lake.into() });
     };
     let folder = folder.to_string_lossy().into_owned();
-    let mut tags = read_tags(lake)?;
+    let mut tags = known_tags(lake)?;
     tags.insert(name.to_owned(), folder);
     write_tags(lake, &tags)
 }
 
 /// Makes the tags of a sweep those of another folder of the lake, or takes them away.
 pub fn move_tags(lake: &Path, from: &str, to: Option<&str>) -> Result<(), StoreError> {
-    let mut tags = read_tags(lake)?;
+    let mut tags = known_tags(lake)?;
     let before = tags.clone();
     match to {
         Some(to) => tags.values_mut().filter(|folder| *folder == from).for_each(|folder| *folder = to.to_owned()),
@@ -90,7 +90,8 @@ fn write_tags(lake: &Path, tags: &BTreeMap<String, String>) -> Result<(), StoreE
     write_bytes_atomically(&path, (text + "\n").as_bytes())
 }
 
-fn read_tags(lake: &Path) -> Result<BTreeMap<String, String>, StoreError> {
+/// The tags of a lake, and the folders that they stand for.
+pub fn known_tags(lake: &Path) -> Result<BTreeMap<String, String>, StoreError> {
     let path = lake.join(TAGS);
     match crate::files::text(&path, crate::files::Links::Refuse) {
         Ok(text) => {
@@ -181,7 +182,7 @@ pub fn resolve_all(reference: &str, lake: &Path) -> Result<Vec<PathBuf>, StoreEr
     if !reference.contains(['*', '?']) {
         return resolve(reference, lake).map(|folder| vec![folder]);
     }
-    let tags = read_tags(lake)?;
+    let tags = known_tags(lake)?;
     let tagged: Vec<PathBuf> =
         tags.iter().filter(|(tag, _)| matches(reference, tag)).map(|(_, folder)| lake.join(folder)).collect();
     let found = find_sweeps(&[lake.to_owned()])?;

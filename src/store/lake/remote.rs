@@ -1,7 +1,9 @@
 //! Lakes in an object store: `s3://`, `gs://`, `az://`. What is small (manifests, results of single runs) is copied to a
 //! temporary folder that looks like the lake; the large tables stay where they are and are read in ranges.
 
+use super::credentials::missing;
 use super::places::{COMPACTED, Fingerprint, LATEST, SWEEPS};
+use crate::redact::variables;
 use crate::store::StoreError;
 use crate::store::file::write_bytes_atomically;
 use crate::store::sweep::{MANIFEST, RUNS, SUMMARY, is_row, run_number_of};
@@ -32,11 +34,13 @@ pub fn is_remote(path: &Path) -> bool {
 /// The store that an URL is of, configured by the environment as the vendor's own tools are (`AWS_ACCESS_KEY_ID`,
 /// `AWS_ENDPOINT`, `GOOGLE_SERVICE_ACCOUNT`, `AZURE_STORAGE_ACCOUNT_NAME`, …).
 pub fn open_store(url: &Url) -> Result<(Box<dyn ObjectStore>, Key), StoreError> {
+    let bad = |reason: String| StoreError::NoStore { url: url.to_string(), reason };
     let is_of_vendor = |name: &str| ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|vendor| name.starts_with(vendor));
-    let variables = std::env::vars().filter(|(name, _)| is_of_vendor(name));
+    let variables: BTreeMap<String, String> = variables().collect();
+    missing(url, &variables).map_or(Ok(()), |reason| Err(bad(reason)))?;
+    let variables = variables.into_iter().filter(|(name, _)| is_of_vendor(name));
     let variables = variables.map(|(name, value)| (name.to_ascii_lowercase(), value));
-    parse_url_opts(url, variables)
-        .map_err(|error| StoreError::NoStore { url: url.to_string(), reason: error.to_string() })
+    parse_url_opts(url, variables).map_err(|error| bad(error.to_string()))
 }
 
 impl Remote {

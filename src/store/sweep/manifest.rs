@@ -63,6 +63,9 @@ pub struct Manifest {
     /// Of an import: the folder that it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
+    /// Of an import: the tool that measured its runs, where they are all of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
     pub combinations: Vec<StoredCombination>,
     /// Runs that it is to have in all, where that is known while it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -194,6 +197,7 @@ impl Manifest {
             variable: None,
             base_url: None,
             origin: None,
+            tool: None,
             combinations: Vec::new(),
             planned_runs: None,
             runs: 0,

@@ -57,7 +57,7 @@ pub enum Reason {
 }
 
 /// Each drop is as sure as this: then the frontier that is left has all members of the true one in at least 95 % of races
-/// (examples/race_truth.rs).
+/// (examples/truth/race.rs).
 const CONFIDENCE: f64 = 0.995;
 /// So many repeats must have shown how noisy runs are before anything is dropped.
 pub const FEWEST_REPEATS: usize = 5;

@@ -1,11 +1,10 @@
 //! Change points of series whose truth is known: how often any is seen in lakes without a change, and how soon a step is.
-//!
-//!     cargo run --release --example trend_truth                      # the table of docs/performance.md
-//!     cargo run --release --example trend_truth -- 100 series.json   # fewer lakes, and write their series for benches/trend_beside.py
 
 use rand::prelude::*;
 use rand_distr::{Distribution, StandardNormal};
 use serde_json::{Value, json};
+use std::error::Error;
+use std::path::PathBuf;
 use sweeplake::stats::{Series, Shape, change_points};
 
 const CELLS: usize = 24;
@@ -15,10 +14,7 @@ const BEFORE: usize = 10;
 const MOST_AFTER: usize = 20;
 const THRESHOLD: f64 = 0.02;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut arguments = std::env::args().skip(1);
-    let lakes: u64 = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(300);
-    let path = arguments.next();
+pub fn run(lakes: u64, file: Option<PathBuf>) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut written = Vec::new();
     println!(
         "| the day, sd, % | lakes of 10 sweeps without a change: any point, % | of 30 sweeps, % | +5 %: seen after, median sweeps (never, %) | +10 % |"
@@ -38,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let delays = [0.05, 0.1].map(|step| delay(day, step, lakes / 3, &mut written));
         println!("| {} | {short:.1} | {long:.1} | {} | {} |", day * 100.0, delays[0], delays[1]);
     }
-    if let Some(path) = path {
+    if let Some(path) = file {
         std::fs::write(path, serde_json::to_string(&written)?)?;
     }
     Ok(())

@@ -1,7 +1,4 @@
 //! How often the interval with which `--repeat-until` ends holds the true mean, and how many runs that takes.
-//!
-//!     cargo run --release --example repeat_truth            # the table of docs/performance.md
-//!     cargo run --release --example repeat_truth -- 500     # fewer sweeps
 
 use rand::prelude::*;
 use rand_distr::{Distribution, LogNormal, Normal};
@@ -21,8 +18,7 @@ fn repeat(rule: &Narrow, draw: &mut dyn FnMut() -> f64) -> (bool, f64) {
     ((summary.mean - TRUE_MEAN).abs() <= half, values.len() as f64)
 }
 
-fn main() {
-    let sweeps: usize = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(20_000);
+pub fn run(sweeps: usize) {
     let mut random = StdRng::seed_from_u64(1);
     println!("| runs scatter | width | runs made | holds the truth |\n| --- | --- | --- | --- |");
     let mut worst: f64 = 1.0;

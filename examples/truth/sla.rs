@@ -1,8 +1,5 @@
 //! Whether the answers of `serve_sla` hold for real traffic: whole sweeps, with the simulated server's own scheduler and costs, but without
 //! waiting for its clock. The truth is the greatest rate that meets the SLA in runs of 50 times the prompts.
-//!
-//!     cargo run --release --example sla_truth
-//!     cargo run --release --example sla_truth -- 5        # so many seeds
 
 use chrono::{Local, Utc};
 use rand::prelude::*;
@@ -32,7 +29,6 @@ const SETTINGS: [(usize, usize, usize); 3] = [(16, 2048, 1), (64, 2048, 1), (256
 /// The shape of the intervals between requests: Poisson, and bursts.
 const BURSTINESS: [f64; 2] = [1.0, 0.3];
 const LIMITS_MS: [f64; 2] = [500.0, 1000.0];
-const SEEDS: u64 = 20;
 /// What `vllm bench serve` sends by default.
 const PROMPTS: usize = 1000;
 /// Prompts of the runs that tell the truth.
@@ -254,33 +250,6 @@ fn sweep(setting: (usize, usize, usize), burstiness: f64, limit_ms: f64, seed: u
     runtime.block_on(run(&plan, &mut tuner, &options, &mut executor, &mut writer, &mut clock)).unwrap();
     let lake = Lake::open(&[lake.path().to_owned()]).unwrap();
     let answer = runtime.block_on(lake.sql("SELECT value, lower, upper FROM sla")).unwrap();
-    if std::env::var_os("SHOW").is_some() {
-        let sql = "SELECT run_order, request_rate, num_prompts, duration, p99_e2el_ms, steady_duration_s FROM runs ORDER BY run_order";
-        let runs = runtime.block_on(lake.sql(sql)).unwrap();
-        let columns: Vec<Vec<Option<f64>>> = runs.columns().iter().map(|name| runs.numbers(name).unwrap()).collect();
-        for row in 0..columns[0].len() {
-            println!(
-                "{}",
-                columns.iter().map(|column| format!("{:9.1}", column[row].unwrap_or(f64::NAN))).collect::<String>()
-            );
-        }
-        println!(
-            "{:?}",
-            runtime
-                .block_on(lake.sql("SELECT value, lower, upper, boundary_low, boundary_high, status, reason FROM sla"))
-                .unwrap()
-                .rows()
-                .unwrap()
-        );
-        println!(
-            "{:?}",
-            runtime
-                .block_on(lake.sql("SELECT value, runs, margin, pass_probability FROM sla_history"))
-                .unwrap()
-                .rows()
-                .unwrap()
-        );
-    }
     let number = |name: &str| answer.numbers(name).unwrap().first().copied().flatten();
     Found {
         value: number("value").unwrap_or(0.0),
@@ -351,8 +320,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     values[values.len() / 2]
 }
 
-fn main() {
-    let seeds = std::env::args().nth(1).map_or(SEEDS, |text| text.parse().expect("a number of seeds"));
+pub fn run(seeds: u64) {
     println!(
         "| max_num_seqs × GPUs | burstiness | P99 ≤ | truth, req/s | method | bracket holds it | off by, median | off by > 5 % | runs | seconds |"
     );
@@ -361,9 +329,6 @@ fn main() {
     for burstiness in BURSTINESS {
         for setting in SETTINGS {
             for limit in LIMITS_MS {
-                if std::env::var("ONLY").is_ok_and(|only| only != format!("{},{burstiness},{limit}", setting.0)) {
-                    continue;
-                }
                 let truth = truth(setting, burstiness, limit);
                 for (method, name) in ["serve_sla", "short runs, one seed", "bisection"].into_iter().enumerate() {
                     let found: Vec<Found> = (0..seeds)

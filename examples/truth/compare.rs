@@ -1,8 +1,5 @@
 //! Verdicts between sweeps whose truth is known: how often anything is said of equal ones, how often a gate fails on them, how
 //! often intervals hold the truth, and how often a real change is seen; beside what else people use on the same data.
-//!
-//!     cargo run --release --example compare_truth            # the table of docs/performance.md
-//!     cargo run --release --example compare_truth -- 100     # fewer pairs of sweeps
 
 use rand::prelude::*;
 use rand_distr::{Distribution, StandardNormal};
@@ -38,8 +35,7 @@ struct Design {
     history: usize,
 }
 
-fn main() {
-    let pairs: u64 = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(400);
+pub fn run(pairs: u64) {
     let quiet = Noise { run: 0.02, ..Noise::default() };
     let worlds = [
         ("run noise alone", quiet),

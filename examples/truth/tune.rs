@@ -1,14 +1,11 @@
 //! What share of a space's frontier `serve_tune` finds with few runs, beside random search, on surfaces of simulated servers.
-//!
-//!     cargo run --release --example tune_truth                       # the table of docs/performance.md
-//!     cargo run --release --example tune_truth -- 10                 # fewer surfaces
-//!     cargo run --release --example tune_truth -- 50 surfaces.json   # the surfaces, too, for benches/tune_vs_optuna.py
 
 use rand::prelude::*;
 use rand_distr::{Distribution, Normal};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use std::error::Error;
+use std::path::PathBuf;
 use sweeplake::metric::Better;
 use sweeplake::params::{Command, ParamSet};
 use sweeplake::plan::{Plan, PlanRequest, Rounds, every_pair};
@@ -142,10 +139,9 @@ fn told(name: &str, shares: &[Vec<f64>]) {
     println!("| {name} | {} |", cells.collect::<Vec<_>>().join(" | "));
 }
 
-fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    let seeds: u64 = std::env::args().nth(1).map_or(Ok(50), |text| text.parse())?;
+pub fn run(seeds: u64, file: Option<PathBuf>) -> Result<(), Box<dyn Error + Send + Sync>> {
     let surfaces: Vec<Surface> = (0..seeds).map(surface).collect();
-    if let Some(path) = std::env::args().nth(2) {
+    if let Some(path) = file {
         let of = |surface: &Surface| {
             let params =
                 |sets: &[ParamSet]| sets.iter().map(|set| Value::Object(set.params.clone())).collect::<Vec<_>>();

@@ -1,8 +1,5 @@
 //! What other ways to compare are worth, on sweeps whose truth is known: one sweep a side with a told noise between sweeps, pairs
 //! measured in turn, and percentiles of all requests.
-//!
-//!     cargo run --release --example compare_designs            # the tables of docs/performance.md
-//!     cargo run --release --example compare_designs -- 50      # fewer cases
 
 use rand::prelude::*;
 use rand_distr::{Distribution, StandardNormal};
@@ -17,8 +14,7 @@ const CELLS: usize = 24;
 const LOADS: usize = 6;
 const METRICS: usize = 4;
 
-fn main() {
-    let cases: u64 = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(400);
+pub fn run(cases: u64) {
     println!("One sweep a side, `--assume-sweep-sd 0%`, 2 % noise of a run, interleaved loads:\n");
     println!(
         "| what happens inside the sweeps | repeats | anything said of equal ones, % | intervals that hold, % | +5 % seen in cells, % |"

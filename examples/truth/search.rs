@@ -1,9 +1,6 @@
 //! How many runs the SLA search takes, and how close it comes, over families of curves with a known answer; beside plain
 //! bisection and the published spline method.
 //!
-//!     cargo run --release --example sla_search
-//!     cargo run --release --example sla_search -- 200        # so many instances of each family
-//!
 //! Then how wide the 95 % interval of the answer is, beside Fieller's interval (Fieller 1954, <https://doi.org/10.1111/j.2517-6161.1954.tb00159.x>)
 //! for where a straight line through the same runs, on logarithmic axes, crosses the limit.
 
@@ -27,7 +24,6 @@ const FAMILIES: [&str; 12] = [
     "queue, outliers",
 ];
 const NOISES: [f64; 3] = [0.0, 0.02, 0.05];
-const INSTANCES: u64 = 60;
 /// One run in fourteen is twice as slow, in families with outliers.
 const OUTLIERS: f64 = 0.07;
 /// What a straight line is drawn through: runs whose metric is within a factor of two of the limit.
@@ -280,8 +276,7 @@ fn widths(family: &str, noise: f64, trials: &[Trial]) {
     );
 }
 
-fn main() {
-    let instances = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(INSTANCES);
+pub fn run(instances: u64) {
     println!(
         "| family | noise | method | runs, median | p90 | max | off by > 5 %, % | says it is wide, % | truth in bracket, % | unfinished, % |"
     );

@@ -1,7 +1,4 @@
 //! How often the frontier that a race answers has all members of the true one, and what it takes, on surfaces of simulated servers.
-//!
-//!     cargo run --release --example race_truth            # the table of docs/performance.md
-//!     cargo run --release --example race_truth -- 50      # fewer races
 
 use rand::prelude::*;
 use rand_distr::{Distribution, Normal};
@@ -85,8 +82,7 @@ fn race(surface: &Surface, noise: &[f64], random: &mut StdRng) -> Told {
     Told { holds, share: runs as f64 / (MOST_RUNS * count) as f64, kept: kept.len() }
 }
 
-fn main() {
-    let races: u64 = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(400);
+pub fn run(races: u64) {
     println!(
         "| combinations | noise | noise of all is | has all members | runs, of 3 each: median | 90 % of races | left: mean |"
     );

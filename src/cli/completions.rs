@@ -1,0 +1,44 @@
+//! `sweeplake completions`: the script that makes a shell ask this program what may come next.
+
+use super::complete::VARIABLE;
+use super::{Ended, Failure};
+use clap_complete::env::Shells;
+use std::io::Write;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The shell.
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Shell {
+    Bash,
+    Elvish,
+    Fish,
+    Powershell,
+    Zsh,
+}
+
+impl Shell {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bash => "bash",
+            Self::Elvish => "elvish",
+            Self::Fish => "fish",
+            Self::Powershell => "powershell",
+            Self::Zsh => "zsh",
+        }
+    }
+}
+
+pub fn exec(arguments: Arguments) -> Ended {
+    let shells = Shells::builtins();
+    let shell = shells.completer(arguments.shell.name());
+    let shell = shell.ok_or_else(|| Failure::input(format!("{}: not supported", arguments.shell.name())))?;
+    let mut script = Vec::new();
+    let name = env!("CARGO_PKG_NAME");
+    shell.write_registration(VARIABLE, name, name, name, &mut script).map_err(Failure::work)?;
+    std::io::stdout().write_all(&script).map_err(Failure::work)
+}
