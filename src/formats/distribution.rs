@@ -8,19 +8,38 @@ pub fn add_latency(metric: Option<&Value>, latency: &str, into: &mut Map<String,
     let unit = metric.get("unit").and_then(Value::as_str).unwrap_or("ms");
     let factor = 1000.0
         * seconds_in(unit).ok_or_else(|| format!("{latency} is in {unit:?}, which is not a known unit of time"))?;
+    add_in(metric, latency, factor, into);
+    Ok(())
+}
+
+/// The statistics of a latency whose unit is known: so many milliseconds are in it.
+pub fn add_statistics(metric: Option<&Value>, latency: &str, in_ms: f64, into: &mut Map<String, Value>) {
+    metric.and_then(Value::as_object).iter().for_each(|metric| add_in(metric, latency, in_ms, into));
+}
+
+fn add_in(metric: &Map<String, Value>, latency: &str, in_ms: f64, into: &mut Map<String, Value>) {
     for (key, value) in metric {
-        let statistic = match key.as_str() {
-            "avg" => "mean",
-            "p50" => "median",
-            "std" | "min" | "max" => key,
-            key if key.strip_prefix('p').is_some_and(|percentile| percentile.parse::<f64>().is_ok()) => key,
-            _ => continue,
-        };
+        let Some(statistic) = statistic(key) else { continue };
         if let Some(value) = value.as_f64() {
-            into.insert(format!("{statistic}_{latency}_ms"), (value * factor).into());
+            into.insert(format!("{statistic}_{latency}_ms"), (value * in_ms).into());
         }
     }
-    Ok(())
+}
+
+/// A statistic as vLLM calls it; `p99p9` is what some tools call the 99.9th percentile.
+fn statistic(key: &str) -> Option<String> {
+    Some(match key {
+        "avg" | "average" | "mean" => "mean".into(),
+        "p50" | "median" => "median".into(),
+        "std" | "stddev" => "std".into(),
+        "min" | "minimum" => "min".into(),
+        "max" | "maximum" => "max".into(),
+        key => {
+            let percentile = key.strip_prefix('p')?.replace('p', ".");
+            percentile.parse::<f64>().ok()?;
+            format!("p{percentile}")
+        }
+    })
 }
 
 /// The seconds in a unit of time.

@@ -1,7 +1,11 @@
 //! Finding values in a parsed document by the paths of their keys.
 
+use crate::files::{self, Links};
+use crate::params::yaml_document;
+use crate::record::parse_results;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
+use std::path::Path;
 
 /// The value at a path of keys and of indices of lists: `input_config.phases.0.name`.
 pub fn at<'a>(value: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
@@ -46,6 +50,19 @@ pub fn flatten(value: &Value, path: &str, into: &mut Vec<(String, String)>) {
         Value::String(text) => into.push((path.to_owned(), text.clone())),
         other => into.push((path.to_owned(), other.to_string())),
     }
+}
+
+/// The documents of a file beside another one, JSON or YAML; none where it is not there or can't be read.
+pub fn beside(path: &Path, name: &str) -> Vec<Value> {
+    let Ok(text) = files::text(&path.with_file_name(name), Links::Follow) else { return Vec::new() };
+    match is_yaml(name) {
+        true => yaml_document(&text).into_iter().collect(),
+        false => parse_results(&text).unwrap_or_default(),
+    }
+}
+
+pub fn is_yaml(name: &str) -> bool {
+    name.ends_with(".yaml") || name.ends_with(".yml")
 }
 
 /// Seconds since 1970 as an instant.

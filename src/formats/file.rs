@@ -1,9 +1,10 @@
 //! What a file is, and the documents in it.
 
-use super::document::{at, known_at};
+use super::document::{at, is_yaml, known_at};
 use super::recognize::{Fit, fits};
-use super::{Format, Run, aiperf, genai_perf};
+use super::{Format, Run, aiperf, evalscope, genai_bench, genai_perf, inference_perf, mlperf};
 use crate::files;
+use crate::params::yaml_document;
 use crate::record::results_before_error;
 use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value};
@@ -35,7 +36,7 @@ pub enum NotRead {
 }
 
 /// Files that tools write beside their results.
-const COMPANIONS: [&str; 8] = [
+const COMPANIONS: [&str; 12] = [
     "inputs.json",
     "server_metrics_export.json",
     ".aiperf_results_ready.json",
@@ -44,13 +45,17 @@ const COMPANIONS: [&str; 8] = [
     aiperf::PHASES,
     aiperf::REQUESTS,
     genai_perf::RAW,
+    genai_bench::METADATA,
+    inference_perf::REQUESTS,
+    inference_perf::CONFIG,
+    "validation.json",
 ];
 
 /// What unpacks to more than this was made to fill a machine's memory.
 const LARGEST_UNPACKED: u64 = 4 << 30;
 
 /// The ends of names of files that may hold results.
-const READ: [&str; 4] = [".json", ".jsonl", ".json.gz", ".jsonl.gz"];
+const READ: [&str; 7] = [".json", ".jsonl", ".json.gz", ".jsonl.gz", ".yaml", ".yml", mlperf::SUMMARY];
 /// Compressions that are only named.
 const PACKED: [&str; 6] = [".zst", ".bz2", ".xz", ".zip", ".tar.gz", ".tgz"];
 
@@ -71,21 +76,38 @@ pub fn read_file(path: &Path) -> Contents {
         Ok(text) => text,
         Err(reason) => return not_read(NotRead::Because(reason)),
     };
-    let (values, error) = results_before_error(&text);
+    let (values, cut_off) = match values_of(path, &text) {
+        Ok(values) => values,
+        Err(reason) => return not_read(NotRead::Because(reason)),
+    };
     let items = values.iter().flat_map(|value| value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice));
     let mut documents = Vec::new();
     let mut reason = None;
     for item in items {
-        match read_document(item, path) {
+        match document_of(item, path) {
             Ok(document) => documents.push(document),
             Err(why) => reason = reason.or(Some(why)),
         }
     }
-    let cut_off = error
-        .map(|error| format!("is not valid JSON from line {}, column {} on: {error}", error.line(), error.column()));
     let nothing = || documents.is_empty().then(|| "contains no runs".to_owned());
     let reason = reason.or(cut_off).or_else(nothing);
     Contents { documents, not_read: reason.map(NotRead::Because) }
+}
+
+/// The documents of a file by what kind it is, and why what follows them is none.
+fn values_of(path: &Path, text: &str) -> Result<(Vec<Value>, Option<String>), String> {
+    let name = name_of(path);
+    if name.ends_with(mlperf::SUMMARY) {
+        let document = mlperf::document(text).ok_or("is not a summary of LoadGen")?;
+        return Ok((vec![Value::Object(document)], None));
+    }
+    if is_yaml(&name) {
+        return yaml_document(text).map(|document| (vec![document], None));
+    }
+    let (values, error) = results_before_error(text);
+    let cut_off = error
+        .map(|error| format!("is not valid JSON from line {}, column {} on: {error}", error.line(), error.column()));
+    Ok((values, cut_off))
 }
 
 fn name_of(path: &Path) -> String {
@@ -98,7 +120,12 @@ fn packed(name: &str) -> Option<&'static str> {
 
 fn is_companion(path: &Path) -> bool {
     let name = name_of(path);
-    COMPANIONS.contains(&name.as_str()) || name.ends_with(".pytorch.json") || aiperf::is_of_a_phase(path)
+    COMPANIONS.contains(&name.as_str())
+        || evalscope::COMPANIONS.contains(&name.as_str())
+        || name.starts_with(genai_bench::DEBUG)
+        || name.ends_with(".pytorch.json")
+        || aiperf::is_of_a_phase(path)
+        || inference_perf::repeats_stages(path)
 }
 
 fn text_of(path: &Path) -> Result<String, String> {
@@ -122,7 +149,7 @@ fn text_of(path: &Path) -> Result<String, String> {
     String::from_utf8(bytes).map(files::without_mark).map_err(|error| files::no_text(&error))
 }
 
-fn read_document(document: &Value, path: &Path) -> Result<Document, String> {
+fn document_of(document: &Value, path: &Path) -> Result<Document, String> {
     let document = document.as_object().ok_or("contains something other than a JSON object")?;
     let fits = fits(document);
     let Some(best) = fits.first().filter(|fit| fit.is_whole()) else { return Err(unknown(document, &fits)) };

@@ -6,16 +6,25 @@
 mod aiperf;
 mod distribution;
 mod document;
+mod evalscope;
 mod file;
+mod genai_bench;
 mod genai_perf;
 mod guidellm;
+mod inference_perf;
 mod inferencex;
+mod llama_bench;
+mod llm_d;
+mod llm_optimizer;
+mod mlperf;
 mod of_run;
 mod recognize;
 mod requests;
 mod sglang;
 mod sign;
+mod trtllm;
 mod vllm;
+mod vllm_offline;
 
 pub use file::{Contents, Document, NotRead, is_result_file, read_file};
 pub use of_run::{Measured, measured};

@@ -2,7 +2,10 @@
 
 use super::Format;
 use super::sign::Sign;
-use super::{aiperf, genai_perf, guidellm, inferencex, sglang, vllm};
+use super::{
+    aiperf, evalscope, genai_bench, genai_perf, guidellm, inference_perf, inferencex, llama_bench, llm_d,
+    llm_optimizer, mlperf, sglang, trtllm, vllm, vllm_offline,
+};
 use serde_json::{Map, Value};
 
 /// How well a format fits a document.
@@ -14,7 +17,7 @@ pub struct Fit {
 }
 
 /// All formats that are read.
-pub const FORMATS: [&Format; 10] = [
+pub const FORMATS: [&Format; 20] = [
     &vllm::FORMAT,
     &vllm::STARTUP,
     &sglang::FORMAT,
@@ -25,6 +28,16 @@ pub const FORMATS: [&Format; 10] = [
     &genai_perf::FORMAT,
     &genai_perf::FLAT,
     &inferencex::FORMAT,
+    &inference_perf::FORMAT,
+    &llm_d::FORMAT,
+    &genai_bench::FORMAT,
+    &evalscope::FORMAT,
+    &llm_optimizer::FORMAT,
+    &trtllm::FORMAT,
+    &llama_bench::FORMAT,
+    &mlperf::FORMAT,
+    &vllm_offline::THROUGHPUT,
+    &vllm_offline::LATENCY,
 ];
 
 impl Fit {

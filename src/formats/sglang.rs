@@ -55,24 +55,7 @@ const OF_SHAREGPT: &str = "sharegpt_output_len";
 
 fn read(document: &Map<String, Value>, _: &Path) -> Result<Vec<Run>, String> {
     let mut run = Run::of(document);
-    for (key, value) in document {
-        let name = match key.as_str() {
-            "total_throughput" => Some("total_token_throughput".to_owned()),
-            "concurrency" => Some("mean_concurrent_requests".to_owned()),
-            key if SAME.contains(&key) => Some(key.to_owned()),
-            key => latency(key),
-        };
-        match name {
-            Some(name) => run.put(&name, Some(value.clone())),
-            None if is_asked(key, document) || key == "generated_texts" => {}
-            None => flatten(value, key, &mut run.extra),
-        }
-    }
-    if document.contains_key("errors") {
-        let failed =
-            list_at(document, "errors").filter(|error| error.as_str().is_some_and(|text| !text.is_empty())).count();
-        run.put("failed", Some(failed));
-    }
+    put_results(document, &mut run);
     let of_server = |key: &str| known_at(document, &format!("server_info.{key}")).cloned();
     run.put("model_id", of_server("model_path"));
     run.serve = known([
@@ -81,9 +64,36 @@ fn read(document: &Map<String, Value>, _: &Path) -> Result<Vec<Run>, String> {
         ("pipeline_parallel_size", of_server("pp_size")),
         ("data_parallel_size", of_server("dp_size")),
     ]);
-    let asked = document.iter().filter(|(key, _)| is_asked(key, document));
-    run.bench = known(asked.map(|(key, value)| (key.as_str(), Some(value.clone()))));
+    run.bench = known(asked(document).into_iter().map(|(key, value)| (key, Some(value))));
     Ok(vec![run])
+}
+
+/// What came out, under vLLM's names.
+pub fn put_results(results: &Map<String, Value>, run: &mut Run) {
+    for (key, value) in results {
+        let name = match key.as_str() {
+            "total_throughput" => Some("total_token_throughput".to_owned()),
+            "concurrency" => Some("mean_concurrent_requests".to_owned()),
+            key if SAME.contains(&key) => Some(key.to_owned()),
+            key => latency(key),
+        };
+        match name {
+            Some(name) => run.put(&name, Some(value.clone())),
+            None if is_asked(key, results) || key == "generated_texts" => {}
+            None => flatten(value, key, &mut run.extra),
+        }
+    }
+    if results.contains_key("errors") {
+        let failed =
+            list_at(results, "errors").filter(|error| error.as_str().is_some_and(|text| !text.is_empty())).count();
+        run.put("failed", Some(failed));
+    }
+}
+
+/// What was asked for.
+pub fn asked(results: &Map<String, Value>) -> Vec<(&str, Value)> {
+    let asked = results.iter().filter(|(key, _)| is_asked(key, results));
+    asked.map(|(key, value)| (key.as_str(), value.clone())).collect()
 }
 
 /// Whether a key says what was asked for.

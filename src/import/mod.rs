@@ -15,7 +15,9 @@ use crate::id::text_hash;
 use crate::plan::Combination;
 use crate::record::{Demands, Origin, Outcome, RunRecord, gpu_count_of, own_result, without_requests};
 use crate::redact::Redactor;
-use crate::store::{Home, ImportedSweep, StoreError, add_runs, imported_run_ids, lock_for_import, params_of_run, vllm_serve};
+use crate::store::{
+    Home, ImportedSweep, StoreError, add_runs, imported_run_ids, lock_for_import, params_of_run, vllm_serve,
+};
 use chrono::{DateTime, Utc};
 use rayon::prelude::*;
 use sources::{Source, sources};

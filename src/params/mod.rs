@@ -8,7 +8,7 @@ mod file;
 
 pub use address::Address;
 pub use command::{Command, RESULT};
-pub use file::{GRID, SLA_NAME, WHERE, name_used_twice, read_document, read_params_file, scalar};
+pub use file::{GRID, SLA_NAME, WHERE, name_used_twice, read_document, read_params_file, scalar, yaml_document};
 
 use crate::id::column_name;
 use crate::redact::Redactor;

@@ -71,7 +71,8 @@ fn every_module_of_the_table_exists_and_uses_all_its_arrows() {
 
 #[test]
 fn each_heavy_dependency_has_one_owner() {
-    let owners: [(&str, &[&str]); 17] = [
+    let owners: [(&str, &[&str]); 18] = [
+        ("procfs", &["os"]),
         ("object_store", &["store", "query"]),
         ("rustyline", &["cli"]),
         ("clap", &["cli"]),

@@ -41,7 +41,9 @@ print(json.dumps([[s.get("name"), int(s.get("tests")), int(s.get("failures")), [
     assert_eq!(cases.iter().filter(|case| case[0] == "metric").count(), 4, "{xml}");
     // What can't be told fails or is skipped, as asked.
     let unclear = |more: &[&str]| {
-        scratch.run(&[&["compare", "base", "candidate", "--fail-on", "p99_e2el_ms>5%", "--format", "junit"][..], more].concat())
+        scratch.run(
+            &[&["compare", "base", "candidate", "--fail-on", "p99_e2el_ms>5%", "--format", "junit"][..], more].concat(),
+        )
     };
     let failed = unclear(&[]);
     assert!(failed.code == Some(1) && failed.stdout.contains("failures=\"1\""), "{}", failed.stdout);
@@ -55,7 +57,10 @@ fn annotations_are_one_line_each_and_escaped() {
     let ran = compared(&scratch, &["--fail-on", "p99_e2el_ms>5%", "--format", "github"]);
     assert_eq!(ran.code, Some(1));
     let lines: Vec<&str> = ran.stdout.lines().collect();
-    assert!(lines[0].starts_with("::error title=candidate vs. base::p99_e2el_ms>5%25: fails: max_num_seqs="), "{lines:?}");
+    assert!(
+        lines[0].starts_with("::error title=candidate vs. base::p99_e2el_ms>5%25: fails: max_num_seqs="),
+        "{lines:?}"
+    );
     assert!(lines[1].starts_with("::warning title=candidate vs. base::candidate vs. base: worse: "), "{lines:?}");
     assert!(lines.iter().all(|line| !line.replace("%25", "").contains('%')), "{lines:?}");
     let ran = compared(&scratch, &["--format", "github"]);
@@ -76,7 +81,8 @@ fn action(scratch: &Scratch, variables: &[(&str, &str)]) -> Ran {
         .env("GITHUB_OUTPUT", scratch.path("output"))
         .env("GITHUB_REPOSITORY", "owner/name");
     let usual = [("CANDIDATE", "candidate"), ("BASE", "base"), ("BASE_LAST", "5"), ("LAKE", "results")];
-    let usual = usual.into_iter().chain([("FAIL_ON", ""), ("UNCLEAR", "pass"), ("COMMENT", "true"), ("PULL_REQUEST", "7")]);
+    let usual =
+        usual.into_iter().chain([("FAIL_ON", ""), ("UNCLEAR", "pass"), ("COMMENT", "true"), ("PULL_REQUEST", "7")]);
     Ran::of(command.envs(usual).envs(variables.iter().copied()).output().unwrap())
 }
 

@@ -50,7 +50,11 @@ fn a_shell_offers_what_the_lake_has() {
     has("sweeplake compare --lake other ", &["first-elsewhere"], &["second", "baseline"]);
     has("sweeplake show results/f", &["results/first"], &["results/second"]);
     has("sweeplake show results/first --sort -output", &["-output_throughput_mean"], &["-p99_ttft_ms_mean"]);
-    has("sweeplake show results/first --columns max_num_seqs,output_throughput_m", &["max_num_seqs,output_throughput_mean"], &[]);
+    has(
+        "sweeplake show results/first --columns max_num_seqs,output_throughput_m",
+        &["max_num_seqs,output_throughput_mean"],
+        &[],
+    );
     has("sweeplake plot results/first --var-y p99_e2e", &["p99_e2el_ms"], &["output_throughput"]);
     has("sweeplake compare --metrics output_thr", &["output_throughput"], &["max_num_seqs"]);
     has("sweeplake query results --name be", &["best"], &["windows"]);

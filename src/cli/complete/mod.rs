@@ -20,7 +20,8 @@ pub fn answer(command: fn() -> Command) {
 /// The command line with what may stand for each value, by the value's name in `--help`.
 fn offering(command: Command) -> Command {
     command.mut_subcommands(|subcommand| {
-        let is_by_name = subcommand.get_arguments().any(|arg| arg.get_id() == "lake" && arg.get_value_names().is_some());
+        let is_by_name =
+            subcommand.get_arguments().any(|arg| arg.get_id() == "lake" && arg.get_value_names().is_some());
         let name = subcommand.get_name().to_owned();
         subcommand.mut_args(|arg| match offers_of(&name, &arg, is_by_name) {
             Some(offers) => arg.add(ArgValueCompleter::new(offers)),

@@ -41,9 +41,7 @@ impl ValueCompleter for Offers {
             .known()
             .into_iter()
             .filter(|(value, _)| value.starts_with(last))
-            .map(|(value, help)| {
-                CompletionCandidate::new(format!("{before}{value}")).help(help.map(StyledStr::from))
-            })
+            .map(|(value, help)| CompletionCandidate::new(format!("{before}{value}")).help(help.map(StyledStr::from)))
             .collect();
         if matches!(self, Self::Folders | Self::Directories) {
             offered.extend(PathCompleter::dir().complete(current));
@@ -81,7 +79,7 @@ impl Offers {
 fn names_in_lake() -> Vec<String> {
     let lake = typed::lake();
     let tags = known_tags(&lake).unwrap_or_default().into_keys();
-    let sweeps = find_sweeps(&[lake.clone()]).map(|found| found.all().to_vec()).unwrap_or_default();
+    let sweeps = find_sweeps(std::slice::from_ref(&lake)).map(|found| found.all().to_vec()).unwrap_or_default();
     tags.chain(sweeps.into_iter().map(|sweep| sweep.name)).collect()
 }
 

@@ -14,7 +14,8 @@ fn words() -> Vec<String> {
 /// The lake that `--lake` names.
 pub fn lake() -> PathBuf {
     let words = words();
-    let apart = words.iter().zip(words.iter().skip(1)).find(|(flag, _)| *flag == "--lake").map(|(_, lake)| lake.as_str());
+    let apart =
+        words.iter().zip(words.iter().skip(1)).find(|(flag, _)| *flag == "--lake").map(|(_, lake)| lake.as_str());
     let joined = words.iter().find_map(|word| word.strip_prefix("--lake="));
     apart.or(joined).unwrap_or(USUAL).into()
 }

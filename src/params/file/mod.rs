@@ -34,6 +34,14 @@ pub fn read_document(path: &Path) -> Result<Value, ParamsError> {
     value.map_err(|Wrong { line, column, reason }| ParamsError::Malformed { path: path.into(), line, column, reason })
 }
 
+/// The value of a YAML text.
+pub fn yaml_document(text: &str) -> Result<Value, String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    strict::yaml(text).map_err(|Wrong { line, column, reason }| {
+        format!("is not valid YAML at line {line}, column {column}: {reason}")
+    })
+}
+
 /// Reads and checks a params file.
 pub fn read_params_file(path: &Path) -> Result<Vec<ParamSet>, ParamsError> {
     let sets = match read_document(path)? {

@@ -6,7 +6,9 @@ mod words;
 
 pub use figures::{forest, frontiers};
 pub use tables::{Extent, TableView, by_combination, overall, pivot, rows, to_json};
-pub use words::{gate_line, gate_reason, gate_text, gates, next, next_of_gate, notes, remarks, rests_on, shortened, verdict};
+pub use words::{
+    gate_line, gate_reason, gate_text, gates, next, next_of_gate, notes, remarks, rests_on, shortened, verdict,
+};
 
 use super::charts::{Chart, chart_of};
 use super::{ReportError, page};

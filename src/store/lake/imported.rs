@@ -9,7 +9,8 @@ use crate::store::file::{
     write_batches,
 };
 use crate::store::sweep::{
-    Counted, LOCK, MANIFEST, Manifest, REQUESTS, RUNS, StoredCombination, SweepKind, SweepState, Table, check_name, lock,
+    Counted, LOCK, MANIFEST, Manifest, REQUESTS, RUNS, StoredCombination, SweepKind, SweepState, Table, check_name,
+    lock,
 };
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
