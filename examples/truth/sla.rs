@@ -21,7 +21,7 @@ use sweeplake::sim::{Arrival, CostModel, Limits, Replay, Seen};
 use sweeplake::sla::{Request, Sla, Watch, metric_of};
 use sweeplake::store::{Manifest, SweepWriter};
 use sweeplake::sweep::{
-    BenchKind, Detail, Event, Observer, OnFailure, Options, Order, Seeds, Tuner, TunerOptions, Variable, run,
+    BenchKind, Detail, Event, Observer, OnFailure, Options, Order, Seeds, Tuner, TunerOptions, Variable,
 };
 
 /// Server settings: sequences at a time, tokens of a step, GPUs.
@@ -247,7 +247,9 @@ fn sweep(setting: (usize, usize, usize), burstiness: f64, limit_ms: f64, seed: u
     let mut clock = Clock::default();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let mut executor = Virtual { setting, burstiness };
-    runtime.block_on(run(&plan, &mut tuner, &options, &mut executor, &mut writer, &mut clock)).unwrap();
+    runtime
+        .block_on(sweeplake::sweep::run(&plan, &mut tuner, &options, &mut executor, &mut writer, &mut clock))
+        .unwrap();
     let lake = Lake::open(&[lake.path().to_owned()]).unwrap();
     let answer = runtime.block_on(lake.sql("SELECT value, lower, upper FROM sla")).unwrap();
     let number = |name: &str| answer.numbers(name).unwrap().first().copied().flatten();

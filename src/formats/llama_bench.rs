@@ -18,9 +18,12 @@ pub const FORMAT: Format = Format {
     ],
     tells: &[Has("build_commit", Text), Has("avg_ns", Number)],
     definitions: &[
-        ("input_throughput", "avg_ts of a test without generation: the mean of its repetitions' rates"),
-        ("output_throughput", "avg_ts of a test without a prompt: the mean of its repetitions' rates"),
-        ("total_token_throughput", "avg_ts of a test with both"),
+        (
+            "input_throughput",
+            "of a test without generation: tokens of all repetitions / the sum of samples_ns; else avg_ts",
+        ),
+        ("output_throughput", "of a test without a prompt: the same"),
+        ("total_token_throughput", "of a test with both: the same"),
         ("tpot", "of a test without a prompt: avg_ns / n_gen"),
         ("duration", "the sum of samples_ns"),
     ],
@@ -58,7 +61,10 @@ fn read(document: &Map<String, Value>, _: &Path) -> Result<Vec<Run>, String> {
     let mut run = Run::of(document);
     let of = |key: &str| number_at(document, key);
     let (prompt, generated) = (of("n_prompt").unwrap_or(0.0), of("n_gen").unwrap_or(0.0));
-    let rate = of("avg_ts");
+    let samples: Vec<f64> = list_at(document, "samples_ns").filter_map(Value::as_f64).collect();
+    // The mean of the repetitions' rates is more than their tokens in all their time.
+    let seconds = (!samples.is_empty()).then(|| samples.iter().sum::<f64>() / 1e9).filter(|seconds| *seconds > 0.0);
+    let rate = seconds.map(|seconds| (prompt + generated) * samples.len() as f64 / seconds).or_else(|| of("avg_ts"));
     match (prompt > 0.0, generated > 0.0) {
         (true, true) => run.put("total_token_throughput", rate),
         (true, false) => run.put("input_throughput", rate),
@@ -67,12 +73,13 @@ fn read(document: &Map<String, Value>, _: &Path) -> Result<Vec<Run>, String> {
             run.put("mean_tpot_ms", of("avg_ns").filter(|_| generated > 0.0).map(|time| time / generated / 1e6));
         }
     }
-    let samples: Vec<f64> = list_at(document, "samples_ns").filter_map(Value::as_f64).collect();
     if !samples.is_empty() {
         run.put("completed", Some(samples.len()));
-        run.put("duration", Some(samples.iter().sum::<f64>() / 1e9));
-        run.put("total_input_tokens", Some((prompt * samples.len() as f64) as i64));
-        run.put("total_output_tokens", Some((generated * samples.len() as f64) as i64));
+        run.put("duration", seconds);
+        // A test without a prompt, or without generation, measures nothing of them.
+        let total = |tokens: f64| (tokens > 0.0).then(|| (tokens * samples.len() as f64) as i64);
+        run.put("total_input_tokens", total(prompt));
+        run.put("total_output_tokens", total(generated));
     }
     run.started_at = text_at(document, "test_time").and_then(|time| time.parse().ok());
     run.version = text_at(document, "build_commit").filter(|commit| *commit != "unknown").map(str::to_owned);

@@ -33,7 +33,7 @@ pub const FORMAT: Format = Format {
 const SERVER: [(&str, &str); 3] =
     [("tp_size", "tensor_parallel_size"), ("pp_size", "pipeline_parallel_size"), ("dp_size", "data_parallel_size")];
 /// Flags behind which the model stands.
-const MODEL_FLAGS: [&str; 2] = ["--model-path", "--model"];
+const MODEL_FLAGS: [&str; 2] = ["model-path", "model"];
 
 fn read(document: &Map<String, Value>, _: &Path) -> Result<Vec<Run>, String> {
     if !document.contains_key("test_results") {
@@ -83,11 +83,12 @@ fn run(record: &Map<String, Value>, metadata: Option<&Value>) -> Run {
 
 fn model_in(cmd: &str) -> Option<String> {
     let words = shlex::split(cmd)?;
+    let flags = || words.iter().enumerate().filter_map(|(at, word)| Some((at, word.strip_prefix("--")?)));
     let behind = |flag: &str| {
-        let joined = words.iter().find_map(|word| word.strip_prefix(flag)?.strip_prefix('='));
-        let apart =
-            words.iter().zip(words.iter().skip(1)).find(|(word, _)| *word == flag).map(|(_, next)| next.as_str());
-        joined.or(apart)
+        flags().find_map(|(at, word)| match word.strip_prefix(flag)? {
+            "" => words.get(at + 1).map(String::as_str),
+            value => value.strip_prefix('='),
+        })
     };
     let serve = words.iter().zip(words.iter().skip(1)).find(|(word, next)| *word == "serve" && !next.starts_with('-'));
     MODEL_FLAGS.into_iter().find_map(behind).or(serve.map(|(_, model)| model.as_str())).map(str::to_owned)

@@ -16,7 +16,8 @@ use crate::plan::Combination;
 use crate::record::{Demands, Origin, Outcome, RunRecord, gpu_count_of, own_result, without_requests};
 use crate::redact::Redactor;
 use crate::store::{
-    Home, ImportedSweep, StoreError, add_runs, imported_run_ids, lock_for_import, params_of_run, vllm_serve,
+    Home, ImportedSweep, StoreError, add_runs, imported_run_ids, lock_for_import, params_of_run, place_named,
+    vllm_serve,
 };
 use chrono::{DateTime, Utc};
 use rayon::prelude::*;
@@ -68,6 +69,7 @@ pub enum ImportError {
 
 /// Reads whatever results are at the paths, and adds those runs to the lake that it does not have.
 pub fn import(request: &Request<'_>) -> Result<Summary, ImportError> {
+    request.name.map(|name| place_named(request.lake, name)).transpose()?;
     let sources = sources(request.paths, request.lake)?;
     let told = request.told.for_files(&sources)?;
     let mut summary = Summary { unmatched: told.unmatched(), ..Summary::default() };

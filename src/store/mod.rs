@@ -18,8 +18,8 @@ pub use file::{
 pub use lake::{
     Found, Home, ImportedSweep, LeftOut, Source, Sources, Sweep, Verified, add_runs, before, compact_lake,
     compact_sweep, damage_of, files_below, find_sweeps, imported_run_ids, is_remote, known_tags, lake_of,
-    lock_for_import, note_sweep, open_store, orphans, remove_sweep, rename_sweep, renamed, repair, resolve,
-    resolve_all, tag, verify,
+    lock_for_import, note_sweep, open_store, orphans, place_named, remove_sweep, rename_sweep, renamed, repair,
+    resolve, resolve_all, tag, verify,
 };
 pub use sweep::{
     Asked, FailedRun, FinishedRun, FoundParams, Look, MANIFEST, Manifest, MeasuredUnder, OnChange, PARETO_FIGURE,

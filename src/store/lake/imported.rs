@@ -136,12 +136,7 @@ fn place(lake: &Path, sweep: &ImportedSweep) -> Result<(String, PathBuf), StoreE
     let suffixes = std::iter::once(String::new()).chain(tool.map(|tool| format!("-{tool}")));
     let bases: Vec<String> = suffixes.map(|suffix| format!("{}{suffix}", sweep.name)).collect();
     if sweep.home == Home::Named {
-        check_name(&sweep.name)?;
-        let folder = lake.join(&sweep.name);
-        return match !folder.exists() || is_import(&folder, |_| true)? {
-            true => Ok((sweep.name.clone(), folder)),
-            false => Err(StoreError::NoImport { path: folder }),
-        };
+        return Ok((sweep.name.clone(), place_named(lake, &sweep.name)?));
     }
     let origin = sweep.origin.to_string_lossy();
     // One of an earlier version does not say which tool's it is, and takes all.
@@ -156,6 +151,16 @@ fn place(lake: &Path, sweep: &ImportedSweep) -> Result<(String, PathBuf), StoreE
         }
     }
     unreachable!("there is always another number")
+}
+
+/// The folder of the imported sweep of that name, or the one that it will have.
+pub fn place_named(lake: &Path, name: &str) -> Result<PathBuf, StoreError> {
+    check_name(name)?;
+    let folder = lake.join(name);
+    match !folder.exists() || is_import(&folder, |_| true)? {
+        true => Ok(folder),
+        false => Err(StoreError::NoImport { path: folder }),
+    }
 }
 
 fn is_import(folder: &Path, is_meant: impl Fn(&Manifest) -> bool) -> Result<bool, StoreError> {

@@ -17,7 +17,7 @@ pub use catalogue::renamed;
 pub use compact::{compact_lake, damage_of};
 pub use compact_sweep::compact_sweep;
 pub use discover::{Found, LeftOut, Source, Sources, Sweep, find_sweeps};
-pub use imported::{Home, ImportedSweep, add_runs, files_below, imported_run_ids, lock_for_import};
+pub use imported::{Home, ImportedSweep, add_runs, files_below, imported_run_ids, lock_for_import, place_named};
 pub use keep::{note_sweep, remove_sweep, rename_sweep};
 pub use reference::{before, known_tags, lake_of, resolve, resolve_all, tag};
 pub use remote::{is_remote, open_store};
