@@ -74,7 +74,7 @@ fn read(document: &Map<String, Value>, _: &Path) -> Result<Vec<Run>, String> {
     ]);
     run.put("model_id", run.serve.get("model").cloned());
     run.bench = known([
-        ("num_prompts", known_text("request_info.num_requests")),
+        ("num_prompts", known_text("dataset.num_requests")),
         ("dataset", known_text("dataset.dataset_path")),
         ("mean_input_len", known_text("dataset.avg_isl")),
         ("mean_output_len", known_text("dataset.avg_osl")),

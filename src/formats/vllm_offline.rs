@@ -60,9 +60,6 @@ fn read_throughput(document: &Map<String, Value>, path: &Path) -> Result<Vec<Run
     run.put("completed", known_at(document, "num_requests").cloned());
     run.put("request_throughput", number_at(document, "requests_per_second"));
     run.put("total_token_throughput", number_at(document, "tokens_per_second"));
-    let asked = run.bench.params.contains_key("num_prompts");
-    let sent = known_at(document, "num_requests").cloned().filter(|_| !asked);
-    run.bench.params.extend(known([("num_prompts", sent)]).params);
     flatten(&Value::from(document.clone()), "", &mut run.extra);
     Ok(vec![run])
 }

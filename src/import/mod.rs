@@ -118,7 +118,8 @@ fn by_sweep(name: Option<&str>, source: &Source, records: Vec<RunRecord>) -> Vec
     for record in records {
         by_tool.entry(record.source.as_ref().map(|origin| origin.tool.clone())).or_default().push(record);
     }
-    by_tool.into_iter().map(|(tool, records)| (sweep(&source.name, tool, Home::OfOrigin), records)).collect()
+    let home = if by_tool.len() > 1 { Home::OfTool } else { Home::OfFolder };
+    by_tool.into_iter().map(|(tool, records)| (sweep(&source.name, tool, home), records)).collect()
 }
 
 /// A file and all that is known of its runs.

@@ -226,7 +226,7 @@ fn imports_at_one_time_and_imports_that_are_killed_count_nothing_twice() {
     let expected = [json!({"runs": 11, "ids": 11, "sweeps": 5})];
     assert_eq!(scratch.query("lake", counts), expected);
     // What an import leaves that is killed before its folder has its name.
-    copy_folder(&scratch.path("lake/import"), &scratch.path("lake/.import-killed"));
+    copy_folder(&scratch.path("lake/import-vllm"), &scratch.path("lake/.import-killed"));
     assert_eq!(scratch.query("lake", counts), expected);
     import();
     assert!(!scratch.exists("lake/.import-killed"));

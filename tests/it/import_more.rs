@@ -259,11 +259,14 @@ fn all_runs_go_where_they_are_asked_to() {
     copy_folder(&data("import-more/llama-bench"), &scratch.path("c"));
     scratch.ok(&["import", "c", "a", "-o", "lake", "-e", "clients"]);
     assert_eq!(scratch.query("lake", sql), [serde_json::json!({"sweep": "clients", "n": 15})]);
-    // Without a name, a folder of two tools becomes two sweeps, the same each time.
+    // Without a name, a folder of two tools becomes two sweeps, and what comes later joins its tool's.
+    scratch.ok(&["import", "a", "-o", "apart"]);
     copy_folder(&data("import-more/llama-bench"), &scratch.path("a/llama"));
-    for _ in 0..2 {
-        let _ = scratch.run(&["import", "a", "-o", "apart"]);
-    }
+    scratch.ok(&["import", "a", "-o", "apart"]);
+    scratch.ok(&["import", "a", "-o", "together"]);
+    let sql = "SELECT DISTINCT sweep FROM runs ORDER BY 1";
+    let names = [serde_json::json!({"sweep": "a-evalscope"}), serde_json::json!({"sweep": "a-llama-bench"})];
+    assert_eq!(scratch.query("together", sql), names);
     let sql = "SELECT sweep, count(DISTINCT source_tool) AS tools, count(*) AS n FROM runs GROUP BY 1 ORDER BY 1";
     let expected = [
         serde_json::json!({"sweep": "a", "tools": 1, "n": 3}),

@@ -31,11 +31,13 @@ pub struct ImportedSweep {
     pub home: Home,
 }
 
-/// Which sweep is theirs.
+/// Which sweep is theirs: the one that came from the same folder and tool, unless one is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Home {
-    /// The one that came from the same folder and tool, which is made if it is not there, under the first free name.
-    OfOrigin,
+    /// A new one is called as its folder.
+    OfFolder,
+    /// A new one is called as its folder and its tool, because the folder has runs of others.
+    OfTool,
     /// The one of that name.
     Named,
 }
@@ -132,22 +134,35 @@ pub fn add_runs(
 
 /// The sweep's name and folder.
 fn place(lake: &Path, sweep: &ImportedSweep) -> Result<(String, PathBuf), StoreError> {
-    let tool = sweep.tool.as_deref();
-    let suffixes = std::iter::once(String::new()).chain(tool.map(|tool| format!("-{tool}")));
-    let bases: Vec<String> = suffixes.map(|suffix| format!("{}{suffix}", sweep.name)).collect();
+    let plain = sweep.name.clone();
     if sweep.home == Home::Named {
-        return Ok((sweep.name.clone(), place_named(lake, &sweep.name)?));
+        let folder = place_named(lake, &plain)?;
+        return Ok((plain, folder));
     }
+    let tool = sweep.tool.as_deref();
+    let with_tool = tool.map_or_else(|| plain.clone(), |tool| format!("{plain}-{tool}"));
     let origin = sweep.origin.to_string_lossy();
     // One of an earlier version does not say which tool's it is, and takes all.
     let is_its = |manifest: &Manifest| {
         manifest.origin.as_deref() == Some(&*origin) && (manifest.tool.is_none() || manifest.tool.as_deref() == tool)
     };
-    let numbered = (2..).map(|number| format!("{}_{number}", bases.last().unwrap_or(&sweep.name)));
-    for name in bases.iter().cloned().chain(numbered) {
-        let folder = lake.join(&name);
-        if !folder.exists() || is_import(&folder, is_its)? {
-            return Ok((name, folder));
+    let mut free = None;
+    for number in 1.. {
+        let names = match number {
+            1 => vec![plain.clone(), with_tool.clone()],
+            number => vec![format!("{plain}_{number}"), format!("{with_tool}_{number}")],
+        };
+        for (name, is_plain) in names.into_iter().zip([true, false]) {
+            let folder = lake.join(&name);
+            if is_import(&folder, is_its)? {
+                return Ok((name, folder));
+            }
+            if !folder.exists() && !(is_plain && sweep.home == Home::OfTool) {
+                free = free.or(Some((name, folder)));
+            }
+        }
+        if let Some(place) = free {
+            return Ok(place);
         }
     }
     unreachable!("there is always another number")
