@@ -115,7 +115,8 @@ pub fn caution(key: &str, fewest_requests: f64) -> Option<String> {
 /// The percentile in a key: `99.9` of `p99.9_ttft_ms` and of `adj_p99.9_ttft_ms`.
 pub fn percentile_of(key: &str) -> Option<&str> {
     let percentile = key.strip_prefix("adj_").unwrap_or(key).strip_prefix('p')?.split_once('_')?.0;
-    percentile.parse::<f64>().is_ok().then_some(percentile)
+    let is_one = |share: f64| (0.0..=100.0).contains(&share);
+    percentile.parse::<f64>().is_ok_and(is_one).then_some(percentile)
 }
 
 fn named(key: &str) -> Option<Metric> {

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Supported: `vllm bench serve` files (also with --append-result or --save-detailed) and folders of `vllm bench sweep`, \
-                  SGLang's bench_serving, guidellm's benchmarks.json, AIPerf's profile_export_aiperf.json and GenAI-Perf's \
-                  profile_export_genai_perf.json along with their per-request files, and InferenceX's rows; all may be gzipped. \
+    after_help = "Supported: `vllm bench serve` files (also with --append-result or --save-detailed), `vllm bench throughput` and `latency`, \
+                  folders of `vllm bench sweep`; SGLang's bench_serving, guidellm, AIPerf, GenAI-Perf, inference-perf, llm-d's benchmark \
+                  reports, genai-bench, evalscope perf, llm-optimizer, trtllm-bench, llama-bench, MLPerf Inference, and InferenceX's rows. \
+                  What a tool writes besides its result, such as single requests or settings, is read from the same folder. All may be gzipped. \
                   Metrics get vLLM's names and units; anything without such a name is kept in column `extra`. Runs that are \
                   already in the lake are not added again.\n\n\
                   Runs with the same parameters are repeats of each other. If a file does not say which model, workload and \
@@ -78,6 +79,9 @@ pub fn exec(arguments: Arguments) -> Ended {
             if *files == 1 { "1 file does".into() } else { format!("{files} files do") }
         );
     }
+    if arguments.experiment_name.is_some() && summary.known > 0 {
+        say!("note: runs that are already in the lake stay in their sweeps");
+    }
     say!("{}", told_of(&summary));
     match summary.runs + summary.known {
         0 => Err(Failure::input("no runs to import")),
@@ -86,15 +90,16 @@ pub fn exec(arguments: Arguments) -> Ended {
 }
 
 fn told_of(summary: &Summary) -> String {
+    let files = |count: usize, what: &str| (count, format!("{} {what}", counted(count, "file")));
     let parts = [
-        (summary.failed, "failed"),
-        (summary.degraded, "degraded (too many requests failed)"),
-        (summary.known, "already in the lake"),
-        (summary.unmatched, "files whose paths do not match --set-from-path"),
-        (summary.companions, "companion files skipped"),
-        (summary.not_read.len(), "files not read, or only in part"),
+        (summary.failed, format!("{} failed", summary.failed)),
+        (summary.degraded, format!("{} degraded (too many requests failed)", summary.degraded)),
+        (summary.known, format!("{} already in the lake", summary.known)),
+        files(summary.unmatched, "with a path that does not match --set-from-path"),
+        files(summary.companions, "read with others or skipped"),
+        files(summary.not_read.len(), "not read, or only in part"),
     ];
-    let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("; {count} {what}"));
+    let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(_, text)| format!("; {text}"));
     format!("{} imported{}", counted(summary.runs, "run"), parts.collect::<String>())
 }
 

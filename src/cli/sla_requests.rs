@@ -101,7 +101,7 @@ async fn requests_of(
             e2el: seconds(stored.e2el),
             tpot: stored.tpot.map(|ms| ms / 1000.0),
             itls: gaps.split(' ').filter_map(|gap| Some(gap.parse::<f64>().ok()? / 1000.0)).collect(),
-            output_len: stored.output_len.unwrap_or(0.0),
+            output_len: stored.output_len,
         });
     }
     Ok(requests)

@@ -26,6 +26,7 @@ pub struct Benchmark<'a> {
     pub limit: Option<Duration>,
     /// What is sampled meanwhile.
     pub sampling: Option<&'a Sampling>,
+    pub slot: &'a Slot,
 }
 
 /// What a benchmark left, and what was seen meanwhile.
@@ -57,15 +58,14 @@ impl Benchmark<'_> {
         keeper: &Keeper,
         interrupt: &mut Interrupt,
     ) -> Result<Benched, Stop> {
-        let slot = Slot::default();
-        let artifact = self.artifact;
+        let (artifact, slot) = (self.artifact, self.slot);
         artifact.iter().for_each(|artifact| artifact.clear());
-        let ended = self.run_sampled(against, read, keeper, interrupt, &slot).await;
+        let ended = self.run_sampled(against, read, keeper, interrupt).await;
         // What a run leaves besides its result may hold anything: keys, too.
         artifact.iter().for_each(|artifact| artifact.clear());
         ended.map_err(|stop| match stop {
             Stop::Failed(failure) => {
-                let samples = Some(taken(&slot)).filter(|samples| !samples.is_empty());
+                let samples = Some(taken(slot)).filter(|samples| !samples.is_empty());
                 Stop::Failed(Failure { samples: failure.samples.or(samples.map(Arc::new)), ..failure })
             }
             Stop::Interrupted => Stop::Interrupted,
@@ -78,8 +78,8 @@ impl Benchmark<'_> {
         read: Reader,
         keeper: &Keeper,
         interrupt: &mut Interrupt,
-        slot: &Slot,
     ) -> Result<Benched, Stop> {
+        let slot = self.slot;
         let mut task = Task {
             command: self.command,
             name: "the benchmark",

@@ -3,7 +3,7 @@
 use super::artifact::Artifact;
 use super::evaluation::{EvalJob, Scores};
 use super::gpu_memory;
-use super::sampler::Sampling;
+use super::sampler::{Sampling, Slot};
 use super::{Against, Benched, Benchmark, Interrupt, Keeper, Logs, Output, Readiness, Reset, Server, ServerSpec, Stop};
 use crate::formats::{Measured, measured};
 use crate::params::{Address, Command};
@@ -29,6 +29,8 @@ pub struct BenchJob<'a> {
     /// Where the result is found, if the command puts it elsewhere.
     pub artifact: Option<&'a Artifact>,
     pub log: &'a Path,
+    /// Where samples are while they are taken.
+    pub samples: &'a Slot,
 }
 
 /// What is known of a server once it is ready.
@@ -84,6 +86,7 @@ impl ProcessOptions {
             artifact: job.artifact,
             limit: self.bench_timeout,
             sampling: self.sampling.as_ref(),
+            slot: job.samples,
         }
     }
 

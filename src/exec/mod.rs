@@ -34,7 +34,7 @@ pub use process::{Logs, Output, find_program};
 pub use ready::{Readiness, ReadyUrl, ReadyUrlError};
 pub use remote::Remote;
 pub use reset::{Reset, ResetUnknown};
-pub use sampler::Sampling;
+pub use sampler::{Sampling, Slot, seen_so_far};
 pub use server::{Server, ServerSpec};
 pub use to_end::{Lived, Sampled, Task, run_to_end};
 

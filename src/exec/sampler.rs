@@ -76,6 +76,11 @@ pub fn taken(slot: &Slot) -> Samples {
     std::mem::take(&mut *slot.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
+/// What a slot holds so far.
+pub fn seen_so_far(slot: &Slot) -> Samples {
+    slot.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
 /// A sampler that runs beside a benchmark.
 pub struct Sampler {
     stop: oneshot::Sender<()>,

@@ -30,16 +30,20 @@ fn add_in(metric: &Map<String, Value>, latency: &str, in_ms: f64, into: &mut Map
 fn statistic(key: &str) -> Option<String> {
     Some(match key {
         "avg" | "average" | "mean" => "mean".into(),
-        "p50" | "median" => "median".into(),
+        "median" => "median".into(),
         "std" | "stddev" => "std".into(),
         "min" | "minimum" => "min".into(),
         "max" | "maximum" => "max".into(),
         key => {
-            let percentile = key.strip_prefix('p')?.replace('p', ".");
-            percentile.parse::<f64>().ok()?;
-            format!("p{percentile}")
+            return percentile(&key.strip_prefix('p')?.replace('p', "."));
         }
     })
+}
+
+/// The statistic of a percentile: `99.9` is `p99.9`, and 50 is the median. Nothing for what is none.
+pub fn percentile(text: &str) -> Option<String> {
+    let share = text.parse::<f64>().ok().filter(|share| (0.0..=100.0).contains(share))?;
+    Some(if share == 50.0 { "median".into() } else { format!("p{share}") })
 }
 
 /// The seconds in a unit of time.

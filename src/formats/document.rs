@@ -4,7 +4,9 @@ use crate::files::{self, Links};
 use crate::params::yaml_document;
 use crate::record::parse_results;
 use chrono::{DateTime, Utc};
+use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value};
+use std::io::Read;
 use std::path::Path;
 
 /// The value at a path of keys and of indices of lists: `input_config.phases.0.name`.
@@ -52,13 +54,46 @@ pub fn flatten(value: &Value, path: &str, into: &mut Vec<(String, String)>) {
     }
 }
 
-/// The documents of a file beside another one, JSON or YAML; none where it is not there or can't be read.
-pub fn beside(path: &Path, name: &str) -> Vec<Value> {
-    let Ok(text) = files::text(&path.with_file_name(name), Links::Follow) else { return Vec::new() };
-    match is_yaml(name) {
-        true => yaml_document(&text).into_iter().collect(),
-        false => parse_results(&text).unwrap_or_default(),
+/// The documents of a file beside another one, JSON or YAML, packed or not: none where it is not there, and why it can't be read.
+pub fn beside(path: &Path, name: &str) -> Result<Vec<Value>, String> {
+    let Some(text) = text_beside(path, name)? else { return Ok(Vec::new()) };
+    let read = match is_yaml(name) {
+        true => yaml_document(&text).map(|document| vec![document]),
+        false => parse_results(&text).map_err(|error| format!("is not valid JSON: {error}")),
+    };
+    read.map_err(|why| format!("{name} {why}"))
+}
+
+/// The text of a file beside another one, packed or not.
+pub fn text_beside(path: &Path, name: &str) -> Result<Option<String>, String> {
+    let file = [name.to_owned(), format!("{name}{GZIP}")].map(|name| path.with_file_name(name));
+    match file.iter().find(|file| file.symlink_metadata().is_ok()) {
+        Some(file) => text_of(file).map(Some).map_err(|why| format!("{name} {why}")),
+        None => Ok(None),
     }
+}
+
+/// The ending of what is packed.
+pub const GZIP: &str = ".gz";
+/// What unpacks to more than this was made to fill a machine's memory.
+const LARGEST_UNPACKED: u64 = 4 << 30;
+
+/// The text of a file, unpacked where it is packed with gzip.
+pub fn text_of(path: &Path) -> Result<String, String> {
+    let bytes = files::bytes(path, Links::Follow).map_err(|error| error.to_string())?;
+    let bytes = match bytes.starts_with(&[0x1f, 0x8b]) {
+        true => {
+            let mut unpacked = Vec::new();
+            let mut decoder = MultiGzDecoder::new(bytes.as_slice()).take(LARGEST_UNPACKED + 1);
+            decoder.read_to_end(&mut unpacked).map_err(|error| format!("can't be unpacked: {error}"))?;
+            if unpacked.len() as u64 > LARGEST_UNPACKED {
+                return Err(format!("is larger than {} GiB when unpacked", LARGEST_UNPACKED >> 30));
+            }
+            unpacked
+        }
+        false => bytes,
+    };
+    String::from_utf8(bytes).map(files::without_mark).map_err(|error| files::no_text(&error))
 }
 
 pub fn is_yaml(name: &str) -> bool {
@@ -70,9 +105,12 @@ pub fn instant(seconds: f64) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp_micros((seconds * 1e6) as i64)
 }
 
-/// A count that a tool summed up as a float: 233.99999999999994 is 234.
+/// A count that a tool summed up as a float: 233.99999999999994 is 234. What is too large to be a count stays as it is.
 pub fn rounded(count: f64) -> Value {
-    Value::from(count.round() as i64)
+    match count.round() {
+        whole if whole.abs() < 9e15 => Value::from(whole as i64),
+        _ => Value::from(count),
+    }
 }
 
 #[cfg(test)]

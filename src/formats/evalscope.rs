@@ -1,11 +1,12 @@
 //! evalscope perf: `benchmark_summary.json` for a run, its percentiles and settings in files beside it. Units stand in its keys, and
 //! changed between versions.
 
-use super::distribution::seconds_in;
-use super::document::{beside, flatten, known_at, number_at, rounded, text_at};
+use super::distribution::{percentile, seconds_in};
+use super::document::{flatten, known_at, number_at, rounded, text_at};
 use super::sign::Shape::Number;
 use super::sign::Sign::Any;
 use super::{Format, Run, known};
+use crate::params::scalar;
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -64,9 +65,9 @@ const OTHERS: [(&[&str], &str); 6] = [
 const NONE: f64 = -1.0;
 
 fn read(document: &Map<String, Value>, path: &Path) -> Result<Vec<Run>, String> {
-    let settings = beside(path, SETTINGS).into_iter().next();
-    let settings = settings.as_ref().and_then(Value::as_object).cloned().unwrap_or_default();
     let mut run = Run::of(document);
+    let settings = run.beside(path, SETTINGS).into_iter().next();
+    let settings = settings.as_ref().and_then(Value::as_object).cloned().unwrap_or_default();
     for (names, key) in OTHERS {
         let value = names.iter().find_map(|name| told(document, name)).map(|(value, _)| value);
         run.put(
@@ -106,15 +107,15 @@ fn in_seconds(unit: &str, what: &str) -> Result<f64, String> {
 
 /// The rows of percentiles: `{"Percentiles": "99%", "TTFT (ms)": …}`.
 fn add_percentiles(path: &Path, run: &mut Run) -> Result<(), String> {
-    let rows = beside(path, PERCENTILES);
+    let rows = run.beside(path, PERCENTILES);
     let rows = rows.iter().flat_map(|value| value.as_array().into_iter().flatten()).filter_map(Value::as_object);
     for row in rows {
         let Some(statistic) = text_at(row, "Percentiles").or_else(|| text_at(row, "Percentile")) else { continue };
         let statistic = match statistic {
-            "50%" => "median".to_owned(),
-            "min" | "max" => statistic.to_owned(),
-            percentile => format!("p{}", percentile.trim_end_matches('%')),
+            "min" | "max" => Some(statistic.to_owned()),
+            share => percentile(share.trim_end_matches('%')),
         };
+        let Some(statistic) = statistic else { continue };
         for (_, name, latency) in LATENCIES {
             if let Some((value, unit)) = told(row, name) {
                 run.put(&format!("{statistic}_{latency}_ms"), Some(value * 1000.0 * in_seconds(&unit, latency)?));
@@ -133,21 +134,66 @@ fn add_settings(document: &Map<String, Value>, settings: &Map<String, Value>, ru
     let is_random = text_at(settings, "dataset") == Some("random");
     run.serve = known([("model", of("model"))]);
     run.put("model_id", run.serve.get("model").cloned());
-    run.bench = known([
-        (
-            "max_concurrency",
-            of("parallel").or_else(|| of_summary(["Concurrency", "Number of concurrency"])).and_then(positive),
-        ),
-        ("request_rate", of("rate").or_else(|| of_summary(["Request Rate", "Request rate"])).and_then(positive)),
-        ("num_prompts", of("number")),
-        ("benchmark_duration", of("duration")),
-        ("backend", of("api")),
-        ("dataset", of("dataset_path").or_else(|| of("dataset"))),
-        ("random_input_len", same("min_prompt_length", "max_prompt_length").filter(|_| is_random)),
-        ("min_prompt_length", of("min_prompt_length").filter(|_| is_random)),
-        ("max_prompt_length", of("max_prompt_length").filter(|_| is_random)),
-        ("max_tokens", of("max_tokens")),
-        ("min_tokens", of("min_tokens")),
-        ("prefix_length", of("prefix_length")),
-    ]);
+    // Whatever else was set tells loads apart.
+    let is_load = |key: &str| !NO_LOAD.contains(&key) && !is_of_search(key);
+    let mut set = Vec::new();
+    settings.iter().filter(|(key, _)| is_load(key)).for_each(|(key, value)| flatten(value, key, &mut set));
+    run.bench = known(set.iter().map(|(key, value)| (key.as_str(), Some(scalar(value)))));
+    run.bench.params.extend(
+        known([
+            (
+                "max_concurrency",
+                of("parallel").or_else(|| of_summary(["Concurrency", "Number of concurrency"])).and_then(positive),
+            ),
+            ("request_rate", of("rate").or_else(|| of_summary(["Request Rate", "Request rate"])).and_then(positive)),
+            ("num_prompts", of("number")),
+            ("benchmark_duration", of("duration")),
+            ("backend", of("api")),
+            ("dataset", of("dataset_path").or_else(|| of("dataset"))),
+            ("random_input_len", same("min_prompt_length", "max_prompt_length").filter(|_| is_random)),
+        ])
+        .params,
+    );
+}
+
+/// Settings that say nothing of the load, or that have a name of vLLM's.
+const NO_LOAD: [&str; 33] = [
+    "alias",
+    "api",
+    "api_key",
+    "dataset",
+    "dataset_path",
+    "db_commit_interval",
+    "debug",
+    "duration",
+    "enable_progress_tracker",
+    "headers",
+    "in_flight_task_multiplier",
+    "log_every_n_query",
+    "model",
+    "model_id",
+    "name",
+    "no_test_connection",
+    "no_timestamp",
+    "num_workers",
+    "number",
+    "outputs_dir",
+    "parallel",
+    "port",
+    "queue_size_multiplier",
+    "rate",
+    "seed",
+    "sleep_interval",
+    "swanlab_api_key",
+    "swanlab_host",
+    "tokenizer_path",
+    "visualizer",
+    "wandb_api_key",
+    "warmup_num",
+    "attn_implementation",
+];
+
+/// Settings of its own search for a load.
+fn is_of_search(key: &str) -> bool {
+    key.starts_with("sla_")
 }

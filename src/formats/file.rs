@@ -1,14 +1,11 @@
 //! What a file is, and the documents in it.
 
-use super::document::{at, is_yaml, known_at};
+use super::document::{GZIP, at, is_yaml, known_at, text_of};
 use super::recognize::{Fit, fits};
 use super::{Format, Run, aiperf, evalscope, genai_bench, genai_perf, inference_perf, mlperf};
-use crate::files;
 use crate::params::yaml_document;
 use crate::record::results_before_error;
-use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value};
-use std::io::Read;
 use std::path::Path;
 
 /// What a file gave.
@@ -36,7 +33,7 @@ pub enum NotRead {
 }
 
 /// Files that tools write beside their results.
-const COMPANIONS: [&str; 12] = [
+const COMPANIONS: [&str; 10] = [
     "inputs.json",
     "server_metrics_export.json",
     ".aiperf_results_ready.json",
@@ -46,23 +43,18 @@ const COMPANIONS: [&str; 12] = [
     aiperf::REQUESTS,
     genai_perf::RAW,
     genai_bench::METADATA,
-    inference_perf::REQUESTS,
-    inference_perf::CONFIG,
     "validation.json",
 ];
 
-/// What unpacks to more than this was made to fill a machine's memory.
-const LARGEST_UNPACKED: u64 = 4 << 30;
-
 /// The ends of names of files that may hold results.
-const READ: [&str; 7] = [".json", ".jsonl", ".json.gz", ".jsonl.gz", ".yaml", ".yml", mlperf::SUMMARY];
+const READ: [&str; 5] = [".json", ".jsonl", ".yaml", ".yml", mlperf::SUMMARY];
 /// Compressions that are only named.
 const PACKED: [&str; 6] = [".zst", ".bz2", ".xz", ".zip", ".tar.gz", ".tgz"];
 
 /// Whether a file's name says that it may hold results: they are read, or named where they can't be.
 pub fn is_result_file(path: &Path) -> bool {
     let name = name_of(path);
-    READ.iter().any(|end| name.ends_with(end))
+    READ.iter().any(|end| unpacked(&name).ends_with(end))
         || packed(&name).is_some_and(|end| name.contains(".json") || end == ".zip")
 }
 
@@ -72,7 +64,11 @@ pub fn read_file(path: &Path) -> Contents {
     if is_companion(path) {
         return not_read(NotRead::Companion);
     }
-    let text = match text_of(path) {
+    let text = match packed(&name_of(path)) {
+        Some(end) => Err(format!("is compressed ({end}); unpack it, or compress it with gzip")),
+        None => text_of(path),
+    };
+    let text = match text {
         Ok(text) => text,
         Err(reason) => return not_read(NotRead::Because(reason)),
     };
@@ -97,11 +93,12 @@ pub fn read_file(path: &Path) -> Contents {
 /// The documents of a file by what kind it is, and why what follows them is none.
 fn values_of(path: &Path, text: &str) -> Result<(Vec<Value>, Option<String>), String> {
     let name = name_of(path);
+    let name = unpacked(&name);
     if name.ends_with(mlperf::SUMMARY) {
-        let document = mlperf::document(text).ok_or("is not a summary of LoadGen")?;
+        let document = mlperf::document(text).ok_or("is not a whole summary of LoadGen")?;
         return Ok((vec![Value::Object(document)], None));
     }
-    if is_yaml(&name) {
+    if is_yaml(name) {
         return yaml_document(text).map(|document| (vec![document], None));
     }
     let (values, error) = results_before_error(text);
@@ -114,39 +111,24 @@ fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().to_lowercase()
 }
 
+/// A name without the ending that says that it is packed.
+fn unpacked(name: &str) -> &str {
+    name.strip_suffix(GZIP).unwrap_or(name)
+}
+
 fn packed(name: &str) -> Option<&'static str> {
     PACKED.into_iter().find(|end| name.ends_with(end))
 }
 
 fn is_companion(path: &Path) -> bool {
     let name = name_of(path);
-    COMPANIONS.contains(&name.as_str())
-        || evalscope::COMPANIONS.contains(&name.as_str())
+    let name = unpacked(&name);
+    COMPANIONS.contains(&name)
+        || evalscope::COMPANIONS.contains(&name)
         || name.starts_with(genai_bench::DEBUG)
         || name.ends_with(".pytorch.json")
         || aiperf::is_of_a_phase(path)
-        || inference_perf::repeats_stages(path)
-}
-
-fn text_of(path: &Path) -> Result<String, String> {
-    let name = name_of(path);
-    if let Some(end) = packed(&name) {
-        return Err(format!("is compressed ({end}); unpack it, or compress it with gzip"));
-    }
-    let bytes = files::bytes(path, crate::files::Links::Follow).map_err(|error| error.to_string())?;
-    let bytes = match bytes.starts_with(&[0x1f, 0x8b]) {
-        true => {
-            let mut unpacked = Vec::new();
-            let mut decoder = MultiGzDecoder::new(bytes.as_slice()).take(LARGEST_UNPACKED + 1);
-            decoder.read_to_end(&mut unpacked).map_err(|error| format!("can't be unpacked: {error}"))?;
-            if unpacked.len() as u64 > LARGEST_UNPACKED {
-                return Err(format!("is larger than {} GiB when unpacked", LARGEST_UNPACKED >> 30));
-            }
-            unpacked
-        }
-        false => bytes,
-    };
-    String::from_utf8(bytes).map(files::without_mark).map_err(|error| files::no_text(&error))
+        || inference_perf::is_companion(path, name)
 }
 
 fn document_of(document: &Value, path: &Path) -> Result<Document, String> {

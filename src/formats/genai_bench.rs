@@ -1,11 +1,12 @@
 //! genai-bench: a file for each load; the unit of its times is in the file or in `experiment_metadata.json` beside it.
 
 use super::distribution::{add_statistics, seconds_in};
-use super::document::{beside, flatten, known_at, list_at, number_at, text_at};
+use super::document::{flatten, known_at, list_at, number_at, text_at};
 use super::requests::{Request, add_requests};
 use super::sign::Shape::{List, Number, Object};
 use super::sign::Sign::Has;
 use super::{Format, Run, known};
+use crate::params::scalar;
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -35,14 +36,14 @@ pub const DEBUG: &str = "debug_for_run_";
 const LATENCIES: [(&str, &str); 3] = [("ttft", "ttft"), ("tpot", "tpot"), ("e2e_latency", "e2el")];
 
 fn read(document: &Map<String, Value>, path: &Path) -> Result<Vec<Run>, String> {
-    let metadata = beside(path, METADATA).into_iter().next();
+    let mut run = Run::of(document);
+    let metadata = run.beside(path, METADATA).into_iter().next();
     let metadata = metadata.as_ref().and_then(Value::as_object).cloned().unwrap_or_default();
     let unit = text_at(document, "_time_unit").or_else(|| text_at(&metadata, "metrics_time_unit"));
     // The first version knew seconds only, and did not say so.
     let unit = unit.unwrap_or("s");
     let seconds = seconds_in(unit).ok_or_else(|| format!("its times are in {unit:?}, which is not a known unit"))?;
     let of = |key: &str| number_at(document, &format!("aggregated_metrics.{key}"));
-    let mut run = Run::of(document);
     for (name, latency) in LATENCIES {
         let statistics = known_at(document, &format!("aggregated_metrics.stats.{name}"));
         add_statistics(statistics, latency, 1000.0 * seconds, &mut run.result);
@@ -51,22 +52,26 @@ fn read(document: &Map<String, Value>, path: &Path) -> Result<Vec<Run>, String> 
     run.put("completed", of("num_completed_requests"));
     run.put("failed", of("num_error_requests"));
     run.put("request_throughput", of("requests_per_second"));
-    add_tokens(document, &mut run);
+    let is_cut = add_tokens(document, &mut run);
     run.version = text_at(&metadata, "benchmark_version").map(str::to_owned);
     add_settings(document, &metadata, &mut run);
     let requests: Vec<Request> = list_at(document, "individual_request_metrics")
         .filter_map(Value::as_object)
         .map(|record| request(record, seconds))
         .collect();
-    add_requests(&requests, &mut run.result);
+    // Bounds of a percentile are those of the requests that it is of, and which those are is not said.
+    if !is_cut {
+        add_requests(&requests, &mut run.result);
+    }
     let is_kept = |key: &str| !["stats", "num_completed_requests", "num_error_requests", "error_rate"].contains(&key);
     let rest = document.get("aggregated_metrics").and_then(Value::as_object).into_iter().flatten();
     rest.filter(|(key, _)| is_kept(key)).for_each(|(key, value)| flatten(value, key, &mut run.extra));
     Ok(vec![run])
 }
 
-/// The tokens of all requests. genai-bench leaves those outside its warm-up and cool-down windows out of the sum, and their time in.
-fn add_tokens(document: &Map<String, Value>, run: &mut Run) {
+/// The tokens of all requests. genai-bench leaves those outside its warm-up and cool-down windows out of the sum, and their time in; whether
+/// it left any out.
+fn add_tokens(document: &Map<String, Value>, run: &mut Run) -> bool {
     let of = |key: &str| number_at(document, &format!("aggregated_metrics.{key}"));
     let requests = || list_at(document, "individual_request_metrics").filter_map(Value::as_object);
     let sum = |key: &str| -> f64 { requests().filter_map(|request| number_at(request, key)).sum() };
@@ -74,19 +79,19 @@ fn add_tokens(document: &Map<String, Value>, run: &mut Run) {
     if output <= 0.0 {
         run.put("output_throughput", of("mean_output_throughput_tokens_per_s"));
         run.put("total_token_throughput", of("mean_total_tokens_throughput_tokens_per_s"));
-        return;
+        return false;
     }
     run.put("total_input_tokens", Some(input as i64));
     run.put("total_output_tokens", Some(output as i64));
     let duration = of("run_duration").filter(|duration| *duration > 0.0);
     run.put("output_throughput", duration.map(|duration| output / duration));
     run.put("total_token_throughput", duration.map(|duration| (input + output) / duration));
-    if let Some(told) = of("stats.num_output_tokens.sum").filter(|told| (told - output).abs() > 0.5) {
-        run.cautions.push(format!(
-            "genai-bench counts {told} of {output} output tokens over the whole duration; throughput is from all of them, latencies are \
-             those inside its warm-up and cool-down windows"
-        ));
-    }
+    let Some(told) = of("stats.num_output_tokens.sum").filter(|told| (told - output).abs() > 0.5) else { return false };
+    run.cautions.push(format!(
+        "genai-bench counts {told} of {output} output tokens over the whole duration; throughput is from all of them, latencies are \
+         those inside its warm-up and cool-down windows"
+    ));
+    true
 }
 
 fn add_settings(document: &Map<String, Value>, metadata: &Map<String, Value>, run: &mut Run) {
@@ -119,6 +124,12 @@ fn add_settings(document: &Map<String, Value>, metadata: &Map<String, Value>, ru
         ("random_input_len", lengths.map(|(input, _)| input.into())),
         ("random_output_len", lengths.map(|(_, output)| output.into())),
     ]);
+    let mut asked = Vec::new();
+    known_at(metadata, "additional_request_params").iter().for_each(|value| flatten(value, "", &mut asked));
+    run.bench.params.extend(known(asked.iter().map(|(key, value)| (key.as_str(), Some(scalar(value))))).params);
+    // The command has the key of the server in clear.
+    let rest = metadata.iter().filter(|(key, _)| *key != "cmd");
+    rest.for_each(|(key, value)| flatten(value, &format!("experiment.{key}"), &mut run.extra));
 }
 
 /// The lengths of a scenario in which all are the same: `D(100,50)`.

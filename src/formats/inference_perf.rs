@@ -2,14 +2,14 @@
 //! requests in `per_request_lifecycle_metrics.json`.
 
 use super::distribution::add_statistics;
-use super::document::{beside, flatten, known_at, number_at, rounded, text_at};
+use super::document::{GZIP, beside, flatten, known_at, number_at, rounded, text_at};
 use super::requests::{Request, add_requests, in_order};
 use super::sign::Shape::{Number, Object};
 use super::sign::Sign::Has;
 use super::{Format, Run, known};
-use chrono::{DateTime, Utc};
+use crate::params::scalar;
 use serde_json::{Map, Value};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub const FORMAT: Format = Format {
     tool: "inference-perf",
@@ -31,12 +31,15 @@ pub const FORMAT: Format = Format {
     read,
 };
 
-pub const REQUESTS: &str = "per_request_lifecycle_metrics.json";
-pub const CONFIG: &str = "config.yaml";
+const REQUESTS: &str = "per_request_lifecycle_metrics.json";
+const CONFIG: &str = "config.yaml";
 const SUMMARY: &str = "summary_lifecycle_metrics.json";
+/// What stands before and behind the number of a stage.
 const STAGE: (&str, &str) = ("stage_", "_lifecycle_metrics.json");
 /// The same stage as the benchmark report of llm-d.
 const REPORT: (&str, &str) = ("inference-perf.partial.stage_", ".yaml");
+/// Parts of stages, by the adapter that was asked for.
+const OF_ADAPTER: &str = "adapter_";
 
 const LATENCIES: [(&str, &str); 4] = [
     ("request_latency", "e2el"),
@@ -45,19 +48,71 @@ const LATENCIES: [(&str, &str); 4] = [
     ("inter_token_latency", "itl"),
 ];
 
-/// Whether a file says again what the stages beside it say: all stages in one, or one of them in another form.
-pub fn repeats_stages(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    match number_in(&name, REPORT) {
-        Some(stage) => stage_file(path, stage).is_file(),
-        None => name.ends_with(SUMMARY) && !stages(path).is_empty(),
+/// A file of a stage: what stands before all files of its run, and the stage's number.
+struct Stage {
+    prefix: String,
+    number: usize,
+}
+
+impl Stage {
+    fn of(name: &str, (before, after): (&str, &str)) -> Option<Self> {
+        let (prefix, number) = name.strip_suffix(after)?.rsplit_once(before)?;
+        let number = number.parse().ok()?;
+        (!prefix.contains(OF_ADAPTER)).then(|| Self { prefix: prefix.to_owned(), number })
+    }
+
+    fn file(&self, (before, after): (&str, &str)) -> String {
+        format!("{}{before}{}{after}", self.prefix, self.number)
     }
 }
 
+/// Whether a file tells nothing that others do not tell: the settings, single requests, parts of stages, all stages in one, or one of them
+/// in another form. `name` is that of what is in the file.
+pub fn is_companion(path: &Path, name: &str) -> bool {
+    if let Some(stage) = Stage::of(name, REPORT) {
+        return is_there(path, &stage.file(STAGE));
+    }
+    let is_part = name.contains(OF_ADAPTER) && name.ends_with("lifecycle_metrics.json");
+    let is_said = |file: &str| name.strip_suffix(file).is_some_and(|prefix| !stages(path, prefix).is_empty());
+    // Alone, a summary is all there is.
+    is_part || name.ends_with(REQUESTS) || is_said(SUMMARY) || is_said(CONFIG)
+}
+
+fn is_there(path: &Path, name: &str) -> bool {
+    [name.to_owned(), format!("{name}{GZIP}")].iter().any(|name| path.with_file_name(name).is_file())
+}
+
 fn read(document: &Map<String, Value>, path: &Path) -> Result<Vec<Run>, String> {
-    let stage = number_in(&path.file_name().unwrap_or_default().to_string_lossy(), STAGE);
-    let config = config(path);
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = name.strip_suffix(GZIP).unwrap_or(&name);
+    let stage = Stage::of(name, STAGE);
+    let prefix =
+        stage.as_ref().map(|stage| stage.prefix.clone()).or_else(|| name.strip_suffix(SUMMARY).map(str::to_owned));
+    let prefix = prefix.unwrap_or_default();
     let mut run = Run::of(document);
+    let config = match run.beside(path, &format!("{prefix}{CONFIG}")).into_iter().next() {
+        Some(Value::Object(config)) => config,
+        _ => Map::new(),
+    };
+    add_measured(document, &mut run);
+    add_settings(document, &config, stage.as_ref().map(|stage| stage.number), &mut run);
+    if let Some(stage) = &stage {
+        let report = run.beside(path, &stage.file(REPORT)).into_iter().next();
+        let start = report.as_ref().and_then(|report| text_at(report.as_object()?, "run.time.start"));
+        run.started_at = start.and_then(|time| time.parse().ok());
+        add_own_requests(path, stage, &mut run);
+    }
+    for (key, value) in document.iter().filter(|(key, _)| *key != "successes") {
+        flatten(value, key, &mut run.extra);
+    }
+    for key in ["prompt_tokens", "output_tokens", "output_len", "goodput_metrics", "token_count_mismatches"] {
+        known_at(document, &format!("successes.{key}")).iter().for_each(|value| flatten(value, key, &mut run.extra));
+    }
+    flatten(&Value::from(config), "config", &mut run.extra);
+    Ok(vec![run])
+}
+
+fn add_measured(document: &Map<String, Value>, run: &mut Run) {
     let of = |path: &str| number_at(document, path);
     let duration = of("benchmark_time_seconds").or_else(|| {
         let rate = of("successes.throughput.requests_per_sec").filter(|rate| *rate > 0.0)?;
@@ -68,24 +123,12 @@ fn read(document: &Map<String, Value>, path: &Path) -> Result<Vec<Run>, String> 
     run.put("failed", of("failures.count").map(rounded));
     run.put("request_throughput", of("successes.throughput.requests_per_sec"));
     run.put("request_goodput", of("successes.goodput_metrics.request_goodput"));
-    let is_recounted = add_tokens(document, duration, &mut run);
+    let is_recounted = add_tokens(document, duration, run);
     for (name, latency) in LATENCIES {
         if !(is_recounted && ["tpot", "itl"].contains(&latency)) {
             add_statistics(known_at(document, &format!("successes.latency.{name}")), latency, 1000.0, &mut run.result);
         }
     }
-    add_settings(document, &config, stage, &mut run);
-    run.started_at = stage.and_then(|stage| started_at(path, stage));
-    for (key, value) in document {
-        if key != "successes" {
-            flatten(value, key, &mut run.extra);
-        }
-    }
-    for key in ["prompt_tokens", "output_tokens", "output_len", "goodput_metrics", "token_count_mismatches"] {
-        known_at(document, &format!("successes.{key}")).iter().for_each(|value| flatten(value, key, &mut run.extra));
-    }
-    add_own_requests(path, stage, &mut run);
-    Ok(vec![run])
 }
 
 /// Tokens as the server counted them. By default inference-perf counts the output once more with a tokenizer of its own, and its
@@ -132,49 +175,55 @@ fn add_settings(document: &Map<String, Value>, config: &Map<String, Value>, stag
     let length = |key: &str| of_data(&format!("{key}_distribution.mean")).filter(|_| is_random);
     run.serve = known([("model", known_at(config, "server.model_name").cloned())]);
     run.put("model_id", run.serve.get("model").cloned());
-    run.bench = known([
-        ("max_concurrency", concurrency),
-        ("request_rate", known_at(document, "load_summary.requested_rate").cloned().filter(|_| !is_closed)),
-        ("arrivals", known_at(config, "load.type").cloned()),
-        ("num_prompts", of_stage("num_requests").filter(|_| is_closed)),
-        ("benchmark_duration", of_stage("duration").filter(|_| !is_closed)),
-        ("backend", known_at(config, "api.type").cloned()),
-        ("dataset", of_data("path").or_else(|| of_data("type"))),
-        ("random_input_len", length("input")),
-        ("random_input_len_stddev", of_data("input_distribution.std_dev").filter(|_| is_random)),
-        ("random_output_len", length("output")),
-        ("random_output_len_stddev", of_data("output_distribution.std_dev").filter(|_| is_random)),
-    ]);
+    // Whatever else is said of the data tells workloads apart.
+    let mut data = Vec::new();
+    known_at(config, "data").iter().for_each(|value| flatten(value, "data", &mut data));
+    data.retain(|(path, _)| !path.ends_with(".total_count"));
+    run.bench = known(data.iter().map(|(path, value)| (path.as_str(), Some(scalar(value)))));
+    run.bench.params.extend(
+        known([
+            ("max_concurrency", concurrency),
+            ("request_rate", known_at(document, "load_summary.requested_rate").cloned().filter(|_| !is_closed)),
+            ("arrivals", known_at(config, "load.type").cloned()),
+            ("num_prompts", of_stage("num_requests").filter(|_| is_closed)),
+            ("benchmark_duration", of_stage("duration").filter(|_| !is_closed)),
+            ("backend", known_at(config, "api.type").cloned()),
+            ("dataset", of_data("path").or_else(|| of_data("type"))),
+            ("random_input_len", length("input")),
+            ("random_input_len_stddev", of_data("input_distribution.std_dev").filter(|_| is_random)),
+            ("random_output_len", length("output")),
+            ("random_output_len_stddev", of_data("output_distribution.std_dev").filter(|_| is_random)),
+        ])
+        .params,
+    );
 }
 
 /// Each stage's requests follow those of the stage before; they are kept where they are as many as the stages say.
-fn add_own_requests(path: &Path, stage: Option<usize>, run: &mut Run) {
-    let records = beside(path, REQUESTS);
+fn add_own_requests(path: &Path, stage: &Stage, run: &mut Run) {
+    let records = run.beside(path, &format!("{}{REQUESTS}", stage.prefix));
     if records.is_empty() {
         return;
     }
-    let stages = stages(path);
-    let counts: Vec<usize> = stages
-        .iter()
-        .filter_map(|(_, file)| {
-            let name = file.file_name()?.to_string_lossy();
-            let stage = beside(path, &name).into_iter().next()?;
-            Some(number_at(stage.as_object()?, "load_summary.count")? as usize)
-        })
-        .collect();
+    let stages = stages(path, &stage.prefix);
+    let count = |number: &usize| {
+        let name = Stage { prefix: stage.prefix.clone(), number: *number }.file(STAGE);
+        let told = beside(path, &name).ok()?.into_iter().next()?;
+        Some((*number, number_at(told.as_object()?, "load_summary.count")? as usize))
+    };
+    let counts: Vec<(usize, usize)> = stages.iter().filter_map(count).collect();
     let all = records.iter().flat_map(|value| value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice));
     let all = in_order(all.filter_map(Value::as_object).map(request));
-    let position = stages.iter().position(|(number, _)| Some(*number) == stage).unwrap_or(0);
-    if counts.len() != stages.len() || counts.iter().sum::<usize>() != all.len() {
+    let counted: usize = counts.iter().map(|(_, count)| count).sum();
+    if counts.len() != stages.len() || counted != all.len() {
         run.notes.push(format!(
-            "{REQUESTS} lists {} requests, but the stages count {}: per-request data is left out",
-            all.len(),
-            counts.iter().sum::<usize>()
+            "{REQUESTS} lists {} requests, but the stages count {counted}: per-request data is left out",
+            all.len()
         ));
         return;
     }
-    let first: usize = counts.iter().take(position).sum();
-    let own: Vec<Request> = all.into_iter().skip(first).take(counts.get(position).copied().unwrap_or(0)).collect();
+    let before = counts.iter().filter(|(number, _)| *number < stage.number).map(|(_, count)| count).sum();
+    let own = counts.iter().find(|(number, _)| *number == stage.number).map_or(0, |(_, count)| *count);
+    let own: Vec<Request> = all.into_iter().skip(before).take(own).collect();
     add_requests(&own, &mut run.result);
 }
 
@@ -203,33 +252,17 @@ fn request(record: &Map<String, Value>) -> Request {
     }
 }
 
-/// The number between the two parts of a file's name.
-fn number_in(name: &str, (before, after): (&str, &str)) -> Option<usize> {
-    name.strip_suffix(after)?.rsplit_once(before).map(|(_, number)| number)?.parse().ok()
-}
-
-/// The files of all stages beside a file, in their order.
-fn stages(path: &Path) -> Vec<(usize, PathBuf)> {
+/// The numbers of all stages beside a file whose names begin alike, in their order.
+fn stages(path: &Path, prefix: &str) -> Vec<usize> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
-    let numbered = |path: PathBuf| Some((number_in(&path.file_name()?.to_string_lossy(), STAGE)?, path));
-    let mut stages: Vec<(usize, PathBuf)> = entries.filter_map(|entry| numbered(entry.path())).collect();
-    stages.sort();
+    let number = |name: String| {
+        let stage = Stage::of(name.strip_suffix(GZIP).unwrap_or(&name), STAGE)?;
+        (stage.prefix == prefix).then_some(stage.number)
+    };
+    let mut stages: Vec<usize> =
+        entries.filter_map(|entry| number(entry.file_name().to_string_lossy().into_owned())).collect();
+    stages.sort_unstable();
+    stages.dedup();
     stages
-}
-
-fn stage_file(path: &Path, stage: usize) -> PathBuf {
-    path.with_file_name(format!("{}{stage}{}", STAGE.0, STAGE.1))
-}
-
-fn config(path: &Path) -> Map<String, Value> {
-    match beside(path, CONFIG).into_iter().next() {
-        Some(Value::Object(config)) => config,
-        _ => Map::new(),
-    }
-}
-
-fn started_at(path: &Path, stage: usize) -> Option<DateTime<Utc>> {
-    let report = beside(path, &format!("{}{stage}{}", REPORT.0, REPORT.1)).into_iter().next()?;
-    text_at(report.as_object()?, "run.time.start")?.parse().ok()
 }

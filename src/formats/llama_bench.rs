@@ -30,30 +30,21 @@ pub const FORMAT: Format = Format {
     read,
 };
 
-/// What the engine was given.
-const SERVER: [&str; 22] = [
-    "backends",
-    "gpu_info",
-    "n_batch",
-    "n_ubatch",
-    "n_threads",
-    "type_k",
-    "type_v",
-    "n_gpu_layers",
-    "n_cpu_moe",
-    "split_mode",
-    "main_gpu",
-    "no_kv_offload",
-    "flash_attn",
-    "tensor_split",
-    "tensor_buft_overrides",
-    "use_mmap",
-    "load_mode",
-    "embeddings",
-    "no_op_offload",
-    "cpu_mask",
-    "cpu_strict",
-    "poll",
+/// What was asked of the engine, and what came out: all else tells engines and machines apart.
+const OF_RUN: [&str; 13] = [
+    "n_prompt",
+    "n_gen",
+    DEPTH,
+    "test_time",
+    "avg_ns",
+    "stddev_ns",
+    "avg_ts",
+    "stddev_ts",
+    "samples_ns",
+    "samples_ts",
+    "model_filename",
+    "model_size",
+    "model_n_params",
 ];
 const DEPTH: &str = "n_depth";
 
@@ -83,11 +74,13 @@ fn read(document: &Map<String, Value>, _: &Path) -> Result<Vec<Run>, String> {
     }
     run.started_at = text_at(document, "test_time").and_then(|time| time.parse().ok());
     run.version = text_at(document, "build_commit").filter(|commit| *commit != "unknown").map(str::to_owned);
-    let gpus = text_at(document, "gpu_info").filter(|gpus| !gpus.is_empty()).map(|gpus| gpus.split(", ").count());
-    let model = known_at(document, "model_filename").or_else(|| known_at(document, "model_type")).cloned();
+    let named = |key: &str| known_at(document, key).filter(|value| value.as_str() != Some("")).cloned();
+    let model = named("model_filename").or_else(|| named("model_type"));
     run.put("model_id", model.clone());
-    let server = SERVER.map(|key| (key, known_at(document, key).cloned()));
-    run.serve = known(server.into_iter().chain([("model", model), ("gpu_count", gpus.map(Value::from))]));
+    let gpus = text_at(document, "gpu_info").and_then(gpus);
+    let server = document.iter().filter(|(key, _)| !OF_RUN.contains(&key.as_str()));
+    let server = server.map(|(key, value)| (key.as_str(), Some(value.clone())));
+    run.serve = known(server.chain([("model", model), ("gpu_count", gpus.map(Value::from))]));
     run.bench = known([
         ("random_input_len", known_at(document, "n_prompt").cloned()),
         ("random_output_len", known_at(document, "n_gen").cloned()),
@@ -96,8 +89,13 @@ fn read(document: &Map<String, Value>, _: &Path) -> Result<Vec<Run>, String> {
         // Tokens are drawn at random.
         ("dataset", Some("random".into())),
     ]);
-    for (key, value) in document.iter().filter(|(key, _)| !SERVER.contains(&key.as_str())) {
-        flatten(value, key, &mut run.extra);
-    }
+    document.iter().for_each(|(key, value)| flatten(value, key, &mut run.extra));
     Ok(vec![run])
+}
+
+/// How many GPUs a list of names has, which may have commas in them: of one kind only.
+fn gpus(names: &str) -> Option<usize> {
+    let parts: Vec<&str> = names.split(", ").filter(|name| !name.is_empty()).collect();
+    let first = parts.first()?;
+    parts.iter().all(|part| part == first).then_some(parts.len())
 }

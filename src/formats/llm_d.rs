@@ -76,33 +76,59 @@ fn read(document: &Map<String, Value>, _: &Path) -> Result<Vec<Run>, String> {
 }
 
 fn add_settings(document: &Map<String, Value>, run: &mut Run) {
-    let engines: Vec<&Map<String, Value>> = list_at(document, "scenario.stack")
-        .filter_map(|part| part.get("standardized")?.as_object())
-        .filter(|part| text_at(part, "kind") == Some("inference_engine") || part.contains_key("accelerator"))
-        .collect();
+    let parts = || list_at(document, "scenario.stack").filter_map(Value::as_object);
+    let engines: Vec<&Map<String, Value>> =
+        parts().filter(|part| known_at(part, "standardized.accelerator").is_some()).collect();
     let only = match engines.as_slice() {
         [only] => (*only).clone(),
         _ => Map::new(),
     };
-    let of = |path: &str| known_at(&only, path).cloned();
+    let of = |path: &str| known_at(&only, &format!("standardized.{path}")).cloned();
     let of_0_1 = |path: &str| known_at(document, &format!("scenario.{path}")).cloned();
-    let model = engines.first().and_then(|engine| known_at(engine, "model.name")).cloned();
-    let is_one = number_at(&only, "replicas").is_none_or(|replicas| replicas == 1.0);
-    run.serve = known([
-        ("model", model.or_else(|| of_0_1("model.name"))),
-        ("engine", of("tool").or_else(|| of_0_1("platform.engine.0.name"))),
-        ("engine_version", of("tool_version").or_else(|| of_0_1("platform.engine.0.version"))),
-        ("replicas", of("replicas")),
-        ("gpu_type", of("accelerator.model").or_else(|| of_0_1("host.accelerator.0.model"))),
-        // Whether it is that of all replicas is not said.
-        ("gpu_count", of("accelerator.count").filter(|_| is_one)),
-        ("tensor_parallel_size", of("accelerator.parallelism.tp")),
-        ("pipeline_parallel_size", of("accelerator.parallelism.pp")),
-        ("data_parallel_size", of("accelerator.parallelism.dp")),
-    ]);
+    let model = engines.first().and_then(|engine| known_at(engine, "standardized.model.name")).cloned();
+    // Whether a count is that of all replicas is not said.
+    let is_one = of("replicas").is_none_or(|replicas| replicas.as_f64() == Some(1.0));
+    let of_one = |path: &str| of(path).filter(|_| is_one);
+    // Whatever is said of the stack tells servers apart.
+    let mut stack = Vec::new();
+    for (number, part) in parts().enumerate() {
+        for side in ["standardized", "native"] {
+            known_at(part, side).iter().for_each(|value| flatten(value, &format!("stack.{number}"), &mut stack));
+        }
+    }
+    for side in ["host", "platform"] {
+        of_0_1(side).iter().for_each(|value| flatten(value, side, &mut stack));
+    }
+    run.serve = known(stack.iter().map(|(path, value)| (path.as_str(), Some(scalar(value)))));
+    run.serve.params.extend(
+        known([
+            ("model", model.or_else(|| of_0_1("model.name"))),
+            ("engine", of("tool").or_else(|| of_0_1("platform.engine.0.name"))),
+            ("engine_version", of("tool_version").or_else(|| of_0_1("platform.engine.0.version"))),
+            ("gpu_type", of("accelerator.model").or_else(|| of_0_1("host.accelerator.0.model"))),
+            ("gpu_count", of_one("accelerator.count")),
+            ("tensor_parallel_size", of_one("accelerator.parallelism.tp")),
+            ("pipeline_parallel_size", of_one("accelerator.parallelism.pp")),
+            ("data_parallel_size", of_one("accelerator.parallelism.dp")),
+        ])
+        .params,
+    );
     run.put("model_id", run.serve.get("model").cloned());
-    let load = known_at(document, "scenario.load.standardized").or_else(|| known_at(document, "scenario.load"));
-    let mut said = Vec::new();
-    load.iter().for_each(|load| flatten(load, "", &mut said));
-    run.bench = known(said.iter().map(|(key, value)| (key.as_str(), Some(scalar(value)))));
+    let mut load = Vec::new();
+    match of_0_1("load.standardized") {
+        Some(load_of) => flatten(&load_of, "", &mut load),
+        None => of_0_1("load").iter().for_each(|value| flatten(value, "", &mut load)),
+    }
+    let name =
+        |path: &str| LOAD.iter().find(|(own, _)| *own == path).map_or(path.to_owned(), |(_, name)| (*name).into());
+    let load: Vec<(String, Value)> = load.iter().map(|(path, value)| (name(path), scalar(value))).collect();
+    run.bench = known(load.iter().map(|(path, value)| (path.as_str(), Some(value.clone()))));
 }
+
+/// vLLM's names of what a load is.
+const LOAD: [(&str, &str); 4] = [
+    ("rate_qps", "request_rate"),
+    ("concurrency", "max_concurrency"),
+    ("input_seq_len.value", "random_input_len"),
+    ("output_seq_len.value", "random_output_len"),
+];

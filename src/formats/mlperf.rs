@@ -1,9 +1,10 @@
 //! MLPerf Inference: LoadGen's `mlperf_log_summary.txt`; its date, version and counts in `mlperf_log_detail.txt` beside it.
 
+use super::distribution::percentile;
+use super::document::text_beside;
 use super::sign::Shape::{Object, Text};
 use super::sign::Sign::Has;
 use super::{Format, Run, known};
-use crate::files::{self, Links};
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -28,6 +29,7 @@ pub const FORMAT: Format = Format {
 pub const SUMMARY: &str = "mlperf_log_summary.txt";
 const DETAIL: &str = "mlperf_log_detail.txt";
 const TITLE: &str = "MLPerf Results Summary";
+const LAST: &str = "Test Parameters Used";
 
 /// What a latency is called by its mean (`Mean X (ns)`) and by its percentiles (`99.00 percentile X (ns)`), and vLLM's name.
 const LATENCIES: [(&str, &str, &str); 3] = [
@@ -36,11 +38,17 @@ const LATENCIES: [(&str, &str, &str); 3] = [
     ("Time per Output Token", "time to output token", "tpot"),
 ];
 
-/// A summary as a document: what stands before the last colon of a line, and what stands behind it. `None` for another text.
+/// A summary as a document: what stands before the colon of a line, and what stands behind it. `None` for another text.
 pub fn document(text: &str) -> Option<Map<String, Value>> {
-    text.lines().take(5).any(|line| line.trim() == TITLE).then_some(())?;
+    // The last section says what was asked for: without it the file is cut off, maybe within a number.
+    let is_whole =
+        text.lines().take(5).any(|line| line.trim() == TITLE) && text.lines().any(|line| line.trim() == LAST);
+    if !is_whole {
+        return None;
+    }
     let mut lines = Map::new();
-    for (label, value) in text.lines().filter_map(|line| line.rsplit_once(':')) {
+    let parts = |line| str::split_once(line, " : ").or_else(|| str::rsplit_once(line, ':'));
+    for (label, value) in text.lines().filter_map(parts) {
         let (label, value) = (label.split_whitespace().collect::<Vec<_>>().join(" "), value.trim());
         if !label.is_empty() && !value.is_empty() {
             let number = value.parse::<f64>().ok().filter(|number| number.is_finite());
@@ -55,12 +63,18 @@ fn read(document: &Map<String, Value>, path: &Path) -> Result<Vec<Run>, String> 
     let lines = document.get("mlperf").and_then(Value::as_object).cloned().unwrap_or_default();
     let of = |label: &str| lines.get(label).and_then(Value::as_f64);
     let text = |label: &str| lines.get(label).and_then(Value::as_str).unwrap_or_default();
-    let detail = detail(path);
     let scenario = text("Scenario").to_owned();
     if text("Mode") == "AccuracyOnly" {
         return Err("is an accuracy run, which measures no performance".into());
     }
     let mut run = Run::of(document);
+    let detail = match text_beside(path, DETAIL) {
+        Ok(text) => text.as_deref().map(detail).unwrap_or_default(),
+        Err(why) => {
+            run.notes.push(format!("what is beside it is not read: {why}"));
+            Map::new()
+        }
+    };
     let first = |labels: &[&str]| labels.iter().find_map(|label| of(label));
     run.put(
         "request_throughput",
@@ -72,8 +86,8 @@ fn read(document: &Map<String, Value>, path: &Path) -> Result<Vec<Run>, String> 
     );
     // Of several samples a query, and of all at once, there is no latency of one.
     let is_of_one = matches!(scenario.as_str(), "Server" | "SingleStream");
-    for (mean, percentile, latency) in LATENCIES.into_iter().filter(|_| is_of_one) {
-        add_latency(&lines, (mean, percentile), latency, &mut run);
+    for (mean, of_percentile, latency) in LATENCIES.into_iter().filter(|_| is_of_one) {
+        add_latency(&lines, (mean, of_percentile), latency, &mut run);
     }
     let of_detail = |key: &str| detail.get(key).cloned();
     let queries = of_detail("result_query_count").and_then(|count| count.as_f64());
@@ -86,7 +100,7 @@ fn read(document: &Map<String, Value>, path: &Path) -> Result<Vec<Run>, String> 
         ("scenario", Some(scenario.as_str().into())),
         ("request_rate", lines.get("target_qps").cloned().filter(|_| is_server)),
         ("max_concurrency", (scenario == "SingleStream").then(|| 1.into())),
-        ("samples_per_query", lines.get("samples_per_query").cloned().filter(|_| !is_server && is_of_one)),
+        ("samples_per_query", lines.get("samples_per_query").cloned().filter(|_| scenario == "MultiStream")),
         ("sut_name", lines.get("SUT name").cloned()),
     ]);
     if text("Result is") == "INVALID" {
@@ -100,23 +114,21 @@ fn read(document: &Map<String, Value>, path: &Path) -> Result<Vec<Run>, String> 
 }
 
 /// The statistics of a latency, from nanoseconds.
-fn add_latency(lines: &Map<String, Value>, (mean, percentile): (&str, &str), latency: &str, run: &mut Run) {
+fn add_latency(lines: &Map<String, Value>, (mean, of_percentile): (&str, &str), latency: &str, run: &mut Run) {
     let in_ms = |nanoseconds: f64| nanoseconds / 1e6;
     for (word, statistic) in [("Mean", "mean"), ("Min", "min"), ("Max", "max")] {
         let value = lines.get(&format!("{word} {mean} (ns)")).and_then(Value::as_f64);
         run.put(&format!("{statistic}_{latency}_ms"), value.map(in_ms));
     }
     for (label, value) in lines {
-        let Some(number) = label.strip_suffix(&format!(" percentile {percentile} (ns)")) else { continue };
-        let Ok(number) = number.parse::<f64>() else { continue };
-        let statistic = if number == 50.0 { "median".to_owned() } else { format!("p{number}") };
+        let Some(number) = label.strip_suffix(&format!(" percentile {of_percentile} (ns)")) else { continue };
+        let Some(statistic) = percentile(number) else { continue };
         run.put(&format!("{statistic}_{latency}_ms"), value.as_f64().map(in_ms));
     }
 }
 
 /// The values of the detailed log: `:::MLLOG {"key": …, "value": …}`.
-fn detail(path: &Path) -> Map<String, Value> {
-    let Ok(text) = files::text(&path.with_file_name(DETAIL), Links::Follow) else { return Map::new() };
+fn detail(text: &str) -> Map<String, Value> {
     let records = text.lines().filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix(":::MLLOG ")?).ok());
     records.filter_map(|record| Some((record.get("key")?.as_str()?.to_owned(), record.get("value")?.clone()))).collect()
 }

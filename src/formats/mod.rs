@@ -83,6 +83,14 @@ impl Run {
         Self { text: serde_json::to_string(document).unwrap_or_default(), ..Self::default() }
     }
 
+    /// The documents of a file beside the run's. That it can't be read is said.
+    fn beside(&mut self, path: &Path, name: &str) -> Vec<Value> {
+        document::beside(path, name).unwrap_or_else(|why| {
+            self.notes.push(format!("what is beside it is not read: {why}"));
+            Vec::new()
+        })
+    }
+
     /// Adds what is known to the result.
     fn put(&mut self, key: &str, value: Option<impl Into<Value>>) {
         self.result.extend(value.map(|value| (key.to_owned(), value.into())).filter(|(_, value)| !value.is_null()));

@@ -1,7 +1,8 @@
 //! `vllm bench throughput` and `vllm bench latency`: the engine alone, without a server. What was asked for stands in the file for
 //! PyTorch's dashboard, if that was written.
 
-use super::document::{beside, flatten, known_at, list_at, number_at};
+use super::distribution::percentile;
+use super::document::{flatten, known_at, list_at, number_at};
 use super::sign::Shape::{List, Number, Object};
 use super::sign::Sign::{Has, Lacks};
 use super::{Format, Run, known};
@@ -69,8 +70,8 @@ fn read_latency(document: &Map<String, Value>, path: &Path) -> Result<Vec<Run>, 
     let in_ms = |seconds: f64| seconds * 1000.0;
     let latencies: Vec<f64> = list_at(document, "latencies").filter_map(Value::as_f64).collect();
     run.put("mean_batch_latency_ms", number_at(document, "avg_latency").map(in_ms));
-    for (percentile, value) in document.get("percentiles").and_then(Value::as_object).into_iter().flatten() {
-        let statistic = if percentile == "50" { "median".to_owned() } else { format!("p{percentile}") };
+    for (share, value) in document.get("percentiles").and_then(Value::as_object).into_iter().flatten() {
+        let Some(statistic) = percentile(share) else { continue };
         run.put(&format!("{statistic}_batch_latency_ms"), value.as_f64().map(in_ms));
     }
     run.put("std_batch_latency_ms", (latencies.len() > 1).then(|| in_ms(population_std(&latencies))));
@@ -87,7 +88,7 @@ fn read_latency(document: &Map<String, Value>, path: &Path) -> Result<Vec<Run>, 
 fn offline(document: &Map<String, Value>, path: &Path) -> Run {
     let mut run = Run::of(document);
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let record = beside(path, &format!("{name}.pytorch.json")).into_iter().next();
+    let record = run.beside(path, &format!("{name}.pytorch.json")).into_iter().next();
     let first = record.as_ref().and_then(|value| value.as_array().and_then(|all| all.first()).or(Some(value)));
     let arguments = first.and_then(|value| value.pointer("/benchmark/extra_info/args")?.as_object()).cloned();
     let arguments = arguments.unwrap_or_default();

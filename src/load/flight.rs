@@ -62,7 +62,7 @@ impl Flights {
                 e2el: last.map(|last| last - from),
                 tpot: None,
                 itls: Vec::new(),
-                output_len: 0.0,
+                output_len: None,
             })
         };
         self.lock().iter().filter_map(request).collect()

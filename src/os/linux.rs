@@ -35,10 +35,9 @@ fn seconds(ticks: u64) -> f64 {
     ticks as f64 / procfs::ticks_per_second() as f64
 }
 
-/// All processes that can be seen.
-pub fn processes() -> Vec<Process> {
-    let all = all_processes().into_iter().flatten().flatten();
-    all.filter_map(|process| process.stat().ok()).map(seen).collect()
+/// All processes that can be seen, each when it is asked for.
+pub fn processes() -> impl Iterator<Item = Process> {
+    all_processes().into_iter().flatten().flatten().filter_map(|process| process.stat().ok()).map(seen)
 }
 
 pub fn process(pid: i32) -> Option<Process> {

@@ -46,8 +46,8 @@ pub struct Machine {
 
 /// Why this system can't run sweeps; nothing where it can.
 pub fn check() -> Result<(), &'static str> {
-    match processes().is_empty() {
-        false => Ok(()),
-        true => Err("sweeps run on Linux only: nothing else tells which processes a server started"),
+    match processes().next() {
+        Some(_) => Ok(()),
+        None => Err("sweeps run only on Linux with a readable /proc, which tells which processes a server started"),
     }
 }

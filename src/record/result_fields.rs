@@ -185,7 +185,7 @@ impl ResultFields {
         self.tell_how_sure(&of_requests, success.map(|success| success.completed));
         let steady = Steady::of(get);
         self.put("steady_duration_s", steady.map(|steady| steady.duration_s));
-        self.put("steady_output_throughput", steady.map(|steady| steady.output_throughput));
+        self.put("steady_output_throughput", steady.and_then(|steady| steady.output_throughput));
         self.put("steady_request_throughput", steady.map(|steady| steady.request_throughput));
         if let Some(reason) = soundness::stopped_early(get) {
             self.cautions.push(format!("stopped early, so its latencies are lower bounds: {reason}"));

@@ -7,7 +7,8 @@ use super::times::{RequestTimes, request_times};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Steady {
     pub duration_s: f64,
-    pub output_throughput: f64,
+    /// Only where each request tells how many tokens it brought.
+    pub output_throughput: Option<f64>,
     pub request_throughput: f64,
 }
 
@@ -21,7 +22,7 @@ struct Request {
     start: f64,
     first: f64,
     end: f64,
-    tokens: f64,
+    tokens: Option<f64>,
 }
 
 impl Steady {
@@ -36,10 +37,10 @@ impl Steady {
         if inside < FEWEST || duration_s < longest {
             return None;
         }
-        let tokens: f64 = requests.iter().map(|request| request.tokens_within(from, until)).sum();
+        let tokens: Option<f64> = requests.iter().map(|request| request.tokens_within(from, until)).sum();
         Some(Self {
             duration_s,
-            output_throughput: tokens / duration_s,
+            output_throughput: tokens.map(|tokens| tokens / duration_s),
             request_throughput: inside as f64 / duration_s,
         })
     }
@@ -47,12 +48,12 @@ impl Steady {
 
 impl Request {
     /// Its tokens come evenly, from the first to the last.
-    fn tokens_within(&self, from: f64, until: f64) -> f64 {
+    fn tokens_within(&self, from: f64, until: f64) -> Option<f64> {
         if self.end <= self.first {
-            return if self.end > from && self.end <= until { self.tokens } else { 0.0 };
+            return self.tokens.map(|tokens| if self.end > from && self.end <= until { tokens } else { 0.0 });
         }
         let inside = (self.end.min(until) - self.first.max(from)).max(0.0);
-        self.tokens * inside / (self.end - self.first)
+        self.tokens.map(|tokens| tokens * inside / (self.end - self.first))
     }
 }
 

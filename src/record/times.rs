@@ -15,7 +15,8 @@ pub struct RequestTimes {
     /// Until its last token; of one that was cut off, until then.
     pub latency: Option<f64>,
     pub gaps: Vec<f64>,
-    pub output_len: f64,
+    /// `None` where nobody counted.
+    pub output_len: Option<f64>,
     pub error: Option<String>,
 }
 
@@ -51,7 +52,7 @@ pub fn request_times(get: &Lookup<'_>) -> Option<Vec<RequestTimes>> {
             ttft,
             latency: at(latencies, index).or_else(to_last),
             gaps: gaps.unwrap_or_default(),
-            output_len: at(output_lens, index).unwrap_or(0.0),
+            output_len: at(output_lens, index),
             error: error.map(str::to_owned),
         })
     };

@@ -112,7 +112,7 @@ mod tests {
                 e2el: Some(free - arrival),
                 tpot: None,
                 itls: Vec::new(),
-                output_len: 1.0,
+                output_len: Some(1.0),
             });
         }
         requests

@@ -11,5 +11,6 @@ pub struct Request {
     pub tpot: Option<f64>,
     /// Gaps between its chunks.
     pub itls: Vec<f64>,
-    pub output_len: f64,
+    /// Nothing where nobody counted.
+    pub output_len: Option<f64>,
 }

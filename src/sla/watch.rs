@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     fn request(ttft: Option<f64>, e2el: f64) -> Request {
-        Request { arrival: 0.0, ttft, e2el: Some(e2el), tpot: None, itls: Vec::new(), output_len: 1.0 }
+        Request { arrival: 0.0, ttft, e2el: Some(e2el), tpot: None, itls: Vec::new(), output_len: Some(1.0) }
     }
 
     fn missed(slas: &[&str], seen: &[Request]) -> Option<String> {

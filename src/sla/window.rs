@@ -22,7 +22,7 @@ pub struct Window {
     /// Those that came in it and had left before the drain.
     requests: Vec<Request>,
     request_throughput: f64,
-    output_throughput: f64,
+    output_throughput: Option<f64>,
     pub backlog: Standing,
 }
 
@@ -49,7 +49,7 @@ impl Window {
         let left = |request: &&Request| {
             request.e2el.is_some_and(|e2el| from < request.arrival + e2el && request.arrival + e2el <= last)
         };
-        let tokens: f64 = requests.iter().filter(left).map(|request| request.output_len).sum();
+        let tokens: Option<f64> = requests.iter().filter(left).map(|request| request.output_len).sum();
         let completed = requests.iter().filter(left).count();
         let backlog = match kind {
             Loop::Open => Backlog { requests: &requests, from, until: last }.standing(),
@@ -59,7 +59,7 @@ impl Window {
             seconds,
             requests: inside,
             request_throughput: completed as f64 / seconds,
-            output_throughput: tokens / seconds,
+            output_throughput: tokens.map(|tokens| tokens / seconds),
             backlog,
         })
     }
@@ -73,7 +73,7 @@ impl Window {
     pub fn metric(&self, key: &str) -> Option<f64> {
         match key {
             "request_throughput" => Some(self.request_throughput),
-            "output_throughput" => Some(self.output_throughput),
+            "output_throughput" => self.output_throughput,
             _ => metric_of(&self.requests, key),
         }
     }
@@ -130,7 +130,14 @@ mod tests {
 
     fn request(arrival: f64, e2el: Option<f64>) -> Request {
         let ttft = e2el.map(|e2el| e2el / 4.0);
-        Request { arrival, ttft, e2el, tpot: e2el.map(|e2el| e2el / 40.0), itls: vec![0.01, 0.03], output_len: 10.0 }
+        Request {
+            arrival,
+            ttft,
+            e2el,
+            tpot: e2el.map(|e2el| e2el / 40.0),
+            itls: vec![0.01, 0.03],
+            output_len: Some(10.0),
+        }
     }
 
     /// One request each tenth of a second for 20 s, each of which takes a second.

@@ -1,21 +1,19 @@
 //! The driver: works off what is left of a plan on one executor, and hands each record to the store at once.
 
 use super::agenda::{Agenda, Job, Step, missing};
-use super::commands::artifact_of;
 use super::course::{Course, CourseError, Visit};
 use super::event::{Event, Observer};
 use super::ledger::{Ledger, Made, gpu_count};
+use super::measuring::{KEPT_EVERY, Making, Measuring};
 use super::options::{Limit, OnFailure, Options};
 use super::{Ended, SweepError};
-use crate::exec::{BenchJob, Benched, EvalJob, Executor, ServerJob, Stop};
+use crate::exec::{Benched, EvalJob, Executor, ServerJob, Stop};
 use crate::id::run_id;
-use crate::params::Command;
 use crate::plan::{BenchPlan, Combination, Plan, Start};
 use crate::record::{Failure, Outcome, Place, RunRecord, Status};
 use crate::store::{StoreError, SweepState, SweepWriter};
 use chrono::{DateTime, Utc};
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// What runs that ended well took, together.
@@ -376,17 +374,15 @@ impl<E: Executor> Driver<'_, E> {
         let command = self.options.bench.complete(&job.bench.command, &result_path);
         let log = self.writer.at().bench_log(combination);
         *clock = Clock::start();
-        let result = self.bench(&command, &result_path, &log).await;
+        let id = self.run_id(job, clock);
+        let run = Making { combination, number: job.number, id: &id, kept_every: KEPT_EVERY };
+        let measuring = Measuring { command: &command, result_path: &result_path, log: &log, run: Some(run) };
+        let result = measuring.bench(&mut *self.executor, &*self.writer).await;
         clock.stop();
         let benched = result?;
         self.writer.keep_result(combination, job.number)?;
         self.executor.clean().await;
         Ok(benched)
-    }
-
-    async fn bench(&mut self, command: &Command, result_path: &Path, log: &Path) -> Result<Benched, Stop> {
-        let artifact = artifact_of(command, result_path);
-        self.executor.bench(BenchJob { command, result_path, artifact: artifact.as_ref(), log }).await
     }
 
     async fn start_server(&mut self, start: Start) -> Result<(), RunError> {
@@ -435,13 +431,19 @@ impl<E: Executor> Driver<'_, E> {
         let result_path = self.writer.warm_up_result(combination)?;
         let command = self.options.bench.complete(&job.bench.warm_up(num_prompts), &result_path);
         let log = self.writer.at().bench_log(combination);
-        let ended = self.bench(&command, &result_path, &log).await;
+        let measuring = Measuring { command: &command, result_path: &result_path, log: &log, run: None };
+        let ended = measuring.bench(&mut *self.executor, &*self.writer).await;
         if ended.is_ok() {
             self.executor.clean().await;
         }
         self.writer.warm_up_result(combination)?;
         ended?;
         Ok(())
+    }
+
+    fn run_id(&self, job: &Job<'_>, clock: &Clock) -> String {
+        let started_at = clock.started_at.timestamp_micros();
+        run_id(self.writer.name(), &job.bench.combination.id, job.number, started_at)
     }
 
     fn record_of(&mut self, job: &Job<'_>, start: Start, clock: Clock, ended: Result<Benched, Failure>) -> RunRecord {
@@ -462,7 +464,7 @@ impl<E: Executor> Driver<'_, E> {
         let sweep = self.writer.name();
         let record = RunRecord {
             sweep: sweep.to_owned(),
-            run_id: run_id(sweep, &combination.id, job.number, clock.started_at.timestamp_micros()),
+            run_id: self.run_id(job, &clock),
             run_number: job.number,
             started_at: Some(clock.started_at),
             wall_time_s: Some(clock.wall_time.as_secs_f64()),

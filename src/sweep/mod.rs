@@ -11,6 +11,7 @@ mod event;
 mod finding;
 mod goals;
 mod ledger;
+mod measuring;
 mod narrow;
 mod options;
 pub mod race;

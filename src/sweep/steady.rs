@@ -29,12 +29,13 @@ pub fn requests_of(times: Vec<RequestTimes>, kind: Loop) -> Vec<Request> {
         let has_failed = times.has_failed();
         let seen = |value: Option<f64>| value.filter(|_| !has_failed).map(|value| value + queued);
         let tokens = times.output_len;
-        let tpot = times.ttft.zip(times.latency).filter(|_| !has_failed && tokens > 1.0 && !times.is_cut_off());
+        let gaps = tokens.map(|tokens| tokens - 1.0).filter(|gaps| *gaps > 0.0 && !has_failed && !times.is_cut_off());
+        let tpot = times.ttft.zip(times.latency).zip(gaps);
         Request {
             arrival: times.start - queued,
             ttft: seen(times.ttft),
             e2el: seen(times.latency),
-            tpot: tpot.map(|(ttft, latency)| (latency - ttft) / (tokens - 1.0)),
+            tpot: tpot.map(|((ttft, latency), gaps)| (latency - ttft) / gaps),
             itls: times.gaps,
             output_len: tokens,
         }

@@ -1,7 +1,7 @@
 //! What `compare` tells programs of CI, and the scripts of the GitHub action.
 
 use crate::compare::{SURE, sweep};
-use crate::scratch::{PROGRAM, Ran, Scratch, repository};
+use crate::scratch::{PROGRAM, Ran, Scratch, copy_folder, repository};
 use serde_json::json;
 use std::process::Command;
 
@@ -96,9 +96,26 @@ fn the_action_comments_and_ends_as_the_gates_do() {
     assert!(told.contains("verdict=") && told.contains("comparison.html") && !told.contains("verdict=\n"), "{told}");
     assert!(scratch.read("temp/sweeplake-compare/comparison.html").contains("</html>"));
     assert!(scratch.read("temp/sweeplake-compare/junit.xml").contains("<testsuite "));
-    assert!(scratch.read("gh.log").starts_with("pr comment 7 --repo owner/name"), "{}", scratch.read("gh.log"));
+    let asked = scratch.read("gh.log");
+    assert!(asked.contains("api repos/owner/name/issues/7/comments --method POST"), "{asked}");
+    assert!(
+        scratch.read("temp/sweeplake-compare/comment.md").contains("<!-- sweeplake compare: results candidate -->")
+    );
     let failed = action(&scratch, &[("FAIL_ON", "p99_e2el_ms>1%"), ("UNCLEAR", "fail")]);
     assert!(failed.code == Some(1) && failed.stdout.contains("::error title="), "{}", failed.stdout);
+    // A candidate without a run has no comparison, and that of an earlier step is not taken for it.
+    let dead = scratch.path("results/candidate");
+    copy_folder(&dead, &scratch.path("results/kept"));
+    for folder in std::fs::read_dir(&dead).unwrap() {
+        let name = folder.unwrap().path().join("summary.json");
+        let text = std::fs::read_to_string(&name).unwrap().replace("\"completed\":12", "\"completed\":0");
+        std::fs::write(&name, text).unwrap();
+    }
+    std::fs::remove_file(scratch.path("gh.log")).unwrap();
+    let ran = action(&scratch, &[("FAIL_ON", " p99_e2el_ms>50% \r\n")]);
+    assert!(ran.code == Some(1) && ran.stdout.contains("::error title=candidate::"), "{}\n{}", ran.stdout, ran.stderr);
+    assert!(!scratch.exists("gh.log") && scratch.read("temp/sweeplake-compare/junit.xml").contains("<error "));
+    scratch.write("gh.log", "");
     // A mistake is no comparison: nothing is commented.
     std::fs::remove_file(scratch.path("gh.log")).unwrap();
     let wrong = action(&scratch, &[("CANDIDATE", "nosuch"), ("COMMENT", "true")]);

@@ -60,6 +60,13 @@ fn a_shell_offers_what_the_lake_has() {
     has("sweeplake query results --name be", &["best"], &["windows"]);
     has("sweeplake serve --ord", &["--order", "--order-seed"], &["--num-runs"]);
     has("sweeplake query results --format j", &["json", "jsonl"], &["csv"]);
+    // A folder that holds something else, and words that bash parts.
+    scratch.write("bin/x", "");
+    has("sweeplake plot results/first --fig-dir bin --var-y p99_e2e", &["p99_e2el_ms"], &[]);
+    has("sweeplake compare --lake = other f", &["first-elsewhere"], &["first"]);
+    // What a shell would take apart is quoted.
+    scratch.ok(&["mv", "second", "my base"]);
+    has("sweeplake compare m", &["'my base'"], &["my base"]);
 }
 
 #[test]

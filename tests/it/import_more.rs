@@ -3,6 +3,7 @@
 
 use crate::scratch::{Scratch, copy_folder, data};
 use serde_json::Value;
+use std::process::Command;
 
 fn imported() -> Scratch {
     let scratch = Scratch::new();
@@ -296,4 +297,130 @@ fn repeats_that_are_imported_one_by_one_are_numbered_on() {
     }
     let sql = "SELECT count(*) AS n, count(DISTINCT run_number) AS numbers, max(run_number) AS last FROM runs";
     assert_eq!(scratch.query("lake", sql), [serde_json::json!({"n": 9, "numbers": 9, "last": 8})]);
+}
+
+#[test]
+fn settings_that_differ_are_no_repeats() {
+    let scratch = Scratch::new();
+    let changed = |from: &str, to: &str, edits: &[(&str, &str)]| {
+        copy_folder(&data("import-more").join(from), &scratch.path(to));
+        for name in scratch.files().into_iter().filter(|name| name.starts_with(&format!("{to}/"))) {
+            let text = scratch.read(&name);
+            let edited = edits.iter().fold(text, |text, (from, to)| text.replace(from, to));
+            scratch.write(&name, &edited);
+        }
+    };
+    changed("evalscope/closed", "r/evalscope-1", &[]);
+    changed("evalscope/closed", "r/evalscope-2", &[("\"temperature\": 0.0", "\"temperature\": 0.7"), ("19", "18")]);
+    changed("genai-bench/exp_s", "r/genai-1", &[]);
+    let request = ("\"additional_request_params\": {}", "\"additional_request_params\": {\"ignore_eos\": true}");
+    changed("genai-bench/exp_s", "r/genai-2", &[request, ("\"num_requests\": 2", "\"num_requests\": 3")]);
+    changed("inference-perf-rate", "r/perf-1", &[]);
+    changed("inference-perf-rate", "r/perf-2", &[("std_dev: 8.0", "std_dev: 9.0"), ("\"count\": 19", "\"count\": 18")]);
+    changed("llama-bench", "r/llama-1", &[]);
+    changed("llama-bench", "r/llama-2", &[("AMD EPYC", "another"), ("\"avg_ns\": 3", "\"avg_ns\": 4")]);
+    scratch.ok(&["import", "r", "-o", "lake"]);
+    let sql = "SELECT combination FROM runs GROUP BY 1 HAVING count(*) > 1";
+    assert_eq!(scratch.query("lake", sql), Vec::<Value>::new());
+}
+
+#[test]
+fn parts_of_stages_and_other_forms_of_them_are_no_runs() {
+    let scratch = Scratch::new();
+    let from = data("import-more/inference-perf-rate");
+    for name in [
+        "stage_0_lifecycle_metrics.json",
+        "stage_1_lifecycle_metrics.json",
+        "summary_lifecycle_metrics.json",
+        "config.yaml",
+    ] {
+        let text = std::fs::read_to_string(from.join(name)).unwrap();
+        scratch.write(&format!("pre/a-{name}"), &text);
+        scratch.write(&format!("plain/{name}"), &text);
+        scratch.write(&format!("plain/adapter_x_{name}"), &text);
+    }
+    let report = std::fs::read_to_string(from.join("inference-perf.partial.stage_1.yaml")).unwrap();
+    scratch.write("pre/a-inference-perf.partial.stage_1.yaml", &report);
+    scratch.ok(&["import", "pre", "-o", "pre-lake"]);
+    scratch.ok(&["import", "plain", "-o", "plain-lake"]);
+    for lake in ["pre-lake", "plain-lake"] {
+        let rows =
+            scratch.query(lake, "SELECT count(*) AS n, min(model) AS model, min(request_rate) AS rate FROM runs");
+        assert_eq!(rows, [serde_json::json!({"n": 2, "model": "sim/llama-8b", "rate": 4.0})], "{lake}");
+    }
+}
+
+#[test]
+fn what_is_packed_reads_as_what_is_not() {
+    let scratch = Scratch::new();
+    for tool in ["evalscope", "genai-bench", "inference-perf-tokens", "mlperf", "llm-d"] {
+        copy_folder(&data("import-more").join(tool), &scratch.path(&format!("plain/{tool}")));
+        copy_folder(&data("import-more").join(tool), &scratch.path(&format!("packed/{tool}")));
+    }
+    let packed = Command::new("gzip").args(["-r", "packed"]).current_dir(scratch.path("")).status().unwrap();
+    assert!(packed.success());
+    scratch.ok(&["import", "plain", "-o", "a"]);
+    scratch.ok(&["import", "packed", "-o", "b"]);
+    let sql = "SELECT source_tool, model_id, round(output_throughput, 6) AS out, round(p99_ttft_ms, 6) AS ttft, completed, max_concurrency, \
+               request_rate FROM runs ORDER BY 1, 3, 4, 5, 6";
+    assert_eq!(scratch.query("a", sql), scratch.query("b", sql));
+}
+
+#[test]
+fn what_is_damaged_is_told_and_tells_no_number() {
+    let scratch = Scratch::new();
+    let summary = std::fs::read_to_string(data("import-more/mlperf/server-tokens/mlperf_log_summary.txt")).unwrap();
+    let cut = summary.find("16006330").unwrap() + 3;
+    scratch.write("cut/mlperf_log_summary.txt", &summary[..cut]);
+    let ran = scratch.run(&["import", "cut", "-o", "lake"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("is not a whole summary of LoadGen"), "{}", ran.stderr);
+    // A file beside a result that can't be read is named, and the result is read.
+    copy_folder(&data("import-more/evalscope/closed"), &scratch.path("closed"));
+    let settings = scratch.files().into_iter().find(|name| name.ends_with("benchmark_args.json")).unwrap();
+    scratch.write(&settings, "{\"model\": ");
+    let ran = scratch.ok(&["import", "closed", "-o", "lake"]);
+    assert!(ran.stderr.contains("benchmark_args.json is not valid JSON"), "{}", ran.stderr);
+    // What is no percentile makes no column, and nothing waits for it.
+    let mut report = file("trtllm/made-report-streaming.json");
+    report["streaming_metrics"]["ttft_percentiles"] = serde_json::json!({"pnan": 9, "p99": 5, "pinf": 3, "p200": 1});
+    scratch.write("odd/report.json", &report.to_string());
+    scratch.ok(&["import", "odd", "-o", "odd-lake"]);
+    let columns = scratch.query(
+        "odd-lake",
+        "SELECT column_name AS c FROM columns WHERE table_name = 'runs' AND column_name LIKE 'p%ttft_ms'",
+    );
+    assert_eq!(columns, [serde_json::json!({"c": "p99_ttft_ms"})]);
+}
+
+#[test]
+fn requests_without_a_count_of_tokens_make_no_rate() {
+    let scratch = Scratch::new();
+    copy_folder(&data("import-more/inference-perf-tokens"), &scratch.path("r"));
+    let name = "r/per_request_lifecycle_metrics.json";
+    let mut requests = scratch.json(name);
+    // Enough of them for a steady part.
+    let all: Vec<Value> = requests.as_array().unwrap().clone();
+    let many: Vec<Value> = (0..20)
+        .flat_map(|shift| all.iter().map(move |one| (shift, one.clone())))
+        .map(|(shift, mut one)| {
+            for key in ["start_time", "end_time"] {
+                one[key] = (one[key].as_f64().unwrap() + f64::from(shift)).into();
+            }
+            one["info"]["response_metrics"]["server_usage"] = Value::Null;
+            one
+        })
+        .collect();
+    requests = Value::from(many);
+    scratch.write(name, &requests.to_string());
+    for (stage, count) in [(0, 260), (1, 260)] {
+        let file = format!("r/stage_{stage}_lifecycle_metrics.json");
+        let mut told = scratch.json(&file);
+        told["load_summary"]["count"] = count.into();
+        scratch.write(&file, &told.to_string());
+    }
+    scratch.ok(&["import", "r", "-o", "lake"]);
+    let rows = scratch
+        .query("lake", "SELECT steady_output_throughput AS tokens, steady_request_throughput AS requests FROM runs");
+    assert!(rows.iter().all(|row| row["tokens"].is_null()), "{rows:?}");
+    assert!(rows.iter().any(|row| row["requests"].is_number()), "{rows:?}");
 }

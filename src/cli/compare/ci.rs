@@ -1,6 +1,7 @@
 //! A comparison for programs that run tests: JUnit's XML, and annotations of GitHub's workflows. Both say what the exit code says: what
 //! fails is a gate, and all else is told.
 
+use super::Compared;
 use super::judging::{Judging, Outcome, line_with_advice};
 use crate::cli::Failure;
 use crate::compare::{Comparison, GateResult, Word};
@@ -8,13 +9,20 @@ use crate::report::comparison::{gate_reason, gate_text, overall, verdict};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 /// A suite for each comparison, with a case for each gate and for each metric over all combinations.
-pub fn junit(comparisons: &[Comparison], judging: &Judging) -> Result<String, Failure> {
+pub fn junit(compared: &Compared, judging: &Judging) -> Result<String, Failure> {
     let mut report = Report::new("sweeplake compare");
-    for comparison in comparisons {
+    for comparison in &compared.comparisons {
         let mut suite = TestSuite::new(names(comparison));
         suite.set_system_out(verdict(comparison));
         suite.add_test_cases(comparison.gates.iter().map(|gate| case_of_gate(comparison, gate, judging)));
         suite.add_test_cases(cases_of_metrics(comparison));
+        report.add_test_suite(suite);
+    }
+    for dead in &compared.dead {
+        let mut suite = TestSuite::new(dead.name.as_str());
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+        status.set_message(dead.reason.as_str());
+        suite.add_test_case(TestCase::new("any run that ended well", status));
         report.add_test_suite(suite);
     }
     report.to_string().map_err(Failure::work)
@@ -63,9 +71,9 @@ fn cases_of_metrics(comparison: &Comparison) -> Vec<TestCase> {
 
 /// A workflow command for each gate that does not pass, then the verdict.
 /// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>
-pub fn annotations(comparisons: &[Comparison], judging: &Judging) -> String {
+pub fn annotations(compared: &Compared, judging: &Judging) -> String {
     let mut lines = Vec::new();
-    for comparison in comparisons {
+    for comparison in &compared.comparisons {
         let title = names(comparison);
         for gate in &comparison.gates {
             let level = match judging.outcome(gate) {
@@ -78,6 +86,7 @@ pub fn annotations(comparisons: &[Comparison], judging: &Judging) -> String {
         let level = if comparison.word() == Word::Worse { "warning" } else { "notice" };
         lines.push(annotation(level, &title, &verdict(comparison)));
     }
+    lines.extend(compared.dead.iter().map(|dead| annotation("error", &dead.name, &dead.reason)));
     lines.join("\n") + "\n"
 }
 

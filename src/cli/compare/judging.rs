@@ -1,5 +1,6 @@
 //! What is compared, and which changes may not be: flags that `compare` and `ab` share.
 
+use super::Compared;
 use crate::cli::{Ended, Failure};
 use crate::compare::{
     CompareRequest, Comparison, DEFAULT_METRICS, Gate, GateResult, Judge, Likeness, Passage, Reading,
@@ -80,10 +81,10 @@ impl Judging {
     }
 
     /// The exit code: a gate that fails is work that failed, and one that could not tell as well.
-    pub fn close(&self, comparisons: &[Comparison]) -> Ended {
-        let mut lines = Vec::new();
-        for comparison in comparisons {
-            let of = match comparisons.len() {
+    pub fn close(&self, compared: &Compared) -> Ended {
+        let mut lines: Vec<String> = compared.dead.iter().map(|dead| dead.reason.clone()).collect();
+        for comparison in &compared.comparisons {
+            let of = match compared.comparisons.len() + compared.dead.len() {
                 1 => String::new(),
                 _ => format!("{}: ", comparison.candidate.sweeps.join(", ")),
             };

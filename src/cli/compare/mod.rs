@@ -93,10 +93,10 @@ pub fn exec(arguments: Arguments) -> Ended {
     if let (Some(lake), Some(metric)) = (&arguments.trend, &arguments.metric) {
         return follow(lake, metric, &arguments);
     }
-    let comparisons = compared(&arguments)?;
-    write(&comparisons, &arguments)?;
-    write_pages(&comparisons, &arguments)?;
-    arguments.judging.close(&comparisons)
+    let compared = compared(&arguments)?;
+    write(&compared, &arguments)?;
+    write_pages(&compared.comparisons, &arguments)?;
+    arguments.judging.close(&compared)
 }
 
 /// What a report says of several sweeps: the later ones against the first, as `compare` does it without flags.
@@ -186,13 +186,32 @@ impl Arguments {
     }
 }
 
-fn compared(arguments: &Arguments) -> Result<Vec<Comparison>, Failure> {
+/// What was compared, and what could not be because nothing of it ended well.
+#[derive(Default)]
+pub struct Compared {
+    pub comparisons: Vec<Comparison>,
+    pub dead: Vec<Dead>,
+}
+
+impl From<Comparison> for Compared {
+    fn from(comparison: Comparison) -> Self {
+        Self { comparisons: vec![comparison], dead: Vec::new() }
+    }
+}
+
+/// A candidate of which every run failed.
+pub struct Dead {
+    pub name: String,
+    pub reason: String,
+}
+
+fn compared(arguments: &Arguments) -> Result<Compared, Failure> {
     arguments.judging.check()?;
     let request = arguments.request();
     if let Some(lake) = arguments.pairs()? {
-        return Ok(vec![of_pairs(&lake, &request)?]);
+        return of_pairs(&lake, &request).map(Compared::from);
     }
-    let mut comparisons = Vec::new();
+    let mut compared = Compared::default();
     for (base, candidate) in arguments.sides()? {
         let base = opened(&arguments.opening, &base)?;
         let candidate = opened(&arguments.opening, &[candidate])?;
@@ -202,9 +221,15 @@ fn compared(arguments: &Arguments) -> Result<Vec<Comparison>, Failure> {
         };
         let history = history_lake(arguments.history.as_deref(), &base, &candidate, &arguments.opening)?;
         let sources = Sources { base: &base, candidate: &candidate, history: history.as_ref() };
-        comparisons.push(compare(sources, &request)?);
+        match block_on(Comparison::of(sources, &request))? {
+            Err(error @ CompareError::AllFailed { .. }) => {
+                let name = candidate.sweeps().iter().map(|sweep| sweep.name.clone()).collect();
+                compared.dead.push(Dead { name, reason: error.to_string() });
+            }
+            ended => compared.comparisons.push(ended.map_err(not_compared)?),
+        }
     }
-    Ok(comparisons)
+    Ok(compared)
 }
 
 /// Whether base and candidate were measured in turn in the one sweep of a lake.
@@ -270,7 +295,11 @@ fn history_lake(
 }
 
 fn compare(sources: Sources<'_>, request: &CompareRequest) -> Result<Comparison, Failure> {
-    block_on(Comparison::of(sources, request))?.map_err(|error| match error {
+    block_on(Comparison::of(sources, request))?.map_err(not_compared)
+}
+
+fn not_compared(error: CompareError) -> Failure {
+    match error {
         CompareError::Query(error) => query_failure(error),
         CompareError::Unlike { .. } => Failure::input(format!("{error}; use --force to compare them anyway")),
         CompareError::NothingInCommon { ref only_base, ref only_candidate, .. } => Failure::input(format!(
@@ -280,7 +309,7 @@ fn compare(sources: Sources<'_>, request: &CompareRequest) -> Result<Comparison,
         )),
         CompareError::AllFailed { .. } => Failure::work(error),
         CompareError::NoSweep | CompareError::Itself { .. } => Failure::input(error),
-    })
+    }
 }
 
 fn follow(lake: &Path, metric: &str, arguments: &Arguments) -> Ended {
@@ -304,12 +333,12 @@ fn follow(lake: &Path, metric: &str, arguments: &Arguments) -> Ended {
 }
 
 fn write_pages(comparisons: &[Comparison], arguments: &Arguments) -> Result<(), Failure> {
-    if let Some(path) = &arguments.html {
+    if let Some(path) = arguments.html.as_ref().filter(|_| !comparisons.is_empty()) {
         let html = render_comparison("Comparison of sweeps", comparisons, Local::now()).map_err(Failure::work)?;
         write_bytes_atomically(path, html.as_bytes()).map_err(Failure::input)?;
         say!("{}", path.display());
     }
-    if let Some(path) = &arguments.fig {
+    if let Some(path) = arguments.fig.as_ref().filter(|_| !comparisons.is_empty()) {
         let figure = comparisons.last().and_then(frontiers);
         let figure =
             figure.ok_or_else(|| Failure::input("--fig: no run has both a number of users and a throughput"))?;
@@ -319,8 +348,13 @@ fn write_pages(comparisons: &[Comparison], arguments: &Arguments) -> Result<(), 
     Ok(())
 }
 
-fn write(comparisons: &[Comparison], arguments: &Arguments) -> Result<(), Failure> {
+fn write(compared: &Compared, arguments: &Arguments) -> Result<(), Failure> {
     let format = format::chosen(arguments.format, arguments.output.as_deref())?;
+    let comparisons = compared.comparisons.as_slice();
+    // What can't be compared is told by programs of CI, and else as the error that it is.
+    if comparisons.is_empty() && !matches!(format, CompareFormat::Junit | CompareFormat::Github) {
+        return Ok(());
+    }
     let has_color = arguments.output.is_none() && ink() == Ink::Colored;
     let extent = if arguments.all { Extent::All } else { Extent::Telling };
     let joined = |text: &dyn Fn(&Comparison) -> String| {
@@ -334,8 +368,8 @@ fn write(comparisons: &[Comparison], arguments: &Arguments) -> Result<(), Failur
     let mut bytes = match format {
         CompareFormat::Text => joined(&|comparison| text(comparison, extent, has_color)),
         CompareFormat::Markdown => joined(&text::markdown),
-        CompareFormat::Junit => ci::junit(comparisons, &arguments.judging)?.into_bytes(),
-        CompareFormat::Github => ci::annotations(comparisons, &arguments.judging).into_bytes(),
+        CompareFormat::Junit => ci::junit(compared, &arguments.judging)?.into_bytes(),
+        CompareFormat::Github => ci::annotations(compared, &arguments.judging).into_bytes(),
         CompareFormat::Json => {
             let all: Vec<Value> = comparisons.iter().map(to_json).collect();
             serde_json::to_vec_pretty(&all).map_err(Failure::work)?

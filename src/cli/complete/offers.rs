@@ -41,7 +41,9 @@ impl ValueCompleter for Offers {
             .known()
             .into_iter()
             .filter(|(value, _)| value.starts_with(last))
-            .map(|(value, help)| CompletionCandidate::new(format!("{before}{value}")).help(help.map(StyledStr::from)))
+            .map(|(value, help)| {
+                CompletionCandidate::new(for_shell(format!("{before}{value}"))).help(help.map(StyledStr::from))
+            })
             .collect();
         if matches!(self, Self::Folders | Self::Directories) {
             offered.extend(PathCompleter::dir().complete(current));
@@ -73,6 +75,14 @@ impl Offers {
             }
             Self::Tables => plain(TABLES.map(str::to_owned).to_vec()),
         }
+    }
+}
+
+/// bash writes what is offered as it is; other shells quote it themselves.
+fn for_shell(value: String) -> String {
+    match std::env::var_os("_CLAP_COMPLETE_COMP_TYPE") {
+        Some(_) => shlex::try_quote(&value).map_or_else(|_| value.clone(), |quoted| quoted.into_owned()),
+        None => value,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The line as far as it is typed.
 
+use crate::store::find_sweeps;
 use std::path::PathBuf;
 
 /// Where a lake lies unless the line says otherwise.
@@ -22,6 +23,7 @@ pub fn lake() -> PathBuf {
 
 /// The sweeps and lakes among the words.
 pub fn places() -> Vec<PathBuf> {
-    let named: Vec<PathBuf> = words().into_iter().skip(1).map(PathBuf::from).filter(|path| path.is_dir()).collect();
+    let has_sweeps = |path: &PathBuf| path.is_dir() && find_sweeps(std::slice::from_ref(path)).is_ok();
+    let named: Vec<PathBuf> = words().into_iter().skip(1).map(PathBuf::from).filter(has_sweeps).collect();
     if named.is_empty() { vec![lake()] } else { named }
 }

@@ -78,7 +78,7 @@ pub fn exec(arguments: Arguments) -> Ended {
     sweep.warn();
     let folder = sweep.run()?;
     match &sweep.job {
-        Job::Ab(job) => judging.close(&[pairs(job, &folder)?]),
+        Job::Ab(job) => judging.close(&pairs(job, &folder)?.into()),
         _ => Ok(()),
     }
 }

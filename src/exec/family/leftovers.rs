@@ -46,7 +46,7 @@ struct Orphan {
 /// Processes whose owners are gone.
 fn orphaned(is_keeper: impl Fn(&str) -> bool) -> Vec<Orphan> {
     let mut found = Vec::new();
-    for process in processes().into_iter().filter(|process| !process.is_ended) {
+    for process in processes().filter(|process| !process.is_ended) {
         let Some(mark) = marks_of(process.pid).into_iter().find(is_abandoned) else { continue };
         found.push(Orphan { mark, member: Member::of(&process), is_keeper: is_keeper(&process.name) });
     }

@@ -106,7 +106,7 @@ impl Family {
         let mut found: Vec<Process> = Vec::new();
         let in_cgroup: HashSet<i32> = self.cgroup.iter().flat_map(Cgroup::members).collect();
         // What was there before the owner is not of its making.
-        let later = processes().into_iter().filter(|seen| seen.started >= owner.started && seen.pid != this);
+        let later = processes().filter(|seen| seen.started >= owner.started && seen.pid != this);
         for seen in later {
             if seen.is_ended {
                 if seen.parent == this && Some(seen.pid) != self.leader {

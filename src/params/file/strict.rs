@@ -38,8 +38,16 @@ pub fn yaml(text: &str) -> Result<Value, Wrong> {
         let place = error.location();
         let (line, column) = place.map_or((1, 1), |place| (place.line() as usize, place.column() as usize));
         let whole = error.to_string();
-        Wrong { line, column, reason: whole.lines().next().unwrap_or_default().to_owned() }
+        Wrong { line, column, reason: yaml_reason(whole.lines().next().unwrap_or_default()).to_owned() }
     })
+}
+
+/// What is wrong, without where, and without what a program could set.
+fn yaml_reason(text: &str) -> &str {
+    let text = text.strip_prefix("error: ").unwrap_or(text);
+    let text = text.strip_prefix("line ").and_then(|rest| Some(rest.split_once(": ")?.1)).unwrap_or(text);
+    let text = text.split("; ").next().unwrap_or(text);
+    text.split(", set ").next().and_then(|text| text.split(", use ").next()).unwrap_or(text)
 }
 
 fn of_json(error: &serde_json::Error, lines_before: usize) -> Wrong {

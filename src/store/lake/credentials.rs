@@ -81,9 +81,12 @@ pub fn missing(url: &Url, variables: &BTreeMap<String, String>) -> Option<String
         ObjectStoreScheme::MicrosoftAzure => AZURE,
         _ => return None,
     };
-    let is_set = |name: &str| variables.get(name).filter(|value| !value.is_empty());
+    // What is switched off is as good as not set.
+    let is_off = |value: &str| ["", "0", "false", "no", "off"].iter().any(|off| value.eq_ignore_ascii_case(off));
+    let is_set = |name: &str| variables.get(name).filter(|value| !is_off(value));
     let is_asked = |(name, wanted): &(&str, Option<&str>)| {
-        is_set(name).is_some_and(|value| wanted.is_none_or(|wanted| value.eq_ignore_ascii_case(wanted)))
+        let value = variables.get(*name);
+        value.is_some_and(|value| wanted.map_or(!is_off(value), |wanted| value.eq_ignore_ascii_case(wanted)))
     };
     let is_kept = |file: &str| is_set("HOME").is_some_and(|home| Path::new(home).join(file).exists());
     let is_known = vendor.enough.iter().any(|name| is_set(name).is_some())
@@ -114,6 +117,8 @@ mod tests {
             assert!(told(url, &[(variable, "")]).is_some(), "{url}: empty");
             assert_eq!(told(url, &[(variable, "x")]), None, "{url}");
         }
+        assert!(told("s3://b/l", &[("AWS_SKIP_SIGNATURE", "false")]).is_some());
+        assert_eq!(told("s3://b/l", &[("AWS_SKIP_SIGNATURE", "true")]), None);
     }
 
     #[test]

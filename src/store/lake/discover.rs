@@ -7,7 +7,7 @@ use crate::store::StoreError;
 use crate::store::file::rows_to_batch;
 use crate::store::sweep::{
     Detail, LOOSE_REQUESTS, LOOSE_TELEMETRY, LooseFiles, MANIFEST, Manifest, SUMMARY, Stored, SweepState, Table,
-    is_written, read_rows, run_number_of,
+    is_of_run, is_written, read_rows, run_number_of,
 };
 use arrow::array::RecordBatch;
 use rayon::prelude::*;
@@ -135,7 +135,7 @@ impl Sweep {
     /// Files of single runs, by how their names end.
     fn loose(&self, ending: &str, of: fn(LooseFiles) -> Vec<PathBuf>) -> Vec<Url> {
         match &self.remote {
-            Some(remote) => remote.urls_below(&self.folder, |name| run_number_of(name, ending).is_some()),
+            Some(remote) => remote.urls_below(&self.folder, |name| is_of_run(name, ending)),
             None => of(LooseFiles::of(&self.folder)).iter().filter_map(|path| file_url(path)).collect(),
         }
     }

@@ -146,26 +146,28 @@ fn place(lake: &Path, sweep: &ImportedSweep) -> Result<(String, PathBuf), StoreE
     let is_its = |manifest: &Manifest| {
         manifest.origin.as_deref() == Some(&*origin) && (manifest.tool.is_none() || manifest.tool.as_deref() == tool)
     };
-    let mut free = None;
-    for number in 1.. {
-        let names = match number {
-            1 => vec![plain.clone(), with_tool.clone()],
-            number => vec![format!("{plain}_{number}"), format!("{with_tool}_{number}")],
-        };
-        for (name, is_plain) in names.into_iter().zip([true, false]) {
-            let folder = lake.join(&name);
-            if is_import(&folder, is_its)? {
-                return Ok((name, folder));
-            }
-            if !folder.exists() && !(is_plain && sweep.home == Home::OfTool) {
-                free = free.or(Some((name, folder)));
-            }
-        }
-        if let Some(place) = free {
-            return Ok(place);
+    let stem = |name: &str| {
+        name.rsplit_once('_')
+            .filter(|(_, number)| number.parse::<u32>().is_ok())
+            .map_or(name.to_owned(), |(stem, _)| stem.to_owned())
+    };
+    let entries =
+        fs::read_dir(lake).into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut known: Vec<String> =
+        entries.filter(|name| [&plain, &with_tool].iter().any(|own| name == *own || stem(name) == **own)).collect();
+    known.sort();
+    for name in known {
+        let folder = lake.join(&name);
+        if is_import(&folder, is_its)? {
+            return Ok((name, folder));
         }
     }
-    unreachable!("there is always another number")
+    let own = if sweep.home == Home::OfTool { vec![with_tool] } else { vec![plain, with_tool] };
+    let last = own.last().cloned().unwrap_or_default();
+    let numbered = (2..).map(|number| format!("{last}_{number}"));
+    let free =
+        own.into_iter().chain(numbered).map(|name| (lake.join(&name), name)).find(|(folder, _)| !folder.exists());
+    free.map(|(folder, name)| (name, folder)).ok_or_else(|| StoreError::NoImport { path: lake.to_owned() })
 }
 
 /// The folder of the imported sweep of that name, or the one that it will have.

@@ -4,7 +4,7 @@
 //! every run; else the loose files do, which are never taken away. So no file that a reader has found goes before it is read:
 //! a resume writes the manifest before its first run, and at the end the tables, by rename, before the manifest.
 
-use super::layout::{LOOSE_REQUESTS, LOOSE_TELEMETRY, REQUESTS, RUNS, TELEMETRY, is_row, run_number_of};
+use super::layout::{LOOSE_REQUESTS, LOOSE_TELEMETRY, REQUESTS, RUNS, TELEMETRY, is_of_run, is_row};
 use crate::record::Status;
 use crate::store::StoreError;
 use crate::store::file::{LooseRows, parquet_schema, read_batches, unite_schemas, write_batches};
@@ -77,9 +77,9 @@ impl LooseFiles {
             let Some(name) = entry.file_name().to_str() else { continue };
             if is_row(name) {
                 files.runs.push(entry.into_path());
-            } else if run_number_of(name, LOOSE_REQUESTS).is_some() {
+            } else if is_of_run(name, LOOSE_REQUESTS) {
                 files.requests.push(entry.into_path());
-            } else if run_number_of(name, LOOSE_TELEMETRY).is_some() {
+            } else if is_of_run(name, LOOSE_TELEMETRY) {
                 files.telemetry.push(entry.into_path());
             }
         }

@@ -110,12 +110,22 @@ pub fn attempt_parquet(folder: &Path, run_number: i64, attempt: u32) -> PathBuf 
     folder.join(format!("run={run_number}.attempt={attempt}.parquet"))
 }
 
+/// Where what was sampled during a failed attempt lies once the run was tried again.
+pub fn attempt_telemetry(folder: &Path, run_number: i64, attempt: u32) -> PathBuf {
+    folder.join(format!("run={run_number}.attempt={attempt}{LOOSE_TELEMETRY}"))
+}
+
 /// Whether a file holds the row of a run or of an attempt at one.
 pub fn is_row(name: &str) -> bool {
-    let attempt = || name.rsplit_once(".attempt=").and_then(|(run, rest)| Some((run, rest.strip_suffix(".parquet")?)));
+    is_of_run(name, ".parquet")
+}
+
+/// Whether a file is that of a run or of an attempt at one: `run=K<suffix>`, `run=K.attempt=N<suffix>`.
+pub fn is_of_run(name: &str, suffix: &str) -> bool {
+    let attempt = || name.rsplit_once(".attempt=").and_then(|(run, rest)| Some((run, rest.strip_suffix(suffix)?)));
     let is_attempt =
         || attempt().is_some_and(|(run, attempt)| attempt.parse::<u32>().is_ok() && run_number_of(run, "").is_some());
-    run_number_of(name, ".parquet").is_some() || is_attempt()
+    run_number_of(name, suffix).is_some() || is_attempt()
 }
 
 /// The run number of a file named `run=K<suffix>`.
@@ -217,6 +227,8 @@ mod tests {
         assert_eq!(run_number_of("run=1.requests.parquet", ".parquet"), None);
         assert_eq!(run_number_of("run=1.attempt=2.parquet", ".parquet"), None);
         assert!(is_row("run=1.parquet") && is_row("run=1.attempt=2.parquet"));
+        let attempt = attempt_telemetry(Path::new(""), 1, 2);
+        assert!(is_of_run(attempt.to_str().unwrap(), LOOSE_TELEMETRY) && !is_row(attempt.to_str().unwrap()));
         for other in ["run=1.requests.parquet", "run=x.attempt=2.parquet", "run=1.attempt=.parquet", "run=1.json"] {
             assert!(!is_row(other), "{other}");
         }

@@ -10,6 +10,7 @@ mod kind;
 mod layout;
 mod lock;
 mod manifest;
+mod sampled;
 mod summary;
 mod table;
 mod watched;
@@ -24,7 +25,7 @@ pub use going_on::{OnChange, conditions_after};
 pub use kind::{SweepKind, SweepState};
 pub use layout::{
     LOCK, LOOSE_REQUESTS, LOOSE_TELEMETRY, MANIFEST, PARETO_FIGURE, REPORT, REQUESTS, RUNS, SLA_FIGURES, SUMMARY,
-    TUNE_FIGURES, figure_name, is_row, run_number_of,
+    TUNE_FIGURES, figure_name, is_of_run, is_row, run_number_of,
 };
 pub use lock::{is_written, lock};
 pub use manifest::{Asked, Manifest, MeasuredUnder, Note, StoredCombination};

@@ -8,6 +8,7 @@ use super::kind::SweepState;
 use super::layout;
 use super::lock::lock;
 use super::manifest::Manifest;
+use super::sampled;
 use super::summary::{write_summary, write_summary_csv};
 use super::table::Table;
 use crate::files::{holds_only, link_below};
@@ -16,10 +17,11 @@ use crate::plan::{Combination, Level};
 use crate::record::{Environment, Outcome, Row, RunRecord, Status, complete_result};
 use crate::store::StoreError;
 use crate::store::file::{
-    Sampled, field_of, read_parquet, remove_if_there, remove_parts, rows_to_batch, runs_to_batch, samples_to_batch,
-    unite, unite_schemas, with_text, write_atomically, write_parquet,
+    field_of, read_parquet, remove_if_there, remove_parts, rows_to_batch, runs_to_batch, unite, unite_schemas,
+    with_text, write_atomically, write_parquet,
 };
 use crate::table::Kind;
+use crate::telemetry::Samples;
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array, RecordBatch};
 use arrow::datatypes::{DataType, FieldRef, Schema};
 use arrow::error::ArrowError;
@@ -269,6 +271,16 @@ impl SweepWriter {
         remove_if_there(&layout::run_ended(&folder, record.run_number))
     }
 
+    /// Stores what was sampled so far of a run that goes on.
+    pub fn keep_samples(
+        &self,
+        combination: &Combination,
+        run: (i64, &str),
+        samples: &Samples,
+    ) -> Result<(), StoreError> {
+        sampled::keep(&self.at, combination, run, samples)
+    }
+
     /// Writes the combination's summary once its runs are there.
     pub fn finish_combination(&self, combination: &Combination) -> Result<(), StoreError> {
         write_summary(&self.at.combination_folder(combination))
@@ -317,16 +329,7 @@ impl SweepWriter {
             true => remove_if_there(&requests_path)?,
             false => write_parquet(&requests_path, &rows_to_batch(&requests))?,
         }
-        let telemetry_path = layout::telemetry_parquet(&folder, record.run_number);
-        match record.samples() {
-            None => remove_if_there(&telemetry_path)?,
-            Some(samples) => {
-                let (sweep, run_id, run_number) = (&record.sweep, &record.run_id, record.run_number);
-                let run = Sampled { sweep, combination: &record.combination_name(), run_id, run_number };
-                let batch = samples_to_batch(run, samples).map_err(StoreError::parquet(&telemetry_path))?;
-                write_parquet(&telemetry_path, &batch)?;
-            }
-        }
+        sampled::save(&folder, record)?;
         write_parquet(&layout::run_parquet(&folder, record.run_number), &runs_to_batch(&[record.to_row()]))
     }
 }
@@ -349,11 +352,12 @@ fn with_scores(row: &RecordBatch, scores: &Map<String, Value>) -> Result<RecordB
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
 
-/// Keeps the row of a failed attempt beside that of the next one. Its file is renamed before it is written anew: killed in between,
+/// Keeps the row of a failed attempt, and what was sampled during it, beside that of the next one. Its file is renamed before it is written anew: killed in between,
 /// the run failed, and no row is there twice.
 fn set_aside(folder: &Path, run_number: i64) -> Result<(), StoreError> {
     let path = layout::run_parquet(folder, run_number);
     let Some(row) = StoredRow::read(folder, run_number).filter(|row| !row.is_finished()) else { return Ok(()) };
+    sampled::set_aside(folder, run_number, row.attempt())?;
     let aside = layout::attempt_parquet(folder, run_number, row.attempt());
     std::fs::rename(&path, &aside).map_err(StoreError::io(&aside))?;
     let batch = read_parquet(&aside)?;
