@@ -78,7 +78,7 @@ fn request(arrival: &Arrival, seen: &Seen, now: f64) -> Request {
         e2el: Some(end - arrival.at),
         tpot: None,
         itls: Vec::new(),
-        output_len: arrival.output_len as f64,
+        output_len: Some(arrival.output_len as f64),
     }
 }
 

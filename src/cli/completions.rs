@@ -38,6 +38,10 @@ pub fn exec(arguments: Arguments) -> Ended {
     let shell = shells.completer(arguments.shell.name());
     let shell = shell.ok_or_else(|| Failure::input(format!("{}: not supported", arguments.shell.name())))?;
     let mut script = Vec::new();
+    if let Shell::Bash = arguments.shell {
+        // Otherwise `--metrics=p99` is three words to it, of which the program sees the last.
+        script.extend_from_slice(b"COMP_WORDBREAKS=${COMP_WORDBREAKS//=}\n");
+    }
     let name = env!("CARGO_PKG_NAME");
     shell.write_registration(VARIABLE, name, name, name, &mut script).map_err(Failure::work)?;
     std::io::stdout().write_all(&script).map_err(Failure::work)

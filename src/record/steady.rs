@@ -122,11 +122,20 @@ mod tests {
     }
 
     #[test]
+    fn requests_without_a_count_of_tokens_make_no_rate() {
+        let mut result = result(8, 33, 1.0);
+        result["output_lens"][7] = Value::Null;
+        let found = steady(&result).unwrap();
+        assert_eq!(found.output_throughput, None);
+        assert!((found.request_throughput - 8.0).abs() < 0.5, "{found:?}");
+    }
+
+    #[test]
     fn ramp_up_and_drain_are_left_out() {
         // Eight slots are filled over 7 s of 40: in the middle 8 requests and 80 tokens a second.
         let result = result(8, 33, 1.0);
         let found = steady(&result).unwrap();
-        assert!((found.output_throughput - 80.0).abs() < 2.0, "{found:?}");
+        assert!((found.output_throughput.unwrap() - 80.0).abs() < 2.0, "{found:?}");
         assert!((found.request_throughput - 8.0).abs() < 0.5, "{found:?}");
         assert!((found.duration_s - 26.0).abs() < 2.0, "{found:?}");
         // Over the whole it is less: 264 requests in 40 s.

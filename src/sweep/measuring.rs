@@ -57,3 +57,75 @@ impl Measuring<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::{EvalJob, Ready, Scores, ServerJob};
+    use crate::params::ParamSet;
+    use crate::record::{Environment, ErrorKind, Failure};
+    use crate::store::Manifest;
+    use crate::telemetry::{Kept, from_engine};
+    use chrono::{Local, Utc};
+    use std::path::PathBuf;
+
+    /// A benchmark that is sampled for a while, and ends badly; it sees what lies on the disk meanwhile.
+    struct Long {
+        folder: PathBuf,
+        seen: Vec<String>,
+    }
+
+    impl Executor for Long {
+        async fn bench(&mut self, job: BenchJob<'_>) -> Result<Benched, Stop> {
+            for at in 0..20 {
+                for reading in from_engine("vllm:num_requests_waiting 3\n", Kept::Known) {
+                    job.samples.lock().unwrap().push(f64::from(at), reading);
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            let entries = std::fs::read_dir(&self.folder).unwrap();
+            self.seen = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            Err(Failure::new(ErrorKind::BenchmarkFailed, "it ended").into())
+        }
+
+        async fn start(&mut self, _: ServerJob<'_>) -> Result<Ready, Stop> {
+            unreachable!("only benchmarks are run")
+        }
+
+        async fn evaluate(&mut self, _: EvalJob<'_>) -> Result<Scores, Stop> {
+            unreachable!("only benchmarks are run")
+        }
+
+        async fn clean(&mut self) {}
+
+        async fn stop(&mut self) -> Vec<String> {
+            Vec::new()
+        }
+
+        fn is_interrupted(&self) -> bool {
+            false
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_sampled_of_a_long_run_is_stored_before_its_end() {
+        let lake = tempfile::tempdir().unwrap();
+        let combination = Combination::new(ParamSet::unchanged(), ParamSet::unchanged());
+        let manifest = Manifest::without_commands(Utc::now(), Environment::default());
+        let combinations = std::slice::from_ref(&combination);
+        let writer = SweepWriter::create(lake.path(), Some("s"), Local::now(), manifest, combinations).unwrap();
+        let mut executor = Long { folder: writer.at().combination_folder(&combination), seen: Vec::new() };
+        let command = Command::parse("bench", "true").unwrap();
+        let path = lake.path().join("result.json");
+        let run = Making { combination: &combination, number: 0, id: "r", kept_every: Duration::from_millis(30) };
+        let measuring = Measuring { command: &command, result_path: &path, log: &path, run: Some(run) };
+        assert!(measuring.bench(&mut executor, &writer).await.is_err());
+        assert_eq!(executor.seen, ["run=0.attempt=1.telemetry.parquet"]);
+        // A warm-up is no run.
+        std::fs::remove_dir_all(&executor.folder).unwrap();
+        std::fs::create_dir_all(&executor.folder).unwrap();
+        let warm_up = Measuring { run: None, ..measuring };
+        assert!(warm_up.bench(&mut executor, &writer).await.is_err());
+        assert_eq!(executor.seen, Vec::<String>::new());
+    }
+}

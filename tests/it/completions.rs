@@ -60,12 +60,14 @@ fn a_shell_offers_what_the_lake_has() {
     has("sweeplake query results --name be", &["best"], &["windows"]);
     has("sweeplake serve --ord", &["--order", "--order-seed"], &["--num-runs"]);
     has("sweeplake query results --format j", &["json", "jsonl"], &["csv"]);
-    // A folder that holds something else, and words that bash parts.
+    // A folder that holds something else, and a flag with its value in one word.
     scratch.write("bin/x", "");
     has("sweeplake plot results/first --fig-dir bin --var-y p99_e2e", &["p99_e2el_ms"], &[]);
-    has("sweeplake compare --lake = other f", &["first-elsewhere"], &["first"]);
+    has("sweeplake compare --lake=other f", &["first-elsewhere"], &["first"]);
+    has("sweeplake compare --metrics=output_thr", &["--metrics=output_throughput"], &[]);
+    assert!(scratch.ok(&["completions", "bash"]).stdout.starts_with("COMP_WORDBREAKS="));
     // What a shell would take apart is quoted.
-    scratch.ok(&["mv", "second", "my base"]);
+    crate::compare::sweep(&scratch, "results/my base", 2, 1.0, &serde_json::json!({}));
     has("sweeplake compare m", &["'my base'"], &["my base"]);
 }
 

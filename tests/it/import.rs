@@ -284,7 +284,7 @@ fn files_that_are_no_results_are_listed_and_stop_nothing() {
         "config.json: is not the result of a known benchmark (its keys: model, …)",
         "aggregate.json: is a summary of runs; import the runs themselves",
         "new.json: uses guidellm schema 3, but only schemas up to 2 are supported",
-        "1 run imported; 1 companion files skipped; 4 files not read, or only in part",
+        "1 run imported; 1 file read with others or skipped; 4 files not read, or only in part",
     ] {
         assert!(ran.stderr.contains(expected), "{expected:?} is not in {}", ran.stderr);
     }
@@ -293,7 +293,7 @@ fn files_that_are_no_results_are_listed_and_stop_nothing() {
     scratch.write("growing/out.json", &appended[..appended.len() - 40]);
     let ran = scratch.ok(&["import", "growing", "-o", "grown"]);
     assert!(ran.stderr.contains("out.json: is not valid JSON from line 2"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("1 run imported; 1 files not read, or only in part"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("1 run imported; 1 file not read, or only in part"), "{}", ran.stderr);
     scratch.write("growing/out.json", &appended);
     let ran = scratch.ok(&["import", "growing", "-o", "grown"]);
     assert!(ran.stderr.contains("1 run imported; 1 already in the lake"), "{}", ran.stderr);

@@ -226,3 +226,22 @@ fn what_was_sampled_until_a_run_failed_is_kept() {
     let rows = scratch.query("results", sql);
     assert_eq!(rows, [json!({"status": "failed", "used": true, "running": 4.0})]);
 }
+
+#[test]
+fn what_was_sampled_during_an_attempt_that_failed_stays() {
+    let scratch = Scratch::new();
+    // The first attempt ends badly after a while, the second well.
+    let bench = format!(
+        "sh -c 'sleep 0.4; [ -e once ] || {{ touch once; exit 3; }}; exec {} \"$@\"' sh",
+        scratch.bench("--num-prompts 4")
+    );
+    let flags = ["-e", "s", "--num-runs", "1", "--retries", "1", "--sample-interval", "0.1"];
+    scratch.serve_ok(&scratch.sim(""), &bench, &flags);
+    let sql =
+        "SELECT status, count(*) > 2 AS sampled FROM runs JOIN telemetry USING (sweep, run_id) GROUP BY 1 ORDER BY 1";
+    let expected = [json!({"status": "completed", "sampled": true}), json!({"status": "retried", "sampled": true})];
+    assert_eq!(scratch.query("results", sql), expected);
+    let loose = scratch.files().into_iter().filter(|file| file.ends_with(".attempt=1.telemetry.parquet")).count();
+    assert_eq!(loose, 1);
+    scratch.ok(&["verify", "results"]);
+}
