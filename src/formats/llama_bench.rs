@@ -68,7 +68,7 @@ fn read(document: &Map<String, Value>, _: &Path) -> Result<Vec<Run>, String> {
         run.put("completed", Some(samples.len()));
         run.put("duration", seconds);
         // A test without a prompt, or without generation, measures nothing of them.
-        let total = |tokens: f64| (tokens > 0.0).then(|| (tokens * samples.len() as f64) as i64);
+        let total = |tokens: f64| (tokens > 0.0).then_some((tokens * samples.len() as f64) as i64);
         run.put("total_input_tokens", total(prompt));
         run.put("total_output_tokens", total(generated));
     }

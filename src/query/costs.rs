@@ -7,6 +7,7 @@ use crate::table::Kind;
 use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use datafusion::prelude::DataFrame;
+use std::collections::BTreeMap;
 
 /// Dollars for an hour of one GPU.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -76,12 +77,34 @@ impl Lake {
         format!("CAST(CASE {} END AS DOUBLE)", cases.collect::<Vec<_>>().join(" "))
     }
 
+    /// 1 where a run was made on the machine whose GPUs its sweep names, as SQL, and NULL where on another one: a sweep that was resumed
+    /// elsewhere names those of its last.
+    fn own_machine_sql(&self) -> String {
+        if self.prices.by_name.is_empty() {
+            return "1".into();
+        }
+        let mut by_host: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for sweep in self.sweeps() {
+            let host = sweep.manifest().ok().flatten().map(|manifest| manifest.environment.host.clone());
+            if let Some(host) = host.filter(|host| !host.is_empty()) {
+                by_host.entry(host).or_default().push(literal(&sweep.name));
+            }
+        }
+        let elsewhere = by_host.iter().map(|(host, sweeps)| {
+            format!("WHEN host <> {} AND sweep IN ({}) THEN NULL", literal(host), sweeps.join(", "))
+        });
+        let elsewhere: Vec<String> = elsewhere.collect();
+        if elsewhere.is_empty() { "1".into() } else { format!("CASE {} ELSE 1 END", elsewhere.join(" ")) }
+    }
+
     /// Runs with what their tokens cost.
     pub(super) fn with_costs(&self, runs: DataFrame) -> Result<DataFrame, QueryError> {
         let schema: DFSchema = runs.schema().clone();
         let mut columns: Vec<_> = schema.columns().into_iter().map(datafusion::prelude::Expr::Column).collect();
         // It reads the manifest of every sweep.
-        let price = self.gpu_hour_price_sql();
+        let has_host = schema.columns().iter().any(|column| column.name() == "host");
+        let price =
+            format!("{} * {}", self.gpu_hour_price_sql(), if has_host { self.own_machine_sql() } else { "1".into() });
         for (name, throughput) in COSTS {
             let sql = format!("CAST({price} AS DOUBLE) * gpu_count / 3600 * 1e6 / nullif({throughput}, 0)");
             let value = self.context.state().create_logical_expr(&sql, &schema).map_err(QueryError::explain)?;

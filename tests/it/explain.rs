@@ -154,6 +154,15 @@ fn tokens_have_a_cost_where_a_price_is_given_and_none_is_stored() {
     let with = |file: &str| scratch.run(&["query", "results/x", sql, "--prices", file, "--format", "json"]);
     let rows: Vec<Value> = serde_json::from_str(&with("other.yaml").stdout).unwrap();
     assert!(rows.iter().all(|row| row["cost"].is_null()), "the price of this GPU is not known: {rows:?}");
+    let costs = |file: &str| serde_json::from_str::<Vec<Value>>(&with(file).stdout).unwrap();
+    let mut manifest = scratch.json("results/x/sweep.json");
+    manifest["environment"]["gpus"] = serde_json::json!([{"name": "NVIDIA H100 80GB HBM3"}]);
+    scratch.write("results/x/sweep.json", &manifest.to_string());
+    assert!(costs("prices.json").iter().all(|row| row["cost"].is_number()));
+    // A sweep that ended on another machine names the GPUs of that one.
+    manifest["environment"]["host"] = "elsewhere".into();
+    scratch.write("results/x/sweep.json", &manifest.to_string());
+    assert!(costs("prices.json").iter().all(|row| row["cost"].is_null()));
     let ran = with("bad.toml");
     assert!(ran.code == Some(2) && ran.stderr.contains("bad.toml: the price of \"H100\" must be"), "{}", ran.stderr);
 }

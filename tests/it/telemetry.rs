@@ -245,3 +245,37 @@ fn what_was_sampled_during_an_attempt_that_failed_stays() {
     assert_eq!(loose, 1);
     scratch.ok(&["verify", "results"]);
 }
+
+#[test]
+fn slas_and_gates_ask_for_what_was_sampled() {
+    let scratch = Scratch::new();
+    // Of 64 users, 8 are served at a time: the others wait.
+    let (sim, bench) = (scratch.sim("--max-num-seqs 8"), scratch.bench("--num-prompts 200 --random-output-len 24"));
+    for name in ["a", "b"] {
+        let flags =
+            ["-e", name, "--bench-grid", "max_concurrency=4,64", "--num-runs", "2", "--sample-interval", "0.05"];
+        scratch.serve_ok(&sim, &bench, &flags);
+    }
+    scratch.write("sla.json", r#"[{"queue_max": "<=8"}]"#);
+    let found = scratch.ok(&[
+        "sla",
+        "results/a",
+        "--sla-params",
+        "sla.json",
+        "--sla-variable",
+        "max_concurrency",
+        "--format",
+        "json",
+    ]);
+    let found: Value = serde_json::from_str(&found.stdout).unwrap();
+    assert_eq!((found[0]["value"].as_f64(), &found[0]["binding"]), (Some(4.0), &json!("queue_max")), "{found}");
+    let gate = |gate: &str| {
+        scratch.run(&["compare", "a", "b", "--assume-sweep-sd", "1%", "--metrics", "queue_max", "--fail-on", gate])
+    };
+    let passed = gate("kv_cache_usage_max>100000%");
+    assert!(
+        passed.code == Some(0) && passed.stdout.contains("kv_cache_usage_max>100000%: passes"),
+        "{}",
+        passed.stdout
+    );
+}
