@@ -84,7 +84,8 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             let entries = std::fs::read_dir(&self.folder).unwrap();
-            self.seen = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            self.seen = names.filter(|name| name.ends_with(".telemetry.parquet")).collect();
             Err(Failure::new(ErrorKind::BenchmarkFailed, "it ended").into())
         }
 
@@ -122,8 +123,7 @@ mod tests {
         assert!(measuring.bench(&mut executor, &writer).await.is_err());
         assert_eq!(executor.seen, ["run=0.attempt=1.telemetry.parquet"]);
         // A warm-up is no run.
-        std::fs::remove_dir_all(&executor.folder).unwrap();
-        std::fs::create_dir_all(&executor.folder).unwrap();
+        std::fs::remove_file(executor.folder.join("run=0.attempt=1.telemetry.parquet")).unwrap();
         let warm_up = Measuring { run: None, ..measuring };
         assert!(warm_up.bench(&mut executor, &writer).await.is_err());
         assert_eq!(executor.seen, Vec::<String>::new());

@@ -144,7 +144,7 @@ impl Case {
 
     fn drive(&self, executor: &mut Scripted, course: &mut dyn Course, is_resumed: bool) -> Ended {
         let mut writer = self.writer(is_resumed);
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let mut silent = Silent;
         runtime.block_on(run(&self.plan, course, &self.options, executor, &mut writer, &mut silent)).unwrap()
     }
