@@ -2,6 +2,7 @@
 
 use super::complete::VARIABLE;
 use super::{Ended, Failure};
+use clap_complete::Shell;
 use clap_complete::env::Shells;
 use std::io::Write;
 
@@ -12,31 +13,10 @@ pub struct Arguments {
     shell: Shell,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Shell {
-    Bash,
-    Elvish,
-    Fish,
-    Powershell,
-    Zsh,
-}
-
-impl Shell {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Bash => "bash",
-            Self::Elvish => "elvish",
-            Self::Fish => "fish",
-            Self::Powershell => "powershell",
-            Self::Zsh => "zsh",
-        }
-    }
-}
-
 pub fn exec(arguments: Arguments) -> Ended {
     let shells = Shells::builtins();
-    let shell = shells.completer(arguments.shell.name());
-    let shell = shell.ok_or_else(|| Failure::input(format!("{}: not supported", arguments.shell.name())))?;
+    let shell = shells.completer(&arguments.shell.to_string());
+    let shell = shell.ok_or_else(|| Failure::input(format!("{}: not supported", arguments.shell)))?;
     let mut script = Vec::new();
     if let Shell::Bash = arguments.shell {
         // Otherwise `--metrics=p99` is three words to it, of which the program sees the last.

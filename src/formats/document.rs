@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The value at a path of keys and of indices of lists: `input_config.phases.0.name`.
 pub fn at<'a>(value: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
@@ -66,15 +66,24 @@ pub fn beside(path: &Path, name: &str) -> Result<Vec<Value>, String> {
 
 /// The text of a file beside another one, packed or not.
 pub fn text_beside(path: &Path, name: &str) -> Result<Option<String>, String> {
-    let file = [name.to_owned(), format!("{name}{GZIP}")].map(|name| path.with_file_name(name));
-    match file.iter().find(|file| file.symlink_metadata().is_ok()) {
+    match names_beside(path, name).iter().find(|file| file.symlink_metadata().is_ok()) {
         Some(file) => text_of(file).map(Some).map_err(|why| format!("{name} {why}")),
         None => Ok(None),
     }
 }
 
+/// Where a file beside another one is, as it is and packed.
+pub fn names_beside(path: &Path, name: &str) -> [PathBuf; 2] {
+    [name.to_owned(), format!("{name}{GZIP}")].map(|name| path.with_file_name(name))
+}
+
+/// A name without the ending that says that it is packed.
+pub fn unpacked(name: &str) -> &str {
+    name.strip_suffix(GZIP).unwrap_or(name)
+}
+
 /// The ending of what is packed.
-pub const GZIP: &str = ".gz";
+const GZIP: &str = ".gz";
 /// What unpacks to more than this was made to fill a machine's memory.
 const LARGEST_UNPACKED: u64 = 4 << 30;
 

@@ -5,8 +5,7 @@ use super::distribution::{percentile, seconds_in};
 use super::document::{flatten, known_at, number_at, rounded, text_at};
 use super::sign::Shape::Number;
 use super::sign::Sign::Any;
-use super::{Format, Run, known};
-use crate::params::scalar;
+use super::{Format, Run, flattened, known};
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -138,7 +137,7 @@ fn add_settings(document: &Map<String, Value>, settings: &Map<String, Value>, ru
     let is_load = |key: &str| !NO_LOAD.contains(&key) && !is_of_search(key);
     let mut set = Vec::new();
     settings.iter().filter(|(key, _)| is_load(key)).for_each(|(key, value)| flatten(value, key, &mut set));
-    run.bench = known(set.iter().map(|(key, value)| (key.as_str(), Some(scalar(value)))));
+    run.bench = flattened(&set);
     run.bench.params.extend(
         known([
             (

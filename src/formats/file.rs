@@ -1,6 +1,6 @@
 //! What a file is, and the documents in it.
 
-use super::document::{GZIP, at, is_yaml, known_at, text_of};
+use super::document::{at, is_yaml, known_at, text_of, unpacked};
 use super::recognize::{Fit, fits};
 use super::{Format, Run, aiperf, evalscope, genai_bench, genai_perf, inference_perf, mlperf};
 use crate::params::yaml_document;
@@ -109,11 +109,6 @@ fn values_of(path: &Path, text: &str) -> Result<(Vec<Value>, Option<String>), St
 
 fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().to_lowercase()
-}
-
-/// A name without the ending that says that it is packed.
-fn unpacked(name: &str) -> &str {
-    name.strip_suffix(GZIP).unwrap_or(name)
 }
 
 fn packed(name: &str) -> Option<&'static str> {

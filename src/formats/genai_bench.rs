@@ -5,8 +5,7 @@ use super::document::{flatten, known_at, list_at, number_at, text_at};
 use super::requests::{Request, add_requests};
 use super::sign::Shape::{List, Number, Object};
 use super::sign::Sign::Has;
-use super::{Format, Run, known};
-use crate::params::scalar;
+use super::{Format, Run, flattened, known};
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -126,7 +125,7 @@ fn add_settings(document: &Map<String, Value>, metadata: &Map<String, Value>, ru
     ]);
     let mut asked = Vec::new();
     known_at(metadata, "additional_request_params").iter().for_each(|value| flatten(value, "", &mut asked));
-    run.bench.params.extend(known(asked.iter().map(|(key, value)| (key.as_str(), Some(scalar(value))))).params);
+    run.bench.params.extend(flattened(&asked).params);
     // The command has the key of the server in clear.
     let rest = metadata.iter().filter(|(key, _)| *key != "cmd");
     rest.for_each(|(key, value)| flatten(value, &format!("experiment.{key}"), &mut run.extra));

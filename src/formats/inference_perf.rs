@@ -2,12 +2,11 @@
 //! requests in `per_request_lifecycle_metrics.json`.
 
 use super::distribution::add_statistics;
-use super::document::{GZIP, beside, flatten, known_at, number_at, rounded, text_at};
+use super::document::{beside, flatten, known_at, names_beside, number_at, rounded, text_at, unpacked};
 use super::requests::{Request, add_requests, in_order};
 use super::sign::Shape::{Number, Object};
 use super::sign::Sign::Has;
-use super::{Format, Run, known};
-use crate::params::scalar;
+use super::{Format, Run, flattened, known};
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -79,12 +78,12 @@ pub fn is_companion(path: &Path, name: &str) -> bool {
 }
 
 fn is_there(path: &Path, name: &str) -> bool {
-    [name.to_owned(), format!("{name}{GZIP}")].iter().any(|name| path.with_file_name(name).is_file())
+    names_beside(path, name).iter().any(|file| file.is_file())
 }
 
 fn read(document: &Map<String, Value>, path: &Path) -> Result<Vec<Run>, String> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let name = name.strip_suffix(GZIP).unwrap_or(&name);
+    let name = unpacked(&name);
     let stage = Stage::of(name, STAGE);
     let prefix =
         stage.as_ref().map(|stage| stage.prefix.clone()).or_else(|| name.strip_suffix(SUMMARY).map(str::to_owned));
@@ -179,7 +178,7 @@ fn add_settings(document: &Map<String, Value>, config: &Map<String, Value>, stag
     let mut data = Vec::new();
     known_at(config, "data").iter().for_each(|value| flatten(value, "data", &mut data));
     data.retain(|(path, _)| !path.ends_with(".total_count"));
-    run.bench = known(data.iter().map(|(path, value)| (path.as_str(), Some(scalar(value)))));
+    run.bench = flattened(&data);
     run.bench.params.extend(
         known([
             ("max_concurrency", concurrency),
@@ -257,7 +256,7 @@ fn stages(path: &Path, prefix: &str) -> Vec<usize> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
     let number = |name: String| {
-        let stage = Stage::of(name.strip_suffix(GZIP).unwrap_or(&name), STAGE)?;
+        let stage = Stage::of(unpacked(&name), STAGE)?;
         (stage.prefix == prefix).then_some(stage.number)
     };
     let mut stages: Vec<usize> =

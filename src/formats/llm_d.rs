@@ -4,8 +4,7 @@ use super::distribution::{add_statistics, seconds_in};
 use super::document::{flatten, instant, known_at, list_at, number_at, rounded, text_at};
 use super::sign::Shape::{Object, Text};
 use super::sign::Sign::{Any, Has};
-use super::{Format, Run, known};
-use crate::params::scalar;
+use super::{Format, Run, flattened, known};
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -99,7 +98,7 @@ fn add_settings(document: &Map<String, Value>, run: &mut Run) {
     for side in ["host", "platform"] {
         of_0_1(side).iter().for_each(|value| flatten(value, side, &mut stack));
     }
-    run.serve = known(stack.iter().map(|(path, value)| (path.as_str(), Some(scalar(value)))));
+    run.serve = flattened(&stack);
     run.serve.params.extend(
         known([
             ("model", model.or_else(|| of_0_1("model.name"))),
@@ -121,8 +120,8 @@ fn add_settings(document: &Map<String, Value>, run: &mut Run) {
     }
     let name =
         |path: &str| LOAD.iter().find(|(own, _)| *own == path).map_or(path.to_owned(), |(_, name)| (*name).into());
-    let load: Vec<(String, Value)> = load.iter().map(|(path, value)| (name(path), scalar(value))).collect();
-    run.bench = known(load.iter().map(|(path, value)| (path.as_str(), Some(value.clone()))));
+    let load: Vec<(String, String)> = load.into_iter().map(|(path, value)| (name(&path), value)).collect();
+    run.bench = flattened(&load);
 }
 
 /// vLLM's names of what a load is.

@@ -1,7 +1,6 @@
 //! MLPerf Inference: LoadGen's `mlperf_log_summary.txt`; its date, version and counts in `mlperf_log_detail.txt` beside it.
 
 use super::distribution::percentile;
-use super::document::text_beside;
 use super::sign::Shape::{Object, Text};
 use super::sign::Sign::Has;
 use super::{Format, Run, known};
@@ -68,13 +67,7 @@ fn read(document: &Map<String, Value>, path: &Path) -> Result<Vec<Run>, String> 
         return Err("is an accuracy run, which measures no performance".into());
     }
     let mut run = Run::of(document);
-    let detail = match text_beside(path, DETAIL) {
-        Ok(text) => text.as_deref().map(detail).unwrap_or_default(),
-        Err(why) => {
-            run.notes.push(format!("what is beside it is not read: {why}"));
-            Map::new()
-        }
-    };
+    let detail = run.text_beside(path, DETAIL).as_deref().map(detail).unwrap_or_default();
     let first = |labels: &[&str]| labels.iter().find_map(|label| of(label));
     run.put(
         "request_throughput",

@@ -31,7 +31,7 @@ pub use of_run::{Measured, measured};
 pub use recognize::{FORMATS, Fit, fits, recognize};
 pub use sign::Sign;
 
-use crate::params::ParamSet;
+use crate::params::{ParamSet, scalar};
 use crate::record::Origin;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -85,10 +85,17 @@ impl Run {
 
     /// The documents of a file beside the run's. That it can't be read is said.
     fn beside(&mut self, path: &Path, name: &str) -> Vec<Value> {
-        document::beside(path, name).unwrap_or_else(|why| {
-            self.notes.push(format!("what is beside it is not read: {why}"));
-            Vec::new()
-        })
+        document::beside(path, name).unwrap_or_else(|why| self.unread(&why))
+    }
+
+    /// The text of a file beside the run's, where it is there. That it can't be read is said.
+    fn text_beside(&mut self, path: &Path, name: &str) -> Option<String> {
+        document::text_beside(path, name).unwrap_or_else(|why| self.unread(&why))
+    }
+
+    fn unread<T: Default>(&mut self, why: &str) -> T {
+        self.notes.push(format!("what is beside it is not read: {why}"));
+        T::default()
     }
 
     /// Adds what is known to the result.
@@ -114,6 +121,11 @@ fn known<'a>(settings: impl IntoIterator<Item = (&'a str, Option<Value>)>) -> Pa
     let known = settings.into_iter().filter_map(|(name, value)| Some((name.to_owned(), plain(value?))));
     let is_told = |value: &Value| !value.is_null() && value.as_str() != Some("");
     ParamSet { name: None, params: known.filter(|(_, value)| is_told(value)).collect() }
+}
+
+/// Settings that were flattened to text.
+fn flattened(settings: &[(String, String)]) -> ParamSet {
+    known(settings.iter().map(|(path, value)| (path.as_str(), Some(scalar(value)))))
 }
 
 /// 32.0 tokens are 32: written in two ways they would be two settings.
