@@ -180,6 +180,12 @@ fn flag_words(key: &str, value: &Value) -> Vec<String> {
     }
 }
 
+/// The first parameter of a set that no command line can hold: the words of a process end at a NUL.
+pub fn with_nul(set: &ParamSet) -> Option<&str> {
+    let has_nul = |(key, value): &(&String, &Value)| flag_words(key, value).iter().any(|word| word.contains('\0'));
+    set.params.iter().find(has_nul).map(|(key, _)| key.as_str())
+}
+
 /// Replaces the flag where it first stands, drops it where it stands again, appends it where it is new.
 fn set_flag(words: Vec<String>, key: &str, value: &Value) -> Vec<String> {
     let positive = flag_forms(key);

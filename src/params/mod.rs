@@ -7,7 +7,7 @@ mod command;
 mod file;
 
 pub use address::Address;
-pub use command::{Command, RESULT};
+pub use command::{Command, RESULT, with_nul};
 pub use file::{GRID, SLA_NAME, WHERE, name_used_twice, read_document, read_params_file, scalar, yaml_document};
 
 use crate::id::column_name;

@@ -15,7 +15,7 @@ pub use sample::{Method, Sample};
 pub use side::{Side, expand};
 
 use crate::id::{column_name, is_same_key};
-use crate::params::{BENCHMARK_NAME, Command, ParamSet, is_flag_name, name_used_twice, value_text};
+use crate::params::{BENCHMARK_NAME, Command, ParamSet, is_flag_name, name_used_twice, value_text, with_nul};
 use crate::query::{Answer, QueryError};
 use condition::{Pair, Universe};
 use dimension::Dimension;
@@ -93,6 +93,8 @@ pub enum SpaceError {
     TooLarge { size: u128, most: usize },
     #[error("no combination is left{}", told(removed))]
     Empty { removed: Vec<Removed> },
+    #[error("{key:?}: a NUL character can't stand in a command line")]
+    WithNul { key: String },
     #[error("the query returns no row")]
     NoRow,
     #[error("column {column:?} of the query {reason}")]
@@ -156,6 +158,9 @@ pub async fn lay_out(wanted: &Wanted, flags: &Flags) -> Result<Points, SpaceErro
     let Layout { mut kept, removed, .. } = layout;
     if kept.len() > wanted.most {
         return Err(SpaceError::TooLarge { size: kept.len() as u128, most: wanted.most });
+    }
+    if let Some(key) = kept.iter().flat_map(|(_, pair)| pair).find_map(with_nul) {
+        return Err(SpaceError::WithNul { key: key.to_owned() });
     }
     kept.sort_by(|left, right| left.0.cmp(&right.0));
     // A server's points follow each other.

@@ -52,6 +52,19 @@ fn grids_multiply_with_each_other_and_with_sets() {
 }
 
 #[test]
+fn what_no_command_line_can_hold_is_refused_wherever_it_came_from() {
+    let text = r#"x="a\u0000b""#;
+    let expected = "\"x\": a NUL character can't stand in a command line";
+    assert_eq!(laid(&wanted(&[text], &[])).unwrap_err(), expected);
+    assert_eq!(laid(&wanted(&[], &[text])).unwrap_err(), expected);
+    let mut space = wanted(&["y=1"], &[]);
+    space.rules.serve_set = vec![Derived::parse("x = concat('a', chr(0))").unwrap()];
+    assert!(laid(&space).is_err());
+    space.serve.sets = vec![set(json!({"_grid": {"x": ["a\u{0}"]}}))];
+    assert!(laid(&space).is_err());
+}
+
+#[test]
 fn a_parameter_that_is_set_twice_is_refused() {
     assert!(laid(&wanted(&["a=1", "a=2"], &[])).unwrap_err().contains("\"a\" is set twice for the server"));
     let mut space = wanted(&[], &["max-concurrency=1"]);

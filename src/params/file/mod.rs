@@ -3,7 +3,7 @@
 mod delimited;
 mod strict;
 
-use super::{BENCHMARK_NAME, ParamSet, ParamsError};
+use super::{BENCHMARK_NAME, ParamSet, ParamsError, with_nul};
 use crate::id::column_name;
 use serde_json::Value;
 use std::collections::HashSet;
@@ -98,7 +98,11 @@ fn param_set(path: &Path, position: usize, name: Option<String>, item: Value) ->
             return Err(bad(format!("{key:?} is given in both its `-` and its `_` spelling")));
         }
     }
-    Ok(ParamSet { name, params })
+    let set = ParamSet { name, params };
+    match with_nul(&set) {
+        Some(key) => Err(bad(format!("{key:?}: a NUL character can't stand in a command line"))),
+        None => Ok(set),
+    }
 }
 
 fn check_names(path: &Path, sets: &[ParamSet]) -> Result<(), ParamsError> {
@@ -164,6 +168,10 @@ mod tests {
             (
                 r#"[{"a-b": 1, "a_b": 2}]"#,
                 "FILE: parameter set 1: \"a_b\" is given in both its `-` and its `_` spelling",
+            ),
+            (
+                r#"[{"a": 1}, {"b": "c\u0000"}]"#,
+                "FILE: parameter set 2: \"b\": a NUL character can't stand in a command line",
             ),
             (r#"[{"--a": 1}]"#, "FILE: parameter set 1: \"--a\" is not a flag name; write it without leading dashes"),
         ];
