@@ -5,6 +5,7 @@
 
 use chrono::{Local, Utc};
 use serde_json::json;
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 use sweeplake::exec::{Interrupter, Logs, ProcessOptions, Processes, Reset, Waiting};
@@ -14,13 +15,13 @@ use sweeplake::query::Lake;
 use sweeplake::record::{Demands, Environment};
 use sweeplake::redact::Redactor;
 use sweeplake::store::{Manifest, SweepWriter};
-use sweeplake::sweep::{BenchKind, Detail, Event, Observer, OnFailure, Options, Order, Repeats, run};
+use sweeplake::sweep::{BenchKind, Crew, Detail, Event, Observer, OnFailure, Options, Order, Repeats, run};
 
 /// Prints each run's end.
 struct Printer;
 
 impl Observer for Printer {
-    fn event(&mut self, event: Event<'_>) {
+    fn event(&mut self, _: usize, event: Event<'_>) {
         if let Event::RunEnded { record } = event {
             let throughput = record.result().and_then(|result| result["output_throughput"].as_f64());
             println!("run {}: {:.0} tokens per second", record.run_number, throughput.unwrap_or(f64::NAN));
@@ -59,7 +60,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         order: Order::Interleaved,
         on_failure: OnFailure::Stop,
         retries: 0,
-        budget: None,
+        limit: None,
+        usual: HashMap::new(),
         evaluation: None,
         demands: Demands::default(),
         redactor: redactor.clone(),
@@ -69,8 +71,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Runtime::new()?;
     let (_interrupter, interrupt) = Interrupter::new();
     let waiting = Waiting::of(&serve_cmd, Duration::from_secs(30));
-    let mut servers = Processes::new(processes, waiting, Reset::of(&serve_cmd, None)?, Path::new(program), interrupt)?;
-    runtime.block_on(run(&plan, &mut Repeats { num_runs: 2 }, &options, &mut servers, &mut writer, &mut Printer))?;
+    let servers = Processes::new(processes, waiting, Reset::of(&serve_cmd, None)?, Path::new(program), interrupt)?;
+    let crew = Crew::one(servers);
+    runtime.block_on(run(&plan, &mut Repeats { num_runs: 2 }, &options, crew, &mut writer, &mut Printer))?;
 
     let lake = Lake::open(&[writer.folder().to_owned()])?;
     let sql = "SELECT max_num_seqs, output_throughput_mean FROM combinations ORDER BY 2 DESC LIMIT 1";

@@ -49,6 +49,7 @@ pub(crate) mod id;
 pub(crate) mod import;
 pub mod load;
 pub mod metric;
+pub mod node;
 pub(crate) mod os;
 pub(crate) mod pace;
 pub mod params;

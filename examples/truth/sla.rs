@@ -5,7 +5,7 @@ use chrono::{Local, Utc};
 use rand::prelude::*;
 use rand_distr::{Distribution, Gamma};
 use serde_json::Value;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use sweeplake::exec::{BenchJob, Benched, EvalJob, Executor, Ready, Scores, ServerJob, Stop};
 use sweeplake::formats::Measured;
@@ -21,7 +21,7 @@ use sweeplake::sim::{Arrival, CostModel, Limits, Replay, Seen};
 use sweeplake::sla::{Request, Sla, Watch, metric_of};
 use sweeplake::store::{Manifest, SweepWriter};
 use sweeplake::sweep::{
-    BenchKind, Detail, Event, Observer, OnFailure, Options, Order, Seeds, Tuner, TunerOptions, Variable,
+    BenchKind, Crew, Detail, Event, Observer, OnFailure, Options, Order, Seeds, Tuner, TunerOptions, Variable,
 };
 
 /// Server settings: sequences at a time, tokens of a step, GPUs.
@@ -185,7 +185,7 @@ struct Clock {
 }
 
 impl Observer for Clock {
-    fn event(&mut self, event: Event<'_>) {
+    fn event(&mut self, _: usize, event: Event<'_>) {
         if let Event::RunEnded { record } = event {
             self.runs += 1;
             self.seconds += record.result().and_then(|result| result["duration"].as_f64()).unwrap_or(0.0);
@@ -237,7 +237,8 @@ fn sweep(setting: (usize, usize, usize), burstiness: f64, limit_ms: f64, seed: u
         order: Order::Sequential,
         on_failure: OnFailure::Continue,
         retries: 0,
-        budget: None,
+        limit: None,
+        usual: HashMap::new(),
         evaluation: None,
         demands: Demands::default(),
         redactor,
@@ -246,10 +247,8 @@ fn sweep(setting: (usize, usize, usize), burstiness: f64, limit_ms: f64, seed: u
     let mut writer = SweepWriter::create(lake.path(), Some("s"), Local::now(), manifest, &plan.combinations()).unwrap();
     let mut clock = Clock::default();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let mut executor = Virtual { setting, burstiness };
-    runtime
-        .block_on(sweeplake::sweep::run(&plan, &mut tuner, &options, &mut executor, &mut writer, &mut clock))
-        .unwrap();
+    let crew = Crew::one(Virtual { setting, burstiness });
+    runtime.block_on(sweeplake::sweep::run(&plan, &mut tuner, &options, crew, &mut writer, &mut clock)).unwrap();
     let lake = Lake::open(&[lake.path().to_owned()]).unwrap();
     let answer = runtime.block_on(lake.sql("SELECT value, lower, upper FROM sla")).unwrap();
     let number = |name: &str| answer.numbers(name).unwrap().first().copied().flatten();

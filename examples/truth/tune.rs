@@ -100,7 +100,7 @@ fn tune(surface: &Surface, seed: u64, start_s: f64) -> Result<Vec<(usize, f64)>,
     let (mut ledger, mut seen, mut clock, mut starts) = (Ledger::default(), Vec::new(), 0.0, 0);
     let mut random = StdRng::seed_from_u64(seed);
     let noise = Normal::new(0.0, NOISE)?;
-    while let Visit::Server(server) = course.visit(&ledger) {
+    while let Visit::Server(server) = course.visit(&ledger, &[]) {
         clock += start_s;
         for (load, bench) in plan.servers[server].benches.iter().enumerate() {
             if !matches!(course.next(bench, &ledger, 0)?, Next::Run(_)) {

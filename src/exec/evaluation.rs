@@ -9,9 +9,6 @@ use crate::record::{ErrorKind, Failure, parse_result};
 use serde_json::{Map, Value};
 use std::path::Path;
 
-/// Stands for the server's address.
-const BASE_URL: &str = "{base_url}";
-
 /// An evaluation to be run.
 #[derive(Clone, Copy, Debug)]
 pub struct EvalJob<'a> {
@@ -35,7 +32,7 @@ impl EvalJob<'_> {
     ) -> Result<Scores, Stop> {
         let has_file = self.command.has(RESULT);
         let path = self.result_path.to_string_lossy();
-        let command = self.command.filled(RESULT, &path).filled(BASE_URL, &format!("http://{address}"));
+        let command = address.fill(&self.command.filled(RESULT, &path));
         let task = Task {
             command: &command,
             name: "the evaluation",

@@ -2,10 +2,11 @@
 
 use super::artifact::Artifact;
 use super::evaluation::{EvalJob, Scores};
-use super::gpu_memory;
+use super::gpu_memory::Baseline;
 use super::sampler::{Sampling, Slot};
 use super::{Against, Benched, Benchmark, Interrupt, Keeper, Logs, Output, Readiness, Reset, Server, ServerSpec, Stop};
 use crate::formats::{Measured, measured};
+use crate::node::Seat;
 use crate::params::{Address, Command};
 use crate::record::{ErrorKind, Failure, UsualHits, read_result};
 use crate::redact::Redactor;
@@ -18,6 +19,10 @@ use std::time::Duration;
 pub struct ServerJob<'a> {
     pub command: &'a Command,
     pub address: &'a Address,
+    /// The name that was given to its parameters.
+    pub name: Option<&'a str>,
+    /// What it is given of the machine.
+    pub seat: &'a Seat,
     pub log: &'a Path,
 }
 
@@ -119,8 +124,8 @@ pub struct Processes {
     server: Option<Server>,
     /// Of the server that is running.
     usual_hits: UsualHits,
-    /// MiB that each GPU holds while no server of ours is running.
-    baseline: Option<Vec<u64>>,
+    /// What the GPUs of its seat hold while no server of ours is running there.
+    baseline: Baseline,
     /// What a server before the one that is running left on the GPUs.
     undrained: Option<String>,
 }
@@ -134,8 +139,11 @@ impl Processes {
         keeper: &Path,
         interrupt: Interrupt,
     ) -> std::io::Result<Self> {
-        let keeper = Keeper::start(keeper)?;
-        Ok(Self {
+        Ok(Self::with(options, waiting, reset, Keeper::start(keeper)?, interrupt))
+    }
+
+    fn with(options: ProcessOptions, waiting: Waiting, reset: Reset, keeper: Keeper, interrupt: Interrupt) -> Self {
+        Self {
             options,
             waiting,
             reset,
@@ -143,20 +151,25 @@ impl Processes {
             interrupt,
             server: None,
             usual_hits: UsualHits::Unknown,
-            baseline: None,
+            baseline: Baseline::default(),
             undrained: None,
-        })
+        }
+    }
+
+    /// For a server beside that of this one.
+    pub fn another(&self) -> Self {
+        let (options, waiting, reset) = (self.options.clone(), self.waiting.clone(), self.reset.clone());
+        Self::with(options, waiting, reset, self.keeper.clone(), self.interrupt.clone())
     }
 }
 
 impl Executor for Processes {
     async fn start(&mut self, job: ServerJob<'_>) -> Result<Ready, Stop> {
-        if self.baseline.is_none() {
-            self.baseline = gpu_memory::used().await;
-        }
+        self.baseline.look(&job.seat.gpus).await;
         let spec = ServerSpec {
             command: job.command,
             address: job.address,
+            seat: job.seat,
             output: self.options.output(job.log),
             ready_timeout: self.waiting.timeout,
             readiness: &self.waiting.until,
@@ -205,10 +218,7 @@ impl Executor for Processes {
         let Some(server) = self.server.take() else { return left_over(&self.keeper) };
         let unclean = server.unclean().map(|failure| failure.message.clone());
         server.stop().await;
-        self.undrained = match &self.baseline {
-            Some(baseline) => gpu_memory::wait_until_free(baseline).await.err(),
-            None => None,
-        };
+        self.undrained = self.baseline.wait_until_free().await.err();
         unclean.into_iter().chain(self.undrained.clone()).chain(left_over(&self.keeper)).collect()
     }
 

@@ -3,7 +3,7 @@
 use super::family::{Cradle, Family, VARIABLE};
 use super::keeper::Keeper;
 use super::log;
-use crate::os::adopt_orphans;
+use crate::os::{adopt_orphans, with_cores};
 use crate::params::Command;
 use crate::redact::{Redactor, Stream};
 use nix::errno::Errno;
@@ -46,6 +46,15 @@ pub enum Logs {
     Raw,
 }
 
+/// What a program stands on besides its command.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ground<'a> {
+    /// Variables that its environment has unless its command sets them.
+    pub env: &'a [(&'a str, &'a str)],
+    /// The cores that it is kept to; none: it may run anywhere.
+    pub cores: &'a [usize],
+}
+
 /// A running program and all its descendants.
 pub struct Group {
     child: Child,
@@ -60,11 +69,11 @@ pub struct Group {
 }
 
 impl Group {
-    /// Starts the command with its output into the log; `env` is added to its environment.
+    /// Starts the command with its output into the log.
     ///
     /// Nothing is done between fork and exec, so that the system needs no copy of our memory: that takes longer the more a
     /// sweep remembers.
-    pub fn spawn(command: &Command, output: &Output, env: &[(&str, &str)], keeper: &Keeper) -> std::io::Result<Self> {
+    pub fn spawn(command: &Command, ground: Ground<'_>, output: &Output, keeper: &Keeper) -> std::io::Result<Self> {
         adopt_orphans();
         let (file, log_start) = log::open(&output.log, &command.redacted(&output.redactor).quoted())?;
         let is_copied = output.show || output.logs == Logs::Redacted;
@@ -81,7 +90,7 @@ impl Group {
         process
             .args(command.arguments())
             .env(VARIABLE, cradle.mark.value())
-            .envs(env.iter().copied())
+            .envs(ground.env.iter().copied())
             .envs(command.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(stdout)
@@ -89,7 +98,7 @@ impl Group {
             .process_group(0);
         // The keeper knows of the program before it is there: killed at any instant, the sweep leaves nobody.
         keeper.expect(cradle.mark);
-        let child = process.spawn().inspect_err(|_| {
+        let child = with_cores(ground.cores, || process.spawn()).inspect_err(|_| {
             cradle.give_up();
             keeper.forget(cradle.mark, Vec::new());
         })?;

@@ -61,6 +61,11 @@ impl ReadyUrl {
         let host = host.trim_matches(['[', ']']).to_owned();
         Ok(Self { at: Some(Address { host, port }), path })
     }
+
+    /// Whether it asks another place than the server.
+    pub fn is_elsewhere(&self) -> bool {
+        self.at.is_some()
+    }
 }
 
 impl Readiness {
@@ -154,6 +159,7 @@ fn is_refusal(status: u16) -> bool {
 }
 
 async fn command_ends_well(command: &Command, probe: &Probe<'_>) -> Result<(), String> {
+    let command = &probe.address.fill(command);
     let task = Task {
         command,
         name: "it",

@@ -75,6 +75,7 @@ pub async fn reset(
     };
     if let Reset::Command(command) = how {
         let (name, kind) = ("the command that resets the server", ErrorKind::ResetFailed);
+        let command = &address.fill(command);
         let task = Task { command, name, kind, output, limit: None, measured: None, sampled: None };
         return run_to_end(task, keeper, interrupt).await.map(|_| ());
     }

@@ -3,10 +3,11 @@
 
 use super::http::{accepts_connections, version_of};
 use super::keeper::Keeper;
-use super::process::{Group, Output, describe_exit};
+use super::process::{Ground, Group, Output, describe_exit};
 use super::ready::{PROBE_LIMIT, Probe, Readiness};
 use super::reset::{Reset, reset};
 use super::{Interrupt, Stop};
+use crate::node::Seat;
 use crate::params::{Address, Command};
 use crate::record::{ErrorKind, Failure};
 use nix::unistd::Pid;
@@ -21,6 +22,7 @@ const PORT_LIMIT: Duration = Duration::from_secs(10);
 pub struct ServerSpec<'a> {
     pub command: &'a Command,
     pub address: &'a Address,
+    pub seat: &'a Seat,
     pub output: Output,
     pub ready_timeout: Duration,
     pub readiness: &'a Readiness,
@@ -51,8 +53,10 @@ impl Server {
         }
         let started = Instant::now();
         // vLLM offers its reset endpoints only in this mode.
-        let env = [("VLLM_SERVER_DEV_MODE", "1")];
-        let group = Group::spawn(spec.command, &spec.output, &env, keeper).map_err(|error| {
+        let own = spec.seat.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let env: Vec<(&str, &str)> = [("VLLM_SERVER_DEV_MODE", "1")].into_iter().chain(own).collect();
+        let ground = Ground { env: &env, cores: &spec.seat.cores };
+        let group = Group::spawn(spec.command, ground, &spec.output, keeper).map_err(|error| {
             Failure::new(ErrorKind::ServerExited, format!("the server could not be started: {error}"))
         })?;
         let mut server = Self {

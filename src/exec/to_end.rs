@@ -2,13 +2,12 @@
 
 use super::keeper::Keeper;
 use super::pauses::{Pauses, Watch};
-use super::process::{Group, Output, describe_exit};
+use super::process::{Ground, Group, Output, describe_exit};
 use super::sampler::{Before, Sampler, Sampling, Slot, Subjects};
 use super::{Interrupt, Stop};
+use crate::os::cpu_at_end;
 use crate::params::{Address, Command};
 use crate::record::{ErrorKind, Failure};
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike;
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};
 
@@ -58,19 +57,26 @@ pub async fn run_to_end(task: Task<'_>, keeper: &Keeper, interrupt: &mut Interru
         Some(sampled) => Some((Before::look(sampled.sampling, sampled.address).await, sampled.slot)),
         None => None,
     };
-    let (watch, started, cpu_before) = (Watch::start(), Instant::now(), cpu_of_children());
-    let mut group = Group::spawn(command, output, &[], keeper)
+    let (watch, started) = (Watch::start(), Instant::now());
+    let mut group = Group::spawn(command, Ground::default(), output, keeper)
         .map_err(|error| Failure::new(kind, format!("{name} could not be started: {error}")))?;
     let programs: Vec<_> = measured.into_iter().chain([(name, group.id())]).collect();
     let sampler = before.map(|(before, slot)| {
         let server = measured.map(|(_, pid)| pid);
         Sampler::start(before, Subjects { server, client: group.id() }, slot)
     });
+    let program = group.id();
+    let mut cpu = None;
     let waited = async {
+        // What it took is known until it is waited for.
+        let exited = async {
+            cpu = tokio::task::spawn_blocking(move || cpu_at_end(program)).await.ok().flatten();
+            group.exited().await
+        };
         let status = tokio::select! {
             biased;
             () = interrupt.asked() => return Err(Stop::Interrupted),
-            status = group.exited() => Some(status),
+            status = exited => Some(status),
             // Where we were stopped ourselves, it may have ended well long before its time was up.
             () = out_of_time(limit) => group.status().map(Ok),
         };
@@ -97,7 +103,7 @@ pub async fn run_to_end(task: Task<'_>, keeper: &Keeper, interrupt: &mut Interru
     };
     group.stop(STOP_GRACE).await;
     ended.map(|()| Lived {
-        cores: share(cpu_of_children().saturating_sub(cpu_before), lived),
+        cores: cpu.and_then(|cpu| share(cpu, lived)),
         pauses,
         is_sampled,
         time_left: limit.map(|limit| limit.saturating_sub(lived)),
@@ -122,13 +128,6 @@ pub(super) async fn out_of_time(limit: Option<Duration>) {
         Some(limit) => tokio::time::sleep(limit).await,
         None => std::future::pending().await,
     }
-}
-
-/// What all children that were waited for took, with theirs.
-fn cpu_of_children() -> Duration {
-    let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else { return Duration::ZERO };
-    let microseconds = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    Duration::from_micros(microseconds.unsigned_abs())
 }
 
 /// A process that lived for less than this spent its life on starting.

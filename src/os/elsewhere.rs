@@ -38,8 +38,24 @@ pub fn was_stopped(_: Pid) -> bool {
     false
 }
 
+pub fn cpu_at_end(_: Pid) -> Option<Duration> {
+    None
+}
+
 pub fn slept() -> Duration {
     Duration::ZERO
+}
+
+pub fn numa_nodes() -> Vec<Vec<usize>> {
+    Vec::new()
+}
+
+pub fn numa_node_of(_: &str) -> Option<usize> {
+    None
+}
+
+pub fn with_cores<T>(_: &[usize], work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    work()
 }
 
 pub fn machine() -> Machine {

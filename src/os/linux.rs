@@ -1,6 +1,8 @@
 //! Linux: `/proc`, `prctl`, `waitid` and timers of the kernel.
 
 use super::{Machine, Process};
+use nix::errno::Errno;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::prctl;
 use nix::sys::time::{TimeSpec, TimeValLike};
 use nix::sys::timerfd::{ClockId as TimerClock, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
@@ -33,6 +35,52 @@ fn seen(stat: Stat) -> Process {
 
 fn seconds(ticks: u64) -> f64 {
     ticks as f64 / procfs::ticks_per_second() as f64
+}
+
+/// The cores of each NUMA node.
+pub fn numa_nodes() -> Vec<Vec<usize>> {
+    let list = |node: usize| std::fs::read_to_string(format!("/sys/devices/system/node/node{node}/cpulist")).ok();
+    (0..).map_while(list).map(|text| core_list(&text)).collect()
+}
+
+/// `0-3,8` as numbers.
+fn core_list(text: &str) -> Vec<usize> {
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some(first.parse().ok()?..=last.parse().ok()?)
+    };
+    text.trim().split(',').filter_map(range).flatten().collect()
+}
+
+/// The NUMA node of the device at a PCI address, in NVML's spelling or the kernel's.
+pub fn numa_node_of(bus: &str) -> Option<usize> {
+    // NVML writes the domain with eight digits, the kernel with four.
+    let short = bus.get(bus.len().checked_sub("0000:00:00.0".len())?..)?;
+    let text = std::fs::read_to_string(format!("/sys/bus/pci/devices/{short}/numa_node")).ok()?;
+    // -1: the machine has none.
+    text.trim().parse().ok()
+}
+
+/// Does something on these cores; what it starts stays there. None: on any.
+pub fn with_cores<T>(cores: &[usize], work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    if cores.is_empty() {
+        return work();
+    }
+    let this_thread = Pid::from_raw(0);
+    let before = sched_getaffinity(this_thread)?;
+    let mut wanted = CpuSet::new();
+    // What may not be used at all is left out.
+    let usable = cores.iter().filter(|core| before.is_set(**core).unwrap_or(false));
+    for core in usable {
+        wanted.set(*core)?;
+    }
+    if wanted == CpuSet::new() {
+        return work();
+    }
+    sched_setaffinity(this_thread, &wanted)?;
+    let done = work();
+    sched_setaffinity(this_thread, &before)?;
+    done
 }
 
 /// All processes that can be seen, each when it is asked for.
@@ -83,6 +131,15 @@ pub fn ignored_signals() -> u64 {
 pub fn was_stopped(pid: Pid) -> bool {
     let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WCONTINUED | WaitPidFlag::WNOHANG;
     matches!(waitid(Id::Pid(pid), flags), Ok(WaitStatus::Stopped(..) | WaitStatus::Continued(..)))
+}
+
+/// Waits until a child has ended, and leaves it to be waited for; what it took of the CPU, with the children that it waited for. It
+/// blocks.
+pub fn cpu_at_end(child: Pid) -> Option<Duration> {
+    while matches!(waitid(Id::Pid(child), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT), Err(Errno::EINTR)) {}
+    let stat = OfProc::new(child.as_raw()).ok()?.stat().ok()?;
+    let of_children = u64::try_from(stat.cutime + stat.cstime).unwrap_or(0);
+    Some(Duration::from_secs_f64(seconds(stat.utime + stat.stime + of_children)))
 }
 
 /// How long the machine slept since it was started.

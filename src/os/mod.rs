@@ -1,19 +1,13 @@
 //! What only Linux tells of processes and of the machine. Elsewhere the same names tell nothing, and no sweep can be run: results can
 //! be read, queried, plotted, compared and reported. The feature `portable` builds on Linux what other systems get, to check it.
 
-#[cfg(not(all(target_os = "linux", not(feature = "portable"))))]
-mod elsewhere;
-#[cfg(all(target_os = "linux", not(feature = "portable")))]
-mod linux;
-
-#[cfg(not(all(target_os = "linux", not(feature = "portable"))))]
-use elsewhere as system;
-#[cfg(all(target_os = "linux", not(feature = "portable")))]
-use linux as system;
+#[cfg_attr(all(target_os = "linux", not(feature = "portable")), path = "linux.rs")]
+#[cfg_attr(not(all(target_os = "linux", not(feature = "portable"))), path = "elsewhere.rs")]
+mod system;
 
 pub use system::{
-    Timer, adopt_orphans, children_of, ignored_signals, machine, name_this, namespace, process, processes, slept,
-    variable_of, was_stopped,
+    Timer, adopt_orphans, children_of, cpu_at_end, ignored_signals, machine, name_this, namespace, numa_node_of,
+    numa_nodes, process, processes, slept, variable_of, was_stopped, with_cores,
 };
 
 /// A process as it was seen.

@@ -1,13 +1,28 @@
 //! Where a server listens, and where a benchmark sends: read from the command.
 
-use super::Command;
+use super::{Command, ParamSet};
 use std::fmt;
+
+/// Stand in a command for the port of a server, and for its address.
+pub const PORT: &str = "{port}";
+pub const BASE_URL: &str = "{base_url}";
 
 /// Host and port of an HTTP server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     pub host: String,
     pub port: u16,
+}
+
+/// How a benchmark is told where to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// By `--port` or `--base-url`.
+    Port,
+    /// By a URL that a flag holds: its spellings, first the one that is written.
+    Url(&'static [&'static str]),
+    /// Only by a placeholder.
+    Nothing,
 }
 
 impl Default for Address {
@@ -43,6 +58,55 @@ impl Address {
         Self::of_server(command)
     }
 
+    /// A command in which placeholders stand for this server.
+    pub fn fill(&self, command: &Command) -> Command {
+        command.filled(BASE_URL, &format!("http://{self}")).filled(PORT, &self.port.to_string())
+    }
+
+    /// The command of a server, made to listen here: at a placeholder, in what `docker run -p` publishes, or as `--port`.
+    pub fn serve(&self, command: &Command) -> Command {
+        if command.has(PORT) || command.has(BASE_URL) {
+            return self.fill(command);
+        }
+        let published = command.flag(&["-p"]).filter(|_| command.flag(&["port"]).is_none());
+        let Some((outer, inner)) = published.and_then(|text| text.rsplit_once(':')) else {
+            return command.with_params(&ParamSet::unchanged().with("port", self.port.into()));
+        };
+        let host = outer.rsplit_once(':').map(|(host, _)| format!("{host}:")).unwrap_or_default();
+        command.with_value("-p", &format!("{host}{}:{inner}", self.port))
+    }
+
+    /// The command of a benchmark, made to send here: at a placeholder, in a URL that a flag of it holds, or as `--port`, where it takes that.
+    pub fn bench(&self, command: &Command, takes: Takes) -> Option<Command> {
+        if command.has(PORT) || command.has(BASE_URL) {
+            return Some(self.fill(command));
+        }
+        let url_flags: &[&str] = match takes {
+            Takes::Port => &["base-url"],
+            Takes::Url(flags) => flags,
+            Takes::Nothing => return None,
+        };
+        let url = url_flags.iter().find_map(|flag| Some((*flag, command.flag(&[flag])?)));
+        match (url, takes) {
+            (Some((flag, url)), _) => Some(command.with_value(flag, &self.url_like(url))),
+            (None, Takes::Url([flag, ..])) => Some(command.with_words([format!("--{flag}"), format!("http://{self}")])),
+            (None, _) => Some(command.with_params(&ParamSet::unchanged().with("port", self.port.into()))),
+        }
+    }
+
+    /// A URL with this port instead of its own.
+    fn url_like(&self, url: &str) -> String {
+        let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+        let (authority, path) =
+            rest.split_once('/').map_or((rest, String::new()), |(at, path)| (at, format!("/{path}")));
+        let host = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => host,
+            _ => authority,
+        };
+        let scheme = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
+        format!("{scheme}{host}:{}{path}", self.port)
+    }
+
     /// Whether both name the same place: every spelling of this machine is one.
     pub fn is_same_place(&self, other: &Self) -> bool {
         let this_machine = |host: &str| matches!(host, "127.0.0.1" | "localhost" | "::1");
@@ -62,6 +126,7 @@ impl fmt::Display for Address {
 
 fn port_of(command: &Command) -> Result<u16, String> {
     match command.flag(&["port", "-p"]) {
+        Some(PORT) => Ok(Address::DEFAULT_PORT),
         // `docker run -p 8001:8000` publishes the port inside at the one before it.
         Some(text) => text.rsplit(':').nth(1).unwrap_or(text).parse().map_err(|_| text.to_owned()),
         None => Ok(Address::DEFAULT_PORT),
@@ -101,6 +166,47 @@ mod tests {
         ];
         for (command, expected) in cases {
             assert_eq!(server(command), expected, "for {command}");
+        }
+    }
+
+    #[test]
+    fn a_server_is_made_to_listen_elsewhere() {
+        let at = Address { host: "127.0.0.1".into(), port: 9001 };
+        let cases = [
+            ("vllm serve m", "vllm serve m --port 9001"),
+            ("vllm serve m --port=8000 -x", "vllm serve m --port 9001 -x"),
+            ("./start.sh {port}", "./start.sh 9001"),
+            ("docker run -p 8000:8000 image", "docker run -p 9001:8000 image"),
+            ("docker run -p 127.0.0.1:8000:80 image", "docker run -p 127.0.0.1:9001:80 image"),
+        ];
+        for (text, expected) in cases {
+            let command = at.serve(&Command::parse("f", text).unwrap());
+            assert_eq!(command.quoted(), expected);
+            assert_eq!(Address::of_server(&command).unwrap().port, if text.contains("{port}") { 8000 } else { 9001 });
+        }
+        assert_eq!(server("./start.sh --port {port}"), "127.0.0.1:8000");
+    }
+
+    #[test]
+    fn a_benchmark_is_made_to_send_elsewhere() {
+        let at = Address { host: "127.0.0.1".into(), port: 9001 };
+        let sent = |text: &str, takes| at.bench(&Command::parse("f", text).unwrap(), takes).map(|found| found.quoted());
+        let cases = [
+            ("vllm bench serve", Takes::Port, Some("vllm bench serve --port 9001")),
+            ("b --base-url http://h:8000/v1 -x", Takes::Port, Some("b --base-url http://h:9001/v1 -x")),
+            ("b --base-url http://[::1] -x", Takes::Port, Some("b --base-url 'http://[::1]:9001' -x")),
+            (
+                "aiperf profile --url localhost:8000",
+                Takes::Url(&["url", "-u"]),
+                Some("aiperf profile --url localhost:9001"),
+            ),
+            ("aiperf profile", Takes::Url(&["url", "-u"]), Some("aiperf profile --url http://127.0.0.1:9001")),
+            ("aiperf profile -u localhost:8000", Takes::Url(&["url", "-u"]), Some("aiperf profile -u localhost:9001")),
+            ("./load.sh {base_url}", Takes::Nothing, Some("./load.sh http://127.0.0.1:9001")),
+            ("./load.sh", Takes::Nothing, None),
+        ];
+        for (text, takes, expected) in cases {
+            assert_eq!(sent(text, takes).as_deref(), expected, "for {text}");
         }
     }
 

@@ -90,6 +90,25 @@ impl Command {
         Self { env: self.env.clone(), words }
     }
 
+    /// The command with another value wherever a flag stands, in the form in which it stands.
+    pub fn with_value(&self, flag: &str, value: &str) -> Self {
+        let forms = flag_forms(flag);
+        let mut is_value = false;
+        let words = self.words.iter().map(|word| {
+            if std::mem::take(&mut is_value) {
+                return value.to_owned();
+            }
+            match word.split_once('=').filter(|(form, _)| forms.iter().any(|known| known == form)) {
+                Some((form, _)) => format!("{form}={value}"),
+                None => {
+                    is_value = forms.contains(word);
+                    word.clone()
+                }
+            }
+        });
+        Self { env: self.env.clone(), words: words.collect() }
+    }
+
     /// The command without a flag and the words behind it.
     pub fn without(&self, flag: &str) -> Self {
         self.with_params(&ParamSet::unchanged().with(flag, Value::Null))

@@ -6,7 +6,7 @@ mod address;
 mod command;
 mod file;
 
-pub use address::Address;
+pub use address::{Address, BASE_URL, PORT, Takes};
 pub use command::{Command, RESULT, with_nul};
 pub use file::{GRID, SLA_NAME, WHERE, name_used_twice, read_document, read_params_file, scalar, yaml_document};
 

@@ -54,6 +54,8 @@ pub struct RunRecord {
     /// Nothing for a run that no sweep of ours made.
     pub place: Option<Place>,
     pub machine: Option<Machine>,
+    /// Who else ran there meanwhile; nothing of a run that no sweep of ours made.
+    pub company: Option<Company>,
     /// What the server's command says, parameters and command together; nothing where that is not known.
     pub gpu_count: Option<f64>,
     pub outcome: Outcome,
@@ -82,6 +84,16 @@ pub struct Place {
     pub run_order: u32,
     /// Which attempt at the run, from 1.
     pub attempt: u32,
+}
+
+/// What of its machine the server of a run was given, and which other servers of the sweep were up meanwhile.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Company {
+    /// Names of its GPUs; none where GPUs were not given out.
+    pub gpus: Vec<String>,
+    /// The most at a time.
+    pub neighbours: usize,
+    pub beside: Vec<String>,
 }
 
 /// The machine that a run was made on.
@@ -174,6 +186,7 @@ impl RunRecord {
             startup_time_s: None,
             place: None,
             machine: None,
+            company: None,
             gpu_count: None,
             outcome,
             is_degraded: false,

@@ -2,7 +2,7 @@
 
 use super::field::{Field, REQUEST_ARRAYS, RunRow, TPOTS};
 use super::result_fields::{Extent, result_fields};
-use super::{Cell, Machine, Observed, Outcome, Row, RunRecord, Status, success};
+use super::{Cell, Observed, Outcome, Row, RunRecord, Status, success};
 use crate::id::column_name;
 use crate::metric::is_cut_off;
 use crate::params::ParamSet;
@@ -17,6 +17,7 @@ impl RunRecord {
     pub fn to_row(&self) -> RunRow {
         let failure = self.failure();
         let (serve, bench) = (&self.combination.serve, &self.combination.bench);
+        let company = self.company.as_ref();
         let mut row = vec![
             Field::own("sweep", self.sweep.as_str()),
             Field::own("combination", self.combination_name().as_str()),
@@ -38,7 +39,13 @@ impl RunRecord {
             Field::own("bench_seed", self.seed.map(i64::from)),
             Field::own("fingerprint", self.under.as_ref().map(|under| under.fingerprint.as_str())),
             Field::own("host", self.machine.as_ref().map(|machine| machine.host.as_str())),
-            Field::own("gpu_uuids", gpu_uuids(self.machine.as_ref())),
+            Field::own("gpu_uuids", self.machine.as_ref().map_or(Cell::Null, |machine| texts(&machine.gpu_uuids))),
+            Field::own(
+                "server_gpus",
+                company.map(|company| company.gpus.join(",")).filter(|gpus| !gpus.is_empty()).as_deref(),
+            ),
+            Field::own("neighbours", company.map(|company| company.neighbours as i64)),
+            Field::own("beside", company.map_or(Cell::Null, |company| texts(&company.beside))),
             Field::own("serve_name", serve.name.as_deref()),
             Field::own("bench_name", bench.name.as_deref()),
             Field::own("serve_params", json_text(serve)),
@@ -180,9 +187,9 @@ impl RunRecord {
     }
 }
 
-fn gpu_uuids(machine: Option<&Machine>) -> Cell {
-    let known = machine.map(|machine| &machine.gpu_uuids).filter(|uuids| !uuids.is_empty());
-    known.map_or(Cell::Null, |uuids| Cell::Texts(uuids.clone()))
+/// None of them is not known.
+fn texts(all: &[String]) -> Cell {
+    if all.is_empty() { Cell::Null } else { Cell::Texts(all.to_vec()) }
 }
 
 /// The parameters of both sides; where both set one, the load's is shown, as in vLLM's records.

@@ -61,10 +61,12 @@ pub fn success(get: &Lookup<'_>) -> Option<Success> {
     (completed + failed > 0).then_some(Success { completed, failed })
 }
 
+/// A number is a count of its own up to here; nobody sends more requests.
+const LARGEST_COUNT: f64 = 9_007_199_254_740_992.0;
+
 fn whole(value: &Value) -> Option<u64> {
-    value
-        .as_u64()
-        .or_else(|| value.as_f64().filter(|number| *number >= 0.0 && number.fract() == 0.0).map(|number| number as u64))
+    let is_count = |number: &f64| (0.0..=LARGEST_COUNT).contains(number) && number.fract() == 0.0;
+    value.as_f64().filter(is_count).map(|number| number as u64)
 }
 
 fn is_error(error: &Value) -> bool {
@@ -254,6 +256,10 @@ mod tests {
         assert_eq!(of(json!({"completed": 3})), None);
         assert_eq!(of(json!({"completed": 0, "failed": 0})), None);
         assert_eq!(of(json!({"completed": -3, "num_prompts": 5})), None);
+        // What is no count is none.
+        assert_eq!(of(json!({"completed": 3.6e50, "failed": 1})), None);
+        assert_eq!(of(json!({"completed": u64::MAX, "failed": u64::MAX})), None);
+        assert_eq!(of(json!({"completed": 4, "num_prompts": 1e30})), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Load clients of others: which flags of theirs carry what a sweep turns, and where their result ends up.
 
 use crate::exec::Artifact;
-use crate::params::{Command, ParamSet, scalar};
+use crate::params::{Command, ParamSet, Takes, scalar};
 use std::path::{Path, PathBuf};
 
 /// A load client that is no vLLM's and not ours.
@@ -12,6 +12,8 @@ pub struct Client {
     words: &'static [&'static str],
     /// Parameters under vLLM's names, and what becomes of them.
     flags: &'static [(&'static str, Carried)],
+    /// How it is told where to send.
+    takes: Takes,
     output: Output,
 }
 
@@ -54,12 +56,14 @@ const CLIENTS: [Client; 5] = [
         name: "AIPerf",
         words: &["aiperf", "profile"],
         flags: &OF_NVIDIA,
+        takes: Takes::Url(&["url", "-u"]),
         output: Output::Folder("artifact-dir", "profile_export_aiperf.json"),
     },
     Client {
         name: "GenAI-Perf",
         words: &["genai-perf", "profile"],
         flags: &OF_NVIDIA,
+        takes: Takes::Url(&["url", "-u"]),
         output: Output::Folder("artifact-dir", "profile_export_genai_perf.json"),
     },
     Client {
@@ -71,6 +75,7 @@ const CLIENTS: [Client; 5] = [
             ("num_prompts", As("max-requests")),
             ("seed", As("random-seed")),
         ],
+        takes: Takes::Url(&["target"]),
         output: Output::File("output-path"),
     },
     Client {
@@ -82,6 +87,7 @@ const CLIENTS: [Client; 5] = [
             ("num_prompts", Among("constraint", "kind=max_requests,count=")),
             ("seed", In("seed", "kind=static,value=")),
         ],
+        takes: Takes::Nothing,
         output: Output::Within("output", "kind=json,path="),
     },
     Client {
@@ -93,6 +99,7 @@ const CLIENTS: [Client; 5] = [
             ("num_prompts", As("num-prompts")),
             ("seed", As("seed")),
         ],
+        takes: Takes::Port,
         output: Output::File("output-file"),
     },
 ];
@@ -102,6 +109,11 @@ impl Client {
     pub fn of(command: &Command) -> Option<&'static Self> {
         let names: Vec<&str> = command.words().iter().map(|word| word.rsplit('/').next().unwrap_or(word)).collect();
         CLIENTS.iter().find(|client| names.windows(client.words.len()).any(|words| words == client.words))
+    }
+
+    /// How it is told where to send.
+    pub fn takes(&self) -> Takes {
+        self.takes
     }
 
     /// The flag of its own that carries a parameter of vLLM's name.

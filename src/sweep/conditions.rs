@@ -69,7 +69,10 @@ impl Setting<'_> {
         for file in self.files() {
             conditions.set(format!("file {}", self.redactor.text(&file)), file_text(Path::new(&file)));
         }
-        for (name, value) in variables().filter(|(name, _)| VARIABLES.iter().any(|start| name.starts_with(start))) {
+        // Which GPUs it was is told by each run; a scheduler gives others each time.
+        let is_condition =
+            |name: &str| VARIABLES.iter().any(|start| name.starts_with(start)) && !name.ends_with("_VISIBLE_DEVICES");
+        for (name, value) in variables().filter(|(name, _)| is_condition(name)) {
             conditions.set(format!("env {name}"), self.redactor.named(&name, &value));
         }
         conditions

@@ -94,8 +94,8 @@ pub trait Course {
         false
     }
 
-    /// Which server is started next, where the course decides that.
-    fn visit(&mut self, _: &Ledger) -> Visit {
+    /// Which server is started next, where the course decides that; `busy` are those that run.
+    fn visit(&mut self, _: &Ledger, _busy: &[usize]) -> Visit {
         Visit::Planned
     }
 

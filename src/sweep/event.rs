@@ -71,5 +71,6 @@ pub struct SearchState {
 
 /// Listens to a sweep.
 pub trait Observer {
-    fn event(&mut self, event: Event<'_>);
+    /// What happens on a lane: servers that run side by side have one each.
+    fn event(&mut self, lane: usize, event: Event<'_>);
 }

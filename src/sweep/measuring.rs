@@ -4,7 +4,8 @@ use super::commands::artifact_of;
 use crate::exec::{BenchJob, Benched, Executor, Slot, Stop, seen_so_far};
 use crate::params::Command;
 use crate::plan::Combination;
-use crate::store::SweepWriter;
+use crate::store::StoreError;
+use crate::telemetry::Samples;
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -33,7 +34,11 @@ pub struct Making<'a> {
 
 impl Measuring<'_> {
     /// Runs the benchmark. Where what was sampled so far can't be stored, it goes on: its end tries again.
-    pub async fn bench(self, executor: &mut impl Executor, writer: &SweepWriter) -> Result<Benched, Stop> {
+    pub async fn bench(
+        self,
+        executor: &mut impl Executor,
+        keep: impl Fn(Making<'_>, &Samples) -> Result<(), StoreError>,
+    ) -> Result<Benched, Stop> {
         let artifact = artifact_of(self.command, self.result_path);
         let samples = Slot::default();
         let (command, result_path, log) = (self.command, self.result_path, self.log);
@@ -50,7 +55,7 @@ impl Measuring<'_> {
                 _ = ticks.tick() => {
                     let seen = seen_so_far(&samples);
                     if !seen.is_empty() {
-                        let _ = writer.keep_samples(run.combination, (run.number, run.id), &seen);
+                        let _ = keep(run, &seen);
                     }
                 }
             }
@@ -64,7 +69,7 @@ mod tests {
     use crate::exec::{EvalJob, Ready, Scores, ServerJob};
     use crate::params::ParamSet;
     use crate::record::{Environment, ErrorKind, Failure};
-    use crate::store::Manifest;
+    use crate::store::{Manifest, SweepWriter};
     use crate::telemetry::{Kept, from_engine};
     use chrono::{Local, Utc};
     use std::path::PathBuf;
@@ -119,13 +124,14 @@ mod tests {
         let command = Command::parse("bench", "true").unwrap();
         let path = lake.path().join("result.json");
         let run = Making { combination: &combination, number: 0, id: "r", kept_every: Duration::from_millis(30) };
+        let keep = |run: Making<'_>, seen: &Samples| writer.keep_samples(run.combination, (run.number, run.id), seen);
         let measuring = Measuring { command: &command, result_path: &path, log: &path, run: Some(run) };
-        assert!(measuring.bench(&mut executor, &writer).await.is_err());
+        assert!(measuring.bench(&mut executor, keep).await.is_err());
         assert_eq!(executor.seen, ["run=0.attempt=1.telemetry.parquet"]);
         // A warm-up is no run.
         std::fs::remove_file(executor.folder.join("run=0.attempt=1.telemetry.parquet")).unwrap();
         let warm_up = Measuring { run: None, ..measuring };
-        assert!(warm_up.bench(&mut executor, &writer).await.is_err());
+        assert!(warm_up.bench(&mut executor, keep).await.is_err());
         assert_eq!(executor.seen, Vec::<String>::new());
     }
 }

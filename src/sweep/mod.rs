@@ -1,42 +1,53 @@
 //! The heart: drives servers and benchmarks through a plan, hands each record to the store at once, and resumes.
 
+mod accompanied;
 mod agenda;
 mod amount;
 mod clients;
 mod commands;
+mod company;
 mod conditions;
+mod core;
 mod course;
 mod driver;
 mod event;
 mod finding;
 mod goals;
+mod lane;
 mod ledger;
 mod measuring;
 mod narrow;
 mod options;
 pub mod race;
+mod rota;
 mod runs;
 #[cfg(test)]
 mod scripted;
+mod seated;
+#[cfg(test)]
+mod side_by_side;
 mod steady;
 pub mod tune;
 mod tuner;
 mod variable;
 mod workload;
 
+pub use accompanied::{Accompanied, Company};
 pub use agenda::{Agenda, Job, Order, Step, any_seed};
 pub use clients::Client;
 pub use commands::{BenchKind, DEFAULT_PERCENTILES, ProgramNotFound, check_program, is_known_client, known_flags};
 pub use conditions::Setting;
 pub use course::{Course, CourseError, Next, Pairs, Repeats, Visit, Wanted};
-pub use driver::run;
+pub use driver::{Crew, run};
 pub use event::{Event, Observer, SearchState};
 pub use finding::Finding;
 pub use goals::{Goals, Objective};
 pub use ledger::{Detail, Ledger, Made, too_few_succeeded};
 pub use narrow::{FEWEST, Narrow};
-pub use options::{Budget, Limit, OnFailure, Options};
+pub use options::{Limit, OnFailure, Options};
+pub use rota::Need;
 pub use runs::{EXTENSIONS, Runs, Search};
+pub use seated::{GPUS, takes};
 pub use steady::{Steady, requests_of};
 pub use tuner::{NEAR_TIMES, Seeds, Tuner, TunerOptions};
 pub use variable::{Variable, loop_of};

@@ -16,7 +16,10 @@ pub struct Options {
     pub on_failure: OnFailure,
     /// How often a failed run is tried again.
     pub retries: u32,
-    pub budget: Option<Budget>,
+    /// How much is run at most.
+    pub limit: Option<Limit>,
+    /// How long runs of combinations took before this sweep, by their identity.
+    pub usual: HashMap<String, Duration>,
     /// What is run once on each server after its loads: a command that scores its answers.
     pub evaluation: Option<Command>,
     /// What a run must be to count.
@@ -43,11 +46,4 @@ pub enum Limit {
     Time(Duration),
     /// All runs of the sweep.
     Runs(usize),
-}
-
-#[derive(Clone, Debug)]
-pub struct Budget {
-    pub limit: Limit,
-    /// How long runs of combinations took before this sweep.
-    pub usual: HashMap<String, Duration>,
 }

@@ -2,7 +2,7 @@
 
 use super::agenda::Order;
 use super::course::{Course, Pairs, Repeats};
-use super::driver::run;
+use super::driver::{Crew, run};
 use super::event::{Event, Observer};
 use super::options::{OnFailure, Options};
 use super::{BenchKind, Ended};
@@ -15,6 +15,7 @@ use crate::redact::Redactor;
 use crate::store::{Manifest, OnChange, SweepState, SweepWriter, Terms};
 use chrono::{Local, Utc};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// Does what a script says, and keeps what it was asked for: `start a=1`, `bench a=1 b=2`, `clean`, `stop`.
@@ -59,7 +60,7 @@ impl Scripted {
     }
 }
 
-impl Executor for Scripted {
+impl Executor for &mut Scripted {
     async fn start(&mut self, job: ServerJob<'_>) -> Result<Ready, Stop> {
         self.begin("start", job.command)?;
         Ok(Ready { after: Some(Duration::from_secs(1)), version: None, engine: None })
@@ -95,7 +96,7 @@ impl Executor for Scripted {
 struct Silent;
 
 impl Observer for Silent {
-    fn event(&mut self, _: Event<'_>) {}
+    fn event(&mut self, _: usize, _: Event<'_>) {}
 }
 
 /// A sweep of servers a=1 and a=2 under loads b=1 and b=2.
@@ -124,7 +125,8 @@ impl Case {
             order,
             on_failure: OnFailure::Continue,
             retries: 0,
-            budget: None,
+            limit: None,
+            usual: HashMap::new(),
             evaluation: None,
             demands: Demands::default(),
             redactor,
@@ -146,7 +148,8 @@ impl Case {
         let mut writer = self.writer(is_resumed);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let mut silent = Silent;
-        runtime.block_on(run(&self.plan, course, &self.options, executor, &mut writer, &mut silent)).unwrap()
+        let crew = Crew::one(executor);
+        runtime.block_on(run(&self.plan, course, &self.options, crew, &mut writer, &mut silent)).unwrap()
     }
 
     fn repeats(&self, executor: &mut Scripted, is_resumed: bool) -> Ended {

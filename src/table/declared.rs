@@ -62,7 +62,7 @@ pub static SWEEPS: [Column; 23] = [
     column("folder", Text, Context, "path or URL of its folder"),
 ];
 
-pub static RUNS: [Column; 136] = [
+pub static RUNS: [Column; 139] = [
     SWEEP,
     COMBINATION,
     RUN_ID,
@@ -100,6 +100,19 @@ pub static RUNS: [Column; 136] = [
     ),
     column("host", Text, Context, "name of the machine"),
     column("gpu_uuids", Texts, Context, "UUIDs of the machine's GPUs"),
+    column(
+        "server_gpus",
+        Text,
+        Context,
+        "GPUs of the machine that were given to its server, such as 0,1; NULL if none were",
+    ),
+    column(
+        "neighbours",
+        Integer,
+        Context,
+        "most other servers of the sweep that were up at a time during the run, on its machine",
+    ),
+    column("beside", Texts, Context, "parameters of those servers"),
     column("serve_name", Text, Context, "`_benchmark_name` of the server's parameters"),
     column("bench_name", Text, Context, "`_benchmark_name` of the load's parameters"),
     SERVE,

@@ -12,6 +12,6 @@ mod summary;
 pub use amd::Amd;
 pub use engines::{Kept, from_engine, total};
 pub use host::{Groups, Host};
-pub use nvml::Nvidia;
+pub use nvml::{GpuPlace, Nvidia};
 pub use samples::{Reading, Samples};
 pub use summary::Summary;

@@ -1,15 +1,18 @@
 //! NVIDIA GPUs, by NVML, which is found when it is needed: a machine without it has no such GPUs.
 
 use super::samples::{Reading, Source};
+use crate::os::numa_node_of;
 use nvml_wrapper::bitmasks::device::ThrottleReasons;
-use nvml_wrapper::enum_wrappers::device::{Clock, EccCounter, MemoryError, PcieUtilCounter, TemperatureSensor};
+use nvml_wrapper::enum_wrappers::device::{
+    Clock, EccCounter, MemoryError, PcieUtilCounter, TemperatureSensor, TopologyLevel,
+};
 use nvml_wrapper::enums::device::SampleValue;
 use nvml_wrapper::structs::device::FieldId;
 use nvml_wrapper::sys_exports::field_id::{
     NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX, NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX,
 };
 use nvml_wrapper::{Device, Nvml};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// What holds clocks down, besides idleness and what somebody set.
 const THROTTLED: [(&str, ThrottleReasons); 3] = [
@@ -18,6 +21,39 @@ const THROTTLED: [(&str, ThrottleReasons); 3] = [
     // Power or heat, as the hardware says, where it does not say which.
     ("throttled_by_hardware", ThrottleReasons::HW_SLOWDOWN),
 ];
+
+/// No GPU has more links.
+const MOST_LINKS: u32 = 18;
+/// Farther than any level of PCIe.
+const FARTHEST: u32 = 6;
+
+/// Where a GPU is in its machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GpuPlace {
+    pub index: u32,
+    pub uuid: Option<String>,
+    pub numa_node: Option<usize>,
+    /// Its PCI address, and those at the other ends of its NVLinks: of GPUs, or of switches.
+    pub bus: Option<String>,
+    pub linked: BTreeSet<String>,
+    /// How far PCIe takes it to each GPU of the machine: from 1, the same board, to 6, another socket.
+    pub pcie: Vec<u32>,
+}
+
+impl GpuPlace {
+    pub fn is_called(&self, name: &str) -> bool {
+        name == self.index.to_string() || self.uuid.as_deref() == Some(name)
+    }
+
+    /// 0 over NVLink, else as far as PCIe takes it.
+    pub fn distance(&self, other: &Self) -> u32 {
+        let is_linked = other.bus.as_ref().is_some_and(|bus| self.linked.contains(bus));
+        if is_linked || self.linked.intersection(&other.linked).next().is_some() {
+            return 0;
+        }
+        self.pcie.get(other.index as usize).copied().unwrap_or(FARTHEST)
+    }
+}
 
 /// The NVIDIA GPUs of this machine.
 pub struct Nvidia {
@@ -72,6 +108,37 @@ impl Nvidia {
             add("nvlink_received_bytes", nvlink.map(|(_, received)| received * 1024.0));
         }
         readings
+    }
+
+    /// Where the GPUs are.
+    pub fn places(&self) -> Vec<GpuPlace> {
+        let bus_of = |device: &Device<'_>| device.pci_info().ok().map(|pci| pci.bus_id.to_ascii_lowercase());
+        let place = |(index, device): (u32, Device<'_>)| {
+            let links = (0..MOST_LINKS).map(|link| device.link_wrapper_for(link));
+            let active = links.filter(|link| link.is_active().unwrap_or(false));
+            let linked = active.filter_map(|link| Some(link.remote_pci_info().ok()?.bus_id.to_ascii_lowercase()));
+            let level = |other: u32| {
+                let other = self.nvml.device_by_index(other).ok()?;
+                device.topology_common_ancestor(other).ok().map(|level| match level {
+                    TopologyLevel::Internal => 1,
+                    TopologyLevel::Single => 2,
+                    TopologyLevel::Multiple => 3,
+                    TopologyLevel::HostBridge => 4,
+                    TopologyLevel::Node => 5,
+                    TopologyLevel::System => FARTHEST,
+                })
+            };
+            let bus = bus_of(&device);
+            GpuPlace {
+                index,
+                uuid: device.uuid().ok(),
+                numa_node: bus.as_deref().and_then(numa_node_of),
+                linked: linked.collect(),
+                pcie: (0..self.count).map(|other| level(other).unwrap_or(FARTHEST)).collect(),
+                bus,
+            }
+        };
+        self.devices().map(place).collect()
     }
 
     /// The GPUs on which any of these processes has work, by index.

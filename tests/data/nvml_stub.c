@@ -1,5 +1,6 @@
-/* A stand-in for NVIDIA's management library: two GPUs, of which the second works for the process whose command line contains
-   $NVML_STUB_PROCESS. GPU 0 takes 50 W; GPU 1 takes 300 W, and what it does not report is not there (no ECC, no PCIe). */
+/* A stand-in for NVIDIA's management library: two GPUs (or $NVML_STUB_GPUS, at most 8), of which all but the first work for the process
+   whose command line contains $NVML_STUB_PROCESS. GPU 0 takes 50 W; others take 300 W, and what they do not report is not there (no ECC,
+   no PCIe throughput). NVLink joins 0 with 2, 1 with 3, 4 with 6 and 5 with 7. */
 
 #include <dirent.h>
 #include <stdio.h>
@@ -10,14 +11,16 @@
 enum { SUCCESS = 0, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, INSUFFICIENT_SIZE = 7 };
 
 typedef struct gpu { unsigned index, milliwatts; } gpu;
-static gpu gpus[2] = {{0, 50000}, {1, 300000}};
+static gpu gpus[8] = {{0, 50000}, {1, 300000}, {2, 300000}, {3, 300000}, {4, 300000}, {5, 300000}, {6, 300000}, {7, 300000}};
+
+static unsigned gpu_count(void) { return getenv("NVML_STUB_GPUS") ? atoi(getenv("NVML_STUB_GPUS")) : 2; }
 
 int nvmlInit_v2(void) { return SUCCESS; }
 int nvmlShutdown(void) { return SUCCESS; }
-int nvmlDeviceGetCount_v2(unsigned *count) { *count = 2; return SUCCESS; }
+int nvmlDeviceGetCount_v2(unsigned *count) { *count = gpu_count(); return SUCCESS; }
 
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, gpu **device) {
-    if (index > 1) return INVALID_ARGUMENT;
+    if (index >= gpu_count()) return INVALID_ARGUMENT;
     *device = &gpus[index];
     return SUCCESS;
 }
@@ -48,11 +51,38 @@ int nvmlDeviceGetMemoryInfo_v2(gpu *device, memory *memory) {
 }
 
 int nvmlDeviceGetClockInfo(gpu *device, int clock, unsigned *mhz) {
-    *mhz = clock == 1 ? 1980 - 600 * device->index : 2619;
+    *mhz = clock == 1 ? device->index ? 1380 : 1980 : 2619;
     return SUCCESS;
 }
 
 int nvmlDeviceGetTemperature(gpu *device, int sensor, unsigned *celsius) { *celsius = 65; return SUCCESS; }
+
+int nvmlDeviceGetUUID(gpu *device, char *uuid, unsigned length) {
+    snprintf(uuid, length, "GPU-%u", device->index);
+    return SUCCESS;
+}
+
+typedef struct pci { char legacy[16]; unsigned domain, bus, device, id, subsystem; char name[32]; } pci;
+
+static void at(unsigned index, pci *pci) {
+    memset(pci, 0, sizeof *pci);
+    pci->bus = index + 1;
+    snprintf(pci->name, sizeof pci->name, "00000000:%02X:00.0", index + 1);
+    snprintf(pci->legacy, sizeof pci->legacy, "0000:%02X:00.0", index + 1);
+}
+
+int nvmlDeviceGetPciInfo_v3(gpu *device, pci *pci) { at(device->index, pci); return SUCCESS; }
+
+int nvmlDeviceGetNvLinkState(gpu *device, unsigned link, unsigned *is_active) {
+    if (link > 0) return INVALID_ARGUMENT;
+    *is_active = 1;
+    return SUCCESS;
+}
+
+int nvmlDeviceGetNvLinkRemotePciInfo_v2(gpu *device, unsigned link, pci *pci) { at(device->index ^ 2, pci); return SUCCESS; }
+
+/* All on one socket. */
+int nvmlDeviceGetTopologyCommonAncestor(gpu *one, gpu *other, int *level) { *level = 40; return SUCCESS; }
 
 /* Software power cap. */
 int nvmlDeviceGetCurrentClocksThrottleReasons(gpu *device, unsigned long long *reasons) {

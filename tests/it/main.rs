@@ -22,6 +22,7 @@ mod keeping;
 mod nothing_left;
 mod one_truth;
 mod package;
+mod places;
 mod plot;
 mod progress;
 mod query;

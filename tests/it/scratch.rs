@@ -209,12 +209,15 @@ pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Servers that run side by side take the ports behind it.
+const PORTS_OF_EACH: u16 = 8;
+
 /// A port that nobody else in this run of tests is given, below those that the kernel hands out by itself.
 fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = 12_000 + (std::process::id() % 1_000) as u16 * 16;
     loop {
-        let port = start + NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = start + PORTS_OF_EACH * NEXT.fetch_add(1, Ordering::Relaxed);
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }

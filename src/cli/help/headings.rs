@@ -1,7 +1,7 @@
 //! Under which heading a flag stands.
 
 /// A flag of one name means the same in every sub-command.
-const HEADINGS: [(&str, &[&str]); 13] = [
+const HEADINGS: [(&str, &[&str]); 14] = [
     (
         "What to run",
         &[
@@ -42,6 +42,7 @@ const HEADINGS: [(&str, &[&str]); 13] = [
         ],
     ),
     ("Tune", &["space", "constraints", "init_from", "optimizer_seed"]),
+    ("Where to run", &["gpus", "slots", "gpus_per_server", "pin", "exclusive"]),
     ("Levels", &["workload_var", "workload_iters", "workload_spacing"]),
     ("Pairs", &["pairs", "until", "max_pairs"]),
     (

@@ -2,10 +2,12 @@
 
 use super::ending::pairs;
 use super::job::{AbJob, Job, Until};
+use super::places::Places;
+use super::runner::Runner;
 use super::serve::OrderName;
 use super::servers::ServerFlags;
 use super::space::one_side;
-use super::sweep::{Runner, Sweep};
+use super::sweep::Sweep;
 use super::{Common, MOST_REPEATS, check_programs, parse_command, redactor_of};
 use crate::cli::advice::{of_plan, of_reset};
 use crate::cli::compare::Judging;
@@ -138,6 +140,7 @@ fn prepare(arguments: Arguments) -> Result<Sweep, Failure> {
         plan,
         order: OrderName::Interleaved.order(None),
         runner: Runner::Servers { waiting, reset },
+        places: Places::one(),
         bench_timeout: arguments.servers.bench_timeout(),
         commands: own.into_iter().chain(commands.by_key()).collect(),
         sets: bench_params,
@@ -178,6 +181,6 @@ fn plan(
     Ok(base)
 }
 
-fn named(side: &str) -> ParamSet {
+pub fn named(side: &str) -> ParamSet {
     ParamSet { name: Some(side.to_owned()), ..ParamSet::unchanged() }
 }

@@ -1,7 +1,9 @@
 //! How long a sweep will take, as runs that the lake has took.
 
+use super::places::Places;
 use crate::cli::block_on;
-use crate::plan::Plan;
+use crate::node::{Waiting, arrange, makespan};
+use crate::plan::{BenchPlan, Plan, ServerPlan};
 use crate::query::{Lake, literal};
 use crate::stats::mean;
 use crate::store::Manifest;
@@ -60,14 +62,31 @@ impl Usual {
         self.of.iter().map(|(id, seconds)| (id.clone(), Duration::from_secs_f64(*seconds))).collect()
     }
 
-    /// About how long so many starts and runs take, and on what that rests.
-    pub fn text(&self, starts: usize, runs: usize) -> String {
+    /// About how long so many starts and runs take of a plan, and on what that rests.
+    pub fn text(&self, (plan, places): (&Plan, &Places), starts: usize, runs: usize) -> String {
         let seconds = self.run_s * runs as f64 + self.start_s * starts as f64;
+        let seconds = seconds * self.share_of_time(plan, places);
         let rests_on =
             if self.of.is_empty() { "other runs of these commands" } else { "earlier runs of these combinations" };
         let starts =
             if self.start_s > 0.0 { format!("{starts} starts × {:.1} s, ", self.start_s) } else { String::new() };
         let whole = short_time(Duration::from_secs_f64(seconds));
-        format!("about {whole}: {starts}{runs} runs × {:.1} s, based on {rests_on}", self.run_s)
+        let at_a_time = places.text(plan.servers.len()).map(|text| format!(", {text}")).unwrap_or_default();
+        format!("about {whole}: {starts}{runs} runs × {:.1} s{at_a_time}, based on {rests_on}", self.run_s)
+    }
+
+    /// How much of the time that servers take one after the other they take side by side.
+    fn share_of_time(&self, plan: &Plan, places: &Places) -> f64 {
+        let waits = |(index, server): (usize, &ServerPlan)| {
+            let run_s = |bench: &BenchPlan| self.of.get(bench.combination.id.as_str()).copied().unwrap_or(self.run_s);
+            let runs: f64 = server.benches.iter().map(run_s).sum();
+            let expected = Duration::from_secs_f64(self.start_s + runs * f64::from(plan.num_runs));
+            Waiting { what: index, gpus: places.need.of(plan, index).unwrap_or(0), expected }
+        };
+        let mut waiting: Vec<Waiting<usize>> = plan.servers.iter().enumerate().map(waits).collect();
+        let all: Duration = waiting.iter().map(|waiting| waiting.expected).sum();
+        arrange(&mut waiting);
+        let beside = makespan(&waiting, places.seats.most(), places.seats.gpu_count());
+        if all.is_zero() { 1.0 } else { beside.as_secs_f64() / all.as_secs_f64() }
     }
 }

@@ -2,6 +2,8 @@
 //! the time left; elsewhere one plain line a run, with the time.
 
 use super::estimate::Usual;
+use super::places::Places;
+use super::runner::Starts;
 use crate::cli::board::{Board, Live, Ran, counts, in_words};
 use crate::cli::color::{Style, ink_of_stderr};
 use crate::cli::say::say;
@@ -13,16 +15,10 @@ use crate::sweep::{Event, Ledger, Observer, SearchState};
 use crate::words::{describe_set, printable, short_time};
 use chrono::Local;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-/// What a sweep starts besides benchmarks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Starts {
-    Servers,
-    Nothing,
-}
 
 /// More lines than these don't change in place.
 const MOST_LINES: usize = 8;
@@ -36,15 +32,18 @@ pub struct Progress<'a> {
     is_headed: bool,
     /// Lines that were not kept since they changed, the latest last.
     under_way: Vec<usize>,
-    /// What the search that is under way knows.
-    searched: Option<Searched>,
-    now: String,
+    /// What the searches that are under way know, by lane.
+    searched: BTreeMap<usize, Searched>,
+    /// What each lane does, and the line of its last run.
+    now: BTreeMap<usize, String>,
+    last: BTreeMap<usize, usize>,
     /// Runs to make, where that is known.
     total: Option<usize>,
     done: usize,
     failed: usize,
     started: Instant,
     usual: Option<Usual>,
+    places: &'a Places,
 }
 
 /// What is known of an SLA for a combination.
@@ -64,6 +63,7 @@ pub struct Outlook<'a> {
     /// Runs that each combination is to have, where that is known.
     pub runs_of_each: Option<usize>,
     pub usual: Option<Usual>,
+    pub places: &'a Places,
 }
 
 impl<'a> Progress<'a> {
@@ -76,13 +76,15 @@ impl<'a> Progress<'a> {
             is_search: outlook.turned.is_some(),
             is_headed: false,
             under_way: Vec::new(),
-            searched: None,
-            now: String::new(),
+            searched: BTreeMap::new(),
+            now: BTreeMap::new(),
+            last: BTreeMap::new(),
             total: None,
             done: 0,
             failed: 0,
             started: Instant::now(),
             usual: outlook.usual,
+            places: outlook.places,
         }
     }
 
@@ -93,26 +95,39 @@ impl<'a> Progress<'a> {
         for line in std::mem::take(&mut self.under_way) {
             self.keep_line(line, None);
         }
-        self.keep_searched();
+        let lanes: Vec<usize> = self.searched.keys().copied().collect();
+        lanes.into_iter().for_each(|lane| self.keep_searched(lane));
         if let Some(live) = self.live {
             live.finish();
         }
     }
 
-    /// What is under way now; only on a terminal.
-    fn now(&mut self, text: String) {
-        self.now = printable(&text).into_owned();
+    /// What is under way on a lane now; only on a terminal.
+    fn now(&mut self, lane: usize, text: String) {
+        self.now.insert(lane, printable(&text).into_owned());
         self.draw();
+    }
+
+    /// What is under way: beside the bar where it is one thing, else in lines.
+    fn lanes(&self, width: usize) -> (Option<&String>, Vec<String>) {
+        if self.now.len() < 2 {
+            return (self.now.values().next(), Vec::new());
+        }
+        let lines = self.now.values().take(MOST_LINES).map(|text| cut(&format!("▸ {text}"), width));
+        let more = self.now.len().saturating_sub(MOST_LINES);
+        let rest = (more > 0).then(|| format!("▸ … and {more} more"));
+        (None, lines.chain(rest).collect())
     }
 
     fn draw(&mut self) {
         let (width, ink) = (terminal_width(), ink_of_stderr());
         let latest = self.under_way.iter().skip(self.under_way.len().saturating_sub(MOST_LINES));
         let lines = latest.map(|line| self.board.line(*line, width, ink));
-        let searched = self.searched.iter().map(|searched| cut(&printable(&searched.whole()), width));
-        let lines: Vec<String> = lines.chain(searched).collect();
+        let searched = self.searched.values().map(|searched| cut(&printable(&searched.whole()), width));
+        let (now, lanes) = self.lanes(width);
+        let lines: Vec<String> = lines.chain(searched).chain(lanes).collect();
         let counts = counts(self.done, self.total, self.failed, self.time_left());
-        let message = if self.now.is_empty() { counts } else { format!("{counts} · {}", self.now) };
+        let message = now.map_or_else(|| counts.clone(), |now| format!("{counts} · {now}"));
         let done = self.done;
         if let Some(live) = &mut self.live {
             live.show(&lines);
@@ -162,8 +177,14 @@ impl<'a> Progress<'a> {
         if let Some(shared) = self.board.shared() {
             say!("{}", shared);
         }
-        if let Some((usual, runs)) = self.usual.as_ref().zip(runs.filter(|runs| *runs > 0)) {
-            say!("{}", usual.text(servers, runs));
+        match (&self.usual, runs) {
+            (_, Some(0)) => {}
+            (Some(usual), Some(runs)) => say!("{}", usual.text((self.plan, self.places), servers, runs)),
+            _ => {
+                if let Some(text) = self.places.text(self.plan.servers.len()) {
+                    say!("{}", text);
+                }
+            }
         }
         if self.live.is_some() && !self.is_search && runs != Some(0) {
             say!("{}", self.board.statistic());
@@ -178,7 +199,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    fn run_ended(&mut self, record: &RunRecord) {
+    fn run_ended(&mut self, lane: usize, record: &RunRecord) {
         self.done += 1;
         let metric = |name: &str| record.result()?.get(name).and_then(Value::as_f64);
         let line = self.board.add(&record.combination, &Ran { status: record.status(), metric: &metric });
@@ -202,6 +223,7 @@ impl<'a> Progress<'a> {
         self.failed += usize::from(record.status() == Status::Failed);
         self.under_way.retain(|other| *other != line);
         self.under_way.push(line);
+        self.last.insert(lane, line);
         if self.board.is_complete(line) {
             self.settle(line);
         }
@@ -217,40 +239,51 @@ impl<'a> Progress<'a> {
     }
 
     /// A search is told of each run, when it knows what that says.
-    fn searched(&mut self, label: &str, state: &SearchState) {
+    fn searched(&mut self, lane: usize, label: &str, state: &SearchState) {
         let searched = Searched::of(label, state);
         if self.live.is_none() {
             say!("    {}", searched.whole());
             return;
         }
-        if self.searched.as_ref().is_some_and(|before| !before.is_of(&searched)) {
-            self.keep_searched();
+        if self.searched.get(&lane).is_some_and(|before| !before.is_of(&searched)) {
+            self.keep_searched(lane);
         }
-        if let Some(line) = self.under_way.pop() {
+        if let Some(line) = self.last.remove(&lane).filter(|line| self.under_way.contains(line)) {
+            self.under_way.retain(|other| *other != line);
             self.board.end(line);
             let style = if state.last_margin.is_some_and(|margin| margin <= 0.0) { Style::Good } else { Style::Bad };
             self.keep_line(line, verdict(state).map(|text| (format!("  {text}"), style)));
         }
-        self.searched = Some(searched);
+        self.searched.insert(lane, searched);
         self.draw();
     }
 
-    fn keep_searched(&mut self) {
-        if let Some(searched) = self.searched.take() {
+    fn keep_searched(&mut self, lane: usize) {
+        if let Some(searched) = self.searched.remove(&lane) {
             say!("{}", searched.known);
         }
     }
 
-    fn server_starting(&mut self, text: String) {
+    /// Of several lanes one whose server has ended does nothing.
+    fn server_stopping(&mut self, lane: usize) {
+        if self.now.len() > 1 {
+            self.now.remove(&lane);
+            self.draw();
+        } else {
+            self.now(lane, "stopping server".into());
+        }
+    }
+
+    fn server_starting(&mut self, lane: usize, text: String) {
         if self.live.is_none() {
             say!("{}", text);
         }
-        self.now(text);
+        self.now(lane, text);
     }
 }
 
 impl Observer for Progress<'_> {
-    fn event(&mut self, event: Event<'_>) {
+    fn event(&mut self, lane: usize, event: Event<'_>) {
         match event {
             Event::SweepStarted { folder, servers, runs, ledger } => {
                 self.sweep_started(folder, servers, runs, ledger);
@@ -258,21 +291,21 @@ impl Observer for Progress<'_> {
             Event::ServerStarting { .. } | Event::ServerStopping if self.starts == Starts::Nothing => {}
             Event::ServerStarting { serve } => {
                 let what = if serve.is_unchanged() { "unmodified command".into() } else { describe_set(serve) };
-                self.server_starting(format!("starting server: {what}"));
+                self.server_starting(lane, format!("starting server: {what}"));
             }
-            Event::ServerReady { after } => self.now(format!("server ready after {:.1} s", after.as_secs_f64())),
-            Event::WarmingUp { num_prompts } => self.now(format!("warming up with {num_prompts} prompts")),
+            Event::ServerReady { after } => self.now(lane, format!("server ready after {:.1} s", after.as_secs_f64())),
+            Event::WarmingUp { num_prompts } => self.now(lane, format!("warming up with {num_prompts} prompts")),
             Event::RunStarted { combination, run_number } => {
-                self.now(format!("{}, run {run_number}", self.board.label(combination)));
+                self.now(lane, format!("{}, run {run_number}", self.board.label(combination)));
             }
-            Event::RunEnded { record } => self.run_ended(record),
-            Event::Searched { combination, state } => self.searched(&self.board.label(combination), state),
+            Event::RunEnded { record } => self.run_ended(lane, record),
+            Event::Searched { combination, state } => self.searched(lane, &self.board.label(combination), state),
             Event::CombinationEnded { combination } if self.plan.rounds.count() == 1 => {
                 if let Some(line) = self.board.find(combination) {
                     self.board.end(line);
                     self.settle(line);
                 }
-                self.keep_searched();
+                self.keep_searched(lane);
                 self.draw();
             }
             Event::CombinationEnded { .. } => {}
@@ -282,8 +315,8 @@ impl Observer for Progress<'_> {
                 say!("{what}, run {}: {}; retrying", record.run_number, why.unwrap_or_default());
             }
             Event::Warning { message } => say!("warning: {message}"),
-            Event::Evaluating => self.now("evaluating the server".into()),
-            Event::ServerStopping => self.now("stopping server".into()),
+            Event::Evaluating => self.now(lane, "evaluating the server".into()),
+            Event::ServerStopping => self.server_stopping(lane),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! `sweeplake serve`: a sweep of servers and loads.
 
 use super::job::Job;
+use super::places::{PlaceFlags, Tenancy, Tenants};
 use super::race::RaceFlags;
+use super::runner::Runner;
 use super::servers::{ServerCommands, ServerFlags};
 use super::space::{Space, SpaceFlags, told};
-use super::sweep::{Runner, Sweep};
+use super::sweep::Sweep;
 use super::values::{base_url, repeat_until};
 use super::{Common, MOST_REPEATS, check_programs, parse_command, redactor_of};
 use crate::cli::advice::{of_plan, of_reset};
@@ -40,6 +42,8 @@ pub struct Arguments {
     bench_cmd: String,
     #[command(flatten)]
     servers: ServerFlags,
+    #[command(flatten)]
+    places: PlaceFlags,
     #[command(flatten)]
     pub space: SpaceFlags,
     /// Runs of each combination per server start; default: 3 (serve_sla: 1 per level, and more where noise requires
@@ -203,6 +207,11 @@ fn checked_num_runs(arguments: &Arguments, job: &Job) -> Result<u32, Failure> {
 
 /// Turns what was typed into what is meant; every mistake is found here, before anything starts.
 pub fn prepare(arguments: Arguments, job: Job) -> Result<Sweep, Failure> {
+    prepare_for(arguments, job, Tenancy::Planned)
+}
+
+/// The same, where copies of a server may run at a time.
+pub fn prepare_for(arguments: Arguments, job: Job, tenancy: Tenancy) -> Result<Sweep, Failure> {
     let num_runs = checked_num_runs(&arguments, &job)?;
     let commands = Commands::of(&arguments)?;
     let folder = arguments.common.resumed_folder();
@@ -226,6 +235,8 @@ pub fn prepare(arguments: Arguments, job: Job) -> Result<Sweep, Failure> {
     check_client(&plan)?;
     plan.warnings.extend(space.warnings.iter().cloned());
     let runner = commands.runner(&arguments.servers)?;
+    let tenants = Tenants { plan: &plan, runner: &runner, commands: &commands.servers, tenancy };
+    let places = arguments.places.places(&tenants)?;
     if !arguments.common.is_dry() {
         check_programs(commands.named())?;
     }
@@ -250,6 +261,7 @@ pub fn prepare(arguments: Arguments, job: Job) -> Result<Sweep, Failure> {
     Ok(Sweep {
         order: arguments.order.order(arguments.order_seed),
         runner,
+        places,
         bench_timeout: arguments.servers.bench_timeout(),
         commands: commands.by_key(),
         after_bench_cmd: commands.servers.after_bench,

@@ -1,8 +1,10 @@
 //! `sweeplake startup`: how an engine starts under each set of parameters.
 
 use super::job::Job;
+use super::places::Places;
+use super::runner::Runner;
 use super::space::one_side;
-use super::sweep::{Runner, Sweep};
+use super::sweep::Sweep;
 use super::{Common, MOST_REPEATS, check_programs, parse_command, redactor_of};
 use crate::cli::say::say;
 use crate::cli::{Ended, Failure};
@@ -90,6 +92,7 @@ fn prepare(arguments: Arguments) -> Result<Sweep, Failure> {
         plan,
         order: Order::Sequential,
         runner: Runner::Standalone,
+        places: Places::one(),
         bench_timeout: None,
         after_bench_cmd: None,
         evaluation: None,

@@ -4,40 +4,34 @@ use super::checks::{Checked, refuse_too_few_files};
 use super::ending::{close, how_to_go_on, tell_results};
 use super::estimate::Usual;
 use super::job::Job;
-use super::progress::{Outlook, Progress, Starts};
+use super::places::Places;
+use super::progress::{Outlook, Progress};
+use super::runner::Runner;
 use super::{Common, interrupt_on_signals};
 use crate::cli::advice::{of_course, of_store};
 use crate::cli::say::say;
 use crate::cli::{Failure, block_on};
-use crate::exec::{Logs, ProcessOptions, Processes, Remote, Reset, Standalone, Waiting, end_leftovers};
+use crate::compare::SIDES;
+use crate::exec::{Logs, ProcessOptions, Processes, Remote, Standalone, end_leftovers};
+use crate::node::{Presence, enter};
 use crate::os;
-use crate::params::{Address, Command, ParamSet};
+use crate::params::{Command, ParamSet};
 use crate::plan::Plan;
 use crate::record::Environment;
 use crate::redact::Redactor;
 use crate::space::Points;
 use crate::store::{Manifest, MeasuredUnder, SweepFolder, SweepWriter};
-use crate::sweep::{self, Budget, Options, Order, Setting, SweepError, check_program, run};
+use crate::sweep::{self, Accompanied, Company, Crew, Options, Order, Setting, SweepError, check_program, run};
 use chrono::{Local, Utc};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What runs a sweep's benchmarks.
-pub enum Runner {
-    /// Servers of its own, brought back to a clean state after each run.
-    Servers { waiting: Waiting, reset: Reset },
-    /// Somebody else: a server that is there, at an address.
-    Remote { waiting: Waiting, reset: Reset, address: Address },
-    /// Nothing: the benchmarks start what they measure.
-    Standalone,
-}
-
-impl Runner {
-    fn starts(&self) -> Starts {
-        match self {
-            Self::Servers { .. } => Starts::Servers,
-            Self::Remote { .. } | Self::Standalone => Starts::Nothing,
+fn of_sweep(error: SweepError, name: &str) -> Failure {
+    match error {
+        SweepError::Course(error) => Failure::work(of_course(&error)),
+        SweepError::Store(error) => {
+            Failure::work(format!("{error}\nfinished runs are kept; fix this and {}", how_to_go_on(name)))
         }
     }
 }
@@ -49,6 +43,7 @@ pub struct Sweep {
     pub plan: Plan,
     pub order: Order,
     pub runner: Runner,
+    pub places: Places,
     pub bench_timeout: Option<f64>,
     pub after_bench_cmd: Option<Command>,
     /// What scores each server after its loads.
@@ -91,7 +86,7 @@ impl Sweep {
             after_bench_cmd: self.after_bench_cmd.as_ref(),
             loads: self.job.loads(),
         };
-        checked.remarks()
+        self.places.remark.iter().cloned().chain(checked.remarks()).collect()
     }
 
     /// Programs that are not on this machine.
@@ -124,6 +119,7 @@ impl Sweep {
         if !left.is_empty() {
             say!("stopped processes that a killed sweep had left running: {}", left.join(", "));
         }
+        let _presence = self.enter()?;
         let mut writer = self.open_writer()?;
         let usual = Usual::of(&self.common.output_dir, &self.plan, &self.manifest);
         let known = usual.as_ref().map(Usual::by_combination).unwrap_or_default();
@@ -133,6 +129,7 @@ impl Sweep {
             turned: self.job.turned().map(|(_, variable)| variable.key()),
             runs_of_each: self.job.runs_of_each(&self.plan),
             usual,
+            places: &self.places,
         });
         let ended = block_on(self.drive(&mut writer, known, &mut progress))??;
         let folder = writer.folder().to_owned();
@@ -140,6 +137,18 @@ impl Sweep {
         progress.finish();
         tell_results(&self.job, &folder, ended, &self.plan)?;
         close(&folder, ended)
+    }
+
+    /// Waits until the machine is free for this sweep.
+    fn enter(&self) -> Result<impl Sized, Failure> {
+        let why = match self.places.presence {
+            Presence::Alone => "waiting until the other sweeps on this machine have ended (--exclusive)",
+            Presence::Shared => {
+                "waiting until a sweep on this machine has ended that wants it for itself (--exclusive)"
+            }
+        };
+        enter(self.places.presence, || say!("{why}"))
+            .map_err(|error| Failure::work(format!("--exclusive: other sweeps can't be told to wait: {error}")))
     }
 
     async fn drive(
@@ -153,7 +162,8 @@ impl Sweep {
             order: self.job.order(self.order),
             on_failure: self.job.on_failure(self.common.on_failure()),
             retries: self.common.retries,
-            budget: self.job.budget(self.common.budget()).map(|limit| Budget { limit, usual }),
+            limit: self.job.budget(self.common.budget()),
+            usual,
             evaluation: self.evaluation.clone(),
             demands: self.common.keeping.demands(),
             redactor: self.redactor.clone(),
@@ -173,26 +183,42 @@ impl Sweep {
         let ended = match &self.runner {
             Runner::Servers { waiting, reset } => {
                 let servers = Processes::new(processes, waiting.clone(), reset.clone(), &keeper, interrupt);
-                let mut servers = servers.map_err(no_keeper)?;
-                run(&self.plan, course.as_mut(), &options, &mut servers, writer, progress).await
+                let first = servers.map_err(no_keeper)?;
+                if self.places.copies > 0 {
+                    let crew = self.in_company(first, writer)?;
+                    let ended = run(&self.plan, course.as_mut(), &options, crew, writer, progress).await;
+                    return ended.map_err(|error| of_sweep(error, writer.name()));
+                }
+                let others = (1..self.places.seats.most()).map(|_| first.another()).collect::<Vec<_>>();
+                let executors = std::iter::once(first).chain(others).collect();
+                let crew = Crew { executors, seats: self.places.seats.clone(), need: self.places.need };
+                run(&self.plan, course.as_mut(), &options, crew, writer, progress).await
             }
             Runner::Remote { waiting, reset, address } => {
                 let (waiting, reset, address) = (waiting.clone(), reset.clone(), address.clone());
                 let remote = Remote::new(processes, waiting, reset, address, &keeper, interrupt);
-                let mut remote = remote.map_err(no_keeper)?;
-                run(&self.plan, course.as_mut(), &options, &mut remote, writer, progress).await
+                let crew = Crew::one(remote.map_err(no_keeper)?);
+                run(&self.plan, course.as_mut(), &options, crew, writer, progress).await
             }
             Runner::Standalone => {
-                let mut alone = Standalone::new(processes, &keeper, interrupt).map_err(no_keeper)?;
-                run(&self.plan, course.as_mut(), &options, &mut alone, writer, progress).await
+                let crew = Crew::one(Standalone::new(processes, &keeper, interrupt).map_err(no_keeper)?);
+                run(&self.plan, course.as_mut(), &options, crew, writer, progress).await
             }
         };
-        ended.map_err(|error| match error {
-            SweepError::Course(error) => Failure::work(of_course(&error)),
-            SweepError::Store(error) => {
-                Failure::work(format!("{error}\nfinished runs are kept; fix this and {}", how_to_go_on(writer.name())))
-            }
-        })
+        ended.map_err(|error| of_sweep(error, writer.name()))
+    }
+
+    /// One server at a time, its neighbours beside it.
+    fn in_company(&self, own: Processes, writer: &SweepWriter) -> Result<Crew<Accompanied<Processes>>, Failure> {
+        let (mut seats, need) = (self.places.seats.clone(), self.places.need);
+        let gpus = need.of(&self.plan, 0).unwrap_or(0);
+        let others = (0..self.places.copies).map_while(|_| Some((own.another(), seats.take(gpus)?))).collect();
+        let folder = writer.folder().join("neighbours");
+        std::fs::create_dir_all(&folder).map_err(|error| Failure::work(format!("{}: {error}", folder.display())))?;
+        let server = self.plan.servers[0].clone();
+        let bench = server.benches[0].clone();
+        let company = Company { server, bench, kind: self.job.bench(), of: SIDES[1].to_owned(), folder };
+        Ok(Crew { executors: vec![Accompanied::new(own, others, company)], seats, need })
     }
 
     fn open_writer(&self) -> Result<SweepWriter, Failure> {

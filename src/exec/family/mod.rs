@@ -109,7 +109,9 @@ impl Family {
         let later = processes().filter(|seen| seen.started >= owner.started && seen.pid != this);
         for seen in later {
             if seen.is_ended {
-                if seen.parent == this && Some(seen.pid) != self.leader {
+                // Programs that we started lead a group of our session; each is waited for by whoever started it.
+                let is_started = seen.pid == seen.group && seen.session == own_session;
+                if seen.parent == this && !is_started {
                     let _ = waitpid(Pid::from_raw(seen.pid), Some(WaitPidFlag::WNOHANG));
                 }
                 continue;

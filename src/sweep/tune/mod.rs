@@ -330,12 +330,16 @@ impl Course for Tune {
         None
     }
 
-    fn visit(&mut self, ledger: &Ledger) -> Visit {
+    fn visit(&mut self, ledger: &Ledger, busy: &[usize]) -> Visit {
         let picture = self.picture(ledger);
-        let most = self.options.max_runs.saturating_sub(picture.measured.len());
+        let is_busy = |index: &usize| busy.contains(&self.candidates[*index].server);
+        self.wanted.retain(|index| is_busy(index));
+        let under_way = self.wanted.iter().filter(|index| !picture.measured.contains(index)).count();
+        let most = self.options.max_runs.saturating_sub(picture.measured.len() + under_way);
         let broken = self.broken(ledger, &picture.measured);
-        let is_free =
-            |index: &usize| !picture.measured.contains(index) && !broken.contains(&self.candidates[*index].server);
+        let is_free = |index: &usize| {
+            !picture.measured.contains(index) && !broken.contains(&self.candidates[*index].server) && !is_busy(index)
+        };
         let free: Vec<usize> = (0..self.candidates.len()).filter(is_free).collect();
         if most == 0 || free.is_empty() {
             return Visit::Over;
@@ -344,7 +348,7 @@ impl Course for Tune {
         let proposed = if is_spread { self.proposed(&free, &picture, most) } else { None };
         match proposed.or_else(|| self.spread(&free, &picture.measured, most)) {
             Some(batch) => {
-                self.wanted = batch.loads.into_iter().collect();
+                self.wanted.extend(batch.loads);
                 Visit::Server(batch.server)
             }
             None => Visit::Over,

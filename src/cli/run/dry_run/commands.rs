@@ -1,7 +1,8 @@
 //! Every command that would be run, quoted for a shell.
 
 use super::super::estimate::Usual;
-use super::super::sweep::{Runner, Sweep};
+use super::super::runner::Runner;
+use super::super::sweep::Sweep;
 use super::{Listener, Planned};
 use crate::cli::say::out;
 use crate::params::Command;
@@ -73,9 +74,12 @@ impl<'a> Commands<'a> {
         let servers = matches!(sweep.runner, Runner::Servers { .. }).then(|| format!("{} server(s)", self.servers));
         let usual = || Usual::of(&sweep.common.output_dir, &sweep.plan, &sweep.manifest);
         if let Some(usual) = (self.runs > 0).then(usual).flatten() {
-            self.lines.push(format!("# {}", usual.text(self.servers, self.runs)));
+            self.lines.push(format!("# {}", usual.text((&sweep.plan, &sweep.places), self.servers, self.runs)));
         }
         self.lines.push(format!("# {}", servers.into_iter().chain(runs).collect::<Vec<_>>().join(", ")));
+        if let Some(text) = sweep.places.text(sweep.plan.servers.len()) {
+            self.lines.push(format!("# {text}, each at a port of its own"));
+        }
         if let Order::Random(seed) = sweep.job.order(sweep.order) {
             self.lines.push(format!("# random order, reproducible with --order-seed {seed}"));
         }

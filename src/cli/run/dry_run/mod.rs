@@ -4,7 +4,8 @@ mod commands;
 mod outline;
 
 use super::DryRun;
-use super::sweep::{Runner, Sweep};
+use super::runner::Runner;
+use super::sweep::Sweep;
 use crate::cli::advice::{of_course, of_store};
 use crate::cli::{Ended, Failure};
 use crate::plan::{ServerPlan, Start};

@@ -2,7 +2,8 @@
 
 use super::super::estimate::Usual;
 use super::super::job::Job;
-use super::super::sweep::{Runner, Sweep};
+use super::super::runner::Runner;
+use super::super::sweep::Sweep;
 use super::{Listener, Planned};
 use crate::cli::say::out;
 use crate::cli::table::new_table;
@@ -69,10 +70,15 @@ impl<'a> Outline<'a> {
         match (self.runs > 0).then(usual).flatten() {
             _ if self.runs == 0 => lines.push("Nothing is left to run".into()),
             Some(usual) if self.sweep.is_counted() => {
-                lines.push(format!("Takes {}", usual.text(self.starts, self.runs)))
+                let sweep = self.sweep;
+                lines.push(format!("Takes {}", usual.text((&sweep.plan, &sweep.places), self.starts, self.runs)))
             }
             Some(_) => {}
-            None => lines.push("Time unknown: the lake has no earlier run of these commands".into()),
+            None => {
+                let at_a_time = self.sweep.places.text(self.sweep.plan.servers.len());
+                lines.extend(at_a_time.map(|text| format!("Runs {text}")));
+                lines.push("Time unknown: the lake has no earlier run of these commands".into());
+            }
         }
         lines.extend(self.sweep.job.worst_case(&self.sweep.plan));
         if let Order::Random(seed) = self.sweep.job.order(self.sweep.order) {

@@ -1,0 +1,108 @@
+//! Which server is started next, and where: in the order of the plan where one runs at a time, else so that all seats are used well.
+
+use super::course::{Course, Visit};
+use super::ledger::{Ledger, gpu_count};
+use crate::node::{Seat, Seats, Waiting, arrange};
+use crate::plan::{Plan, Start};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// How many GPUs servers take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Need {
+    /// As many as their commands say.
+    #[default]
+    AsSaid,
+    Each(usize),
+}
+
+impl Need {
+    /// None where it is not known.
+    pub fn of(self, plan: &Plan, server: usize) -> Option<usize> {
+        match self {
+            Self::Each(count) => Some(count),
+            Self::AsSaid => {
+                let server = plan.servers.get(server)?;
+                // All loads of a server run on the same GPUs.
+                let combination = &server.benches.first()?.combination;
+                gpu_count(server, combination).map(|count| count as usize)
+            }
+        }
+    }
+}
+
+/// What happens next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Turn {
+    Go(Start, Seat),
+    /// A server has to end first.
+    Wait,
+    Over,
+}
+
+/// The starts that are still to come.
+pub struct Rota<'a> {
+    plan: &'a Plan,
+    seats: Seats,
+    need: Need,
+    /// About how long a start of each server takes.
+    expected: Vec<Duration>,
+    rounds: std::ops::Range<u32>,
+    /// Starts of the present round that wait for a seat.
+    waiting: VecDeque<Waiting<Start>>,
+    /// The servers that run.
+    busy: Vec<usize>,
+}
+
+impl<'a> Rota<'a> {
+    pub fn new(plan: &'a Plan, seats: Seats, need: Need, expected: Vec<Duration>) -> Self {
+        Self { plan, seats, need, expected, rounds: 0..plan.rounds.count(), waiting: VecDeque::new(), busy: Vec::new() }
+    }
+
+    /// The next start that has a seat. A round ends before the next one begins: a course may end between them, and no server runs twice
+    /// at a time.
+    pub fn turn(&mut self, course: &mut dyn Course, ledger: &Ledger) -> Turn {
+        if self.waiting.is_empty() && self.seats.is_room_for(0) {
+            match course.visit(ledger, &self.busy) {
+                Visit::Planned if self.busy.is_empty() && !self.next_round(course, ledger) => return Turn::Over,
+                Visit::Planned => {}
+                Visit::Server(server) => self.waiting.push_back(self.waits(Start { server, round: 0 })),
+                Visit::Over if self.busy.is_empty() => return Turn::Over,
+                Visit::Over => {}
+            }
+        }
+        let room = self.waiting.iter().position(|waiting| self.seats.is_room_for(waiting.gpus));
+        let next = room.and_then(|at| self.waiting.remove(at));
+        let Some((next, seat)) = next.and_then(|next| Some((next.what, self.seats.take(next.gpus)?))) else {
+            return Turn::Wait;
+        };
+        self.busy.push(next.server);
+        Turn::Go(next, seat)
+    }
+
+    /// Whether there is another round.
+    fn next_round(&mut self, course: &mut dyn Course, ledger: &Ledger) -> bool {
+        let Some(round) = self.rounds.next() else { return false };
+        if round > 0 && course.is_decided(ledger) {
+            return false;
+        }
+        let starts = self.plan.starts().filter(|start| start.round == round);
+        let mut waiting: Vec<Waiting<Start>> = starts.map(|start| self.waits(start)).collect();
+        if self.seats.most() > 1 {
+            arrange(&mut waiting);
+        }
+        self.waiting = waiting.into();
+        true
+    }
+
+    fn waits(&self, start: Start) -> Waiting<Start> {
+        let expected = self.expected.get(start.server).copied().unwrap_or_default();
+        Waiting { what: start, gpus: self.need.of(self.plan, start.server).unwrap_or(0), expected }
+    }
+
+    /// A server has ended.
+    pub fn leave(&mut self, start: Start, seat: &Seat) {
+        self.busy.retain(|server| *server != start.server);
+        self.seats.give_back(seat);
+    }
+}
