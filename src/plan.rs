@@ -2,7 +2,7 @@
 //! run is the plan printed.
 
 use crate::id::CombinationId;
-use crate::params::{Address, Command, ParamSet};
+use crate::params::{Address, BASE_URL, Command, PORT, ParamSet};
 use crate::redact::Redactor;
 use crate::words::describe;
 use serde::{Deserialize, Serialize};
@@ -242,7 +242,8 @@ fn identity(set: &ParamSet) -> serde_json::Map<String, serde_json::Value> {
 /// Benchmarks that send to another place than the server that is started for them.
 fn misdirected(servers: &[ServerPlan]) -> Option<String> {
     let pairs = servers.iter().flat_map(|server| server.benches.iter().map(move |bench| (server, bench)));
-    for (server, bench) in pairs {
+    // What is sent to a placeholder is sent to its server.
+    for (server, bench) in pairs.filter(|(_, bench)| !bench.command.has(PORT) && !bench.command.has(BASE_URL)) {
         match Address::of_benchmark(&bench.command) {
             Ok(target) if target.is_same_place(&server.address) => {}
             Ok(target) => {

@@ -164,3 +164,48 @@ fn a_pinned_server_stays_on_the_cores_of_a_node() {
     // A machine that lends only some of its cores keeps to these.
     assert!(is_node || told == allowed, "{told} {node} {allowed}");
 }
+
+/// A load that says what it was told to: how many of its kind run besides decides how fast the server seems.
+fn told_load(scratch: &Scratch, slower_beside: bool) -> String {
+    let beside = if slower_beside { "$((n + 1))" } else { "1" };
+    scratch.script(
+        "load.sh",
+        &format!(
+            "#!/bin/sh\nmkdir -p busy; touch busy/$$; sleep 0.1; n=0\n\
+             for one in busy/*; do kill -0 ${{one#busy/}} 2> /dev/null && n={beside}; done; sleep 0.1; rm busy/$$\n\
+             printf '{{\"completed\": 9, \"failed\": 0, \"duration\": 1, \"output_throughput\": %d, \"median_ttft_ms\": %d, \
+             \"median_tpot_ms\": 5, \"p99_e2el_ms\": 50}}' $((1200 / n)) $((10 * n)) > \"$1\"\n"
+        ),
+    );
+    "./load.sh {result} {port}".to_owned()
+}
+
+#[test]
+fn what_neighbours_disturb_is_measured_and_judged() {
+    for (slower_beside, code, said) in [(true, 1, "neighbours disturb"), (false, 0, "neighbours do not disturb")] {
+        let scratch = Scratch::new();
+        let (serve, load) = (scratch.sim(""), told_load(&scratch, slower_beside));
+        let flags = ["doctor", "--neighbours", "--serve-cmd", &serve, "--bench-cmd", &load, "--slots", "3", "-e", "x"];
+        let ran = scratch.run(&flags);
+        assert_eq!(ran.code, Some(code), "{}{}", ran.stdout, ran.stderr);
+        assert!(format!("{}{}", ran.stdout, ran.stderr).contains(said), "{}{}", ran.stdout, ran.stderr);
+        let runs = scratch
+            .query("results", "SELECT serve_name, max(output_throughput) AS best FROM runs GROUP BY 1 ORDER BY 1");
+        let alone = runs.iter().find(|row| row["serve_name"] == "base").unwrap();
+        assert_eq!(alone["best"], 1200.0, "{runs:?}");
+        wait_until("all neighbours have ended", || {
+            processes_with("sim m --port").iter().all(|pid| !is_of(*pid, &scratch))
+        });
+    }
+    let scratch = Scratch::new();
+    let flags =
+        ["doctor", "--neighbours", "--serve-cmd", &scratch.sim(""), "--bench-cmd", &scratch.bench(""), "-e", "x"];
+    let ran = scratch.run(&flags);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("room for one server only"), "{}", ran.stderr);
+}
+
+/// Whether a process works in the folder of a test.
+fn is_of(pid: i32, scratch: &Scratch) -> bool {
+    std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|folder| folder == scratch.path(""))
+}

@@ -8,7 +8,7 @@ use super::places::Places;
 use super::sweep::Sweep;
 use crate::cli::say::out;
 use crate::cli::{Ended, Failure};
-use crate::compare::{CompareRequest, Judge, SIDES, Word};
+use crate::compare::{CompareRequest, DEFAULT_METRICS, Judge, Reading, SIDES, Word};
 use crate::params::ParamSet;
 use crate::plan::{BenchPlan, Combination, Plan, Rounds, ServerPlan};
 use crate::store::{Manifest, SweepKind};
@@ -60,8 +60,11 @@ fn paired(sweep: Sweep, places: Places) -> Result<Sweep, Failure> {
     };
     let servers = SIDES.map(side);
     let cells = vec![servers.clone().map(|server| server.benches[0].clone())];
-    let request =
-        CompareRequest { judge: Judge { threshold: THRESHOLD, ..Judge::default() }, ..CompareRequest::default() };
+    let request = CompareRequest {
+        reading: Reading { metrics: DEFAULT_METRICS.map(str::to_owned).to_vec(), ..Reading::default() },
+        judge: Judge { threshold: THRESHOLD, ..Judge::default() },
+        ..CompareRequest::default()
+    };
     let plan = Plan {
         servers: servers.to_vec(),
         rounds: Rounds::Mirrored(MOST_PAIRS),

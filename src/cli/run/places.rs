@@ -60,7 +60,7 @@ impl Places {
     /// `4 servers at a time`, where it is more than one.
     pub fn text(&self, servers: usize) -> Option<String> {
         let most = self.seats.most().min(servers);
-        (most > 1).then(|| match self.seats.gpu_count() {
+        (most > 1 && self.copies == 0).then(|| match self.seats.gpu_count() {
             0 => format!("{most} servers at a time"),
             gpus => format!("up to {most} servers at a time, on {gpus} GPUs"),
         })
