@@ -20,6 +20,9 @@ pub fn of_store(error: &StoreError) -> String {
         }
         StoreError::Occupied { .. } => format!("{error}; choose another -e/--experiment-name"),
         StoreError::NothingToResume { .. } => format!("--resume: {error}"),
+        StoreError::NotShared { .. } => {
+            format!("--join: {error}; resume it on one machine with --resume, or choose another -e/--experiment-name")
+        }
         StoreError::ResumeWhich { .. } => format!("--resume needs -e/--experiment-name NAME: {error}"),
         StoreError::Changed { path, changes } => {
             let changes: Vec<String> = changes.iter().map(|change| as_flag(change).to_string()).collect();

@@ -22,7 +22,8 @@ pub use lake::{
     resolve, resolve_all, tag, verify,
 };
 pub use sweep::{
-    Asked, FailedRun, FinishedRun, FoundParams, Look, MANIFEST, Manifest, MeasuredUnder, OnChange, PARETO_FIGURE,
-    REPORT, SLA_FIGURES, StoredCombination, SweepFolder, SweepKind, SweepState, SweepWriter, TUNE_FIGURES, Table,
-    Terms, conditions_after, figure_name, is_written, latest_log, params_of_run, result_files, vllm_serve,
+    Asked, Claimed, Claims, FailedRun, FinishedRun, FoundParams, Lease, Look, MANIFEST, Manifest, MeasuredUnder, Mix,
+    OnChange, PARETO_FIGURE, REPORT, SLA_FIGURES, Standing, StoredCombination, SweepFolder, SweepKind, SweepState,
+    SweepWriter, TUNE_FIGURES, Table, Terms, conditions_after, figure_name, is_written, latest_log, params_of_run,
+    result_files, vllm_serve,
 };

@@ -14,7 +14,7 @@ use crate::record::{Failure, Outcome, Place, RunRecord, Status};
 use crate::store::{StoreError, SweepWriter};
 use crate::words::describe_set;
 use chrono::{DateTime, Utc};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,10 @@ pub enum Halt {
     Interrupted,
     /// Another lane did.
     Elsewhere,
+    /// Another machine has taken over what this lane did.
+    Lost,
+    /// All that is left is done by other machines.
+    LeftToOthers,
     OverBudget,
     AtFailure,
     Course(CourseError),
@@ -84,7 +88,7 @@ impl From<Stop> for RunError {
 impl Halt {
     /// Of several the first that says why.
     pub fn is_reason(&self) -> bool {
-        !matches!(self, Self::Elsewhere)
+        !matches!(self, Self::Elsewhere | Self::Lost)
     }
 }
 
@@ -116,7 +120,7 @@ pub struct Core<'a> {
     pub ledger: Ledger,
     pub neighbours: Neighbours,
     /// Runs that are being made.
-    pub under_way: usize,
+    under_way: BTreeSet<usize>,
     /// Whether a lane has ended before its end.
     pub is_halting: bool,
     /// Servers that could not be started: they would not start the next time either, so their other runs fail for the
@@ -166,7 +170,7 @@ impl<'a> Core<'a> {
             observer,
             ledger,
             neighbours: Neighbours::default(),
-            under_way: 0,
+            under_way: BTreeSet::new(),
             is_halting: false,
             hopeless: HashMap::new(),
             fresh: HashSet::new(),
@@ -197,14 +201,34 @@ impl<'a> Core<'a> {
         if made.is_empty() { Ok(()) } else { self.course.conclude(bench, made, self.writer) }
     }
 
-    /// A run is to be made.
-    pub fn announce(&mut self, job: &Job<'_>) -> Result<(), StoreError> {
+    /// A run is to be made on a lane.
+    pub fn announce(&mut self, lane: usize, job: &Job<'_>) -> Result<(), StoreError> {
         self.writer.add(&job.of.combination)?;
         if let Some(level) = &job.level {
             self.writer.add_level(&job.of.combination, level, &job.bench.combination)?;
         }
-        self.under_way += 1;
+        self.under_way.insert(lane);
         Ok(())
+    }
+
+    /// It was made, or given up.
+    pub fn made(&mut self, lane: usize) {
+        self.under_way.remove(&lane);
+    }
+
+    /// A lane stands still: nothing of it is up.
+    pub fn clear(&mut self, lane: usize) {
+        self.made(lane);
+        self.neighbours.left(lane);
+    }
+
+    /// Learns what others made of a server's runs.
+    pub fn learn(&mut self, server: usize) -> Result<(), StoreError> {
+        self.writer.refresh()?;
+        let terms = (self.options.demands, &self.options.redactor, self.course.detail());
+        let writer = &*self.writer;
+        let Some(server) = self.plan.servers.get(server) else { return Ok(()) };
+        self.ledger.read_server(server, writer.at(), terms, |record| writer.make_whole(record))
     }
 
     /// What a search knows now.
@@ -258,7 +282,7 @@ impl<'a> Core<'a> {
         let is_over = match self.options.limit {
             None => false,
             // The run that asks is under way itself.
-            Some(Limit::Runs(most)) => self.ledger.count() + self.under_way > most,
+            Some(Limit::Runs(most)) => self.ledger.count() + self.under_way.len() > most,
             Some(Limit::Time(limit)) => {
                 let own = self.took_of.get(id).and_then(Took::mean);
                 let own = own.or_else(|| self.options.usual.get(id).copied());

@@ -10,16 +10,17 @@ use super::ledger::Ledger;
 use super::options::{OnFailure, Options};
 use super::rota::{Need, Rota, Turn};
 use super::seated::Ports;
+use super::shared::{Begun, Patience, Sharing};
 use super::{Ended, SweepError};
 use crate::exec::Executor;
-use crate::node::Seats;
-use crate::plan::{Plan, ServerPlan};
+use crate::node::{Seat, Seats};
+use crate::plan::{Plan, ServerPlan, Start};
 use crate::record::RunRecord;
-use crate::store::{SweepState, SweepWriter};
+use crate::store::{Lease, SweepState, SweepWriter};
 use chrono::Utc;
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::cell::RefCell;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Who does a sweep's work, and where.
 pub struct Crew<E> {
@@ -27,12 +28,14 @@ pub struct Crew<E> {
     pub executors: Vec<E>,
     pub seats: Seats,
     pub need: Need,
+    /// Where other machines work at the sweep, too.
+    pub sharing: Option<Sharing>,
 }
 
 impl<E> Crew<E> {
     /// One server at a time.
     pub fn one(executor: E) -> Self {
-        Self { executors: vec![executor], seats: Seats::one(), need: Need::Each(0) }
+        Self { executors: vec![executor], seats: Seats::one(), need: Need::Each(0), sharing: None }
     }
 }
 
@@ -67,7 +70,13 @@ pub async fn run<E: Executor>(
         is_over_budget: false,
     };
     let core = RefCell::new(Core::new((plan, options), course, writer, observer, ledger, ended));
-    let halted = if is_decided { None } else { work(&core, crew).await };
+    let sharing = crew.sharing.clone();
+    let mut halted = if is_decided { None } else { work(&core, crew).await };
+    if let Some(sharing) = sharing.filter(|_| halted.is_none()) {
+        sharing.conclude(&core).await?;
+        halted = core.borrow().writer.has_failed().then_some(Halt::AtFailure);
+    }
+    let is_shared = core.borrow().writer.manifest().is_shared;
     let core = core.into_inner();
     core.course.end(&core.ledger, core.writer)?;
     let mut ended = core.ended;
@@ -77,67 +86,154 @@ pub async fn run<E: Executor>(
             SweepState::Failed
         }
         None => SweepState::Completed,
-        Some(Halt::Interrupted | Halt::OverBudget | Halt::Elsewhere) => SweepState::Interrupted,
+        Some(Halt::LeftToOthers) => SweepState::Running,
+        Some(Halt::Interrupted | Halt::OverBudget | Halt::Elsewhere | Halt::Lost) => SweepState::Interrupted,
         Some(Halt::AtFailure | Halt::Course(_)) => SweepState::Failed,
         Some(Halt::Store(error)) => return Err(error.into()),
     };
     ended.is_over_budget = matches!(halted, Some(Halt::OverBudget));
-    core.writer.finish(ended.state, Utc::now())?;
+    if !is_shared {
+        core.writer.finish(ended.state, Utc::now())?;
+    }
     match halted {
         Some(Halt::Course(error)) => Err(error.into()),
         _ => Ok(ended),
     }
 }
 
+/// What a lane brings back from a start of a server.
+struct Back<E> {
+    lane: usize,
+    executor: E,
+    start: Start,
+    seat: Seat,
+    ended: Result<Visited, Halt>,
+}
+
+/// Whether a start was made here.
+enum Visited {
+    Here,
+    Elsewhere,
+}
+
+/// What all lanes are told.
+#[derive(Clone, Copy)]
+struct Setup<'c, 'a> {
+    core: &'c RefCell<Core<'a>>,
+    ports: Ports,
+    sharing: Option<&'c Sharing>,
+}
+
+/// So often it is looked whether the user wants to stop, where nothing is under way.
+const GLANCE: Duration = Duration::from_secs(1);
+
 /// Starts servers as there is room for them; why it ended before its end, if it did.
 async fn work<E: Executor>(core: &RefCell<Core<'_>>, crew: Crew<E>) -> Option<Halt> {
-    let (plan, options) = (core.borrow().plan, core.borrow().options);
+    let plan = core.borrow().plan;
     let ports = if crew.seats.most() > 1 { Ports::Free } else { Ports::AsPlanned };
-    let expected = expected(&core.borrow());
-    let mut rota = Rota::new(plan, crew.seats, crew.need, expected);
+    let setup = Setup { core, ports, sharing: crew.sharing.as_ref() };
+    let rota = Rota::new(plan, crew.seats, crew.need, expected(&core.borrow()));
+    let mut rota = if setup.sharing.is_some() { rota.shared() } else { rota };
     let mut idle: Vec<(usize, E)> = crew.executors.into_iter().enumerate().rev().collect();
     let mut running = FuturesUnordered::new();
     let mut halted: Option<Halt> = None;
+    let mut looked = Instant::now();
     loop {
-        while let Some((number, mut executor)) = idle.pop() {
-            let turn = match halted {
-                None => {
-                    let core = &mut *core.borrow_mut();
-                    rota.turn(core.course, &core.ledger)
-                }
-                Some(_) => Turn::Over,
+        while halted.is_none()
+            && let Some((lane, executor)) = idle.pop()
+        {
+            let turn = {
+                let core = &mut *core.borrow_mut();
+                rota.turn(core.course, &core.ledger)
             };
             let Turn::Go(start, seat) = turn else {
-                idle.push((number, executor));
+                idle.push((lane, executor));
                 break;
             };
-            running.push(async move {
-                let (executor_of_lane, seat_of_lane) = (&mut executor, &seat);
-                let lane = Lane {
-                    number,
-                    core,
-                    plan,
-                    options,
-                    executor: executor_of_lane,
-                    ports,
-                    seat: seat_of_lane,
-                    seated: None,
-                    server: None,
-                };
-                let ended = lane.visit(start).await;
-                (number, executor, start, seat, ended)
-            });
+            running.push(work_at(setup, lane, executor, start, seat));
         }
-        let Some((number, executor, start, seat, ended)) = running.next().await else { return halted };
-        idle.push((number, executor));
-        rota.leave(start, &seat);
-        if let Err(halt) = ended {
-            core.borrow_mut().is_halting = true;
-            if halt.is_reason() && halted.is_none() {
-                halted = Some(halt);
+        let others = setup.sharing.filter(|_| halted.is_none() && rota.has_others());
+        let back = tokio::select! {
+            biased;
+            Some(back) = running.next() => back,
+            () = tokio::time::sleep(if rota.must_ask() { Duration::ZERO } else { GLANCE }), if others.is_some() => {
+                if idle.iter().any(|(_, executor)| executor.is_interrupted()) {
+                    halted = Some(Halt::Interrupted);
+                } else if let Some(sharing) = others.filter(|sharing| rota.must_ask() || looked.elapsed() > sharing.pause()) {
+                    looked = Instant::now();
+                    match sharing.survey().await {
+                        Ok(stands) => rota.look_again(&stands),
+                        Err(error) => halted = Some(error.into()),
+                    }
+                    if sharing.patience == Patience::Leave && rota.is_left_to_others() {
+                        return Some(Halt::LeftToOthers);
+                    }
+                }
+                continue;
+            }
+            else => return halted,
+        };
+        let Back { lane, executor, start, seat, ended } = back;
+        idle.push((lane, executor));
+        match ended {
+            Ok(Visited::Here) => rota.is_ours(start, &seat),
+            Ok(Visited::Elsewhere) | Err(Halt::Lost) => rota.set_aside(start, &seat),
+            Err(halt) => {
+                rota.leave(start, &seat);
+                core.borrow_mut().is_halting = true;
+                if halt.is_reason() && halted.is_none() {
+                    halted = Some(halt);
+                }
             }
         }
     }
+}
+
+/// Makes the runs of a start on a lane, where no other machine does.
+async fn work_at<E: Executor>(setup: Setup<'_, '_>, lane: usize, executor: E, start: Start, seat: Seat) -> Back<E> {
+    let mut executor = executor;
+    let lease = match setup.sharing {
+        None => None,
+        Some(sharing) => match sharing.begin(setup.core, start).await {
+            Ok(Begun::Ours(lease)) => Some(lease),
+            Ok(Begun::Elsewhere | Begun::Done) => {
+                return Back { lane, executor, start, seat, ended: Ok(Visited::Elsewhere) };
+            }
+            Err(error) => return Back { lane, executor, start, seat, ended: Err(error.into()) },
+        },
+    };
+    let visit = visit(setup, lane, &mut executor, (start, &seat), lease.as_ref());
+    let mut ended = match &lease {
+        None => visit.await,
+        Some(lease) => tokio::select! {
+            biased;
+            ended = visit => ended,
+            () = lease.keep() => Err(Halt::Lost),
+        },
+    };
+    if matches!(ended, Err(Halt::Lost)) {
+        executor.stop().await;
+        setup.core.borrow_mut().clear(lane);
+    }
+    if let Some((sharing, lease)) = setup.sharing.zip(lease)
+        && let Err(error) = sharing.end(lease, &ended).await
+    {
+        ended = ended.and(Err(error.into()));
+    }
+    Back { lane, executor, start, seat, ended: ended.map(|()| Visited::Here) }
+}
+
+async fn visit<E: Executor>(
+    setup: Setup<'_, '_>,
+    number: usize,
+    executor: &mut E,
+    (start, seat): (Start, &Seat),
+    lease: Option<&Lease>,
+) -> Result<(), Halt> {
+    let (core, ports) = (setup.core, setup.ports);
+    let (plan, options) = (core.borrow().plan, core.borrow().options);
+    let lane = Lane { number, core, plan, options, executor, ports, seat, lease, seated: None, server: None };
+    lane.visit(start).await
 }
 
 /// About how long the runs of each server take: as those took that the lake has, else all the same.

@@ -11,6 +11,7 @@ use crate::node::Seat;
 use crate::params::Command;
 use crate::plan::{Plan, Start};
 use crate::record::{Failure, RunRecord};
+use crate::store::Lease;
 use std::cell::RefCell;
 
 /// A lane of a sweep.
@@ -22,6 +23,8 @@ pub(super) struct Lane<'c, 'a, E> {
     pub executor: &'c mut E,
     pub ports: Ports,
     pub seat: &'c Seat,
+    /// Of a sweep at which other machines work, too: as long as it is ours, so is this start.
+    pub lease: Option<&'c Lease>,
     /// Where the server that is up, or was last, listens.
     pub seated: Option<Seated>,
     pub server: Option<Up>,
@@ -85,9 +88,9 @@ impl<'a, E: Executor> Lane<'_, 'a, E> {
 
     /// Makes one run, whatever comes of it.
     async fn make(&mut self, job: &Job<'a>, start: Start) -> Result<(), Halt> {
-        self.core.borrow_mut().announce(job)?;
+        self.core.borrow_mut().announce(self.number, job)?;
         let made = self.make_attempts(job, start).await;
-        self.core.borrow_mut().under_way -= 1;
+        self.core.borrow_mut().made(self.number);
         made?;
         self.core.borrow_mut().tell_state(self.number, job);
         Ok(())
@@ -124,6 +127,11 @@ impl<'a, E: Executor> Lane<'_, 'a, E> {
             Err(RunError::Failed(failure)) => Err(failure),
             Err(RunError::Halt(halt)) => return Err(halt),
         };
+        if let Some(lease) = self.lease
+            && !lease.is_ours().await?
+        {
+            return Err(Halt::Lost);
+        }
         let mut core = self.core.borrow_mut();
         let company = core.neighbours.measured(self.number, &self.seat.gpus);
         let record = core.record_of(job, start, clock, result, self.server.as_mut());

@@ -143,7 +143,21 @@ impl Ledger {
         H: FnMut(&RunRecord) -> Result<(), StoreError>,
     {
         let mut ledger = Self::default();
-        for (server, bench) in plan.servers.iter().flat_map(|server| server.benches.iter().map(move |b| (server, b))) {
+        for server in &plan.servers {
+            ledger.read_server(server, folder, (demands, redactor, detail), &mut heal)?;
+        }
+        Ok(ledger)
+    }
+
+    /// The same of one server, anew.
+    pub fn read_server(
+        &mut self,
+        server: &ServerPlan,
+        folder: &SweepFolder,
+        (demands, redactor, detail): (Demands, &Redactor, Detail),
+        mut heal: impl FnMut(&RunRecord) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        for bench in &server.benches {
             let levels = folder.levels_of(&bench.combination).into_iter().map(Some);
             let mut made = Vec::new();
             for level in std::iter::once(None).chain(levels) {
@@ -158,9 +172,9 @@ impl Ledger {
             }
             made.sort_by(|left, right| left.0.cmp(&right.0));
             let made = made.into_iter().map(|(_, made)| made).collect();
-            ledger.made.insert(bench.combination.id.to_string(), made);
+            self.made.insert(bench.combination.id.to_string(), made);
         }
-        Ok(ledger)
+        Ok(())
     }
 
     /// Takes runs that failed for made: they are not made again.

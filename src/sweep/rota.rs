@@ -2,8 +2,12 @@
 
 use super::course::{Course, Visit};
 use super::ledger::{Ledger, gpu_count};
+use super::shared::Sharing;
 use crate::node::{Seat, Seats, Waiting, arrange};
 use crate::plan::{Plan, Start};
+use crate::store::Standing;
+use rand::seq::IndexedRandom;
+use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -31,6 +35,19 @@ impl Need {
     }
 }
 
+/// Whether other machines have to be asked what they have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asks {
+    Nobody,
+    /// Before anything of this round is begun.
+    Others,
+    /// They were asked, and are from time to time.
+    Again,
+}
+
+/// More than these are not drawn from.
+const MOST_DRAWN_FROM: usize = 4096;
+
 /// What happens next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Turn {
@@ -50,19 +67,35 @@ pub struct Rota<'a> {
     rounds: std::ops::Range<u32>,
     /// Starts of the present round that wait for a seat.
     waiting: VecDeque<Waiting<Start>>,
+    /// Those of the round that other machines have, as far as is known.
+    elsewhere: Vec<Waiting<Start>>,
     /// The servers that run.
     busy: Vec<usize>,
+    asks: Asks,
+    /// Among so many that wait the next one is drawn: machines that want the same part ways.
+    window: usize,
 }
 
 impl<'a> Rota<'a> {
     pub fn new(plan: &'a Plan, seats: Seats, need: Need, expected: Vec<Duration>) -> Self {
-        Self { plan, seats, need, expected, rounds: 0..plan.rounds.count(), waiting: VecDeque::new(), busy: Vec::new() }
+        Self {
+            plan,
+            seats,
+            need,
+            expected,
+            rounds: 0..plan.rounds.count(),
+            waiting: VecDeque::new(),
+            elsewhere: Vec::new(),
+            busy: Vec::new(),
+            asks: Asks::Nobody,
+            window: 1,
+        }
     }
 
     /// The next start that has a seat. A round ends before the next one begins: a course may end between them, and no server runs twice
     /// at a time.
     pub fn turn(&mut self, course: &mut dyn Course, ledger: &Ledger) -> Turn {
-        if self.waiting.is_empty() && self.seats.is_room_for(0) {
+        if self.waiting.is_empty() && self.elsewhere.is_empty() && self.seats.is_room_for(0) {
             match course.visit(ledger, &self.busy) {
                 Visit::Planned if self.busy.is_empty() && !self.next_round(course, ledger) => return Turn::Over,
                 Visit::Planned => {}
@@ -71,8 +104,9 @@ impl<'a> Rota<'a> {
                 Visit::Over => {}
             }
         }
-        let room = self.waiting.iter().position(|waiting| self.seats.is_room_for(waiting.gpus));
-        let next = room.and_then(|at| self.waiting.remove(at));
+        let room = self.waiting.iter().enumerate().filter(|(_, waiting)| self.seats.is_room_for(waiting.gpus));
+        let room: Vec<usize> = room.map(|(at, _)| at).take(self.window).collect();
+        let next = room.choose(&mut rand::rng()).and_then(|at| self.waiting.remove(*at));
         let Some((next, seat)) = next.and_then(|next| Some((next.what, self.seats.take(next.gpus)?))) else {
             return Turn::Wait;
         };
@@ -91,13 +125,62 @@ impl<'a> Rota<'a> {
         if self.seats.most() > 1 {
             arrange(&mut waiting);
         }
-        self.waiting = waiting.into();
+        match self.asks {
+            Asks::Nobody => self.waiting = waiting.into(),
+            _ => (self.elsewhere, self.asks) = (waiting, Asks::Others),
+        }
         true
     }
 
     fn waits(&self, start: Start) -> Waiting<Start> {
         let expected = self.expected.get(start.server).copied().unwrap_or_default();
         Waiting { what: start, gpus: self.need.of(self.plan, start.server).unwrap_or(0), expected }
+    }
+
+    /// Whether all that is left of the round is done on other machines.
+    pub fn is_left_to_others(&self) -> bool {
+        self.waiting.is_empty() && self.busy.is_empty() && !self.elsewhere.is_empty()
+    }
+
+    pub fn has_others(&self) -> bool {
+        !self.elsewhere.is_empty()
+    }
+
+    /// A start turned out to be another machine's.
+    pub fn set_aside(&mut self, start: Start, seat: &Seat) {
+        self.leave(start, seat);
+        self.elsewhere.push(self.waits(start));
+        self.window = (2 * self.window).min(MOST_DRAWN_FROM);
+    }
+
+    /// A start was this machine's, and has ended.
+    pub fn is_ours(&mut self, start: Start, seat: &Seat) {
+        self.leave(start, seat);
+        self.window = (self.window / 2).max(1);
+    }
+
+    /// Other machines work at the sweep, too: what they have is asked before a round begins.
+    pub fn shared(self) -> Self {
+        Self { asks: Asks::Others, ..self }
+    }
+
+    /// Whether it is not known of this round what others have.
+    pub fn must_ask(&self) -> bool {
+        self.asks == Asks::Others && self.has_others()
+    }
+
+    /// Takes back what nobody has, and leaves out what is done.
+    pub fn look_again(&mut self, stands: &BTreeMap<String, Standing>) {
+        if self.asks == Asks::Others {
+            self.asks = Asks::Again;
+        }
+        for waiting in std::mem::take(&mut self.elsewhere) {
+            match stands.get(&Sharing::name_of(self.plan, waiting.what)) {
+                Some(Standing::Done) => {}
+                Some(Standing::Held) => self.elsewhere.push(waiting),
+                Some(Standing::Free { .. }) | None => self.waiting.push_back(waiting),
+            }
+        }
     }
 
     /// A server has ended.

@@ -173,7 +173,7 @@ impl Case {
         }
         .unwrap();
         let executors = (0..self.slots).map(|_| One { world: world.clone(), own: None }).collect();
-        let crew = Crew { executors, seats: self.seats(), need: Need::AsSaid };
+        let crew = Crew { executors, seats: self.seats(), need: Need::AsSaid, sharing: None };
         let mut course: Box<dyn Course> = Box::new(Repeats { num_runs: 2 });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let mut silent = Silent;

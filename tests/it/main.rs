@@ -18,6 +18,7 @@ mod hostile;
 mod import;
 mod import_more;
 mod import_versions;
+mod join;
 mod keeping;
 mod nothing_left;
 mod one_truth;

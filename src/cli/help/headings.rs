@@ -42,7 +42,7 @@ const HEADINGS: [(&str, &[&str]); 14] = [
         ],
     ),
     ("Tune", &["space", "constraints", "init_from", "optimizer_seed"]),
-    ("Where to run", &["gpus", "slots", "gpus_per_server", "pin", "exclusive"]),
+    ("Where to run", &["gpus", "slots", "gpus_per_server", "pin", "exclusive", "join", "lease", "mix_hosts", "shard"]),
     ("Levels", &["workload_var", "workload_iters", "workload_spacing"]),
     ("Pairs", &["pairs", "until", "max_pairs"]),
     (

@@ -141,6 +141,7 @@ fn prepare(arguments: Arguments) -> Result<Sweep, Failure> {
         order: OrderName::Interleaved.order(None),
         runner: Runner::Servers { waiting, reset },
         places: Places::one(),
+        share: None,
         bench_timeout: arguments.servers.bench_timeout(),
         commands: own.into_iter().chain(commands.by_key()).collect(),
         sets: bench_params,

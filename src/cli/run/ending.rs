@@ -98,6 +98,10 @@ pub fn close(folder: &Path, ended: sweep::Ended) -> Result<PathBuf, Failure> {
     let again = how_to_go_on(&name);
     match ended.state {
         SweepState::Completed => Ok(folder.to_owned()),
+        SweepState::Running => {
+            say!("{} run(s) were made here; other machines are making what is left", ended.runs);
+            Ok(folder.to_owned())
+        }
         SweepState::Interrupted if ended.is_over_budget => {
             let kept = ended.runs + ended.skipped;
             say!("budget used up: {kept} run(s) are kept in {}; {again}", folder.display());
@@ -108,10 +112,11 @@ pub fn close(folder: &Path, ended: sweep::Ended) -> Result<PathBuf, Failure> {
             say!("interrupted: {kept} run(s) are kept in {}; {again}", folder.display());
             Err(Failure::Interrupted)
         }
-        SweepState::Failed | SweepState::Running if ended.failed == 0 && ended.unscored > 0 => Err(Failure::work(
-            format!("{} server(s) could not be evaluated; their runs are kept without scores", ended.unscored),
-        )),
-        SweepState::Failed | SweepState::Running => {
+        SweepState::Failed if ended.failed == 0 && ended.unscored > 0 => Err(Failure::work(format!(
+            "{} server(s) could not be evaluated; their runs are kept without scores",
+            ended.unscored
+        ))),
+        SweepState::Failed => {
             let planned = ended.planned.unwrap_or(ended.runs).max(ended.runs);
             let left = match planned - ended.runs {
                 0 => String::new(),

@@ -19,6 +19,7 @@ pub mod serve_sla;
 pub mod serve_tune;
 pub mod serve_workload;
 mod servers;
+mod share;
 mod space;
 pub mod startup;
 mod sweep;

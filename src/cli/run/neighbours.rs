@@ -86,6 +86,7 @@ fn paired(sweep: Sweep, places: Places) -> Result<Sweep, Failure> {
         plan,
         order: Order::Interleaved,
         places,
+        share: None,
         evaluation: None,
         space: None,
         manifest,

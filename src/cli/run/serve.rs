@@ -5,6 +5,7 @@ use super::places::{PlaceFlags, Tenancy, Tenants};
 use super::race::RaceFlags;
 use super::runner::Runner;
 use super::servers::{ServerCommands, ServerFlags};
+use super::share::ShareFlags;
 use super::space::{Space, SpaceFlags, told};
 use super::sweep::Sweep;
 use super::values::{base_url, repeat_until};
@@ -44,6 +45,8 @@ pub struct Arguments {
     servers: ServerFlags,
     #[command(flatten)]
     places: PlaceFlags,
+    #[command(flatten)]
+    share: ShareFlags,
     #[command(flatten)]
     pub space: SpaceFlags,
     /// Runs of each combination per server start; default: 3 (serve_sla: 1 per level, and more where noise requires
@@ -222,7 +225,7 @@ pub fn prepare_for(arguments: Arguments, job: Job, tenancy: Tenancy) -> Result<S
     let sets = space.sets();
     let redactor =
         redactor_of(commands.named().map(|(_, command)| command), sets.iter().chain(&arguments.space.said(&space)));
-    let mut plan = Plan::new(&PlanRequest {
+    let plan = Plan::new(&PlanRequest {
         serve_cmd: commands.address_words(),
         bench_cmd: commands.bench.clone(),
         servers: job.arranged(space.points.servers.clone()),
@@ -233,6 +236,8 @@ pub fn prepare_for(arguments: Arguments, job: Job, tenancy: Tenancy) -> Result<S
     })
     .map_err(|error| Failure::Input(of_plan(&error)))?;
     check_client(&plan)?;
+    let mut plan = arguments.share.shard(plan)?;
+    let share = arguments.share.share(&job, arguments.common.name())?;
     plan.warnings.extend(space.warnings.iter().cloned());
     let runner = commands.runner(&arguments.servers)?;
     let tenants = Tenants { plan: &plan, runner: &runner, commands: &commands.servers, tenancy };
@@ -262,6 +267,7 @@ pub fn prepare_for(arguments: Arguments, job: Job, tenancy: Tenancy) -> Result<S
         order: arguments.order.order(arguments.order_seed),
         runner,
         places,
+        share,
         bench_timeout: arguments.servers.bench_timeout(),
         commands: commands.by_key(),
         after_bench_cmd: commands.servers.after_bench,

@@ -93,6 +93,7 @@ fn prepare(arguments: Arguments) -> Result<Sweep, Failure> {
         order: Order::Sequential,
         runner: Runner::Standalone,
         places: Places::one(),
+        share: None,
         bench_timeout: None,
         after_bench_cmd: None,
         evaluation: None,

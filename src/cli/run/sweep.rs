@@ -7,6 +7,7 @@ use super::job::Job;
 use super::places::Places;
 use super::progress::{Outlook, Progress};
 use super::runner::Runner;
+use super::share::Share;
 use super::{Common, interrupt_on_signals};
 use crate::cli::advice::{of_course, of_store};
 use crate::cli::say::say;
@@ -44,6 +45,8 @@ pub struct Sweep {
     pub order: Order,
     pub runner: Runner,
     pub places: Places,
+    /// With other machines.
+    pub share: Option<Share>,
     pub bench_timeout: Option<f64>,
     pub after_bench_cmd: Option<Command>,
     /// What scores each server after its loads.
@@ -191,7 +194,9 @@ impl Sweep {
                 }
                 let others = (1..self.places.seats.most()).map(|_| first.another()).collect::<Vec<_>>();
                 let executors = std::iter::once(first).chain(others).collect();
-                let crew = Crew { executors, seats: self.places.seats.clone(), need: self.places.need };
+                let sharing = self.share.map(|share| share.sharing(writer.folder(), &writer.manifest().environment));
+                let sharing = sharing.transpose()?;
+                let crew = Crew { executors, seats: self.places.seats.clone(), need: self.places.need, sharing };
                 run(&self.plan, course.as_mut(), &options, crew, writer, progress).await
             }
             Runner::Remote { waiting, reset, address } => {
@@ -218,7 +223,7 @@ impl Sweep {
         let server = self.plan.servers[0].clone();
         let bench = server.benches[0].clone();
         let company = Company { server, bench, kind: self.job.bench(), of: SIDES[1].to_owned(), folder };
-        Ok(Crew { executors: vec![Accompanied::new(own, others, company)], seats, need })
+        Ok(Crew { executors: vec![Accompanied::new(own, others, company)], seats, need, sharing: None })
     }
 
     fn open_writer(&self) -> Result<SweepWriter, Failure> {
@@ -232,6 +237,9 @@ impl Sweep {
         let manifest = Manifest { environment, ..self.manifest_now() };
         self.check_same_goals()?;
         match self.common.is_resumed() {
+            _ if self.share.is_some() => {
+                SweepWriter::join(lake, name.unwrap_or_default(), manifest, &combinations, self.common.on_change())
+            }
             true => SweepWriter::resume(lake, name, manifest, &combinations, self.common.on_change()),
             false => SweepWriter::create(lake, name, Local::now(), manifest, &combinations),
         }

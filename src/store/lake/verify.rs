@@ -10,8 +10,8 @@ use crate::record::read_result;
 use crate::store::StoreError;
 use crate::store::file::{check_whole, read_batches, remove_if_there};
 use crate::store::sweep::{
-    CHECKSUMS, LOCK, MANIFEST, Manifest, SweepState, checksum_of, checksum_of_list, is_kept, is_passing, is_written,
-    kept_files, read_checksums,
+    CHECKSUMS, LOCK, MANIFEST, MANIFEST_LOCK, Manifest, SweepState, checksum_of, checksum_of_list, is_claim, is_kept,
+    is_passing, is_written, kept_files, read_checksums,
 };
 use nix::fcntl::{Flock, FlockArg};
 use rayon::prelude::*;
@@ -161,7 +161,9 @@ pub fn orphans(folder: &Path, manifest: &Manifest) -> Vec<PathBuf> {
         let path = entry.path().strip_prefix(folder).unwrap_or(entry.path());
         let name = entry.file_name().to_string_lossy();
         let of = path.parent().unwrap_or(Path::new("")).to_string_lossy();
-        let is_named = [MANIFEST, CHECKSUMS, LOCK].contains(&name.as_ref()) || is_passing(&name);
+        let is_named = [MANIFEST, CHECKSUMS, LOCK, MANIFEST_LOCK].contains(&name.as_ref())
+            || is_passing(&name)
+            || is_claim(entry.path());
         match (is_kept(entry.path()), &listed) {
             _ if entry.path_is_symlink() => false,
             _ if is_named => true,

@@ -1,6 +1,6 @@
 //! `SHA256SUMS`: the files of a sweep that ended, as `sha256sum -c` reads it. The manifest has the checksum of the list itself.
 
-use super::layout::MANIFEST;
+use super::layout::{CLAIMS, MANIFEST};
 use crate::store::StoreError;
 use crate::store::file::{is_part, write_bytes_atomically};
 use rayon::prelude::*;
@@ -19,7 +19,12 @@ pub type Checksums = BTreeMap<String, String>;
 pub fn is_kept(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let is_table = [".parquet", ".json", ".csv"].iter().any(|end| name.ends_with(end));
-    is_table && name != MANIFEST && !name.starts_with('.') && !is_passing(&name)
+    is_table && name != MANIFEST && !name.starts_with('.') && !is_passing(&name) && !is_claim(path)
+}
+
+/// Whether a file says who does what, where several machines work: it changes whenever one looks.
+pub fn is_claim(path: &Path) -> bool {
+    path.parent().and_then(Path::parent).is_some_and(|folder| folder.ends_with(CLAIMS))
 }
 
 /// Whether a file is there only while something is being made.

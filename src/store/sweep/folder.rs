@@ -80,6 +80,17 @@ impl SweepFolder {
         self.place(combination, name, None);
     }
 
+    /// Takes over where another writer put combinations that are not known here.
+    pub(super) fn learn(&mut self, stored: &Manifest) {
+        for other in &stored.combinations {
+            if !self.folders.contains_key(&other.id) {
+                self.folders.insert(other.id.clone(), other.folder.clone());
+                self.taken.insert(other.folder.clone());
+                self.manifest.combinations.push(other.clone());
+            }
+        }
+    }
+
     /// Gives a level of a combination its folder, if it has none.
     pub fn add_level(&mut self, of: &Combination, level: &Level, at: &Combination) {
         if self.folders.contains_key(at.id.as_str()) {

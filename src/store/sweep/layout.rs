@@ -26,6 +26,10 @@ pub const DROPPED: &str = "dropped.parquet";
 pub const TUNE_HISTORY: &str = "tune_history.parquet";
 pub const BENCH_LOG: &str = "bench.log";
 pub const LOCK: &str = ".lock";
+/// Held for as long as it takes to change the manifest of a sweep that several machines write.
+pub const MANIFEST_LOCK: &str = ".manifest.lock";
+/// Who does what of such a sweep.
+pub const CLAIMS: &str = "claims";
 pub const REPORT: &str = "report.html";
 /// Where a warm-up's result lies until it is thrown away.
 pub const WARM_UP_FILE: &str = "warmup.partial.json";

@@ -72,6 +72,9 @@ pub struct Manifest {
     pub planned_runs: Option<usize>,
     pub runs: usize,
     pub failed: usize,
+    /// Whether several machines may write it at a time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_shared: bool,
     /// Servers that were started for it, those that did not become ready too.
     #[serde(default)]
     pub server_starts: u32,
@@ -202,6 +205,7 @@ impl Manifest {
             planned_runs: None,
             runs: 0,
             failed: 0,
+            is_shared: false,
             server_starts: 0,
             rounds: once(),
             environment,

@@ -6,12 +6,13 @@ use super::folder::{StoredRow, SweepFolder, named_result};
 use super::going_on::{OnChange, conditions_after};
 use super::kind::SweepState;
 use super::layout;
-use super::lock::lock;
+use super::lock::{lock, lock_manifest};
 use super::manifest::Manifest;
+use super::names::{check_name, file_name, make_named, make_timestamped};
 use super::sampled;
 use super::summary::{write_summary, write_summary_csv};
 use super::table::Table;
-use crate::files::{holds_only, link_below};
+use crate::files::link_below;
 use crate::params::ParamSet;
 use crate::plan::{Combination, Level};
 use crate::record::{Environment, Outcome, Row, RunRecord, Status, complete_result};
@@ -37,11 +38,12 @@ use std::sync::Arc;
 
 /// Holds a sweep's folder, and keeps others from writing to it.
 pub struct SweepWriter {
-    at: SweepFolder,
-    answered: HashSet<(String, String)>,
+    pub(super) at: SweepFolder,
+    pub(super) answered: HashSet<(String, String)>,
     /// The tables of the whole sweep hold all of its runs.
-    is_settled: bool,
-    _lock: Flock<File>,
+    pub(super) is_settled: bool,
+    /// None where another machine works at the same sweep and has it.
+    pub(super) _lock: Option<Flock<File>>,
 }
 
 impl SweepWriter {
@@ -111,7 +113,7 @@ impl SweepWriter {
         let mut at = SweepFolder::of(folder, manifest);
         combinations.iter().for_each(|combination| at.add(combination));
         at.manifest.write(&at.folder)?;
-        Ok(Self { at, answered: HashSet::new(), is_settled: false, _lock: lock })
+        Ok(Self { at, answered: HashSet::new(), is_settled: false, _lock: Some(lock) })
     }
 
     /// What is there.
@@ -132,7 +134,7 @@ impl SweepWriter {
     fn adding(&mut self, add: impl FnOnce(&mut SweepFolder)) -> Result<(), StoreError> {
         let before = self.at.manifest.combinations.len();
         add(&mut self.at);
-        if self.at.manifest.combinations.len() > before { self.at.manifest.write(&self.at.folder) } else { Ok(()) }
+        if self.at.manifest.combinations.len() > before { self.change(|_| ()) } else { Ok(()) }
     }
 
     /// Writes what was found out about the levels of a combination.
@@ -144,6 +146,7 @@ impl SweepWriter {
 
     /// Writes the tables of answers to SLAs. Answers of earlier runs of the sweep stay, unless they are given anew.
     pub fn write_slas(&self, answers: &[Row], history: &[Row]) -> Result<(), StoreError> {
+        let _held = if self.at.manifest.is_shared { Some(lock_manifest(&self.at.folder)?) } else { None };
         for (name, rows) in [(layout::SLA, answers), (layout::SLA_HISTORY, history)] {
             let path = self.at.folder.join(name);
             let new = rows_to_batch(rows);
@@ -185,16 +188,15 @@ impl SweepWriter {
 
     /// Notes that a server is about to be started; returns how many were before.
     pub fn count_server_start(&mut self) -> Result<u32, StoreError> {
-        let number = self.at.manifest.server_starts;
-        self.at.manifest.server_starts += 1;
-        self.at.manifest.write(&self.at.folder)?;
-        Ok(number)
+        self.change(|manifest| {
+            manifest.server_starts += 1;
+            manifest.server_starts - 1
+        })
     }
 
     /// Notes how many runs it is to have in all, for those who watch.
     pub fn set_planned(&mut self, runs: Option<usize>) -> Result<(), StoreError> {
-        self.at.manifest.planned_runs = runs;
-        self.at.manifest.write(&self.at.folder)
+        self.change(|manifest| manifest.planned_runs = runs)
     }
 
     /// Notes what a server says of itself.
@@ -203,7 +205,7 @@ impl SweepWriter {
         let before = environment.clone();
         environment.engine = engine.map(str::to_owned).or(environment.engine.take());
         environment.engine_version = version.map(str::to_owned).or(environment.engine_version.take());
-        if *environment == before { Ok(()) } else { self.at.manifest.write(&self.at.folder) }
+        if *environment == before { Ok(()) } else { self.change(|_| ()) }
     }
 
     /// Where the benchmark should write its result of a run; the folder is there afterwards, the file is not.
@@ -307,18 +309,26 @@ impl SweepWriter {
 
     /// Ends the sweep: summaries, compacted tables, and the state in the manifest.
     pub fn finish(&mut self, state: SweepState, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let folders = || self.at.manifest.combinations.iter().map(|stored| self.at.folder.join(&stored.folder));
-        if !self.is_settled {
-            folders().filter(|folder| !folder.join(layout::SUMMARY).is_file()).try_for_each(|at| write_summary(&at))?;
-            write_summary_csv(&self.at.folder, folders())?;
-            let counted = compact(&self.at.folder)?;
-            (self.at.manifest.runs, self.at.manifest.failed) = (counted.runs, counted.failed);
-            self.at.manifest.checksums = Some(write_checksums(&self.at.folder)?);
-            self.is_settled = true;
+        self.settle()?;
+        self.change(|manifest| {
+            manifest.state = state;
+            manifest.finished_at = Some(now);
+        })
+    }
+
+    /// Writes the tables of the whole sweep, where they do not hold all of its runs.
+    pub(super) fn settle(&mut self) -> Result<(), StoreError> {
+        if self.is_settled {
+            return Ok(());
         }
-        self.at.manifest.state = state;
-        self.at.manifest.finished_at = Some(now);
-        self.at.manifest.write(&self.at.folder)
+        let folders = || self.at.manifest.combinations.iter().map(|stored| self.at.folder.join(&stored.folder));
+        folders().filter(|folder| !folder.join(layout::SUMMARY).is_file()).try_for_each(|at| write_summary(&at))?;
+        write_summary_csv(&self.at.folder, folders())?;
+        let counted = compact(&self.at.folder)?;
+        (self.at.manifest.runs, self.at.manifest.failed) = (counted.runs, counted.failed);
+        self.at.manifest.checksums = Some(write_checksums(&self.at.folder)?);
+        self.is_settled = true;
+        Ok(())
     }
 
     fn save_tables(&self, record: &RunRecord) -> Result<(), StoreError> {
@@ -421,68 +431,10 @@ fn cleared(path: PathBuf) -> Result<PathBuf, StoreError> {
     Ok(path)
 }
 
-fn make_named(lake: &Path, name: &str) -> Result<PathBuf, StoreError> {
-    check_name(name)?;
-    let folder = lake.join(name);
-    make_lake(lake)?;
-    std::fs::create_dir(&folder).or_else(|source| match source.kind() {
-        std::io::ErrorKind::AlreadyExists => match folder.join(layout::MANIFEST).is_file() {
-            true => Err(StoreError::Exists { path: folder.clone() }),
-            // One that was killed before it wrote anything left no more than its lock.
-            false if holds_only(&folder, layout::LOCK) => Ok(()),
-            false => Err(StoreError::Occupied { path: folder.clone() }),
-        },
-        _ => Err(StoreError::Unwritable { path: folder.clone(), source }),
-    })?;
-    Ok(folder)
-}
-
-fn make_timestamped(lake: &Path, now: DateTime<chrono::Local>) -> Result<PathBuf, StoreError> {
-    make_lake(lake)?;
-    let timestamp = now.format("%Y%m%d_%H%M%S").to_string();
-    let mut name = timestamp.clone();
-    for attempt in 2.. {
-        let folder = lake.join(&name);
-        match std::fs::create_dir(&folder) {
-            Ok(()) => return Ok(folder),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => name = format!("{timestamp}_{attempt}"),
-            Err(source) => return Err(StoreError::Unwritable { path: folder, source }),
-        }
-    }
-    unreachable!("the loop ends only by returning")
-}
-
-fn make_lake(lake: &Path) -> Result<(), StoreError> {
-    std::fs::create_dir_all(lake).map_err(|source| StoreError::Unwritable { path: lake.into(), source })
-}
-
-/// What names of sweeps are not, because something else is called so in a lake.
-const RESERVED: [&str; 6] = ["latest", "latest-any", "yesterday", "last-week", "last-month", "compacted"];
-
-/// A name that is one folder, and that everybody finds as a sweep.
-pub fn check_name(name: &str) -> Result<(), StoreError> {
-    let why = if name.is_empty() || name.contains('/') {
-        "is not a valid folder name"
-    } else if name.starts_with('.') {
-        "begins with a dot, which would hide it"
-    } else if name.contains(char::is_control) {
-        "contains control characters"
-    } else if RESERVED.contains(&name) || name.starts_with("latest~") || name.starts_with('@') {
-        "is a reserved sweep name"
-    } else {
-        return Ok(());
-    };
-    Err(StoreError::BadName { name: name.into(), why })
-}
-
 fn write_json(path: &Path, value: &impl Serialize) -> Result<(), StoreError> {
     write_atomically(path, |file| {
         let mut buffered = BufWriter::new(file);
         serde_json::to_writer_pretty(&mut buffered, value).map_err(|error| StoreError::io(path)(error.into()))?;
         buffered.flush().map_err(StoreError::io(path))
     })
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }

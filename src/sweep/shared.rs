@@ -1,0 +1,95 @@
+//! A sweep at which several machines work: each claims one start of a server after the other, and none waits for another that has died.
+
+use super::core::{Core, Halt};
+use crate::params::ParamSet;
+use crate::plan::{Combination, Plan, Start};
+use crate::store::{Claimed, Claims, Lease, Mix, Standing, StoreError, SweepState};
+use chrono::Utc;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What to do where all that is left is being done by others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Wait: one of them may die.
+    Wait,
+    /// Leave it to them.
+    Leave,
+}
+
+/// How a sweep is shared.
+#[derive(Clone)]
+pub struct Sharing {
+    pub claims: Claims,
+    pub mix: Mix,
+    pub patience: Patience,
+}
+
+/// Who has a start.
+pub enum Begun {
+    Ours(Lease),
+    /// Somebody else has it, or it can't be ours.
+    Elsewhere,
+    Done,
+}
+
+/// The end of a shared sweep is claimed, too: one machine puts its tables together.
+const END: &str = "end";
+
+impl Sharing {
+    /// What the claim of a start is called: by the server's parameters, so that others may be added.
+    pub fn name_of(plan: &Plan, start: Start) -> String {
+        let serve = plan.servers.get(start.server).map(|server| server.serve.clone()).unwrap_or_default();
+        format!("{}-{}", Combination::new(serve, ParamSet::unchanged()).id, start.round)
+    }
+
+    /// Claims a start, and learns what others made of its runs before.
+    pub async fn begin(&self, core: &RefCell<Core<'_>>, start: Start) -> Result<Begun, StoreError> {
+        let name = Self::name_of(core.borrow().plan, start);
+        Ok(match self.claims.claim(&name, self.mix).await? {
+            Claimed::Ours(lease) => {
+                core.borrow_mut().learn(start.server)?;
+                Begun::Ours(lease)
+            }
+            Claimed::Done => Begun::Done,
+            Claimed::Held | Claimed::OtherKind(_) => Begun::Elsewhere,
+        })
+    }
+
+    /// What becomes of a lease once its start has ended.
+    pub async fn end(&self, lease: Lease, ended: &Result<(), Halt>) -> Result<(), StoreError> {
+        match ended {
+            Ok(()) => lease.finish().await,
+            Err(Halt::Lost) => Ok(()),
+            Err(_) => lease.release().await,
+        }
+    }
+
+    pub async fn survey(&self) -> Result<BTreeMap<String, Standing>, StoreError> {
+        self.claims.survey().await
+    }
+
+    /// How long to wait before looking again.
+    pub fn pause(&self) -> Duration {
+        self.claims.patience()
+    }
+
+    /// Puts the tables of the whole sweep together, unless another machine does.
+    pub async fn conclude(&self, core: &RefCell<Core<'_>>) -> Result<(), StoreError> {
+        loop {
+            match self.claims.claim(END, Mix::Allowed).await? {
+                Claimed::Ours(lease) => {
+                    let ended = core.borrow_mut().writer.finish_shared(Utc::now());
+                    lease.release().await?;
+                    return ended;
+                }
+                _ => tokio::time::sleep(self.pause().min(Duration::from_secs(1))).await,
+            }
+            core.borrow_mut().writer.refresh()?;
+            if core.borrow().writer.manifest().state != SweepState::Running {
+                return Ok(());
+            }
+        }
+    }
+}
