@@ -34,6 +34,7 @@ mod sim;
 mod sla;
 mod sla_params;
 mod sla_requests;
+mod submit;
 mod table;
 mod tag;
 mod terminal;
@@ -81,6 +82,8 @@ enum Command {
     Startup(run::startup::Arguments),
     /// A/B test two servers until it is clear which is better.
     Ab(run::ab::Arguments),
+    /// Submit a sweep to Slurm or Kubernetes, for many nodes.
+    Submit(submit::Arguments),
     /// Try the whole workflow on a simulated server (about a minute).
     Demo(run::demo::Arguments),
     /// Check a machine and a planned sweep for what distorts results.
@@ -141,7 +144,13 @@ impl Command {
             Self::Startup(arguments) => arguments.common.is_dry(),
             Self::Ab(arguments) => arguments.common.is_dry(),
             Self::ServeSla(_) | Self::ServeTune(_) | Self::ServeWorkload(_) => false,
-            Self::Demo(_) | Self::Bench(_) | Self::Sim(_) | Self::Import(_) | Self::Compact(_) | Self::Keeper => false,
+            Self::Demo(_)
+            | Self::Submit(_)
+            | Self::Bench(_)
+            | Self::Sim(_)
+            | Self::Import(_)
+            | Self::Compact(_)
+            | Self::Keeper => false,
             Self::Tag(_) | Self::Note(_) | Self::Mv(_) | Self::Rm(_) | Self::Verify(_) | Self::Man(_) => false,
             _ => true,
         }
@@ -200,6 +209,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::ServeTune(arguments) => run::serve_tune::exec(arguments),
         Command::ServeWorkload(arguments) => run::serve_workload::exec(arguments),
         Command::Startup(arguments) => run::startup::exec(arguments),
+        Command::Submit(arguments) => submit::exec(arguments),
         Command::Ab(arguments) => run::ab::exec(arguments),
         Command::Demo(arguments) => run::demo::exec(arguments),
         Command::Doctor(arguments) => run::doctor::exec(arguments),

@@ -41,6 +41,7 @@ mod sla_traffic;
 mod soak;
 mod space;
 mod store;
+mod submit;
 mod surroundings;
 mod sweep;
 mod telemetry;

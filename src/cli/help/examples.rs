@@ -1,7 +1,7 @@
 //! Examples of each sub-command. A test runs them all, in this order, on a simulated server that is called `vllm`.
 
 /// Of each sub-command, what it does and how.
-pub const EXAMPLES: [(&str, &[(&str, &str)]); 29] = [
+pub const EXAMPLES: [(&str, &[(&str, &str)]); 30] = [
     (
         "serve",
         &[
@@ -65,6 +65,19 @@ pub const EXAMPLES: [(&str, &[(&str, &str)]); 29] = [
             "Decide whether a flag helps; exit with 1 if P99 latency rises by over 5 %",
             "sweeplake ab --base-serve-cmd 'vllm serve MODEL' --candidate-serve-cmd 'vllm serve MODEL --max-num-seqs 512' --bench-cmd 'vllm bench serve --model MODEL' --fail-on 'p99_e2el_ms>5%' -e flag",
         )],
+    ),
+    (
+        "submit",
+        &[
+            (
+                "Four nodes of Slurm with eight GPUs each work at one sweep",
+                "sweeplake submit slurm --nodes 4 --gpus-per-node 8 -- serve --serve-cmd 'vllm serve MODEL --port {port}' --serve-grid 'max_num_seqs=32..512*2' --bench-cmd 'vllm bench serve --model MODEL --port {port}' -e fleet",
+            ),
+            (
+                "Print a job for Kubernetes, with the lake on a volume",
+                "sweeplake submit kubernetes --image IMAGE --nodes 4 --gpus 8 --volume lake -- serve --serve-cmd 'vllm serve MODEL' --serve-grid 'max_num_seqs=32..512*2' --bench-cmd 'vllm bench serve --model MODEL' -e fleet",
+            ),
+        ],
     ),
     ("demo", &[("Sweep a simulated server, then look at the report", "sweeplake demo")]),
     (

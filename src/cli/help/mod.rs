@@ -11,7 +11,7 @@ use std::fmt::Write;
 
 /// The sub-commands, by what they are for.
 pub const GROUPS: [(&str, &[&str]); 6] = [
-    ("Run", &["serve", "serve_sla", "serve_tune", "serve_workload", "startup", "ab", "demo"]),
+    ("Run", &["serve", "serve_sla", "serve_tune", "serve_workload", "startup", "ab", "submit", "demo"]),
     ("Query", &["query", "show", "explain", "list", "sla"]),
     ("Look", &["report", "plot", "plot_pareto", "watch"]),
     ("Compare", &["compare", "tag", "note"]),
