@@ -184,6 +184,14 @@ impl Failure {
     fn work(error: impl Display) -> Self {
         Self::Work(error.to_string())
     }
+
+    /// What is said of it.
+    fn message(&self) -> &str {
+        match self {
+            Self::Input(message) | Self::Work(message) => message,
+            Self::Interrupted => "interrupted",
+        }
+    }
 }
 
 /// The command line as it presents itself.

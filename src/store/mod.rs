@@ -16,10 +16,10 @@ pub use file::{
     write_atomically, write_batches, write_bytes_atomically, write_parquet,
 };
 pub use lake::{
-    Found, Home, ImportedSweep, LeftOut, Source, Sources, Sweep, Verified, add_runs, before, compact_lake,
-    compact_sweep, damage_of, files_below, find_sweeps, imported_run_ids, is_remote, known_tags, lake_of,
-    lock_for_import, note_sweep, open_store, orphans, place_named, remove_sweep, rename_sweep, renamed, repair,
-    resolve, resolve_all, tag, verify,
+    Found, Home, ImportedSweep, LeftOut, Source, Sources, Sweep, Upload, Verified, add_runs, before, compact_lake,
+    compact_sweep, damage_of, download, files_below, find_sweeps, imported_run_ids, is_remote, is_uploaded, known_tags,
+    lake_of, lock_for_import, note_sweep, open_store, orphans, place_named, remove_sweep, rename_sweep, renamed,
+    repair, resolve, resolve_all, tag, verify,
 };
 pub use sweep::{
     Asked, Claimed, Claims, FailedRun, FinishedRun, FoundParams, Lease, Look, MANIFEST, Manifest, MeasuredUnder, Mix,

@@ -24,6 +24,7 @@ mod runs;
 #[cfg(test)]
 mod scripted;
 mod seated;
+mod sending;
 mod shared;
 #[cfg(test)]
 mod side_by_side;
@@ -49,6 +50,7 @@ pub use options::{Limit, OnFailure, Options};
 pub use rota::Need;
 pub use runs::{EXTENSIONS, Runs, Search};
 pub use seated::{GPUS, takes};
+pub use sending::{Outbox, Sending};
 pub use shared::{Patience, Sharing};
 pub use steady::{Steady, requests_of};
 pub use tuner::{NEAR_TIMES, Seeds, Tuner, TunerOptions};

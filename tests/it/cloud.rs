@@ -123,3 +123,63 @@ fn without_credentials_nothing_is_asked_and_the_variables_are_named() {
         assert!(ran.stderr.contains("no credentials found") && ran.stderr.contains(variable), "{}", ran.stderr);
     }
 }
+
+/// The program with a store, and with a cache of its own.
+fn with_store(scratch: &Scratch, endpoint: &str, cache: &str, arguments: &[&str]) -> crate::scratch::Ran {
+    let mut command = scratch.command(arguments);
+    command.envs(SECRET).env("AWS_ENDPOINT", endpoint).env("SWEEPLAKE_STAGING", scratch.path(cache));
+    crate::scratch::Ran::of(command.output().unwrap())
+}
+
+const UPLOADED: &str = "s3://bucket/lake";
+
+#[test]
+fn a_sweep_is_uploaded_as_it_runs_and_goes_on_anywhere() {
+    let scratch = Scratch::new();
+    std::fs::create_dir_all(scratch.path("store/bucket")).unwrap();
+    let endpoint = serve(&scratch.path("store"));
+    let (sim, bench) = (scratch.sim(""), scratch.bench("--save-detailed"));
+    let flags = ["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "--num-runs", "2", "-o", UPLOADED];
+    let run = |cache: &str, more: &[&str]| with_store(&scratch, &endpoint, cache, &[&flags[..], more].concat());
+    let ran = run("cache", &["-e", "x", "--serve-grid", "max_num_seqs=1,4"]);
+    assert!(ran.code == Some(0) && ran.stderr.contains("uploaded: s3://bucket/lake/x"), "{}", ran.stderr);
+    let count = "SELECT count(*) AS runs, count(DISTINCT run_id) AS ids FROM runs";
+    assert_eq!(ask(&scratch, &endpoint, &[UPLOADED, count]), [json!({"runs": 4, "ids": 4})]);
+    let requests = "SELECT count(*) AS n FROM requests";
+    assert_eq!(ask(&scratch, &endpoint, &[UPLOADED, requests]), [json!({"n": 24})]);
+    assert_eq!(ask(&scratch, &endpoint, &[UPLOADED, "SELECT state FROM sweeps"]), [json!({"state": "completed"})]);
+    // What is there is as it was written: each file has the checksum that the sweep's own list says.
+    scratch.ok(&["verify", "store/bucket/lake"]);
+    // The name is taken, for whoever comes from elsewhere too.
+    let ran = run("other", &["-e", "x"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("already has a sweep \"x\""), "{}", ran.stderr);
+    // Another machine goes on with it, and makes what is new.
+    let ran = run("other", &["--resume", "x", "--serve-grid", "max_num_seqs=1,4,8"]);
+    assert!(ran.code == Some(0) && ran.stderr.contains("2 run(s) to do, 4 already done"), "{}", ran.stderr);
+    assert_eq!(ask(&scratch, &endpoint, &[UPLOADED, count]), [json!({"runs": 6, "ids": 6})]);
+    scratch.ok(&["verify", "store/bucket/lake"]);
+    let ran = run("other", &["-e", "y", "--join"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("a folder that all machines see"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_could_not_be_uploaded_stays_and_is_sent_later() {
+    let scratch = Scratch::new();
+    std::fs::create_dir_all(scratch.path("store/bucket")).unwrap();
+    let endpoint = serve(&scratch.path("store"));
+    let (sim, bench) = (scratch.sim(""), scratch.bench(""));
+    let flags = ["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "--num-runs", "2", "-o", UPLOADED];
+    // Without a name nothing is asked of the store before the first run.
+    let mut refused = scratch.command(&flags);
+    refused.envs(SECRET).env("AWS_ENDPOINT", &endpoint).env("SWEEPLAKE_STAGING", scratch.path("cache"));
+    let refused = crate::scratch::Ran::of(refused.env("AWS_SECRET_ACCESS_KEY", "wrong").output().unwrap());
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert!(refused.stderr.contains("file(s) could not be uploaded"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("--resume -e 20") && refused.stderr.contains("2/2"), "{}", refused.stderr);
+    let name = refused.stderr.split("--resume -e ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+    assert!(!scratch.path("store/bucket/lake").exists());
+    let sent = with_store(&scratch, &endpoint, "cache", &[&flags[..], &["--resume", name]].concat());
+    assert!(sent.code == Some(0) && sent.stderr.contains("0 run(s) to do, 2 already done"), "{}", sent.stderr);
+    let runs = ask(&scratch, &endpoint, &[UPLOADED, "SELECT count(*) AS runs FROM runs"]);
+    assert_eq!(runs, [json!({"runs": 2})]);
+}

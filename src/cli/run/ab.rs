@@ -86,6 +86,7 @@ pub fn exec(arguments: Arguments) -> Ended {
 }
 
 fn prepare(arguments: Arguments) -> Result<Sweep, Failure> {
+    let arguments = Arguments { common: arguments.common.localized()?, ..arguments };
     arguments.judging.check_known()?;
     let servers = [
         parse_command("--base-serve-cmd", &arguments.base_serve_cmd)?,

@@ -1,6 +1,7 @@
 //! The sub-commands that run sweeps: each turns its flags into a [`Sweep`](sweep::Sweep), which is printed or run.
 
 pub mod ab;
+mod bucket;
 mod checks;
 pub mod demo;
 pub mod doctor;
@@ -39,6 +40,7 @@ use crate::telemetry::Kept;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+use url::Url;
 
 /// More repeats than this are a slip of the finger.
 const MOST_REPEATS: i64 = 10_000;
@@ -49,9 +51,13 @@ pub struct Common {
     /// Also show the output of the commands, which is always kept in log files.
     #[arg(long)]
     pub show_stdout: bool,
-    /// The lake: the folder in which sweeps are stored.
-    #[arg(long, short, default_value = "results", value_name = "DIR", value_parser = super::lake::local_path)]
+    /// The lake: the folder in which sweeps are stored, or s3://BUCKET/PATH (gs://, az://). Then a sweep is written into a local cache, and
+    /// uploaded as its runs end.
+    #[arg(long, short, default_value = "results", value_name = "DIR|URL")]
     pub output_dir: PathBuf,
+    /// Where its sweeps belong, if that is an object store.
+    #[arg(skip)]
+    bucket: Option<Url>,
     /// Name of the sweep's folder in the lake; default: the current time as YYYYMMDD_HHMMSS.
     #[arg(long, short, value_name = "NAME")]
     experiment_name: Option<String>,

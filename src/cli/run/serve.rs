@@ -216,6 +216,7 @@ pub fn prepare(arguments: Arguments, job: Job) -> Result<Sweep, Failure> {
 /// The same, where copies of a server may run at a time.
 pub fn prepare_for(arguments: Arguments, job: Job, tenancy: Tenancy) -> Result<Sweep, Failure> {
     let num_runs = checked_num_runs(&arguments, &job)?;
+    let arguments = Arguments { common: arguments.common.localized()?, ..arguments };
     let commands = Commands::of(&arguments)?;
     let folder = arguments.common.resumed_folder();
     let lake = &arguments.common.output_dir;
@@ -237,7 +238,7 @@ pub fn prepare_for(arguments: Arguments, job: Job, tenancy: Tenancy) -> Result<S
     .map_err(|error| Failure::Input(of_plan(&error)))?;
     check_client(&plan)?;
     let mut plan = arguments.share.shard(plan)?;
-    let share = arguments.share.share(&job, arguments.common.name())?;
+    let share = arguments.share.share(&job, &arguments.common)?;
     plan.warnings.extend(space.warnings.iter().cloned());
     let runner = commands.runner(&arguments.servers)?;
     let tenants = Tenants { plan: &plan, runner: &runner, commands: &commands.servers, tenancy };

@@ -1,5 +1,6 @@
 //! Several machines at one sweep: each takes what nobody has.
 
+use super::Common;
 use super::job::Job;
 use crate::cli::Failure;
 use crate::plan::Plan;
@@ -67,9 +68,14 @@ pub struct Share {
 
 impl ShareFlags {
     /// Whether and how the sweep is shared.
-    pub fn share(&self, job: &Job, name: Option<&str>) -> Result<Option<Share>, Failure> {
+    pub fn share(&self, job: &Job, common: &Common) -> Result<Option<Share>, Failure> {
         let Some(idle) = self.join else { return Ok(None) };
-        if name.is_none() {
+        if common.bucket.is_some() {
+            return Err(Failure::input(
+                "--join: the lake must be a folder that all machines see, and not an object store (-o)",
+            ));
+        }
+        if common.name().is_none() {
             return Err(Failure::input("--join: all machines must name the same sweep; name it with -e"));
         }
         if !matches!(job, Job::Serve(_) | Job::Tune(_) | Job::Explore(_)) {

@@ -47,6 +47,7 @@ pub fn exec(arguments: Arguments) -> Ended {
 }
 
 fn prepare(arguments: Arguments) -> Result<Sweep, Failure> {
+    let arguments = Arguments { common: arguments.common.localized()?, ..arguments };
     let command = parse_command("--startup-cmd", &arguments.startup_cmd)?;
     let mut serve_params = one_side("--serve-params", arguments.serve_params.as_deref(), &[])?;
     let mut startup_params = one_side("--startup-params", arguments.startup_params.as_deref(), &[])?;

@@ -22,7 +22,9 @@ use crate::record::Environment;
 use crate::redact::Redactor;
 use crate::space::Points;
 use crate::store::{Manifest, MeasuredUnder, SweepFolder, SweepWriter};
-use crate::sweep::{self, Accompanied, Company, Crew, Options, Order, Setting, SweepError, check_program, run};
+use crate::sweep::{
+    self, Accompanied, Company, Crew, Options, Order, Sending, Setting, SweepError, check_program, run,
+};
 use chrono::{Local, Utc};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -139,7 +141,14 @@ impl Sweep {
         drop(writer);
         progress.finish();
         tell_results(&self.job, &folder, ended, &self.plan)?;
-        close(&folder, ended)
+        let closed = close(&folder, ended);
+        match (closed, self.common.send_rest(&folder)) {
+            (Err(failure), Err(unsent)) => {
+                say!("{}", unsent.message());
+                Err(failure)
+            }
+            (closed, sent) => closed.and_then(|folder| sent.map(|()| folder)),
+        }
     }
 
     /// Waits until the machine is free for this sweep.
@@ -183,6 +192,7 @@ impl Sweep {
         let keeper = std::env::current_exe().map_err(Failure::work)?;
         let no_keeper = |error| Failure::work(format!("the keeper process could not be started: {error}"));
         let interrupt = interrupt_on_signals()?;
+        let outbox = self.common.outbox(writer.folder())?;
         let ended = match &self.runner {
             Runner::Servers { waiting, reset } => {
                 let servers = Processes::new(processes, waiting.clone(), reset.clone(), &keeper, interrupt);
@@ -193,7 +203,8 @@ impl Sweep {
                     return ended.map_err(|error| of_sweep(error, writer.name()));
                 }
                 let others = (1..self.places.seats.most()).map(|_| first.another()).collect::<Vec<_>>();
-                let executors = std::iter::once(first).chain(others).collect();
+                let executors = std::iter::once(first).chain(others);
+                let executors = executors.map(|inner| Sending { inner, outbox: outbox.clone() }).collect();
                 let sharing = self.share.map(|share| share.sharing(writer.folder(), &writer.manifest().environment));
                 let sharing = sharing.transpose()?;
                 let crew = Crew { executors, seats: self.places.seats.clone(), need: self.places.need, sharing };
@@ -202,11 +213,12 @@ impl Sweep {
             Runner::Remote { waiting, reset, address } => {
                 let (waiting, reset, address) = (waiting.clone(), reset.clone(), address.clone());
                 let remote = Remote::new(processes, waiting, reset, address, &keeper, interrupt);
-                let crew = Crew::one(remote.map_err(no_keeper)?);
+                let crew = Crew::one(Sending { inner: remote.map_err(no_keeper)?, outbox });
                 run(&self.plan, course.as_mut(), &options, crew, writer, progress).await
             }
             Runner::Standalone => {
-                let crew = Crew::one(Standalone::new(processes, &keeper, interrupt).map_err(no_keeper)?);
+                let alone = Standalone::new(processes, &keeper, interrupt).map_err(no_keeper)?;
+                let crew = Crew::one(Sending { inner: alone, outbox });
                 run(&self.plan, course.as_mut(), &options, crew, writer, progress).await
             }
         };

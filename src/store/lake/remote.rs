@@ -40,6 +40,9 @@ pub fn open_store(url: &Url) -> Result<(Box<dyn ObjectStore>, Key), StoreError> 
     missing(url, &variables).map_or(Ok(()), |reason| Err(bad(reason)))?;
     let variables = variables.into_iter().filter(|(name, _)| is_of_vendor(name));
     let variables = variables.map(|(name, value)| (name.to_ascii_lowercase(), value));
+    // What is sent has a checksum, which the store compares.
+    let checked = std::iter::once(("aws_checksum_algorithm".to_owned(), "sha256".to_owned()));
+    let variables = checked.chain(variables);
     parse_url_opts(url, variables).map_err(|error| bad(error.to_string()))
 }
 
@@ -203,7 +206,7 @@ fn ancestors(folder: &str) -> impl Iterator<Item = &str> {
 
 /// Waits for the store, wherever this is called: on a thread and a runtime of its own.
 #[expect(clippy::expect_used, reason = "a runtime needs a few file descriptors, and waiting does not panic")]
-fn blocking<T: Send>(future: impl Future<Output = T> + Send) -> T {
+pub fn blocking<T: Send>(future: impl Future<Output = T> + Send) -> T {
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

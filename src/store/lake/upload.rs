@@ -1,0 +1,151 @@
+//! A sweep that is written here and belongs into an object store: its files are sent as they are finished, and again where that failed.
+//!
+//! A reader of the store counts a run once its row is there, and believes the tables of the whole sweep once the manifest says so. So of what is
+//! new, other files go first, then rows of runs, then the manifest.
+
+use super::remote::{blocking, open_store};
+use crate::store::StoreError;
+use crate::store::file::write_bytes_atomically;
+use crate::store::sweep::{CHECKSUMS, MANIFEST, check_name, is_claim, is_passing, is_row};
+use futures::TryStreamExt;
+use object_store::path::Path as Key;
+use object_store::{Error, ObjectStore, ObjectStoreExt};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+use url::Url;
+use walkdir::WalkDir;
+
+/// What was sent of a sweep: notes sizes and times of files, so that a resume sends only what is missing.
+const SENT: &str = ".sent.json";
+
+/// How a file looked: its size, and when it was written, in nanoseconds.
+type Look = (u64, u128);
+
+/// The way of a sweep's files into an object store.
+pub struct Upload {
+    store: Box<dyn ObjectStore>,
+    prefix: Key,
+    url: Url,
+    folder: PathBuf,
+    sent: BTreeMap<String, Look>,
+}
+
+impl Upload {
+    /// Of the sweep in a folder, into the lake at an URL.
+    pub fn new(lake: &Url, folder: &Path) -> Result<Self, StoreError> {
+        let (store, prefix) = open_store(lake)?;
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let sent = std::fs::read(folder.join(SENT)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let prefix = prefix.join(name);
+        Ok(Self { store, prefix, url: lake.clone(), folder: folder.to_owned(), sent: sent.unwrap_or_default() })
+    }
+
+    fn bad(&self, error: Error) -> StoreError {
+        StoreError::NoStore { url: self.url.to_string(), reason: error.to_string() }
+    }
+
+    /// Files that are finished and not as they were sent, in the order in which they may be seen.
+    fn open(&self) -> Vec<(String, Look)> {
+        let entries = WalkDir::new(&self.folder).sort_by_file_name().into_iter().filter_map(Result::ok);
+        let files = entries.filter(|entry| entry.file_type().is_file() && !is_claim(entry.path()));
+        let changed = files.filter_map(|entry| {
+            let name = entry.path().strip_prefix(&self.folder).ok()?.to_string_lossy().into_owned();
+            let metadata = entry.metadata().ok()?;
+            let written = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_nanos();
+            let look = (metadata.len(), written);
+            let file = entry.file_name().to_string_lossy();
+            let is_finished = !file.starts_with('.') && !is_passing(&file);
+            (is_finished && self.sent.get(&name) != Some(&look)).then_some((name, look))
+        });
+        let mut open: Vec<_> = changed.collect();
+        open.sort_by_key(|(name, _)| turn_of(name));
+        open
+    }
+
+    /// Sends what is finished and was not sent yet; how many files that were.
+    pub async fn send(&mut self) -> Result<usize, StoreError> {
+        let open = self.open();
+        let count = open.len();
+        for (name, look) in open {
+            let path = self.folder.join(&name);
+            let bytes = tokio::fs::read(&path).await.map_err(StoreError::io(&path))?;
+            let key = name.split('/').fold(self.prefix.clone(), |key, part| key.join(part));
+            self.store.put(&key, bytes.into()).await.map_err(|error| self.bad(error))?;
+            self.sent.insert(name, look);
+            self.note()?;
+        }
+        Ok(count)
+    }
+
+    /// How many files are still to be sent.
+    pub fn left(&self) -> usize {
+        self.open().len()
+    }
+
+    fn note(&self) -> Result<(), StoreError> {
+        let text = serde_json::to_vec(&self.sent).unwrap_or_default();
+        write_bytes_atomically(&self.folder.join(SENT), &text)
+    }
+}
+
+/// In which turn a file goes.
+fn turn_of(name: &str) -> u8 {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    match file {
+        MANIFEST => 3,
+        CHECKSUMS => 2,
+        _ if is_row(file) => 1,
+        _ => 0,
+    }
+}
+
+/// Whether a lake in an object store has a sweep.
+pub fn is_uploaded(lake: &Url, name: &str) -> Result<bool, StoreError> {
+    check_name(name)?;
+    let (store, prefix) = open_store(lake)?;
+    let key = prefix.join(name).join(MANIFEST);
+    blocking(async {
+        match store.head(&key).await {
+            Ok(_) => Ok(true),
+            Err(Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(StoreError::NoStore { url: lake.to_string(), reason: error.to_string() }),
+        }
+    })
+}
+
+/// Brings a sweep from an object store into a folder that does not have it.
+pub fn download(lake: &Url, name: &str, folder: &Path) -> Result<(), StoreError> {
+    let (store, prefix) = open_store(lake)?;
+    let prefix = prefix.join(name);
+    let bad = |error: Error| StoreError::NoStore { url: lake.to_string(), reason: error.to_string() };
+    let objects = blocking(async {
+        let listed: Vec<_> = store.list(Some(&prefix)).try_collect().await.map_err(bad)?;
+        let mut objects = Vec::new();
+        for object in listed {
+            let parts: Vec<String> = object
+                .location
+                .prefix_match(&prefix)
+                .into_iter()
+                .flatten()
+                .map(|part| part.as_ref().to_owned())
+                .collect();
+            let bytes = store.get(&object.location).await.map_err(bad)?.bytes().await.map_err(bad)?;
+            objects.push((parts, bytes));
+        }
+        Ok::<_, StoreError>(objects)
+    })?;
+    // The manifest last: without it the folder is no sweep.
+    let (manifest, others): (Vec<_>, Vec<_>) =
+        objects.into_iter().partition(|(parts, _)| parts.as_slice() == [MANIFEST]);
+    for (parts, bytes) in others.into_iter().chain(manifest) {
+        if parts.iter().any(|part| part == ".." || part.is_empty()) {
+            continue;
+        }
+        let path = parts.iter().fold(folder.to_owned(), |path, part| path.join(part));
+        let parent = path.parent().unwrap_or(folder);
+        std::fs::create_dir_all(parent).map_err(StoreError::io(parent))?;
+        write_bytes_atomically(&path, &bytes)?;
+    }
+    Ok(())
+}
