@@ -20,6 +20,7 @@ pub fn of_store(error: &StoreError) -> String {
         }
         StoreError::Occupied { .. } => format!("{error}; choose another -e/--experiment-name"),
         StoreError::NothingToResume { .. } => format!("--resume: {error}"),
+        StoreError::Shared { .. } => format!("--resume: {error}; go on with --join instead"),
         StoreError::NotShared { .. } => {
             format!("--join: {error}; resume it on one machine with --resume, or choose another -e/--experiment-name")
         }

@@ -2,7 +2,7 @@
 //! PyTorch's dashboard, if that was written.
 
 use super::distribution::percentile;
-use super::document::{flatten, known_at, list_at, number_at};
+use super::document::{flatten, known_at, list_at, number_at, unpacked};
 use super::sign::Shape::{List, Number, Object};
 use super::sign::Sign::{Has, Lacks};
 use super::{Format, Run, known};
@@ -87,7 +87,8 @@ fn read_latency(document: &Map<String, Value>, path: &Path) -> Result<Vec<Run>, 
 /// What both know: the model, and what was asked for.
 fn offline(document: &Map<String, Value>, path: &Path) -> Run {
     let mut run = Run::of(document);
-    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = unpacked(&name).trim_end_matches(".json");
     let record = run.beside(path, &format!("{name}.pytorch.json")).into_iter().next();
     let first = record.as_ref().and_then(|value| value.as_array().and_then(|all| all.first()).or(Some(value)));
     let arguments = first.and_then(|value| value.pointer("/benchmark/extra_info/args")?.as_object()).cloned();

@@ -34,6 +34,8 @@ impl Default for Address {
 impl Address {
     /// vLLM's default port.
     pub const DEFAULT_PORT: u16 = 8000;
+    /// From here on a port is looked for where a command leaves it open: the default one is for servers that are started by hand.
+    const FIRST_FREE_PORT: u16 = Self::DEFAULT_PORT + 1;
 
     /// The address at which a server started by this command can be reached.
     /// `Err` holds the word that is no port number.
@@ -125,8 +127,10 @@ impl fmt::Display for Address {
 }
 
 fn port_of(command: &Command) -> Result<u16, String> {
+    if command.has(PORT) {
+        return Ok(Address::FIRST_FREE_PORT);
+    }
     match command.flag(&["port", "-p"]) {
-        Some(PORT) => Ok(Address::DEFAULT_PORT),
         // `docker run -p 8001:8000` publishes the port inside at the one before it.
         Some(text) => text.rsplit(':').nth(1).unwrap_or(text).parse().map_err(|_| text.to_owned()),
         None => Ok(Address::DEFAULT_PORT),
@@ -182,9 +186,11 @@ mod tests {
         for (text, expected) in cases {
             let command = at.serve(&Command::parse("f", text).unwrap());
             assert_eq!(command.quoted(), expected);
-            assert_eq!(Address::of_server(&command).unwrap().port, if text.contains("{port}") { 8000 } else { 9001 });
+            // A script's word for it is not known.
+            let told = if text.starts_with("./") { 8000 } else { 9001 };
+            assert_eq!(Address::of_server(&command).unwrap().port, told);
         }
-        assert_eq!(server("./start.sh --port {port}"), "127.0.0.1:8000");
+        assert_eq!(server("./start.sh --port {port}"), "127.0.0.1:8001");
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub enum StoreError {
     ResumeWhich { lake: PathBuf },
     #[error("{}: another sweeplake process is writing this sweep", path.display())]
     Locked { path: PathBuf },
+    #[error("{}: several machines work at this sweep, or did", path.display())]
+    Shared { path: PathBuf },
     #[error("{}: was not begun as a sweep that several machines may join", path.display())]
     NotShared { path: PathBuf },
     #[error("{}: conditions have changed since the sweep started; runs from before and after must not mix:\n{}", path.display(), lines(changes))]

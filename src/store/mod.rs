@@ -17,13 +17,13 @@ pub use file::{
 };
 pub use lake::{
     Found, Home, ImportedSweep, LeftOut, Source, Sources, Sweep, Upload, Verified, add_runs, before, compact_lake,
-    compact_sweep, damage_of, download, files_below, find_sweeps, imported_run_ids, is_remote, is_uploaded, known_tags,
-    lake_of, lock_for_import, note_sweep, open_store, orphans, place_named, remove_sweep, rename_sweep, renamed,
-    repair, resolve, resolve_all, tag, verify,
+    compact_sweep, damage_of, files_below, find_sweeps, imported_run_ids, is_remote, is_uploaded, known_tags, lake_of,
+    lock_for_import, note_sweep, open_store, orphans, place_named, remove_sweep, rename_sweep, renamed, repair,
+    resolve, resolve_all, tag, verify,
 };
 pub use sweep::{
     Asked, Claimed, Claims, FailedRun, FinishedRun, FoundParams, Lease, Look, MANIFEST, Manifest, MeasuredUnder, Mix,
     OnChange, PARETO_FIGURE, REPORT, SLA_FIGURES, Standing, StoredCombination, SweepFolder, SweepKind, SweepState,
-    SweepWriter, TUNE_FIGURES, Table, Terms, conditions_after, figure_name, is_written, latest_log, params_of_run,
-    result_files, vllm_serve,
+    SweepWriter, TUNE_FIGURES, Table, Terms, check_name, conditions_after, figure_name, is_written, latest_log,
+    params_of_run, result_files, vllm_serve,
 };

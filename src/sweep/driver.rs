@@ -10,7 +10,7 @@ use super::ledger::Ledger;
 use super::options::{OnFailure, Options};
 use super::rota::{Need, Rota, Turn};
 use super::seated::Ports;
-use super::shared::{Begun, Patience, Sharing};
+use super::shared::{Begun, Concluded, Patience, Sharing};
 use super::{Ended, SweepError};
 use crate::exec::Executor;
 use crate::node::{Seat, Seats};
@@ -73,8 +73,10 @@ pub async fn run<E: Executor>(
     let sharing = crew.sharing.clone();
     let mut halted = if is_decided { None } else { work(&core, crew).await };
     if let Some(sharing) = sharing.filter(|_| halted.is_none()) {
-        sharing.conclude(&core).await?;
-        halted = core.borrow().writer.has_failed().then_some(Halt::AtFailure);
+        halted = match sharing.conclude(&core).await? {
+            Concluded::LeftToOthers => Some(Halt::LeftToOthers),
+            Concluded::Here => core.borrow().writer.has_failed().then_some(Halt::AtFailure),
+        };
     }
     let is_shared = core.borrow().writer.manifest().is_shared;
     let core = core.into_inner();
@@ -114,6 +116,8 @@ struct Back<E> {
 enum Visited {
     Here,
     Elsewhere,
+    /// On machines of another kind.
+    OfKind(String),
 }
 
 /// What all lanes are told.
@@ -178,6 +182,14 @@ async fn work<E: Executor>(core: &RefCell<Core<'_>>, crew: Crew<E>) -> Option<Ha
         match ended {
             Ok(Visited::Here) => rota.is_ours(start, &seat),
             Ok(Visited::Elsewhere) | Err(Halt::Lost) => rota.set_aside(start, &seat),
+            Ok(Visited::OfKind(kind)) => {
+                if rota.set_apart(start, &seat) {
+                    let message = format!(
+                        "servers were begun on machines with {kind}: others with these have to go on with them"
+                    );
+                    core.borrow_mut().tell(lane, Event::Warning { message: &message });
+                }
+            }
             Err(halt) => {
                 rota.leave(start, &seat);
                 core.borrow_mut().is_halting = true;
@@ -198,6 +210,9 @@ async fn work_at<E: Executor>(setup: Setup<'_, '_>, lane: usize, executor: E, st
             Ok(Begun::Ours(lease)) => Some(lease),
             Ok(Begun::Elsewhere | Begun::Done) => {
                 return Back { lane, executor, start, seat, ended: Ok(Visited::Elsewhere) };
+            }
+            Ok(Begun::OtherKind(kind)) => {
+                return Back { lane, executor, start, seat, ended: Ok(Visited::OfKind(kind)) };
             }
             Err(error) => return Back { lane, executor, start, seat, ended: Err(error.into()) },
         },

@@ -69,6 +69,8 @@ pub struct Rota<'a> {
     waiting: VecDeque<Waiting<Start>>,
     /// Those of the round that other machines have, as far as is known.
     elsewhere: Vec<Waiting<Start>>,
+    /// Those that were begun on machines of another kind.
+    apart: Vec<Waiting<Start>>,
     /// The servers that run.
     busy: Vec<usize>,
     asks: Asks,
@@ -86,6 +88,7 @@ impl<'a> Rota<'a> {
             rounds: 0..plan.rounds.count(),
             waiting: VecDeque::new(),
             elsewhere: Vec::new(),
+            apart: Vec::new(),
             busy: Vec::new(),
             asks: Asks::Nobody,
             window: 1,
@@ -95,7 +98,7 @@ impl<'a> Rota<'a> {
     /// The next start that has a seat. A round ends before the next one begins: a course may end between them, and no server runs twice
     /// at a time.
     pub fn turn(&mut self, course: &mut dyn Course, ledger: &Ledger) -> Turn {
-        if self.waiting.is_empty() && self.elsewhere.is_empty() && self.seats.is_room_for(0) {
+        if self.waiting.is_empty() && !self.has_others() && self.seats.is_room_for(0) {
             match course.visit(ledger, &self.busy) {
                 Visit::Planned if self.busy.is_empty() && !self.next_round(course, ledger) => return Turn::Over,
                 Visit::Planned => {}
@@ -139,11 +142,18 @@ impl<'a> Rota<'a> {
 
     /// Whether all that is left of the round is done on other machines.
     pub fn is_left_to_others(&self) -> bool {
-        self.waiting.is_empty() && self.busy.is_empty() && !self.elsewhere.is_empty()
+        self.waiting.is_empty() && self.busy.is_empty() && self.has_others()
     }
 
     pub fn has_others(&self) -> bool {
-        !self.elsewhere.is_empty()
+        !self.elsewhere.is_empty() || !self.apart.is_empty()
+    }
+
+    /// A start can't be this machine's; whether it is the first.
+    pub fn set_apart(&mut self, start: Start, seat: &Seat) -> bool {
+        self.leave(start, seat);
+        self.apart.push(self.waits(start));
+        self.apart.len() == 1
     }
 
     /// A start turned out to be another machine's.
@@ -174,6 +184,9 @@ impl<'a> Rota<'a> {
         if self.asks == Asks::Others {
             self.asks = Asks::Again;
         }
+        let is_done =
+            |waiting: &Waiting<Start>| stands.get(&Sharing::name_of(self.plan, waiting.what)) == Some(&Standing::Done);
+        self.apart.retain(|waiting| !is_done(waiting));
         for waiting in std::mem::take(&mut self.elsewhere) {
             match stands.get(&Sharing::name_of(self.plan, waiting.what)) {
                 Some(Standing::Done) => {}

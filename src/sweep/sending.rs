@@ -1,4 +1,4 @@
-//! Runs that are sent away once they are stored: before the next one is measured, so that nothing is sent while anything is measured.
+//! Runs that are sent away once they are stored: between two measurements on a lane, and in nobody's time.
 
 use crate::exec::{BenchJob, Benched, EvalJob, Executor, Ready, Scores, ServerJob, Stop};
 use crate::store::{StoreError, Upload};
@@ -71,8 +71,6 @@ impl<E: Executor> Executor for Sending<E> {
     }
 
     async fn bench(&mut self, job: BenchJob<'_>) -> Result<Benched, Stop> {
-        // Why it does not work is said when the server is stopped, or at the end.
-        let _ = self.send().await;
         self.inner.bench(job).await
     }
 
@@ -82,6 +80,8 @@ impl<E: Executor> Executor for Sending<E> {
 
     async fn clean(&mut self) {
         self.inner.clean().await;
+        // Why it does not work is said when the server is stopped, or at the end.
+        let _ = self.send().await;
     }
 
     async fn stop(&mut self) -> Vec<String> {

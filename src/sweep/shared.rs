@@ -29,9 +29,18 @@ pub struct Sharing {
 /// Who has a start.
 pub enum Begun {
     Ours(Lease),
-    /// Somebody else has it, or it can't be ours.
+    /// Somebody else has it.
     Elsewhere,
+    /// It was begun on machines of another kind.
+    OtherKind(String),
     Done,
+}
+
+/// How a shared sweep ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Concluded {
+    Here,
+    LeftToOthers,
 }
 
 /// The end of a shared sweep is claimed, too: one machine puts its tables together.
@@ -53,7 +62,8 @@ impl Sharing {
                 Begun::Ours(lease)
             }
             Claimed::Done => Begun::Done,
-            Claimed::Held | Claimed::OtherKind(_) => Begun::Elsewhere,
+            Claimed::Held => Begun::Elsewhere,
+            Claimed::OtherKind(kind) => Begun::OtherKind(kind),
         })
     }
 
@@ -76,19 +86,28 @@ impl Sharing {
     }
 
     /// Puts the tables of the whole sweep together, unless another machine does.
-    pub async fn conclude(&self, core: &RefCell<Core<'_>>) -> Result<(), StoreError> {
+    pub async fn conclude(&self, core: &RefCell<Core<'_>>) -> Result<Concluded, StoreError> {
         loop {
             match self.claims.claim(END, Mix::Allowed).await? {
                 Claimed::Ours(lease) => {
-                    let ended = core.borrow_mut().writer.finish_shared(Utc::now());
+                    let is_busy = |(name, standing): (&String, &Standing)| name != END && *standing == Standing::Held;
+                    let others = self.survey().await?.iter().any(is_busy);
+                    let ended = if others { Ok(()) } else { core.borrow_mut().writer.finish_shared(Utc::now()) };
                     lease.release().await?;
-                    return ended;
+                    match (others, self.patience) {
+                        (false, _) => return ended.map(|()| Concluded::Here),
+                        // Whoever works at other servers ends it.
+                        (true, Patience::Leave) => return Ok(Concluded::LeftToOthers),
+                        (true, Patience::Wait) => {}
+                    }
                 }
-                _ => tokio::time::sleep(self.pause().min(Duration::from_secs(1))).await,
+                _ => {}
             }
+            tokio::time::sleep(self.pause().min(Duration::from_secs(1))).await;
             core.borrow_mut().writer.refresh()?;
-            if core.borrow().writer.manifest().state != SweepState::Running {
-                return Ok(());
+            let core = core.borrow();
+            if core.writer.manifest().state != SweepState::Running && core.writer.is_settled() {
+                return Ok(Concluded::Here);
             }
         }
     }

@@ -122,8 +122,7 @@ fn nothing_is_written_into_a_folder_that_is_called_like_a_store() {
     let sample = crate::scratch::data("format-1/finished").display().to_string();
     let (sim, bench) = (scratch.sim(""), scratch.bench(""));
     for arguments in [
-        &["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "-o", "s3://bucket/lake"][..],
-        &["import", &sample, "-o", "s3://bucket/lake"],
+        &["import", &sample, "-o", "s3://bucket/lake"][..],
         &["report", &sample, "-o", "s3://bucket/r.html"],
         &["query", &sample, "SELECT 1", "-o", "gs://bucket/x.csv"],
         &["plot", &sample, "--fig-dir", "s3://bucket/f"],
@@ -135,6 +134,15 @@ fn nothing_is_written_into_a_folder_that_is_called_like_a_store() {
             ran.stderr
         );
     }
+    // A sweep may be meant for a store, which is asked before anything starts.
+    let mut sweep = scratch.command(&["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "-o", "s3://bucket/lake"]);
+    for variable in std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("AWS_"))
+    {
+        sweep.env_remove(variable);
+    }
+    let ran = crate::scratch::Ran::of(sweep.env("SWEEPLAKE_STAGING", scratch.path("cache")).output().unwrap());
+    assert!(ran.code == Some(2) && ran.stderr.contains("AWS_ACCESS_KEY_ID"), "{}", ran.stderr);
+    assert!(!scratch.exists("cache"));
     assert!(scratch.files().iter().all(|file| !file.contains("s3:")), "{:?}", scratch.files());
 }
 

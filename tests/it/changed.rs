@@ -56,7 +56,7 @@ fn whatever_changed_is_named_before_anything_starts() {
     let case = Case::new();
     case.refused(&["--warmup-num-prompts", "2"], &[], &["--warmup-num-prompts was: 0", "--warmup-num-prompts is:  2"]);
     case.refused(&["--after-bench-cmd", "true"], &[], &["--after-bench-cmd was: (none)"]);
-    case.refused(&[], &[("CUDA_VISIBLE_DEVICES", "3")], &["env CUDA_VISIBLE_DEVICES was: (none)", "is:  3"]);
+    case.refused(&[], &[("CUDA_LAUNCH_BLOCKING", "1")], &["env CUDA_LAUNCH_BLOCKING was: (none)", "is:  1"]);
     case.refused(&[], &[("VLLM_API_KEY", "hunter2-hunter2")], &["env VLLM_API_KEY", "***"]);
     case.scratch.write("data.jsonl", "{\"prompt\": 2}\n");
     case.refused(&[], &[], &["file data.jsonl was: 14 bytes, SHA-256", "file data.jsonl is:  14 bytes, SHA-256"]);

@@ -167,17 +167,26 @@ fn what_could_not_be_uploaded_stays_and_is_sent_later() {
     let scratch = Scratch::new();
     std::fs::create_dir_all(scratch.path("store/bucket")).unwrap();
     let endpoint = serve(&scratch.path("store"));
-    let (sim, bench) = (scratch.sim(""), scratch.bench(""));
+    // The bucket goes while the sweep runs.
+    scratch.script(
+        "load.sh",
+        "#!/bin/sh\nif [ -e goes ]; then rm -rf store/bucket; touch store/bucket; fi\nexec \"$@\"\n",
+    );
+    let (sim, bench) = (scratch.sim(""), format!("./load.sh {}", scratch.bench("")));
     let flags = ["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "--num-runs", "2", "-o", UPLOADED];
-    // Without a name nothing is asked of the store before the first run.
     let mut refused = scratch.command(&flags);
     refused.envs(SECRET).env("AWS_ENDPOINT", &endpoint).env("SWEEPLAKE_STAGING", scratch.path("cache"));
     let refused = crate::scratch::Ran::of(refused.env("AWS_SECRET_ACCESS_KEY", "wrong").output().unwrap());
+    assert!(refused.code == Some(2) && !scratch.exists("cache"), "{}", refused.stderr);
+    scratch.write("goes", "");
+    let refused = with_store(&scratch, &endpoint, "cache", &flags);
     assert_eq!(refused.code, Some(1), "{}", refused.stderr);
     assert!(refused.stderr.contains("file(s) could not be uploaded"), "{}", refused.stderr);
     assert!(refused.stderr.contains("--resume -e 20") && refused.stderr.contains("2/2"), "{}", refused.stderr);
     let name = refused.stderr.split("--resume -e ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
-    assert!(!scratch.path("store/bucket/lake").exists());
+    std::fs::remove_file(scratch.path("goes")).unwrap();
+    std::fs::remove_file(scratch.path("store/bucket")).unwrap();
+    std::fs::create_dir_all(scratch.path("store/bucket")).unwrap();
     let sent = with_store(&scratch, &endpoint, "cache", &[&flags[..], &["--resume", name]].concat());
     assert!(sent.code == Some(0) && sent.stderr.contains("0 run(s) to do, 2 already done"), "{}", sent.stderr);
     let runs = ask(&scratch, &endpoint, &[UPLOADED, "SELECT count(*) AS runs FROM runs"]);

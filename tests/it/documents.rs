@@ -69,6 +69,8 @@ shift"#;
         let opener = scratch.write(&format!("bin/{opener}"), "#!/bin/sh\nexit 0\n");
         std::fs::set_permissions(&opener, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
+    let sbatch = scratch.write("bin/sbatch", "#!/bin/sh\necho Submitted batch job 1\n");
+    std::fs::set_permissions(&sbatch, std::fs::Permissions::from_mode(0o755)).unwrap();
     scratch.write("serve.json", r#"[{"max_num_seqs": 64}, {"max_num_seqs": 256}]"#);
     scratch.write("bench.json", r#"[{"max_concurrency": 2}, {"max_concurrency": 4}]"#);
     scratch.write("sla.json", r#"[{"p99_e2el_ms": "<=500"}]"#);
@@ -87,7 +89,7 @@ fn examples_of(scratch: &Scratch, subcommand: &str) -> Vec<String> {
 }
 
 /// Sub-commands in the order in which their examples make what later ones use. `demo` has a test of its own.
-const IN_ORDER: [&str; 28] = [
+const IN_ORDER: [&str; 29] = [
     "doctor",
     "serve",
     "show",
@@ -109,6 +111,7 @@ const IN_ORDER: [&str; 28] = [
     "serve_workload",
     "startup",
     "ab",
+    "submit",
     "import",
     "mv",
     "rm",

@@ -353,7 +353,7 @@ fn parts_of_stages_and_other_forms_of_them_are_no_runs() {
 #[test]
 fn what_is_packed_reads_as_what_is_not() {
     let scratch = Scratch::new();
-    for tool in ["evalscope", "genai-bench", "inference-perf-tokens", "mlperf", "llm-d"] {
+    for tool in ["evalscope", "genai-bench", "inference-perf-tokens", "mlperf", "llm-d", "trtllm", "vllm-offline"] {
         copy_folder(&data("import-more").join(tool), &scratch.path(&format!("plain/{tool}")));
         copy_folder(&data("import-more").join(tool), &scratch.path(&format!("packed/{tool}")));
     }
@@ -362,7 +362,7 @@ fn what_is_packed_reads_as_what_is_not() {
     scratch.ok(&["import", "plain", "-o", "a"]);
     scratch.ok(&["import", "packed", "-o", "b"]);
     let sql = "SELECT source_tool, model_id, round(output_throughput, 6) AS out, round(p99_ttft_ms, 6) AS ttft, completed, max_concurrency, \
-               request_rate FROM runs ORDER BY 1, 3, 4, 5, 6";
+               request_rate, tensor_parallel_size FROM runs ORDER BY 1, 3, 4, 5, 6, 7, 8";
     assert_eq!(scratch.query("a", sql), scratch.query("b", sql));
 }
 

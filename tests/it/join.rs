@@ -1,6 +1,8 @@
 //! Several machines at one sweep, each a process of its own: they share a folder and nothing else.
 
-use crate::scratch::{Scratch, wait_until};
+use crate::scratch::{PROGRAM, Scratch, wait_until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::process::{Child, Stdio};
@@ -99,7 +101,8 @@ fn a_sweep_that_can_not_be_shared_is_refused() {
     let scratch = Scratch::new();
     let alone = flags(&scratch, "--speed 20");
     assert!(machine(&scratch, 0, &alone, &[]).wait().unwrap().success());
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 6] = [
+        (&["--join", "--exclusive", "--bench-only", "--base-url", "http://h:1"], "cannot be used with"),
         (&["--join"], "was not begun as a sweep that several machines may join"),
         (&["--join", "--race"], "not with --race"),
         (&["--shard", "3/2"], "I from 1 to N"),
@@ -111,7 +114,58 @@ fn a_sweep_that_can_not_be_shared_is_refused() {
         let told = scratch.read("machine1.log");
         assert!(told.contains(expected), "{more:?}: {told}");
     }
+    // One that is shared is not resumed as if it were not.
+    let shared: Vec<String> =
+        alone.iter().map(|word| if word == "x" { "shared".into() } else { word.clone() }).collect();
+    assert!(machine(&scratch, 0, &shared, &["--join"]).wait().unwrap().success());
+    assert_eq!(machine(&scratch, 1, &shared, &["--resume"]).wait().unwrap().code(), Some(2));
+    assert!(scratch.read("machine1.log").contains("go on with --join instead"));
     let nameless: Vec<String> = alone.iter().filter(|word| *word != "-e" && *word != "x").cloned().collect();
     assert_eq!(machine(&scratch, 1, &nameless, &["--join"]).wait().unwrap().code(), Some(2));
     assert!(scratch.read("machine1.log").contains("name it with -e"));
+}
+
+#[test]
+fn what_is_given_back_is_taken_at_once() {
+    let scratch = Scratch::new();
+    let flags = flags(&scratch, "--speed 1");
+    let long = ["--lease", "600"];
+    let flags: Vec<String> = flags.into_iter().filter(|word| word != "--lease").collect();
+    // Its value goes with it.
+    let flags = &flags[..flags.len() - 1];
+    let mut first = machine(&scratch, 0, flags, &[&["--join"], &long[..]].concat());
+    wait_until("it has begun", || scratch.read("machine0.log").contains("starting server"));
+    kill(Pid::from_raw(first.id() as i32), Signal::SIGINT).unwrap();
+    assert_eq!(first.wait().unwrap().code(), Some(130), "{}", scratch.read("machine0.log"));
+    let mut second = machine(&scratch, 1, flags, &[&["--join=leave"], &long[..]].concat());
+    assert!(second.wait().unwrap().success(), "{}", scratch.read("machine1.log"));
+    is_whole(&scratch);
+}
+
+#[test]
+fn nobody_ends_what_another_works_at() {
+    let scratch = Scratch::new();
+    // Commands are conditions; how slow a machine is comes by a variable.
+    scratch.script("server.sh", "#!/bin/sh\nexec \"$@\" --speed $SPEED\n");
+    let flags: Vec<String> =
+        flags(&scratch, "").iter().map(|word| word.replace(PROGRAM, &format!("./server.sh {PROGRAM}"))).collect();
+    let flags: Vec<String> = flags
+        .iter()
+        .map(|word| match word.contains(" bench ") {
+            true => word.replace("./server.sh ", ""),
+            false => word.clone(),
+        })
+        .collect();
+    let start = |number: usize, speed: &str, shard: &str| {
+        let words: Vec<&str> = flags.iter().map(String::as_str).chain(["--join=leave", "--shard", shard]).collect();
+        let log = std::fs::File::create(scratch.path(&format!("machine{number}.log"))).unwrap();
+        scratch.command(&words).env("SPEED", speed).stdout(Stdio::null()).stderr(log).spawn().unwrap()
+    };
+    let mut slow = start(0, "0.3", "1/2");
+    wait_until("it has begun", || scratch.read("machine0.log").contains("starting server"));
+    assert!(start(1, "20", "2/2").wait().unwrap().success(), "{}", scratch.read("machine1.log"));
+    assert!(scratch.read("machine1.log").contains("other machines are making what is left"));
+    assert_eq!(scratch.query("results", "SELECT state FROM sweeps")[0]["state"], "running");
+    assert!(slow.wait().unwrap().success(), "{}", scratch.read("machine0.log"));
+    is_whole(&scratch);
 }

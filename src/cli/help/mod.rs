@@ -103,6 +103,7 @@ mod tests {
         "CONDITION",
         "CONDITIONS",
         "DIR",
+        "DIR|URL",
         "DISTRIBUTION",
         "DPI",
         "DURATION",

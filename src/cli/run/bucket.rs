@@ -1,9 +1,9 @@
 //! A lake in an object store: a sweep is written here, and sent there as its runs end.
 
-use super::Common;
+use super::{Common, interrupt_on_signals};
 use crate::cli::say::say;
 use crate::cli::{Failure, block_on};
-use crate::store::{MANIFEST, StoreError, Upload, download, is_remote, is_uploaded};
+use crate::store::{StoreError, Upload, is_remote, is_uploaded};
 use crate::sweep::Outbox;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -23,11 +23,16 @@ impl Common {
         let url = Url::parse(&format!("{text}/")).map_err(|error| Failure::input(format!("-o: {text}: {error}")))?;
         self.output_dir = staging(&text)?;
         let wrong = |error: StoreError| Failure::input(format!("-o: {error}"));
+        // A store that can't be reached is known before anything starts.
+        let has = |name: &str| is_uploaded(&url, name).map_err(wrong);
         match self.name() {
-            Some(name) if self.is_resumed() && !self.output_dir.join(name).join(MANIFEST).is_file() => {
-                download(&url, name, &self.output_dir.join(name)).map_err(wrong)?;
+            Some(name) if self.is_resumed() => {
+                let mut upload = Upload::new(&url, &self.output_dir.join(name)).map_err(wrong)?;
+                upload.catch_up().map_err(wrong)?;
             }
-            Some(name) if !self.is_resumed() && !self.is_dry() && is_uploaded(&url, name).map_err(wrong)? => {
+            _ if self.is_dry() || self.is_resumed() => {}
+            None => drop(has("sweep")?),
+            Some(name) if has(name)? => {
                 return Err(Failure::input(format!(
                     "-o: {text} already has a sweep {name:?}; add --resume to continue it, or choose another -e/--experiment-name"
                 )));
@@ -48,7 +53,19 @@ impl Common {
     pub fn send_rest(&self, folder: &Path) -> Result<(), Failure> {
         let (Some(outbox), Some(url)) = (self.outbox(folder)?, &self.bucket) else { return Ok(()) };
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
-        match block_on(outbox.empty())? {
+        let ended = block_on(async {
+            let mut interrupt = interrupt_on_signals()?;
+            Ok::<_, Failure>(tokio::select! {
+                biased;
+                () = interrupt.asked() => None,
+                ended = outbox.empty() => Some(ended),
+            })
+        })??;
+        let Some(ended) = ended else {
+            say!("not all files were uploaded; the same command with --resume -e {name} sends what is left");
+            return Err(Failure::Interrupted);
+        };
+        match ended {
             Ok(()) => {
                 say!("uploaded: {url}{name} (also kept in {})", folder.display());
                 Ok(())

@@ -3,7 +3,7 @@
 use crate::cli::Failure;
 use crate::exec::find_program;
 use crate::os;
-use crate::params::Command;
+use crate::params::{Command, PORT};
 use crate::plan::{BenchPlan, Plan, ServerPlan};
 use crate::record::{BOUND_CONFIDENCE, engine_of, output_of};
 use crate::stats::values_for_bound;
@@ -31,6 +31,8 @@ pub struct Checked<'a> {
     /// The command of its servers, where it starts any.
     pub serve_cmd: Option<&'a Command>,
     pub after_bench_cmd: Option<&'a Command>,
+    /// How many servers run at a time.
+    pub at_a_time: usize,
     pub loads: Loads,
 }
 
@@ -70,8 +72,10 @@ impl Checked<'_> {
                 "no GPU tool found on PATH (nvidia-smi, rocm-smi): GPUs and their limits will not be recorded".into(),
             );
         }
+        // Servers that find a port of their own do not care.
+        let fixed = self.plan.servers.iter().filter(|server| self.at_a_time == 1 && !server.command.has(PORT));
         let addresses: BTreeSet<(String, u16)> =
-            self.plan.servers.iter().map(|server| (server.address.host.clone(), server.address.port)).collect();
+            fixed.map(|server| (server.address.host.clone(), server.address.port)).collect();
         for (host, port) in addresses {
             if TcpStream::connect((host.as_str(), port)).is_ok() {
                 remarks.push(format!(

@@ -11,7 +11,7 @@ use crate::compare::Comparison;
 use crate::plan::Plan;
 use crate::query::{Lake, quoted};
 use crate::report::comparison::Extent;
-use crate::store::SweepState;
+use crate::store::{SweepFolder, SweepState};
 use crate::sweep::{self, Narrow};
 use std::path::{Path, PathBuf};
 
@@ -95,7 +95,9 @@ fn wider_than(folder: &Path, narrow: &Narrow) -> Result<Vec<String>, Failure> {
 
 pub fn close(folder: &Path, ended: sweep::Ended) -> Result<PathBuf, Failure> {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    let again = how_to_go_on(&name);
+    let is_shared = SweepFolder::open(folder).is_ok_and(|folder| folder.manifest().is_shared);
+    let again =
+        if is_shared { "run the same command again to make what is missing".into() } else { how_to_go_on(&name) };
     match ended.state {
         SweepState::Completed => Ok(folder.to_owned()),
         SweepState::Running => {

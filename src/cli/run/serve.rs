@@ -239,6 +239,11 @@ pub fn prepare_for(arguments: Arguments, job: Job, tenancy: Tenancy) -> Result<S
     check_client(&plan)?;
     let mut plan = arguments.share.shard(plan)?;
     let share = arguments.share.share(&job, &arguments.common)?;
+    if share.is_some() && commands.remote.is_some() {
+        return Err(Failure::input(
+            "--join: only where sweeplake starts the servers; machines that measure one server disturb each other",
+        ));
+    }
     plan.warnings.extend(space.warnings.iter().cloned());
     let runner = commands.runner(&arguments.servers)?;
     let tenants = Tenants { plan: &plan, runner: &runner, commands: &commands.servers, tenancy };

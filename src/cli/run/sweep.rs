@@ -89,6 +89,7 @@ impl Sweep {
             lake: &self.common.output_dir,
             serve_cmd: Some(&self.engine_cmd).filter(|_| matches!(self.runner, Runner::Servers { .. })),
             after_bench_cmd: self.after_bench_cmd.as_ref(),
+            at_a_time: self.places.seats.most(),
             loads: self.job.loads(),
         };
         self.places.remark.iter().cloned().chain(checked.remarks()).collect()

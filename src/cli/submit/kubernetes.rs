@@ -49,6 +49,13 @@ const GRACE_S: u32 = 120;
 
 pub fn exec(arguments: &Arguments) -> Ended {
     let sweep = arguments.submitted.checked()?;
+    if sweep.lake.is_absolute() && !sweep.lake.starts_with(&arguments.mount) {
+        return Err(Failure::input(format!(
+            "-o {}: would be lost with each pod; name a folder below --mount {}",
+            sweep.lake.display(),
+            arguments.mount
+        )));
+    }
     let words: Vec<Value> =
         std::iter::once("sweeplake".into()).chain(sweep.words.into_iter().map(Value::from)).collect();
     let mut metadata = json!({"name": job_name(&sweep.name)});
@@ -72,7 +79,7 @@ pub fn exec(arguments: &Arguments) -> Ended {
         container["envFrom"] = secrets.into();
     }
     let mut pod = json!({
-        "restartPolicy": "OnFailure",
+        "restartPolicy": "Never",
         "terminationGracePeriodSeconds": GRACE_S,
         "containers": [container],
         "volumes": [

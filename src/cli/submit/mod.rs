@@ -3,8 +3,10 @@
 mod kubernetes;
 mod slurm;
 
+use super::advice::of_store;
 use super::{Ended, Failure};
 use crate::params::Command;
+use crate::store::check_name;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -64,6 +66,10 @@ impl Submitted {
         let flag = |names: &[&str]| command.flag(names).map(str::to_owned);
         let name = flag(&["experiment-name", "-e"]);
         let name = name.ok_or_else(|| Failure::input("all tasks must name the same sweep; name it with -e"))?;
+        check_name(&name).map_err(|error| Failure::Input(of_store(&error)))?;
+        if self.sweep.iter().any(|word| word == "--dry-run" || word.starts_with("--dry-run=")) {
+            return Err(Failure::input("--dry-run: the tasks would run nothing; leave it out"));
+        }
         let lake = PathBuf::from(flag(&["output-dir", "-o"]).unwrap_or_else(|| "results".into()));
         let is_joined = self.sweep.iter().any(|word| word == "--join" || word.starts_with("--join="));
         let joined = (!is_joined).then(|| "--join=leave".to_owned());
@@ -76,7 +82,9 @@ impl Submitted {
             true => Ok(Checked { name, lake, words }),
             false => {
                 let told = String::from_utf8_lossy(&looked.stderr);
-                Err(Failure::input(told.trim().trim_start_matches("error: ")))
+                // Warnings stand before it.
+                let why = told.find("error: ").and_then(|at| told.get(at + "error: ".len()..)).unwrap_or(&told);
+                Err(Failure::input(why.trim()))
             }
         }
     }

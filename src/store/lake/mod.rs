@@ -22,5 +22,5 @@ pub use imported::{Home, ImportedSweep, add_runs, files_below, imported_run_ids,
 pub use keep::{note_sweep, remove_sweep, rename_sweep};
 pub use reference::{before, known_tags, lake_of, resolve, resolve_all, tag};
 pub use remote::{is_remote, open_store};
-pub use upload::{Upload, download, is_uploaded};
+pub use upload::{Upload, is_uploaded};
 pub use verify::{Verified, orphans, repair, verify};

@@ -10,14 +10,23 @@ use crate::store::sweep::{CHECKSUMS, MANIFEST, check_name, is_claim, is_passing,
 use futures::TryStreamExt;
 use object_store::path::Path as Key;
 use object_store::{Error, ObjectStore, ObjectStoreExt};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 use url::Url;
 use walkdir::WalkDir;
 
-/// What was sent of a sweep: notes sizes and times of files, so that a resume sends only what is missing.
+/// What was sent of a sweep, so that a resume sends only what is missing.
 const SENT: &str = ".sent.json";
+
+/// Files as they were sent, and the manifest by its SHA-256: where the store has another one, somebody else went on with the sweep.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Sent {
+    files: BTreeMap<String, Look>,
+    manifest: Option<String>,
+}
 
 /// How a file looked: its size, and when it was written, in nanoseconds.
 type Look = (u64, u128);
@@ -28,7 +37,7 @@ pub struct Upload {
     prefix: Key,
     url: Url,
     folder: PathBuf,
-    sent: BTreeMap<String, Look>,
+    sent: Sent,
 }
 
 impl Upload {
@@ -36,7 +45,7 @@ impl Upload {
     pub fn new(lake: &Url, folder: &Path) -> Result<Self, StoreError> {
         let (store, prefix) = open_store(lake)?;
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let sent = std::fs::read(folder.join(SENT)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let sent = std::fs::read(folder.join(SENT)).ok().and_then(|text| serde_json::from_slice::<Sent>(&text).ok());
         let prefix = prefix.join(name);
         Ok(Self { store, prefix, url: lake.clone(), folder: folder.to_owned(), sent: sent.unwrap_or_default() })
     }
@@ -56,7 +65,7 @@ impl Upload {
             let look = (metadata.len(), written);
             let file = entry.file_name().to_string_lossy();
             let is_finished = !file.starts_with('.') && !is_passing(&file);
-            (is_finished && self.sent.get(&name) != Some(&look)).then_some((name, look))
+            (is_finished && self.sent.files.get(&name) != Some(&look)).then_some((name, look))
         });
         let mut open: Vec<_> = changed.collect();
         open.sort_by_key(|(name, _)| turn_of(name));
@@ -69,10 +78,16 @@ impl Upload {
         let count = open.len();
         for (name, look) in open {
             let path = self.folder.join(&name);
-            let bytes = tokio::fs::read(&path).await.map_err(StoreError::io(&path))?;
+            let bytes = match tokio::fs::read(&path).await {
+                // It has another name by now.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                read => read.map_err(StoreError::io(&path))?,
+            };
+            let hash = (name == MANIFEST).then(|| hash_of(&bytes));
             let key = name.split('/').fold(self.prefix.clone(), |key, part| key.join(part));
             self.store.put(&key, bytes.into()).await.map_err(|error| self.bad(error))?;
-            self.sent.insert(name, look);
+            self.sent.manifest = hash.or(self.sent.manifest.take());
+            self.sent.files.insert(name, look);
             self.note()?;
         }
         Ok(count)
@@ -83,10 +98,75 @@ impl Upload {
         self.open().len()
     }
 
+    /// Brings a sweep that is to be gone on with to where the store has it: what others did to it since this folder was sent is fetched. Where
+    /// the folder has something of its own besides, that is an error.
+    pub fn catch_up(&mut self) -> Result<(), StoreError> {
+        let key = self.prefix.clone().join(MANIFEST);
+        let there = blocking(async {
+            match self.store.get(&key).await {
+                Ok(found) => found.bytes().await.map(Some).map_err(|error| self.bad(error)),
+                Err(Error::NotFound { .. }) => Ok(None),
+                Err(error) => Err(self.bad(error)),
+            }
+        })?;
+        let is_here = self.folder.join(MANIFEST).is_file();
+        match there {
+            None => return Ok(()),
+            Some(there) if is_here && self.sent.manifest == Some(hash_of(&there)) => return Ok(()),
+            Some(_) if is_here && self.left() > 0 => {
+                let reason = format!(
+                    "the sweep was gone on with elsewhere, and {} has {} file(s) that were not uploaded",
+                    self.folder.display(),
+                    self.left()
+                );
+                return Err(StoreError::NoStore { url: self.url.to_string(), reason });
+            }
+            Some(_) => {}
+        }
+        if is_here {
+            std::fs::remove_dir_all(&self.folder).map_err(StoreError::io(&self.folder))?;
+        }
+        self.fetch()?;
+        let manifest = std::fs::read(self.folder.join(MANIFEST)).ok().map(|bytes| hash_of(&bytes));
+        self.sent = Sent { files: BTreeMap::new(), manifest };
+        self.sent.files = self.open().into_iter().collect();
+        self.note()
+    }
+
+    /// Brings all files of the sweep into the folder, the manifest last: without it the folder is no sweep.
+    fn fetch(&self) -> Result<(), StoreError> {
+        let objects = blocking(async {
+            let listed: Vec<_> = self.store.list(Some(&self.prefix)).try_collect().await?;
+            let mut objects = Vec::new();
+            for object in listed {
+                let parts = object.location.prefix_match(&self.prefix).into_iter().flatten();
+                let parts: Vec<String> = parts.map(|part| part.as_ref().to_owned()).collect();
+                objects.push((parts, self.store.get(&object.location).await?.bytes().await?));
+            }
+            Ok::<_, Error>(objects)
+        });
+        let (manifest, others): (Vec<_>, Vec<_>) = objects
+            .map_err(|error| self.bad(error))?
+            .into_iter()
+            .partition(|(parts, _)| parts.as_slice() == [MANIFEST]);
+        let is_inside = |parts: &[String]| !parts.iter().any(|part| part == ".." || part.is_empty());
+        for (parts, bytes) in others.into_iter().chain(manifest).filter(|(parts, _)| is_inside(parts)) {
+            let path = parts.iter().fold(self.folder.clone(), |path, part| path.join(part));
+            let parent = path.parent().unwrap_or(&self.folder);
+            std::fs::create_dir_all(parent).map_err(StoreError::io(parent))?;
+            write_bytes_atomically(&path, &bytes)?;
+        }
+        Ok(())
+    }
+
     fn note(&self) -> Result<(), StoreError> {
         let text = serde_json::to_vec(&self.sent).unwrap_or_default();
         write_bytes_atomically(&self.folder.join(SENT), &text)
     }
+}
+
+fn hash_of(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// In which turn a file goes.
@@ -112,40 +192,4 @@ pub fn is_uploaded(lake: &Url, name: &str) -> Result<bool, StoreError> {
             Err(error) => Err(StoreError::NoStore { url: lake.to_string(), reason: error.to_string() }),
         }
     })
-}
-
-/// Brings a sweep from an object store into a folder that does not have it.
-pub fn download(lake: &Url, name: &str, folder: &Path) -> Result<(), StoreError> {
-    let (store, prefix) = open_store(lake)?;
-    let prefix = prefix.join(name);
-    let bad = |error: Error| StoreError::NoStore { url: lake.to_string(), reason: error.to_string() };
-    let objects = blocking(async {
-        let listed: Vec<_> = store.list(Some(&prefix)).try_collect().await.map_err(bad)?;
-        let mut objects = Vec::new();
-        for object in listed {
-            let parts: Vec<String> = object
-                .location
-                .prefix_match(&prefix)
-                .into_iter()
-                .flatten()
-                .map(|part| part.as_ref().to_owned())
-                .collect();
-            let bytes = store.get(&object.location).await.map_err(bad)?.bytes().await.map_err(bad)?;
-            objects.push((parts, bytes));
-        }
-        Ok::<_, StoreError>(objects)
-    })?;
-    // The manifest last: without it the folder is no sweep.
-    let (manifest, others): (Vec<_>, Vec<_>) =
-        objects.into_iter().partition(|(parts, _)| parts.as_slice() == [MANIFEST]);
-    for (parts, bytes) in others.into_iter().chain(manifest) {
-        if parts.iter().any(|part| part == ".." || part.is_empty()) {
-            continue;
-        }
-        let path = parts.iter().fold(folder.to_owned(), |path, part| path.join(part));
-        let parent = path.parent().unwrap_or(folder);
-        std::fs::create_dir_all(parent).map_err(StoreError::io(parent))?;
-        write_bytes_atomically(&path, &bytes)?;
-    }
-    Ok(())
 }

@@ -21,6 +21,8 @@ use tokio::time::Instant;
 /// A lease is renewed so many times while it lasts.
 const RENEWALS: u32 = 3;
 const DONE: &str = "done";
+/// Behind the number of a term that was given back.
+const RELEASED: &str = "-released";
 const NOW: &str = "now";
 
 /// Where claims of a sweep are kept, and on whose behalf.
@@ -66,7 +68,39 @@ pub struct Lease {
 struct Held {
     node: String,
     kind: String,
+}
+
+/// The last term of a claim.
+#[derive(Clone, Copy)]
+struct Last {
+    term: u32,
+    modified: DateTime<Utc>,
     is_released: bool,
+}
+
+/// A claim as its files tell it.
+#[derive(Default)]
+struct Told {
+    last: Option<Last>,
+    is_done: bool,
+}
+
+impl Told {
+    fn add(&mut self, file: &str, modified: DateTime<Utc>) {
+        let (number, is_released) = file.strip_suffix(RELEASED).map_or((file, false), |number| (number, true));
+        match number.parse::<u32>() {
+            Err(_) => self.is_done |= file == DONE,
+            Ok(term) => match &mut self.last {
+                Some(last) if last.term > term => {}
+                Some(last) if last.term == term => {
+                    // Both files are of one term; its own is the one that is renewed.
+                    last.is_released |= is_released;
+                    last.modified = last.modified.max(modified);
+                }
+                _ => self.last = Some(Last { term, modified, is_released }),
+            },
+        }
+    }
 }
 
 impl Claims {
@@ -106,22 +140,16 @@ impl Claims {
     pub async fn survey(&self) -> Result<BTreeMap<String, Standing>, StoreError> {
         let listed = self.list(&self.prefix).await?;
         let now = self.now().await?;
-        let mut terms: BTreeMap<String, (u32, DateTime<Utc>)> = BTreeMap::new();
-        let mut all = BTreeMap::new();
+        let mut told: BTreeMap<String, Told> = BTreeMap::new();
         for (name, file, modified) in listed {
-            match file.parse::<u32>() {
-                _ if file == DONE => drop(all.insert(name, Standing::Done)),
-                Ok(term) if terms.get(&name).is_none_or(|(known, _)| *known < term) => {
-                    terms.insert(name, (term, modified));
-                }
-                _ => {}
-            }
+            told.entry(name).or_default().add(&file, modified);
         }
-        for (name, (term, modified)) in terms {
-            let standing = if self.is_over(modified, now) { Standing::Free { term: term + 1 } } else { Standing::Held };
-            all.entry(name).or_insert(standing);
-        }
-        Ok(all)
+        let stands = |told: &Told| match told.last {
+            _ if told.is_done => Standing::Done,
+            Some(last) if !last.is_released && !self.is_over(last.modified, now) => Standing::Held,
+            last => Standing::Free { term: last.map_or(0, |last| last.term + 1) },
+        };
+        Ok(told.iter().map(|(name, told)| (name.clone(), stands(told))).collect())
     }
 
     fn is_over(&self, modified: DateTime<Utc>, now: DateTime<Utc>) -> bool {
@@ -146,27 +174,26 @@ impl Claims {
 
     /// Claims a piece of work, if nobody has it; `mixes`: whatever machine had it before.
     pub async fn claim(&self, name: &str, mix: Mix) -> Result<Claimed, StoreError> {
+        let mut told = Told::default();
         let files = self.list(&self.prefix.clone().join(name)).await?;
-        if files.iter().any(|(_, file, _)| file == DONE) {
-            return Ok(Claimed::Done);
-        }
-        let last = files.iter().filter_map(|(_, file, modified)| Some((file.parse::<u32>().ok()?, *modified))).max();
-        let term = match last {
+        files.iter().for_each(|(_, file, modified)| told.add(file, *modified));
+        let term = match told.last {
+            _ if told.is_done => return Ok(Claimed::Done),
             None => 0,
-            Some((term, modified)) => {
-                let held = self.read(name, term).await?;
+            Some(last) => {
+                let held = self.read(name, last.term).await?;
                 if mix == Mix::Refused && held.kind != self.kind {
                     return Ok(Claimed::OtherKind(held.kind));
                 }
-                if !held.is_released && !self.is_over(modified, self.now().await?) {
+                if !last.is_released && !self.is_over(last.modified, self.now().await?) {
                     return Ok(Claimed::Held);
                 }
-                term + 1
+                last.term + 1
             }
         };
         let key = self.key(name, &term.to_string());
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.store.put_opts(&key, self.payload(Released::No), options).await {
+        match self.store.put_opts(&key, self.payload(), options).await {
             Ok(_) => Ok(Claimed::Ours(Lease { claims: self.clone(), name: name.to_owned(), term })),
             Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(Claimed::Held),
             Err(error) => Err(self.bad()(error)),
@@ -180,8 +207,8 @@ impl Claims {
             .map_err(|error| StoreError::NoStore { url: key.to_string(), reason: error.to_string() })
     }
 
-    fn payload(&self, released: Released) -> PutPayload {
-        let held = Held { node: self.node.clone(), kind: self.kind.clone(), is_released: released == Released::Yes };
+    fn payload(&self) -> PutPayload {
+        let held = Held { node: self.node.clone(), kind: self.kind.clone() };
         serde_json::to_vec(&held).unwrap_or_default().into()
     }
 }
@@ -191,12 +218,6 @@ impl Claims {
 pub enum Mix {
     Refused,
     Allowed,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Released {
-    Yes,
-    No,
 }
 
 impl Lease {
@@ -224,26 +245,24 @@ impl Lease {
         if !self.is_ours().await? {
             return Ok(false);
         }
-        self.write(Released::No).await?;
+        self.write(&self.term.to_string()).await?;
         Ok(true)
     }
 
-    async fn write(&self, released: Released) -> Result<(), StoreError> {
-        let key = self.claims.key(&self.name, &self.term.to_string());
-        self.claims.store.put(&key, self.claims.payload(released)).await.map_err(self.claims.bad())?;
+    async fn write(&self, file: &str) -> Result<(), StoreError> {
+        let key = self.claims.key(&self.name, file);
+        self.claims.store.put(&key, self.claims.payload()).await.map_err(self.claims.bad())?;
         Ok(())
     }
 
     /// The work is done.
     pub async fn finish(self) -> Result<(), StoreError> {
-        let key = self.claims.key(&self.name, DONE);
-        self.claims.store.put(&key, self.claims.payload(Released::No)).await.map_err(self.claims.bad())?;
-        Ok(())
+        self.write(DONE).await
     }
 
     /// The work is left to whoever wants it.
     pub async fn release(self) -> Result<(), StoreError> {
-        self.write(Released::Yes).await
+        self.write(&format!("{}{RELEASED}", self.term)).await
     }
 }
 
@@ -318,6 +337,7 @@ mod tests {
             let (one, same, other) =
                 (claims(&store, "h100-1", 60_000), claims(&store, "h100-2", 60_000), claims(&store, "b200-1", 60_000));
             ours(&one, "work").await.unwrap().release().await.unwrap();
+            assert_eq!(one.survey().await.unwrap().get("work"), Some(&Standing::Free { term: 1 }));
             assert!(
                 matches!(other.claim("work", Mix::Refused).await.unwrap(), Claimed::OtherKind(kind) if kind == "h100")
             );

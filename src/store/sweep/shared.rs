@@ -4,7 +4,7 @@ use super::folder::SweepFolder;
 use super::going_on::{OnChange, conditions_after};
 use super::kind::SweepState;
 use super::layout;
-use super::lock::{lock, lock_manifest};
+use super::lock::{lock_beside, lock_manifest};
 use super::manifest::Manifest;
 use super::names::check_name;
 use super::writer::SweepWriter;
@@ -67,8 +67,8 @@ impl SweepWriter {
         };
         Manifest { environment, ..at.manifest.clone() }.write(&at.folder)?;
         drop(held);
-        // Whoever has it shows others that somebody is at work.
-        let lock = lock(&at.folder).ok();
+        // It shows that somebody is at work.
+        let lock = Some(lock_beside(&at.folder)?);
         Ok(Self { at, answered: HashSet::new(), is_settled, _lock: lock })
     }
 
@@ -100,7 +100,7 @@ impl SweepWriter {
     /// Ends a sweep for all that worked at it: whoever is last. Its state is that of all runs.
     pub fn finish_shared(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         self.refresh()?;
-        if self.at.manifest.state != SweepState::Running {
+        if self.at.manifest.state != SweepState::Running && self.is_settled {
             return Ok(());
         }
         self.settle()?;
@@ -111,6 +111,11 @@ impl SweepWriter {
             manifest.state = state;
             manifest.finished_at = Some(now);
         })
+    }
+
+    /// Whether the tables of the whole sweep hold all that was made here.
+    pub fn is_settled(&self) -> bool {
+        self.is_settled
     }
 
     /// Whether the sweep has ended with runs that failed.

@@ -75,6 +75,9 @@ impl SweepWriter {
         check_name(name)?;
         let folder = lake.join(name);
         let stored = SweepFolder::open(&folder)?.manifest;
+        if stored.is_shared {
+            return Err(StoreError::Shared { path: folder });
+        }
         refuse_links(&folder, &stored)?;
         let measured_under = conditions_after(&folder, &stored, &wanted, on_change)?;
         let stored_state = stored.state;

@@ -26,12 +26,13 @@ impl Listener for Commands<'_> {
     fn server(&mut self, _: usize, server: &ServerPlan) {
         self.servers += 1;
         self.lines.push(format!("# server {}, at {}", self.servers, server.address));
-        self.lines.push(self.shown(&server.command));
+        self.lines.push(self.shown(&server.address.fill(&server.command)));
         self.label.clear();
     }
 
-    fn run(&mut self, _: usize, planned: &Planned<'_>) {
+    fn run(&mut self, server: usize, planned: &Planned<'_>) {
         let job = planned.job;
+        let address = &self.sweep.plan.servers[server].address;
         let combination = &job.of.combination;
         let label = format!("# {}", describe(&combination.serve, &combination.bench));
         if self.label != label {
@@ -40,7 +41,8 @@ impl Listener for Commands<'_> {
         }
         let sweep = self.sweep;
         let bench = sweep.job.bench();
-        let after: Vec<String> = sweep.after_bench_cmd.iter().map(|command| self.shown(command)).collect();
+        let after: Vec<String> =
+            sweep.after_bench_cmd.iter().map(|command| self.shown(&address.fill(command))).collect();
         if let Some(level) = &job.level {
             self.folder.add_level(combination, level, &job.bench.combination);
             self.lines.push("# the first run; later runs depend on what is measured".into());
@@ -49,11 +51,11 @@ impl Listener for Commands<'_> {
         if planned.is_cold && sweep.plan.warmup_num_prompts > 0 {
             let short = job.bench.warm_up(sweep.plan.warmup_num_prompts);
             let command = bench.complete(&short, &self.folder.warm_up_result(&job.bench.combination));
-            self.lines.push(format!("# warm-up, result discarded\n{}", self.shown(&command)));
+            self.lines.push(format!("# warm-up, result discarded\n{}", self.shown(&address.fill(&command))));
             self.lines.extend(after.iter().cloned());
         }
         let path = self.folder.partial_result(&job.bench.combination, job.number);
-        self.lines.push(self.shown(&bench.complete(&job.bench.command, &path)));
+        self.lines.push(self.shown(&address.fill(&bench.complete(&job.bench.command, &path))));
         self.lines.extend(after);
         self.runs += 1;
     }
