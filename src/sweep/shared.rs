@@ -88,20 +88,17 @@ impl Sharing {
     /// Puts the tables of the whole sweep together, unless another machine does.
     pub async fn conclude(&self, core: &RefCell<Core<'_>>) -> Result<Concluded, StoreError> {
         loop {
-            match self.claims.claim(END, Mix::Allowed).await? {
-                Claimed::Ours(lease) => {
-                    let is_busy = |(name, standing): (&String, &Standing)| name != END && *standing == Standing::Held;
-                    let others = self.survey().await?.iter().any(is_busy);
-                    let ended = if others { Ok(()) } else { core.borrow_mut().writer.finish_shared(Utc::now()) };
-                    lease.release().await?;
-                    match (others, self.patience) {
-                        (false, _) => return ended.map(|()| Concluded::Here),
-                        // Whoever works at other servers ends it.
-                        (true, Patience::Leave) => return Ok(Concluded::LeftToOthers),
-                        (true, Patience::Wait) => {}
-                    }
+            if let Claimed::Ours(lease) = self.claims.claim(END, Mix::Allowed).await? {
+                let is_busy = |(name, standing): (&String, &Standing)| name != END && *standing == Standing::Held;
+                let others = self.survey().await?.iter().any(is_busy);
+                let ended = if others { Ok(()) } else { core.borrow_mut().writer.finish_shared(Utc::now()) };
+                lease.release().await?;
+                match (others, self.patience) {
+                    (false, _) => return ended.map(|()| Concluded::Here),
+                    // Whoever works at other servers ends it.
+                    (true, Patience::Leave) => return Ok(Concluded::LeftToOthers),
+                    (true, Patience::Wait) => {}
                 }
-                _ => {}
             }
             tokio::time::sleep(self.pause().min(Duration::from_secs(1))).await;
             core.borrow_mut().writer.refresh()?;

@@ -238,14 +238,9 @@ pub fn prepare_for(arguments: Arguments, job: Job, tenancy: Tenancy) -> Result<S
     .map_err(|error| Failure::Input(of_plan(&error)))?;
     check_client(&plan)?;
     let mut plan = arguments.share.shard(plan)?;
-    let share = arguments.share.share(&job, &arguments.common)?;
-    if share.is_some() && commands.remote.is_some() {
-        return Err(Failure::input(
-            "--join: only where sweeplake starts the servers; machines that measure one server disturb each other",
-        ));
-    }
     plan.warnings.extend(space.warnings.iter().cloned());
     let runner = commands.runner(&arguments.servers)?;
+    let share = arguments.share.share(&job, &arguments.common, &runner)?;
     let tenants = Tenants { plan: &plan, runner: &runner, commands: &commands.servers, tenancy };
     let places = arguments.places.places(&tenants)?;
     if !arguments.common.is_dry() {

@@ -2,6 +2,7 @@
 
 use super::Common;
 use super::job::Job;
+use super::runner::Runner;
 use crate::cli::Failure;
 use crate::plan::Plan;
 use crate::record::Environment;
@@ -68,8 +69,13 @@ pub struct Share {
 
 impl ShareFlags {
     /// Whether and how the sweep is shared.
-    pub fn share(&self, job: &Job, common: &Common) -> Result<Option<Share>, Failure> {
+    pub fn share(&self, job: &Job, common: &Common, runner: &Runner) -> Result<Option<Share>, Failure> {
         let Some(idle) = self.join else { return Ok(None) };
+        if !matches!(runner, Runner::Servers { .. }) {
+            return Err(Failure::input(
+                "--join: only where sweeplake starts the servers; machines that measure one server disturb each other",
+            ));
+        }
         if common.bucket.is_some() {
             return Err(Failure::input(
                 "--join: the lake must be a folder that all machines see, and not an object store (-o)",
