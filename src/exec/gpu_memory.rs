@@ -21,16 +21,24 @@ pub struct Baseline {
 }
 
 impl Baseline {
-    /// Looks at the GPUs of a server that is about to be started: those with these names, or all where none are given out. Of one that
-    /// was looked at before the least counts: what a server leaves is not the machine's.
+    /// Looks at the GPUs of a server that is about to be started: those with these names, or all where none are given out. Those that
+    /// were looked at before are not asked again.
     pub async fn look(&mut self, names: &[String]) {
-        self.add(names, used().await.unwrap_or_default());
+        let own = indices(names);
+        let is_known = match names.is_empty() {
+            true => !self.known.is_empty(),
+            false => own.iter().all(|index| self.known.contains_key(index)),
+        };
+        if is_known {
+            self.own = if names.is_empty() { self.known.keys().copied().collect() } else { own };
+        } else {
+            self.add(names, used().await.unwrap_or_default());
+        }
     }
 
+    /// Of a GPU that is known the least counts: what a server leaves is not the machine's.
     fn add(&mut self, names: &[String], now: Vec<u64>) {
-        // A GPU that has no index is not known by it.
-        let own: Vec<usize> = names.iter().filter_map(|name| name.parse().ok()).collect();
-        self.own = if names.is_empty() { (0..now.len()).collect() } else { own };
+        self.own = if names.is_empty() { (0..now.len()).collect() } else { indices(names) };
         for index in &self.own {
             if let Some(now) = now.get(*index) {
                 self.known.entry(*index).and_modify(|known| *known = (*known).min(*now)).or_insert(*now);
@@ -63,6 +71,11 @@ impl Baseline {
             .filter_map(|index| Some((*index, now.get(*index)?.saturating_sub(*self.known.get(index)?))));
         above.max_by_key(|(_, more)| *more).filter(|(_, more)| *more > TOLERATED_MIB)
     }
+}
+
+/// A GPU that is called by something else than its index is not known by it.
+fn indices(names: &[String]) -> Vec<usize> {
+    names.iter().filter_map(|name| name.parse().ok()).collect()
 }
 
 /// MiB that each GPU holds; nothing where no tool tells.

@@ -74,13 +74,14 @@ fn is_uuid(text: &str) -> bool {
 pub fn given(named: Option<&[String]>) -> Result<Gpus, BadGpus> {
     let nvidia = Nvidia::open();
     let places = nvidia.as_ref().map(Nvidia::places).unwrap_or_default();
-    let vendor = match (places.is_empty(), Amd::open()) {
-        (false, _) => Vendor::Nvidia,
-        (true, Some(_)) => Vendor::Amd,
-        (true, None) => Vendor::Unknown,
-    };
     let names = named.map(<[String]>::to_vec).or_else(left_to_us);
     let names = names.unwrap_or_else(|| places.iter().map(|place| place.index.to_string()).collect());
+    // AMD's tools are programs that take half a second, and nobody's GPUs have no vendor.
+    let vendor = match places.is_empty() {
+        false => Vendor::Nvidia,
+        true if !names.is_empty() && Amd::open().is_some() => Vendor::Amd,
+        true => Vendor::Unknown,
+    };
     Gpus::of(vendor, &names, &places)
 }
 

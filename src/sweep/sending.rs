@@ -45,10 +45,8 @@ impl Outbox {
     /// Sends all that is left, however long that takes; how many files are left where it does not work.
     pub async fn empty(&self) -> Result<(), (StoreError, usize)> {
         let mut state = self.0.lock().await;
-        match state.upload.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => Err((error, state.upload.left())),
-        }
+        let sent = state.upload.send().await;
+        sent.map_err(|error| (error, state.upload.left()))
     }
 }
 

@@ -28,6 +28,9 @@ struct Sent {
     manifest: Option<String>,
 }
 
+/// What was sent is noted once for so many files: the note holds all of them, and one that is lost costs no more than sending these again.
+const NOTED_TOGETHER: usize = 256;
+
 /// How a file looked: its size, and when it was written, in nanoseconds.
 type Look = (u64, u128);
 
@@ -72,25 +75,31 @@ impl Upload {
         open
     }
 
-    /// Sends what is finished and was not sent yet; how many files that were.
-    pub async fn send(&mut self) -> Result<usize, StoreError> {
-        let open = self.open();
-        let count = open.len();
-        for (name, look) in open {
-            let path = self.folder.join(&name);
+    /// Sends what is finished and was not sent yet.
+    pub async fn send(&mut self) -> Result<(), StoreError> {
+        for files in self.open().chunks(NOTED_TOGETHER) {
+            let sent = self.send_files(files).await;
+            self.note()?;
+            sent?;
+        }
+        Ok(())
+    }
+
+    async fn send_files(&mut self, files: &[(String, Look)]) -> Result<(), StoreError> {
+        for (name, look) in files {
+            let path = self.folder.join(name);
             let bytes = match tokio::fs::read(&path).await {
                 // It has another name by now.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 read => read.map_err(StoreError::io(&path))?,
             };
-            let hash = (name == MANIFEST).then(|| hash_of(&bytes));
+            let hash = (*name == MANIFEST).then(|| hash_of(&bytes));
             let key = name.split('/').fold(self.prefix.clone(), |key, part| key.join(part));
             self.store.put(&key, bytes.into()).await.map_err(|error| self.bad(error))?;
             self.sent.manifest = hash.or(self.sent.manifest.take());
-            self.sent.files.insert(name, look);
-            self.note()?;
+            self.sent.files.insert(name.clone(), *look);
         }
-        Ok(count)
+        Ok(())
     }
 
     /// How many files are still to be sent.
