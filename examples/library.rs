@@ -5,17 +5,16 @@
 
 use chrono::{Local, Utc};
 use serde_json::json;
-use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 use sweeplake::exec::{Interrupter, Logs, ProcessOptions, Processes, Reset, Waiting};
 use sweeplake::params::{Command, ParamSet};
 use sweeplake::plan::{Plan, PlanRequest, Rounds, every_pair};
 use sweeplake::query::Lake;
-use sweeplake::record::{Demands, Environment};
+use sweeplake::record::Environment;
 use sweeplake::redact::Redactor;
 use sweeplake::store::{Manifest, SweepWriter};
-use sweeplake::sweep::{BenchKind, Crew, Detail, Event, Observer, OnFailure, Options, Order, Repeats, run};
+use sweeplake::sweep::{BenchKind, Crew, Detail, Event, Observer, Options, Order, Repeats, run};
 
 /// Prints each run's end.
 struct Printer;
@@ -55,17 +54,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let manifest = Manifest::new(&serve_cmd, &bench_cmd, &redactor, Utc::now(), Environment::capture(Some(&serve_cmd)));
     let combinations = plan.combinations();
     let mut writer = SweepWriter::create(Path::new(lake), None, Local::now(), manifest, &combinations)?;
-    let options = Options {
-        bench: BenchKind::Load { percentiles: Vec::new(), requests: Detail::Row },
-        order: Order::Interleaved,
-        on_failure: OnFailure::Stop,
-        retries: 0,
-        limit: None,
-        usual: HashMap::new(),
-        evaluation: None,
-        demands: Demands::default(),
-        redactor: redactor.clone(),
-    };
+    let bench = BenchKind::Load { percentiles: Vec::new(), requests: Detail::Row };
+    let options = Options::new(bench, Order::Interleaved, redactor.clone());
     let processes =
         ProcessOptions { show_stdout: false, redactor, logs: Logs::Redacted, bench_timeout: None, sampling: None };
     let runtime = tokio::runtime::Runtime::new()?;

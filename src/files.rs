@@ -75,6 +75,11 @@ pub fn link_below(top: &Path, relative: &str) -> Option<PathBuf> {
     })
 }
 
+/// A file that is there to be locked: made where it is missing, and left as it is.
+pub fn to_lock(path: &Path) -> Result<File> {
+    OpenOptions::new().create(true).truncate(false).write(true).open(path)
+}
+
 /// The SHA-256 of what can be read.
 pub fn sha256(mut from: impl Read) -> Result<String> {
     let (mut hasher, mut piece) = (Sha256::new(), vec![0; 1 << 16]);

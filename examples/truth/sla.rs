@@ -5,7 +5,7 @@ use chrono::{Local, Utc};
 use rand::prelude::*;
 use rand_distr::{Distribution, Gamma};
 use serde_json::Value;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 use sweeplake::exec::{BenchJob, Benched, EvalJob, Executor, Ready, Scores, ServerJob, Stop};
 use sweeplake::formats::Measured;
@@ -15,7 +15,7 @@ use sweeplake::load::{
 use sweeplake::params::{Command, ParamSet};
 use sweeplake::plan::{Plan, PlanRequest, Rounds};
 use sweeplake::query::Lake;
-use sweeplake::record::{Demands, Environment, Observed};
+use sweeplake::record::{Environment, Observed};
 use sweeplake::redact::Redactor;
 use sweeplake::sim::{Arrival, CostModel, Limits, Replay, Seen};
 use sweeplake::sla::{Request, Sla, Watch, metric_of};
@@ -232,17 +232,8 @@ fn sweep(setting: (usize, usize, usize), burstiness: f64, limit_ms: f64, seed: u
         },
         HashSet::new(),
     );
-    let options = Options {
-        bench: BenchKind::Load { percentiles: Vec::new(), requests: Detail::Requests },
-        order: Order::Sequential,
-        on_failure: OnFailure::Continue,
-        retries: 0,
-        limit: None,
-        usual: HashMap::new(),
-        evaluation: None,
-        demands: Demands::default(),
-        redactor,
-    };
+    let bench = BenchKind::Load { percentiles: Vec::new(), requests: Detail::Requests };
+    let options = Options { on_failure: OnFailure::Continue, ..Options::new(bench, Order::Sequential, redactor) };
     let manifest = Manifest::without_commands(Utc::now(), Environment::default());
     let mut writer = SweepWriter::create(lake.path(), Some("s"), Local::now(), manifest, &plan.combinations()).unwrap();
     let mut clock = Clock::default();

@@ -1,8 +1,9 @@
 //! A port that nobody listens on, kept until its server has ended.
 
+use crate::files::to_lock;
 use crate::params::Address;
 use nix::fcntl::{Flock, FlockArg};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::net::TcpListener;
 
 /// So many ports above the wanted one are tried.
@@ -44,9 +45,7 @@ impl Lease {
     /// None where somebody else has it.
     fn of(number: u16) -> Option<Self> {
         let path = std::env::temp_dir().join(format!("sweeplake-port-{number}.lock"));
-        let Ok(file) = OpenOptions::new().create(true).truncate(false).write(true).open(path) else {
-            return Some(Self(None));
-        };
+        let Ok(file) = to_lock(&path) else { return Some(Self(None)) };
         Flock::lock(file, FlockArg::LockExclusiveNonblock).ok().map(|lock| Self(Some(lock)))
     }
 }

@@ -1,8 +1,8 @@
 //! Whether sweeps of one machine run beside each other.
 
+use crate::files::to_lock;
 use nix::fcntl::{Flock, FlockArg};
-use std::fs::{File, OpenOptions};
-use std::path::PathBuf;
+use std::fs::File;
 use std::time::Duration;
 
 const POLL: Duration = Duration::from_millis(500);
@@ -16,19 +16,15 @@ pub enum Presence {
     Alone,
 }
 
-fn path() -> PathBuf {
-    std::env::temp_dir().join("sweeplake-sweeps.lock")
-}
-
 /// Waits until a sweep may be here, and says once that it waits. As long as the file is held, it is here.
 pub fn enter(presence: Presence, waits: impl FnOnce()) -> std::io::Result<Option<Flock<File>>> {
-    let open = || OpenOptions::new().create(true).truncate(false).write(true).open(path());
-    let mut file = match (open(), presence) {
+    let path = std::env::temp_dir().join("sweeplake-sweeps.lock");
+    let mut file = match (to_lock(&path), presence) {
         (Ok(file), _) => file,
         // Where the file can't be had nobody can be alone, and others need not care.
         (Err(_), Presence::Shared) => return Ok(None),
         (Err(error), Presence::Alone) => {
-            return Err(std::io::Error::new(error.kind(), format!("{}: {error}", path().display())));
+            return Err(std::io::Error::new(error.kind(), format!("{}: {error}", path.display())));
         }
     };
     let how = match presence {

@@ -28,6 +28,23 @@ pub struct Options {
     pub redactor: Redactor,
 }
 
+impl Options {
+    /// Each run once, until one fails, without limits.
+    pub fn new(bench: BenchKind, order: Order, redactor: Redactor) -> Self {
+        Self {
+            bench,
+            order,
+            on_failure: OnFailure::Stop,
+            retries: 0,
+            limit: None,
+            usual: HashMap::new(),
+            evaluation: None,
+            demands: Demands::default(),
+            redactor,
+        }
+    }
+}
+
 /// What a failed run means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFailure {

@@ -15,7 +15,7 @@ use crate::redact::Redactor;
 use crate::store::{Manifest, OnChange, SweepState, SweepWriter, Terms};
 use chrono::{Local, Utc};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::path::Path;
 use std::time::Duration;
 
 /// Does what a script says, and keeps what it was asked for: `start a=1`, `bench a=1 b=2`, `clean`, `stop`.
@@ -93,7 +93,18 @@ impl Executor for &mut Scripted {
     }
 }
 
-struct Silent;
+/// The writer of sweep `s`, which is new or goes on.
+pub fn writer(lake: &Path, plan: &Plan, is_resumed: bool) -> SweepWriter {
+    let manifest = Manifest::without_commands(Utc::now(), Environment::default());
+    let combinations = plan.combinations();
+    match is_resumed {
+        true => SweepWriter::resume(lake, Some("s"), manifest, &combinations, OnChange::Refuse),
+        false => SweepWriter::create(lake, Some("s"), Local::now(), manifest, &combinations),
+    }
+    .unwrap()
+}
+
+pub struct Silent;
 
 impl Observer for Silent {
     fn event(&mut self, _: usize, _: Event<'_>) {}
@@ -120,28 +131,12 @@ impl Case {
             warmup_num_prompts: 0,
             redactor: redactor.clone(),
         });
-        let options = Options {
-            bench: BenchKind::Startup,
-            order,
-            on_failure: OnFailure::Continue,
-            retries: 0,
-            limit: None,
-            usual: HashMap::new(),
-            evaluation: None,
-            demands: Demands::default(),
-            redactor,
-        };
+        let options = Options { on_failure: OnFailure::Continue, ..Options::new(BenchKind::Startup, order, redactor) };
         Self { lake: tempfile::tempdir().unwrap(), plan: plan.unwrap(), options }
     }
 
     fn writer(&self, is_resumed: bool) -> SweepWriter {
-        let manifest = Manifest::without_commands(Utc::now(), Environment::default());
-        let (lake, combinations) = (self.lake.path(), self.plan.combinations());
-        match is_resumed {
-            true => SweepWriter::resume(lake, Some("s"), manifest, &combinations, OnChange::Refuse),
-            false => SweepWriter::create(lake, Some("s"), Local::now(), manifest, &combinations),
-        }
-        .unwrap()
+        writer(self.lake.path(), &self.plan, is_resumed)
     }
 
     fn drive(&self, executor: &mut Scripted, course: &mut dyn Course, is_resumed: bool) -> Ended {

@@ -4,22 +4,20 @@
 use super::agenda::Order;
 use super::course::{Course, Repeats};
 use super::driver::{Crew, run};
-use super::event::{Event, Observer};
 use super::options::{Limit, OnFailure, Options};
+use super::scripted::{Silent, writer};
 use super::{BenchKind, Ended, Need};
 use crate::exec::{BenchJob, Benched, EvalJob, Executor, Ready, Scores, ServerJob, Stop};
 use crate::formats::Measured;
 use crate::node::{Gpus, Pin, Seats, Vendor};
 use crate::params::{Command, ParamSet};
 use crate::plan::{Plan, PlanRequest, Rounds, every_pair};
-use crate::record::{Demands, Environment, ErrorKind, Failure, Observed};
+use crate::record::{Demands, ErrorKind, Failure, Observed};
 use crate::redact::Redactor;
-use crate::store::{FinishedRun, Manifest, OnChange, SweepFolder, SweepState, SweepWriter, Terms, read_parquet};
-use chrono::{Local, Utc};
+use crate::store::{FinishedRun, SweepFolder, SweepState, Terms, read_parquet};
 use proptest::prelude::*;
 use serde_json::json;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -112,12 +110,6 @@ impl Executor for One {
     }
 }
 
-struct Silent;
-
-impl Observer for Silent {
-    fn event(&mut self, _: usize, _: Event<'_>) {}
-}
-
 /// Servers with tensor parallel sizes, each under two loads.
 struct Case {
     lake: tempfile::TempDir,
@@ -146,15 +138,8 @@ impl Case {
             redactor: redactor.clone(),
         });
         let options = Options {
-            bench: BenchKind::Startup,
-            order: Order::Interleaved,
             on_failure: OnFailure::Continue,
-            retries: 0,
-            limit: None,
-            usual: HashMap::new(),
-            evaluation: None,
-            demands: Demands::default(),
-            redactor,
+            ..Options::new(BenchKind::Startup, Order::Interleaved, redactor)
         };
         Self { lake: tempfile::tempdir().unwrap(), plan: plan.unwrap(), options, gpus, slots }
     }
@@ -165,13 +150,7 @@ impl Case {
     }
 
     fn drive(&self, world: &Rc<RefCell<World>>, is_resumed: bool) -> Ended {
-        let manifest = Manifest::without_commands(Utc::now(), Environment::default());
-        let (lake, combinations) = (self.lake.path(), self.plan.combinations());
-        let mut writer = match is_resumed {
-            true => SweepWriter::resume(lake, Some("s"), manifest, &combinations, OnChange::Refuse),
-            false => SweepWriter::create(lake, Some("s"), Local::now(), manifest, &combinations),
-        }
-        .unwrap();
+        let mut writer = writer(self.lake.path(), &self.plan, is_resumed);
         let executors = (0..self.slots).map(|_| One { world: world.clone(), own: None }).collect();
         let crew = Crew { executors, seats: self.seats(), need: Need::AsSaid, sharing: None };
         let mut course: Box<dyn Course> = Box::new(Repeats { num_runs: 2 });

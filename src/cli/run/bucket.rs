@@ -3,9 +3,9 @@
 use super::{Common, interrupt_on_signals};
 use crate::cli::say::say;
 use crate::cli::{Failure, block_on};
+use crate::id::text_hash;
 use crate::store::{StoreError, Upload, is_remote, is_uploaded};
 use crate::sweep::Outbox;
-use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use url::Url;
 
@@ -86,7 +86,7 @@ fn staging(url: &str) -> Result<PathBuf, Failure> {
     let root = own(STAGING).or_else(cache);
     let root =
         root.ok_or_else(|| Failure::input(format!("-o {url}: set {STAGING} to a folder for sweeps on their way")))?;
-    let mark: String = Sha256::digest(url.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let mark = text_hash(url);
     let last = url.rsplit('/').next().unwrap_or_default();
-    Ok(root.join(format!("{last}-{mark}")))
+    Ok(root.join(format!("{last}-{}", mark.get(..8).unwrap_or(&mark))))
 }

@@ -4,14 +4,14 @@
 //! new, other files go first, then rows of runs, then the manifest.
 
 use super::remote::{blocking, open_store};
+use crate::files::sha256;
 use crate::store::StoreError;
 use crate::store::file::write_bytes_atomically;
-use crate::store::sweep::{CHECKSUMS, MANIFEST, check_name, is_claim, is_passing, is_row};
+use crate::store::sweep::{CHECKSUMS, MANIFEST, check_name, checksum_of, is_claim, is_passing, is_row};
 use futures::TryStreamExt;
 use object_store::path::Path as Key;
 use object_store::{Error, ObjectStore, ObjectStoreExt};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -93,7 +93,7 @@ impl Upload {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 read => read.map_err(StoreError::io(&path))?,
             };
-            let hash = (*name == MANIFEST).then(|| hash_of(&bytes));
+            let hash = (*name == MANIFEST).then(|| sha256(&*bytes).ok()).flatten();
             let key = name.split('/').fold(self.prefix.clone(), |key, part| key.join(part));
             self.store.put(&key, bytes.into()).await.map_err(|error| self.bad(error))?;
             self.sent.manifest = hash.or(self.sent.manifest.take());
@@ -121,7 +121,7 @@ impl Upload {
         let is_here = self.folder.join(MANIFEST).is_file();
         match there {
             None => return Ok(()),
-            Some(there) if is_here && self.sent.manifest == Some(hash_of(&there)) => return Ok(()),
+            Some(there) if is_here && self.sent.manifest == sha256(&*there).ok() => return Ok(()),
             Some(_) if is_here && self.left() > 0 => {
                 let reason = format!(
                     "the sweep was gone on with elsewhere, and {} has {} file(s) that were not uploaded",
@@ -136,7 +136,7 @@ impl Upload {
             std::fs::remove_dir_all(&self.folder).map_err(StoreError::io(&self.folder))?;
         }
         self.fetch()?;
-        let manifest = std::fs::read(self.folder.join(MANIFEST)).ok().map(|bytes| hash_of(&bytes));
+        let manifest = checksum_of(&self.folder.join(MANIFEST)).ok();
         self.sent = Sent { files: BTreeMap::new(), manifest };
         self.sent.files = self.open().into_iter().collect();
         self.note()
@@ -172,10 +172,6 @@ impl Upload {
         let text = serde_json::to_vec(&self.sent).unwrap_or_default();
         write_bytes_atomically(&self.folder.join(SENT), &text)
     }
-}
-
-fn hash_of(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// In which turn a file goes.

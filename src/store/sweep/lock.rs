@@ -3,7 +3,7 @@
 use super::layout;
 use crate::store::StoreError;
 use nix::fcntl::{Flock, FlockArg};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
@@ -24,10 +24,12 @@ pub fn is_written(folder: &Path) -> bool {
 const LOOKS: u32 = 5;
 const LOOK: Duration = Duration::from_millis(20);
 
+fn to_lock(path: &Path) -> Result<File, StoreError> {
+    crate::files::to_lock(path).map_err(|source| StoreError::Unwritable { path: path.into(), source })
+}
+
 fn lock_as(folder: &Path, how: FlockArg) -> Result<Flock<File>, StoreError> {
-    let path = folder.join(layout::LOCK);
-    let open = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    let mut file = open.map_err(|source| StoreError::Unwritable { path: path.clone(), source })?;
+    let mut file = to_lock(&folder.join(layout::LOCK))?;
     for _ in 0..LOOKS {
         match Flock::lock(file, how) {
             Ok(held) => return Ok(held),
@@ -46,12 +48,7 @@ pub fn lock_beside(folder: &Path) -> Result<Flock<File>, StoreError> {
 /// Waits for the manifest of a sweep that several machines write; as long as the lock is held, nobody else changes it.
 pub fn lock_manifest(folder: &Path) -> Result<Flock<File>, StoreError> {
     let path = folder.join(layout::MANIFEST_LOCK);
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|source| StoreError::Unwritable { path: path.clone(), source })?;
+    let file = to_lock(&path)?;
     Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| StoreError::Io { path, source: error.into() })
 }
 
