@@ -2,7 +2,7 @@
 
 use super::BenchKind;
 use super::measuring::Measuring;
-use super::seated::{Ports, Seated, with_gpus};
+use super::seated::{Ports, Seated};
 use crate::exec::{BenchJob, Benched, EvalJob, Executor, Ready, Scores, ServerJob, Stop};
 use crate::node::Seat;
 use crate::plan::{BenchPlan, ServerPlan};
@@ -43,10 +43,10 @@ impl<E: Executor> Neighbour<E> {
     }
 
     async fn start(&mut self, company: &Company) -> Result<(), Stop> {
-        let seated = Seated::of(&company.server, Ports::Free).map_err(Stop::Failed)?;
-        let command = with_gpus(&seated.command, &self.seat);
+        let seated = Seated::of(&company.server, &self.seat, Ports::Free).map_err(Stop::Failed)?;
         let log = self.file(&company.folder, "server.log");
-        let job = ServerJob { command: &command, address: &seated.address, seat: &self.seat, name: None, log: &log };
+        let job =
+            ServerJob { command: &seated.command, address: &seated.address, seat: &self.seat, name: None, log: &log };
         let ready = self.executor.start(job).await;
         self.seated = Some(seated);
         ready.map(|_| ()).map_err(|stop| of_neighbour(stop, self.number))

@@ -8,7 +8,7 @@ use super::event::{Event, Observer};
 use super::lane::Lane;
 use super::ledger::Ledger;
 use super::options::{OnFailure, Options};
-use super::rota::{Need, Rota, Turn};
+use super::rota::{Need, Rota};
 use super::seated::Ports;
 use super::shared::{Begun, Concluded, Patience, Sharing};
 use super::{Ended, SweepError};
@@ -150,7 +150,7 @@ async fn work<E: Executor>(core: &RefCell<Core<'_>>, crew: Crew<E>) -> Option<Ha
                 let core = &mut *core.borrow_mut();
                 rota.turn(core.course, &core.ledger)
             };
-            let Turn::Go(start, seat) = turn else {
+            let Some((start, seat)) = turn else {
                 idle.push((lane, executor));
                 break;
             };
@@ -163,9 +163,9 @@ async fn work<E: Executor>(core: &RefCell<Core<'_>>, crew: Crew<E>) -> Option<Ha
             () = tokio::time::sleep(if rota.must_ask() { Duration::ZERO } else { GLANCE }), if others.is_some() => {
                 if idle.iter().any(|(_, executor)| executor.is_interrupted()) {
                     halted = Some(Halt::Interrupted);
-                } else if let Some(sharing) = others.filter(|sharing| rota.must_ask() || looked.elapsed() > sharing.pause()) {
+                } else if let Some(sharing) = others.filter(|sharing| rota.must_ask() || looked.elapsed() > sharing.claims.patience()) {
                     looked = Instant::now();
-                    match sharing.survey().await {
+                    match sharing.claims.survey().await {
                         Ok(stands) => rota.look_again(&stands),
                         Err(error) => halted = Some(error.into()),
                     }
@@ -208,7 +208,7 @@ async fn work_at<E: Executor>(setup: Setup<'_, '_>, lane: usize, executor: E, st
         None => None,
         Some(sharing) => match sharing.begin(setup.core, start).await {
             Ok(Begun::Ours(lease)) => Some(lease),
-            Ok(Begun::Elsewhere | Begun::Done) => {
+            Ok(Begun::Elsewhere) => {
                 return Back { lane, executor, start, seat, ended: Ok(Visited::Elsewhere) };
             }
             Ok(Begun::OtherKind(kind)) => {

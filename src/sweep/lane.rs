@@ -5,7 +5,7 @@ use super::core::{Clock, Core, Halt, RunError, Up};
 use super::event::Event;
 use super::measuring::{KEPT_EVERY, Making, Measuring};
 use super::options::{OnFailure, Options};
-use super::seated::{Ports, Seated, with_gpus};
+use super::seated::{Ports, Seated};
 use crate::exec::{Benched, EvalJob, Executor, ServerJob, Stop};
 use crate::node::Seat;
 use crate::params::Command;
@@ -180,12 +180,11 @@ impl<'a, E: Executor> Lane<'_, 'a, E> {
     async fn start_server(&mut self, start: Start) -> Result<(), RunError> {
         let plan = &self.plan.servers[start.server];
         let (number, log) = self.core.borrow_mut().server_starts(self.number, plan)?;
-        let ready = match Seated::of(plan, self.ports) {
+        let ready = match Seated::of(plan, self.seat, self.ports) {
             Err(failure) => Err(Stop::Failed(failure)),
             Ok(seated) => {
-                let command = with_gpus(&seated.command, self.seat);
                 let job = ServerJob {
-                    command: &command,
+                    command: &seated.command,
                     address: &seated.address,
                     seat: self.seat,
                     name: plan.serve.name.as_deref(),

@@ -48,15 +48,6 @@ enum Asks {
 /// More than these are not drawn from.
 const MOST_DRAWN_FROM: usize = 4096;
 
-/// What happens next.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Turn {
-    Go(Start, Seat),
-    /// A server has to end first.
-    Wait,
-    Over,
-}
-
 /// The starts that are still to come.
 pub struct Rota<'a> {
     plan: &'a Plan,
@@ -95,33 +86,30 @@ impl<'a> Rota<'a> {
         }
     }
 
-    /// The next start that has a seat. A round ends before the next one begins: a course may end between them, and no server runs twice
+    /// The next start that has a seat; none where a server has to end first, or nothing is left. A round ends before the next one begins: a course may end between them, and no server runs twice
     /// at a time.
-    pub fn turn(&mut self, course: &mut dyn Course, ledger: &Ledger) -> Turn {
+    pub fn turn(&mut self, course: &mut dyn Course, ledger: &Ledger) -> Option<(Start, Seat)> {
         if self.waiting.is_empty() && !self.has_others() && self.seats.is_room_for(0) {
             match course.visit(ledger, &self.busy) {
-                Visit::Planned if self.busy.is_empty() && !self.next_round(course, ledger) => return Turn::Over,
-                Visit::Planned => {}
+                Visit::Planned if self.busy.is_empty() => self.begin_round(course, ledger),
                 Visit::Server(server) => self.waiting.push_back(self.waits(Start { server, round: 0 })),
-                Visit::Over if self.busy.is_empty() => return Turn::Over,
-                Visit::Over => {}
+                Visit::Planned | Visit::Over => {}
             }
         }
         let room = self.waiting.iter().enumerate().filter(|(_, waiting)| self.seats.is_room_for(waiting.gpus));
         let room: Vec<usize> = room.map(|(at, _)| at).take(self.window).collect();
-        let next = room.choose(&mut rand::rng()).and_then(|at| self.waiting.remove(*at));
-        let Some((next, seat)) = next.and_then(|next| Some((next.what, self.seats.take(next.gpus)?))) else {
-            return Turn::Wait;
-        };
-        self.busy.push(next.server);
-        Turn::Go(next, seat)
+        let next = room.choose(&mut rand::rng()).and_then(|at| self.waiting.remove(*at))?;
+        let seat = self.seats.take(next.gpus)?;
+        self.busy.push(next.what.server);
+        Some((next.what, seat))
     }
 
-    /// Whether there is another round.
-    fn next_round(&mut self, course: &mut dyn Course, ledger: &Ledger) -> bool {
-        let Some(round) = self.rounds.next() else { return false };
+    /// Begins the next round, if there is one and it may tell something new.
+    fn begin_round(&mut self, course: &mut dyn Course, ledger: &Ledger) {
+        let Some(round) = self.rounds.next() else { return };
         if round > 0 && course.is_decided(ledger) {
-            return false;
+            self.rounds = 0..0;
+            return;
         }
         let starts = self.plan.starts().filter(|start| start.round == round);
         let mut waiting: Vec<Waiting<Start>> = starts.map(|start| self.waits(start)).collect();
@@ -132,7 +120,6 @@ impl<'a> Rota<'a> {
             Asks::Nobody => self.waiting = waiting.into(),
             _ => (self.elsewhere, self.asks) = (waiting, Asks::Others),
         }
-        true
     }
 
     fn waits(&self, start: Start) -> Waiting<Start> {

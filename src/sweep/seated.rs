@@ -24,15 +24,15 @@ pub struct Seated {
 }
 
 impl Seated {
-    pub fn of(server: &ServerPlan, ports: Ports) -> Result<Self, Failure> {
-        let is_as_planned = ports == Ports::AsPlanned && !server.command.has(PORT);
-        if is_as_planned {
-            return Ok(Self { address: server.address.clone(), command: server.command.clone(), takes_port: None });
+    pub fn of(server: &ServerPlan, seat: &Seat, ports: Ports) -> Result<Self, Failure> {
+        let command = server.command.filled(GPUS, &seat.gpus.join(","));
+        if ports == Ports::AsPlanned && !command.has(PORT) {
+            return Ok(Self { address: server.address.clone(), command, takes_port: None });
         }
         let port =
             Port::free(&server.address).map_err(|error| Failure::new(ErrorKind::PortTaken, error.to_string()))?;
         let address = Address { port: port.number, ..server.address.clone() };
-        Ok(Self { command: address.serve(&server.command), address, takes_port: Some(port) })
+        Ok(Self { command: address.serve(&command), address, takes_port: Some(port) })
     }
 
     /// The command of a load on it.
@@ -51,11 +51,6 @@ pub fn takes(command: &Command) -> Takes {
         None if is_known_client(command) => Takes::Port,
         None => Takes::Nothing,
     }
-}
-
-/// With the GPUs of a seat in the place of their placeholder.
-pub fn with_gpus(command: &Command, seat: &Seat) -> Command {
-    command.filled(GPUS, &seat.gpus.join(","))
 }
 
 /// Stands in a server's command for the GPUs that it is given: `0,1`.

@@ -6,7 +6,6 @@ use crate::plan::{Combination, Plan, Start};
 use crate::store::{Claimed, Claims, Lease, Mix, Standing, StoreError, SweepState};
 use chrono::Utc;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What to do where all that is left is being done by others.
@@ -29,11 +28,10 @@ pub struct Sharing {
 /// Who has a start.
 pub enum Begun {
     Ours(Lease),
-    /// Somebody else has it.
+    /// Somebody else has it, or has made it.
     Elsewhere,
     /// It was begun on machines of another kind.
     OtherKind(String),
-    Done,
 }
 
 /// How a shared sweep ended.
@@ -61,8 +59,7 @@ impl Sharing {
                 core.borrow_mut().learn(start.server)?;
                 Begun::Ours(lease)
             }
-            Claimed::Done => Begun::Done,
-            Claimed::Held => Begun::Elsewhere,
+            Claimed::Held | Claimed::Done => Begun::Elsewhere,
             Claimed::OtherKind(kind) => Begun::OtherKind(kind),
         })
     }
@@ -76,21 +73,12 @@ impl Sharing {
         }
     }
 
-    pub async fn survey(&self) -> Result<BTreeMap<String, Standing>, StoreError> {
-        self.claims.survey().await
-    }
-
-    /// How long to wait before looking again.
-    pub fn pause(&self) -> Duration {
-        self.claims.patience()
-    }
-
     /// Puts the tables of the whole sweep together, unless another machine does.
     pub async fn conclude(&self, core: &RefCell<Core<'_>>) -> Result<Concluded, StoreError> {
         loop {
             if let Claimed::Ours(lease) = self.claims.claim(END, Mix::Allowed).await? {
                 let is_busy = |(name, standing): (&String, &Standing)| name != END && *standing == Standing::Held;
-                let others = self.survey().await?.iter().any(is_busy);
+                let others = self.claims.survey().await?.iter().any(is_busy);
                 let ended = if others { Ok(()) } else { core.borrow_mut().writer.finish_shared(Utc::now()) };
                 lease.release().await?;
                 match (others, self.patience) {
@@ -100,7 +88,7 @@ impl Sharing {
                     (true, Patience::Wait) => {}
                 }
             }
-            tokio::time::sleep(self.pause().min(Duration::from_secs(1))).await;
+            tokio::time::sleep(self.claims.patience().min(Duration::from_secs(1))).await;
             core.borrow_mut().writer.refresh()?;
             let core = core.borrow();
             if core.writer.manifest().state != SweepState::Running && core.writer.is_settled() {

@@ -1,6 +1,6 @@
 //! Several machines at one sweep, each a process of its own: they share a folder and nothing else.
 
-use crate::scratch::{PROGRAM, Scratch, wait_until};
+use crate::scratch::{Scratch, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 use std::process::{Child, Stdio};
 
 /// The flags of a sweep of six servers under two loads; each finds a port of its own.
-fn flags(scratch: &Scratch, speed: &str) -> Vec<String> {
+fn flags(scratch: &Scratch, speed: &str, lease: &str) -> Vec<String> {
     let own = format!("--port {}", scratch.port);
     let sim = scratch.sim("").replace(&own, "--port {port}").replace("--speed 20", speed);
     let bench = scratch.bench("").replace(&own, "--port {port}");
     let words = ["serve", "--serve-cmd", &sim, "--bench-cmd", &bench, "--serve-grid", "max_num_seqs=1,2,4,8,16,32"];
-    let more = ["--bench-grid", "max_concurrency=1,4", "--num-runs", "2", "-e", "x", "--lease", "2"];
+    let more = ["--bench-grid", "max_concurrency=1,4", "--num-runs", "2", "-e", "x", "--lease", lease];
     words.iter().chain(&more).map(ToString::to_string).collect()
 }
 
@@ -39,7 +39,7 @@ fn is_whole(scratch: &Scratch) {
 #[test]
 fn machines_that_join_make_each_run_once() {
     let scratch = Scratch::new();
-    let flags = flags(&scratch, "--speed 20");
+    let flags = flags(&scratch, "--speed 20", "2");
     let machines: Vec<Child> = (0..3).map(|number| machine(&scratch, number, &flags, &["--join"])).collect();
     for (number, mut machine) in machines.into_iter().enumerate() {
         assert!(machine.wait().unwrap().success(), "{}", scratch.read(&format!("machine{number}.log")));
@@ -60,7 +60,7 @@ fn machines_that_join_make_each_run_once() {
 #[test]
 fn what_a_machine_had_that_died_is_taken_over() {
     let scratch = Scratch::new();
-    let flags = flags(&scratch, "--speed 0.5");
+    let flags = flags(&scratch, "--speed 0.5", "2");
     let mut dies = machine(&scratch, 0, &flags, &["--join"]);
     wait_until("it has made a run", || {
         scratch.exists("results/x") && scratch.files().iter().any(|file| file.ends_with("run=0.parquet"))
@@ -76,7 +76,7 @@ fn what_a_machine_had_that_died_is_taken_over() {
 #[test]
 fn shards_and_machines_that_leave_make_a_whole() {
     let scratch = Scratch::new();
-    let flags = flags(&scratch, "--speed 20");
+    let flags = flags(&scratch, "--speed 20", "2");
     for (number, shard) in ["1/2", "2/2"].into_iter().enumerate() {
         let ended = machine(&scratch, number, &flags, &["--join=leave", "--shard", shard]).wait().unwrap();
         assert!(ended.success(), "{}", scratch.read(&format!("machine{number}.log")));
@@ -87,7 +87,7 @@ fn shards_and_machines_that_leave_make_a_whole() {
     // One that comes while another has all that is left goes.
     let scratch = Scratch::new();
     let flags: Vec<String> =
-        self::flags(&scratch, "--speed 0.2").iter().map(|word| word.replace("1,2,4,8,16,32", "4")).collect();
+        self::flags(&scratch, "--speed 0.2", "2").iter().map(|word| word.replace("1,2,4,8,16,32", "4")).collect();
     let mut works = machine(&scratch, 0, &flags, &["--join"]);
     wait_until("it works", || scratch.read("machine0.log").contains("starting server"));
     assert!(machine(&scratch, 1, &flags, &["--join=leave"]).wait().unwrap().success());
@@ -99,7 +99,7 @@ fn shards_and_machines_that_leave_make_a_whole() {
 #[test]
 fn a_sweep_that_can_not_be_shared_is_refused() {
     let scratch = Scratch::new();
-    let alone = flags(&scratch, "--speed 20");
+    let alone = flags(&scratch, "--speed 20", "2");
     assert!(machine(&scratch, 0, &alone, &[]).wait().unwrap().success());
     let cases: [(&[&str], &str); 6] = [
         (&["--join", "--exclusive", "--bench-only", "--base-url", "http://h:1"], "cannot be used with"),
@@ -128,16 +128,12 @@ fn a_sweep_that_can_not_be_shared_is_refused() {
 #[test]
 fn what_is_given_back_is_taken_at_once() {
     let scratch = Scratch::new();
-    let flags = flags(&scratch, "--speed 1");
-    let long = ["--lease", "600"];
-    let flags: Vec<String> = flags.into_iter().filter(|word| word != "--lease").collect();
-    // Its value goes with it.
-    let flags = &flags[..flags.len() - 1];
-    let mut first = machine(&scratch, 0, flags, &[&["--join"], &long[..]].concat());
+    let flags = flags(&scratch, "--speed 1", "600");
+    let mut first = machine(&scratch, 0, &flags, &["--join"]);
     wait_until("it has begun", || scratch.read("machine0.log").contains("starting server"));
     kill(Pid::from_raw(first.id() as i32), Signal::SIGINT).unwrap();
     assert_eq!(first.wait().unwrap().code(), Some(130), "{}", scratch.read("machine0.log"));
-    let mut second = machine(&scratch, 1, flags, &[&["--join=leave"], &long[..]].concat());
+    let mut second = machine(&scratch, 1, &flags, &["--join=leave"]);
     assert!(second.wait().unwrap().success(), "{}", scratch.read("machine1.log"));
     is_whole(&scratch);
 }
@@ -147,15 +143,8 @@ fn nobody_ends_what_another_works_at() {
     let scratch = Scratch::new();
     // Commands are conditions; how slow a machine is comes by a variable.
     scratch.script("server.sh", "#!/bin/sh\nexec \"$@\" --speed $SPEED\n");
-    let flags: Vec<String> =
-        flags(&scratch, "").iter().map(|word| word.replace(PROGRAM, &format!("./server.sh {PROGRAM}"))).collect();
-    let flags: Vec<String> = flags
-        .iter()
-        .map(|word| match word.contains(" bench ") {
-            true => word.replace("./server.sh ", ""),
-            false => word.clone(),
-        })
-        .collect();
+    let mut flags = flags(&scratch, "", "2");
+    flags[2] = format!("./server.sh {}", flags[2]);
     let start = |number: usize, speed: &str, shard: &str| {
         let words: Vec<&str> = flags.iter().map(String::as_str).chain(["--join=leave", "--shard", shard]).collect();
         let log = std::fs::File::create(scratch.path(&format!("machine{number}.log"))).unwrap();

@@ -32,9 +32,7 @@ fn typed(flags: Vec<OsString>) -> Result<serve::Arguments, Failure> {
 
 pub fn exec(arguments: Arguments) -> Ended {
     if arguments.neighbours {
-        let sweep = serve::prepare_for(typed(arguments.flags)?, Job::Serve(None), Tenancy::Copies)?;
-        let places = sweep.places.clone();
-        return neighbours::exec(sweep, places);
+        return neighbours::exec(serve::prepare_for(typed(arguments.flags)?, Job::Serve(None), Tenancy::Copies)?);
     }
     let remarks = match arguments.flags.is_empty() {
         true => checks::of_machine(Path::new("results"), 0),

@@ -20,12 +20,12 @@ const MOST_PAIRS: u32 = 12;
 const THRESHOLD: f64 = 0.02;
 
 /// Measures the first combination of a sweep alone and in company, and judges what that changes.
-pub fn exec(sweep: Sweep, places: Places) -> Ended {
-    let neighbours = places.seats.most().saturating_sub(1);
+pub fn exec(sweep: Sweep) -> Ended {
+    let neighbours = sweep.places.seats.most().saturating_sub(1);
     if neighbours == 0 {
         return Err(Failure::input("--neighbours: there is room for one server only; give --slots, or more --gpus"));
     }
-    let sweep = paired(sweep, Places { copies: neighbours, ..places })?;
+    let sweep = paired(sweep, neighbours)?;
     sweep.warn();
     let others = if neighbours == 1 { "1 neighbour".to_owned() } else { format!("{neighbours} neighbours") };
     out!("base: alone; candidate: beside {others} under the same load");
@@ -50,7 +50,7 @@ pub fn exec(sweep: Sweep, places: Places) -> Ended {
 }
 
 /// The sweep with its first combination twice: as base and as candidate.
-fn paired(sweep: Sweep, places: Places) -> Result<Sweep, Failure> {
+fn paired(sweep: Sweep, copies: usize) -> Result<Sweep, Failure> {
     let first = sweep.plan.servers.first().and_then(|server| Some((server, server.benches.first()?)));
     let (server, bench) = first.ok_or_else(|| Failure::input("--neighbours: there is no combination to measure"))?;
     let side = |name: &str| {
@@ -85,7 +85,7 @@ fn paired(sweep: Sweep, places: Places) -> Result<Sweep, Failure> {
         job: Job::Ab(AbJob { request, until: Until::Decided, cells }),
         plan,
         order: Order::Interleaved,
-        places,
+        places: Places { copies, ..sweep.places.clone() },
         share: None,
         evaluation: None,
         space: None,

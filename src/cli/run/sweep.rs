@@ -195,14 +195,14 @@ impl Sweep {
         let interrupt = interrupt_on_signals()?;
         let outbox = self.common.outbox(writer.folder())?;
         let ended = match &self.runner {
+            Runner::Servers { waiting, reset } if self.places.copies > 0 => {
+                let own = Processes::new(processes, waiting.clone(), reset.clone(), &keeper, interrupt);
+                let crew = self.in_company(own.map_err(no_keeper)?, writer)?;
+                run(&self.plan, course.as_mut(), &options, crew, writer, progress).await
+            }
             Runner::Servers { waiting, reset } => {
                 let servers = Processes::new(processes, waiting.clone(), reset.clone(), &keeper, interrupt);
                 let first = servers.map_err(no_keeper)?;
-                if self.places.copies > 0 {
-                    let crew = self.in_company(first, writer)?;
-                    let ended = run(&self.plan, course.as_mut(), &options, crew, writer, progress).await;
-                    return ended.map_err(|error| of_sweep(error, writer.name()));
-                }
                 let others = (1..self.places.seats.most()).map(|_| first.another()).collect::<Vec<_>>();
                 let executors = std::iter::once(first).chain(others);
                 let executors = executors.map(|inner| Sending { inner, outbox: outbox.clone() }).collect();

@@ -88,8 +88,7 @@ pub fn exec(arguments: &Arguments) -> Ended {
         ],
     });
     if !arguments.node_selector.is_empty() {
-        pod["nodeSelector"] =
-            arguments.node_selector.iter().cloned().collect::<std::collections::BTreeMap<_, _>>().into_iter().collect();
+        pod["nodeSelector"] = arguments.node_selector.iter().cloned().collect();
     }
     let job = json!({
         "apiVersion": "batch/v1",

@@ -7,7 +7,7 @@ use super::advice::of_store;
 use super::{Ended, Failure};
 use crate::params::Command;
 use crate::store::check_name;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 
 #[derive(clap::Args)]
@@ -95,9 +95,4 @@ fn job_name(sweep: &str) -> String {
     let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
     let name: String = format!("sweeplake-{sweep}").chars().map(plain).take(52).collect();
     name.trim_end_matches('-').to_owned()
-}
-
-/// A path that is the same from everywhere.
-fn absolute(path: &Path) -> Result<PathBuf, Failure> {
-    std::path::absolute(path).map_err(Failure::work)
 }

@@ -1,6 +1,6 @@
 //! A job array of Slurm.
 
-use super::{Checked, Submitted, absolute, job_name};
+use super::{Checked, Submitted, job_name};
 use crate::cli::say::out;
 use crate::cli::{Ended, Failure};
 use crate::params::Command;
@@ -44,7 +44,7 @@ const WARNING_S: u32 = 120;
 
 pub fn exec(arguments: Arguments) -> Ended {
     let sweep = arguments.submitted.checked()?;
-    let folder = absolute(&sweep.lake)?.join(".slurm");
+    let folder = std::path::absolute(&sweep.lake).map_err(Failure::work)?.join(".slurm");
     let script = script(&arguments, &sweep, &folder)?;
     if arguments.print {
         out!("{}", script.trim_end());

@@ -37,8 +37,12 @@ impl SweepWriter {
         let held = lock_manifest(&folder)?;
         let is_there = folder.join(layout::MANIFEST).is_file();
         let wanted = Manifest { is_shared: true, sweep: name.to_owned(), state: SweepState::Running, ..wanted };
-        let (mut at, is_settled) = match is_there {
-            false => (SweepFolder::of(folder, wanted), false),
+        // The machine that began it is the sweep's; each run tells its own.
+        let (mut at, begun_on, is_settled) = match is_there {
+            false => {
+                let own = wanted.environment.clone();
+                (SweepFolder::of(folder, wanted), own, false)
+            }
             true => {
                 let stored = Manifest::read(&folder)?;
                 if !stored.is_shared {
@@ -50,22 +54,14 @@ impl SweepWriter {
                     // Nobody works at it. What is missing, or has failed, is anybody's again.
                     remove_folder_if_there(&folder.join(layout::CLAIMS))?;
                 }
-                let environment = wanted.environment;
-                (
-                    SweepFolder::of(
-                        folder,
-                        Manifest { measured_under, environment, state: SweepState::Running, ..stored },
-                    ),
-                    is_settled,
-                )
+                let begun_on = stored.environment.clone();
+                let (environment, state) = (wanted.environment, SweepState::Running);
+                let manifest = Manifest { measured_under, environment, state, ..stored };
+                (SweepFolder::of(folder, manifest), begun_on, is_settled)
             }
         };
         combinations.iter().for_each(|combination| at.add(combination));
-        let environment = match is_there {
-            true => Manifest::read(&at.folder)?.environment,
-            false => at.manifest.environment.clone(),
-        };
-        Manifest { environment, ..at.manifest.clone() }.write(&at.folder)?;
+        Manifest { environment: begun_on, ..at.manifest.clone() }.write(&at.folder)?;
         drop(held);
         // It shows that somebody is at work.
         let lock = Some(lock_beside(&at.folder)?);
@@ -82,9 +78,7 @@ impl SweepWriter {
         let _held = lock_manifest(&self.at.folder)?;
         let stored = self.learn()?;
         let changed = change(&mut self.at.manifest);
-        // The machine that began it is the sweep's; each run tells its own.
-        let environment = stored.environment;
-        Manifest { environment, ..self.at.manifest.clone() }.write(&self.at.folder)?;
+        Manifest { environment: stored.environment, ..self.at.manifest.clone() }.write(&self.at.folder)?;
         Ok(changed)
     }
 
