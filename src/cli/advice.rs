@@ -56,6 +56,10 @@ pub fn of_query(error: &QueryError) -> String {
         QueryError::NoColumn { column, .. } if COSTS.iter().any(|(name, _)| column.starts_with(name)) => {
             format!("no column `{column}`: costs are known where a price is given (--gpu-hour-price, --prices)")
         }
+        QueryError::NoWorkers { .. } => format!("{error}; start one with `sweeplake worker --listen ADDRESS LAKE`"),
+        QueryError::WrongToken { .. } => format!("{error}; set SWEEPLAKE_TOKEN to the worker's"),
+        QueryError::BadToken => format!("SWEEPLAKE_TOKEN: {error}"),
+        QueryError::NotBuilt => format!("{error}; build it with `cargo install sweeplake --features distributed`"),
         QueryError::NoNamedQuery { .. } => format!("--name: {error}; --list shows all queries"),
         QueryError::MissingParameter { query, parameter } => format!("query `{query}` needs --param {parameter}=VALUE"),
         QueryError::UnknownParameter { .. } => format!("--param: {error}"),

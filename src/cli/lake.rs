@@ -3,7 +3,7 @@
 use super::{Failure, query_failure};
 use crate::cli::say::say;
 use crate::params::read_document;
-use crate::query::{Lake, OpenOptions, Prices, Strictness};
+use crate::query::{Lake, OpenOptions, Prices, Strictness, Workers};
 use crate::record::{self, Demands};
 use crate::store::is_remote;
 use serde_json::Value;
@@ -43,10 +43,20 @@ impl Opening {
     }
 
     pub fn open(&self, paths: &[PathBuf], memory_limit: Option<usize>) -> Result<Lake, Failure> {
+        self.open_on(paths, memory_limit, None)
+    }
+
+    /// Opens sweeps and lakes for queries that other machines help to answer, if there are some.
+    pub fn open_on(
+        &self,
+        paths: &[PathBuf],
+        memory_limit: Option<usize>,
+        workers: Option<Workers>,
+    ) -> Result<Lake, Failure> {
         let strictness = if self.strict { Strictness::Refuse } else { Strictness::LeaveOut };
         let by_name = self.prices.as_deref().map(prices_of).transpose()?.unwrap_or_default();
         let prices = Prices { other: self.gpu_hour_price, by_name };
-        Lake::open_with(paths, &OpenOptions { memory_limit, strictness, prices }).map_err(query_failure)
+        Lake::open_with(paths, &OpenOptions { memory_limit, strictness, prices, workers }).map_err(query_failure)
     }
 }
 

@@ -41,6 +41,7 @@ mod terminal;
 mod trend;
 mod verify;
 mod watch;
+mod worker;
 
 use crate::cli::say::say;
 use crate::query::QueryError;
@@ -117,6 +118,8 @@ enum Command {
     PlotPareto(plot_pareto::Arguments),
     /// Query sweeps with SQL.
     Query(query::Arguments),
+    /// Answer parts of queries that other machines ask.
+    Worker(worker::Arguments),
     /// Import results of SGLang, guidellm, AIPerf and other tools.
     Import(import::Arguments),
     /// Merge the many small files of a lake into a few large ones.
@@ -148,6 +151,7 @@ impl Command {
             | Self::Submit(_)
             | Self::Bench(_)
             | Self::Sim(_)
+            | Self::Worker(_)
             | Self::Import(_)
             | Self::Compact(_)
             | Self::Keeper => false,
@@ -235,6 +239,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Plot(arguments) => plot::exec(arguments),
         Command::PlotPareto(arguments) => plot_pareto::exec(arguments),
         Command::Query(arguments) => query::exec(arguments),
+        Command::Worker(arguments) => worker::exec(arguments),
         Command::Import(arguments) => import::exec(arguments),
         Command::Compact(arguments) => compact::exec(arguments),
         Command::List(arguments) => list::exec(arguments),

@@ -2,6 +2,7 @@
 
 use super::lake::{Opening, tell};
 use super::table::Output;
+use super::worker::WorkersFlags;
 use super::{Ended, Failure, block_on, query_failure, shell};
 use crate::cli::say::{out, say};
 use crate::query::{Grouping, Lake, NamedQuery};
@@ -49,6 +50,8 @@ pub struct Arguments {
     #[arg(long)]
     show_sql: bool,
     #[command(flatten)]
+    workers: WorkersFlags,
+    #[command(flatten)]
     opening: Opening,
     #[command(flatten)]
     output: Output,
@@ -94,7 +97,8 @@ fn question(arguments: &Arguments) -> Result<(Lake, Option<String>), Failure> {
     let mut words = arguments.words.clone();
     let open = |words: Vec<String>| {
         let paths: Vec<PathBuf> = words.into_iter().map(PathBuf::from).collect();
-        arguments.opening.open(&paths, arguments.memory_limit.map(|limit| limit.as_u64() as usize))
+        let memory_limit = arguments.memory_limit.map(|limit| limit.as_u64() as usize);
+        arguments.opening.open_on(&paths, memory_limit, arguments.workers.find()?)
     };
     if let Some(grouping) = grouping(arguments) {
         let lake = open(words)?;

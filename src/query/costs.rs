@@ -54,13 +54,13 @@ impl Lake {
     fn price_of(&self, sweep: &Sweep) -> Option<f64> {
         let manifest = sweep.manifest().ok().flatten();
         let gpus = manifest.iter().flat_map(|manifest| &manifest.environment.gpus);
-        self.prices.of(gpus.map(|gpu| gpu.name.as_str()))
+        self.options.prices.of(gpus.map(|gpu| gpu.name.as_str()))
     }
 
     /// The price of each row's sweep, as SQL.
     pub fn gpu_hour_price_sql(&self) -> String {
-        if self.prices.by_name.is_empty() {
-            return self.prices.other.map_or("NULL".into(), |price| format!("CAST({price} AS DOUBLE)"));
+        if self.options.prices.by_name.is_empty() {
+            return self.options.prices.other.map_or("NULL".into(), |price| format!("CAST({price} AS DOUBLE)"));
         }
         let mut groups: Vec<(f64, Vec<String>)> = Vec::new();
         for sweep in self.sweeps() {
@@ -80,7 +80,7 @@ impl Lake {
     /// 1 where a run was made on the machine whose GPUs its sweep names, as SQL, and NULL where on another one: a sweep that was resumed
     /// elsewhere names those of its last.
     fn own_machine_sql(&self) -> String {
-        if self.prices.by_name.is_empty() {
+        if self.options.prices.by_name.is_empty() {
             return "1".into();
         }
         let mut by_host: BTreeMap<String, Vec<String>> = BTreeMap::new();

@@ -55,6 +55,16 @@ pub enum QueryError {
     Failed(DataFusionError),
     #[error("{text}")]
     LeftOut { text: String },
+    #[error("worker {address}: {reason}")]
+    Worker { address: String, reason: String },
+    #[error("no worker answers: {reasons}")]
+    NoWorkers { reasons: String },
+    #[error("a token is made of visible ASCII characters")]
+    BadToken,
+    #[error("this sweeplake was built without queries on several machines")]
+    NotBuilt,
+    #[error("worker {address}: it wants another token")]
+    WrongToken { address: String },
     #[error("query `{query}`: column `{column}` {reason}; this is a bug in sweeplake, please report it")]
     Contract { query: &'static str, column: &'static str, reason: String },
     #[error("{0}")]
@@ -164,7 +174,7 @@ fn without_consumers(text: &str) -> &str {
 }
 
 /// The message without the trail of where it came through.
-fn short(error: &DataFusionError) -> String {
+pub(super) fn short(error: &DataFusionError) -> String {
     let text = error.find_root().to_string();
     let text = text.split("\n\nbacktrace:").next().unwrap_or(&text);
     let text = ["SQL error: ", "Error during planning: ", "External error: "]

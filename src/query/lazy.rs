@@ -1,11 +1,12 @@
 //! A table with columns that cost something and are made only when a query asks for them.
 
+use super::pareto;
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::context::{SessionContext, SessionState};
+use datafusion::execution::context::{QueryPlanner, SessionContext, SessionState};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::ident;
@@ -108,7 +109,8 @@ impl TableProvider for LazyTable {
             plan = plan.filter(unqualified(filter)?)?;
         }
         plan = plan.project(wanted.iter().map(|name| ident(*name)))?;
-        session.create_physical_plan(&plan.limit(0, limit)?.build()?).await
+        // Whatever plans the whole query goes on with what is planned here: only the whole is shared with other machines.
+        pareto::Planner.create_physical_plan(&state.optimize(&plan.limit(0, limit)?.build()?)?, session).await
     }
 }
 

@@ -5,13 +5,17 @@ use crate::store::LooseRows;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, TableType};
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::stream;
+use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 #[derive(Debug)]
@@ -41,41 +45,84 @@ impl TableProvider for LooseTable {
         session: &dyn Session,
         projection: Option<&Vec<usize>>,
         _: &[Expr],
-        limit: Option<usize>,
+        _: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let schema = match projection {
             Some(columns) => Arc::new(self.schema.project(columns)?),
             None => self.schema.clone(),
         };
-        let count = session.config().target_partitions().clamp(1, self.rows.num_batches().max(1));
-        let share = |first: usize| {
-            Arc::new(Share { rows: self.rows.clone(), schema: schema.clone(), first, step: count })
-                as Arc<dyn PartitionStream>
-        };
-        let shares = (0..count).map(share).collect();
-        Ok(Arc::new(StreamingTableExec::try_new(schema.clone(), shares, None, [], false, limit)?))
+        let batches = self.rows.batches();
+        let count = session.config().target_partitions().clamp(1, batches.len().max(1));
+        Ok(Arc::new(LooseExec::new(self.rows.clone(), schema, dealt(batches.iter().cloned(), count))))
     }
 }
 
-/// What one partition reads: a batch, and then every `step`-th.
+/// Things in turn to so many.
+pub fn dealt<T>(things: impl IntoIterator<Item = T>, count: usize) -> Vec<Vec<T>> {
+    let mut hands: Vec<Vec<T>> = (0..count).map(|_| Vec::new()).collect();
+    for (index, thing) in things.into_iter().enumerate() {
+        hands[index % count].push(thing);
+    }
+    hands
+}
+
+/// Reads loose files.
 #[derive(Debug)]
-struct Share {
-    rows: Arc<LooseRows>,
-    schema: SchemaRef,
-    first: usize,
-    step: usize,
+pub struct LooseExec {
+    pub rows: Arc<LooseRows>,
+    /// The files of each partition, by their places: those of a range as one batch.
+    pub partitions: Vec<Vec<Range<usize>>>,
+    properties: Arc<PlanProperties>,
 }
 
-impl PartitionStream for Share {
-    fn schema(&self) -> &SchemaRef {
-        &self.schema
+impl LooseExec {
+    pub fn new(rows: Arc<LooseRows>, schema: SchemaRef, partitions: Vec<Vec<Range<usize>>>) -> Self {
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(schema),
+            Partitioning::UnknownPartitioning(partitions.len()),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        );
+        Self { rows, partitions, properties: Arc::new(properties) }
+    }
+}
+
+impl DisplayAs for LooseExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        let batches: usize = self.partitions.iter().map(Vec::len).sum();
+        write!(f, "LooseExec: partitions={}, batches={batches}", self.partitions.len())
+    }
+}
+
+impl ExecutionPlan for LooseExec {
+    fn name(&self) -> &str {
+        "LooseExec"
     }
 
-    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let (rows, schema) = (self.rows.clone(), self.schema.clone());
-        let batches = (self.first..self.rows.num_batches()).step_by(self.step).map(move |index| {
-            rows.read_batch(index, &schema).map_err(|error| DataFusionError::External(Box::new(error)))
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let (rows, schema) = (self.rows.clone(), self.schema());
+        let batches = self.partitions[partition].clone().into_iter().map(move |files| {
+            rows.read_files(files, &schema).map_err(|error| DataFusionError::External(Box::new(error)))
         });
-        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), stream::iter(batches)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream::iter(batches))))
     }
 }

@@ -8,6 +8,8 @@ mod calls;
 mod columns;
 mod costs;
 mod depth;
+#[cfg_attr(not(feature = "distributed"), path = "absent.rs")]
+mod distributed;
 mod effects;
 mod error;
 mod expression;
@@ -34,6 +36,8 @@ mod yielding;
 pub(crate) use answer::typed_row;
 pub use answer::{Answer, Format, FromRow, FromValue, Rows, Value, cell_of};
 pub use costs::{COSTS, Prices};
+use distributed::Begun;
+pub use distributed::{Service, Workers};
 pub use error::QueryError;
 pub use expression::Expression;
 pub use filter::{Column, Columns, Filter, Kind, split_outside};
@@ -50,6 +54,7 @@ pub use spelling::{literal, quoted, spelled};
 use crate::record::total_memory;
 use crate::store::{Found, Sweep, Table as Stored, find_sweeps, is_mixed, kind_of};
 use crate::table::Table;
+use aggregates::Reach;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::TableReference;
@@ -94,8 +99,7 @@ pub struct Lake {
     context: SessionContext,
     found: Arc<Found>,
     warnings: Mutex<Vec<String>>,
-    strictness: Strictness,
-    prices: Prices,
+    options: OpenOptions,
 }
 
 /// How a lake is opened.
@@ -106,6 +110,8 @@ pub struct OpenOptions {
     pub strictness: Strictness,
     /// What hours of GPUs cost.
     pub prices: Prices,
+    /// Machines that answer with this one.
+    pub workers: Option<Workers>,
 }
 
 /// What to do with a sweep of a lake that can't be read.
@@ -124,48 +130,56 @@ impl Lake {
     }
 
     pub fn open_with(paths: &[PathBuf], options: &OpenOptions) -> Result<Self, QueryError> {
-        let mut config = SessionConfig::new().with_information_schema(true);
-        config.options_mut().catalog.default_schema = "lake".into();
-        config.options_mut().catalog.default_catalog = "sweeplake".into();
-        // A lake grows while it is open: no list of files is remembered.
-        let mut runtime = RuntimeEnvBuilder::new().with_object_list_cache_limit(0);
-        let limit = options.memory_limit.unwrap_or_else(|| total_memory() / 4 * 3);
-        if limit > 0 {
-            let pool = TrackConsumersPool::new(FairSpillPool::new(limit), GREEDIEST);
-            runtime = runtime.with_memory_pool(Arc::new(pool));
-        }
-        let state = SessionStateBuilder::new()
-            .with_config(config)
-            .with_runtime_env(runtime.build_arc()?)
-            .with_default_features()
-            .with_query_planner(Arc::new(pareto::Planner))
-            .with_analyzer_rules(analyzer_rules())
-            .with_physical_optimizer_rule(Arc::new(yielding::YieldingJoins))
-            .build();
-        let context = SessionContext::new_with_state(state);
-        // It takes a cast of a grouped column for the column itself, and drops the column from ORDER BY.
-        context.remove_optimizer_rule("eliminate_duplicated_expr");
-        context.register_relation_planner(Arc::new(pareto::ParetoCalls))?;
-        functions::register(&context);
-        let found = Arc::new(find_sweeps(paths)?);
-        let (strictness, prices) = (options.strictness, options.prices.clone());
-        let lake = Self { context, found, warnings: Mutex::default(), strictness, prices };
+        let lake = Self::of(Arc::new(find_sweeps(paths)?), options.clone())?;
+        lake.say(options.workers.iter().flat_map(|workers| workers.silent.clone()));
         lake.warn(lake.found.left_out().iter().map(ToString::to_string).collect())?;
         Ok(lake)
     }
 
+    fn of(found: Arc<Found>, options: OpenOptions) -> Result<Self, QueryError> {
+        let mut config = SessionConfig::new().with_information_schema(true);
+        config.options_mut().catalog.default_schema = "lake".into();
+        config.options_mut().catalog.default_catalog = "sweeplake".into();
+        let builder = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime(options.memory_limit).build_arc()?)
+            .with_default_features()
+            .with_query_planner(Arc::new(pareto::Planner))
+            .with_analyzer_rules(analyzer_rules(reach_of(&options.workers)))
+            .with_physical_optimizer_rule(Arc::new(yielding::YieldingJoins));
+        let builder = match &options.workers {
+            Some(workers) => workers.join(builder)?,
+            None => builder,
+        };
+        let context = SessionContext::new_with_state(builder.build());
+        // It takes a cast of a grouped column for the column itself, and drops the column from ORDER BY.
+        context.remove_optimizer_rule("eliminate_duplicated_expr");
+        context.register_relation_planner(Arc::new(pareto::ParetoCalls))?;
+        functions::register(&context);
+        Ok(Self { context, found, warnings: Mutex::default(), options })
+    }
+
     /// Notes what was left out, or refuses to go on without it.
     fn warn(&self, left_out: Vec<String>) -> Result<(), QueryError> {
-        if let (Strictness::Refuse, Some(first)) = (self.strictness, left_out.first()) {
+        if let (Strictness::Refuse, Some(first)) = (self.options.strictness, left_out.first()) {
             return Err(QueryError::LeftOut { text: first.clone() });
         }
+        self.say(left_out);
+        Ok(())
+    }
+
+    /// Notes what there is to say.
+    fn say(&self, texts: impl IntoIterator<Item = String>) {
         let mut warnings = self.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        for text in left_out {
+        for text in texts {
             if !warnings.contains(&text) {
                 warnings.push(text);
             }
         }
-        Ok(())
+    }
+
+    fn reach(&self) -> Reach {
+        reach_of(&self.options.workers)
     }
 
     pub fn sweeps(&self) -> &[Sweep] {
@@ -199,7 +213,19 @@ impl Lake {
         let plan = self.plan(sql).await?;
         let frame = self.context.execute_logical_plan(plan).await.map_err(QueryError::explain)?;
         let schema = frame.schema().clone();
-        Ok(Rows::new(frame.execute_stream().await.map_err(QueryError::of_execution)?).knowing(&schema))
+        let rows = frame.execute_stream().await;
+        let Some(workers) = &self.options.workers else {
+            return Ok(Rows::new(rows.map_err(QueryError::of_execution)?).knowing(&schema));
+        };
+        match workers.begin(rows).await.map_err(QueryError::of_execution)? {
+            Begun::Rows(rows) => Ok(Rows::new(rows).knowing(&schema)),
+            Begun::Unshared(error) => {
+                let options = OpenOptions { workers: None, ..self.options.clone() };
+                let rows = Box::pin(Self::of(self.found.clone(), options)?.rows_of(sql)).await?;
+                self.say([format!("the query could not be shared ({}); it is answered here", error::short(&error))]);
+                Ok(rows)
+            }
+        }
     }
 
     /// The columns of a table.
@@ -286,12 +312,12 @@ impl Lake {
                 let plain = self.plain_runs().await?;
                 let schema = plain.schema().as_arrow().clone();
                 let rows = views::Combinations::new(&self.context, &quoted(PLAIN_RUNS), &schema).await?;
-                let pooled: Arc<dyn Added> = Arc::new(views::Pooled { found: self.found.clone() });
+                let pooled: Arc<dyn Added> = Arc::new(views::Pooled { found: self.found.clone(), reach: self.reach() });
                 self.add(Table::Combinations, Arc::new(rows), vec![pooled])?;
             }
             "requests" | "telemetry" => {
                 let stored = if table == "requests" { Stored::Requests } else { Stored::Telemetry };
-                let opened = tables::stored(&self.context, &self.found, stored).await?;
+                let opened = tables::stored(&self.context, &self.found, self.reach(), stored).await?;
                 self.warn(opened.warnings)?;
                 self.context.register_table(table, opened.table)?;
             }
@@ -308,7 +334,7 @@ impl Lake {
                     "tune_history" => (Stored::TuneHistory, Table::TuneHistory),
                     _ => (Stored::SlaHistory, Table::SlaHistory),
                 };
-                let opened = tables::stored(&self.context, &self.found, stored).await?;
+                let opened = tables::stored(&self.context, &self.found, self.reach(), stored).await?;
                 self.warn(opened.warnings)?;
                 let plan = self.context.read_table(opened.table)?.logical_plan().clone();
                 self.add(declared, Arc::new(plan), Vec::new())?;
@@ -321,9 +347,9 @@ impl Lake {
     async fn plain_runs(&self) -> Result<DataFrame, QueryError> {
         let name = TableReference::bare(PLAIN_RUNS);
         if !self.context.table_exist(name.clone())? {
-            let opened = tables::stored(&self.context, &self.found, Stored::Runs).await?;
+            let opened = tables::stored(&self.context, &self.found, self.reach(), Stored::Runs).await?;
             self.warn(opened.warnings)?;
-            let table = match self.prices.are_given() {
+            let table = match self.options.prices.are_given() {
                 true => self.with_costs(self.context.read_table(opened.table)?)?.into_view(),
                 false => opened.table,
             };
@@ -345,16 +371,34 @@ impl Lake {
 }
 
 /// Those of DataFusion; what compares mixed columns goes before the one that makes types meet, what replaces aggregates behind it.
-fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+fn analyzer_rules(reach: Reach) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(mixed::MixedComparisons)];
     rules.extend(Analyzer::new().rules);
-    rules.push(Arc::new(aggregates::OwnAggregates));
+    rules.push(Arc::new(aggregates::OwnAggregates { reach }));
     rules
+}
+
+fn reach_of(workers: &Option<Workers>) -> Reach {
+    if workers.is_some() { Reach::Machines } else { Reach::Process }
+}
+
+/// Where queries run, with a limit to what they hold: three quarters of the machine's memory unless it is given.
+fn runtime(memory_limit: Option<usize>) -> RuntimeEnvBuilder {
+    // A lake grows while it is open: no list of files is remembered.
+    let runtime = RuntimeEnvBuilder::new().with_object_list_cache_limit(0);
+    match memory_limit.unwrap_or_else(|| total_memory() / 4 * 3) {
+        0 => runtime,
+        limit => {
+            let pool = TrackConsumersPool::new(FairSpillPool::new(limit), GREEDIEST);
+            runtime.with_memory_pool(Arc::new(pool))
+        }
+    }
 }
 
 /// A session without a lake, for rows that are at hand.
 fn session() -> SessionContext {
-    let state = SessionStateBuilder::new().with_default_features().with_analyzer_rules(analyzer_rules()).build();
+    let state =
+        SessionStateBuilder::new().with_default_features().with_analyzer_rules(analyzer_rules(Reach::Process)).build();
     let context = SessionContext::new_with_state(state);
     functions::register(&context);
     context

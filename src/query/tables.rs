@@ -2,11 +2,12 @@
 //! and kind.
 
 use super::QueryError;
+use super::aggregates::Reach;
 use super::functions::spelled;
 use super::loose::LooseTable;
 use crate::store::{
-    Found, LooseRows, Source, StoreError, Table as Stored, check_version, fit_all, is_metric, is_mixed, kind_of,
-    list_of, map_type, open_store, parquet_schema, read_runs, source_of, unite_schemas, version_of,
+    Found, LooseRows, Source, StoreError, Table as Stored, check_version, fit_all, is_metric, is_mixed, is_remote,
+    kind_of, list_of, map_type, open_store, parquet_schema, read_runs, source_of, unite_schemas, version_of,
 };
 use crate::table::{Column, Kind, Table, Type, is_reserved};
 use arrow::array::RecordBatch;
@@ -47,8 +48,13 @@ pub fn sweeps(found: &Found) -> Result<Opened, QueryError> {
 }
 
 /// A table of which rows are stored: files where there are some, rows in memory for what is loose or was made by vLLM.
-pub async fn stored(context: &SessionContext, found: &Found, table: Stored) -> Result<Opened, QueryError> {
-    let parts = Parts::of(context, found, table).await?;
+pub async fn stored(
+    context: &SessionContext,
+    found: &Found,
+    reach: Reach,
+    table: Stored,
+) -> Result<Opened, QueryError> {
+    let parts = Parts::of(context, found, reach, table).await?;
     let base = Schema::new(declared(table.declared()));
     let schemas = || {
         let files = parts.groups.iter().flat_map(|group| group.files.iter().map(|(_, schema)| schema.as_ref()));
@@ -97,14 +103,14 @@ enum Care {
 }
 
 impl Parts {
-    async fn of(context: &SessionContext, found: &Found, table: Stored) -> Result<Self, QueryError> {
+    async fn of(context: &SessionContext, found: &Found, reach: Reach, table: Stored) -> Result<Self, QueryError> {
         let sources = found.sources(table)?;
         let mut parts =
             Self { left_out: sources.left_out.iter().map(ToString::to_string).collect(), ..Self::default() };
         for source in sources.sources {
             match source {
                 Source::Rows(rows) => parts.rows.extend(rows),
-                Source::Loose { files, name } => parts.add_loose(found, table, files, name)?,
+                Source::Loose { files, name } => parts.add_loose(found, reach, table, files, name)?,
                 Source::Files(files) => parts.add_files(context, found, table, files, Care::None).await?,
                 Source::Renamed { files, name } => {
                     parts.add_files(context, found, table, files, Care::Renamed(name)).await?;
@@ -120,10 +126,12 @@ impl Parts {
     fn add_loose(
         &mut self,
         found: &Found,
+        reach: Reach,
         table: Stored,
         files: Vec<PathBuf>,
         name: Option<String>,
     ) -> Result<(), QueryError> {
+        let are_copies = files.first().is_some_and(|path| is_copy(found, path));
         let rows = match table {
             Stored::Runs => LooseRows::open_runs(files),
             _ => LooseRows::open(files),
@@ -136,8 +144,17 @@ impl Parts {
             Some(name) => old.iter().map(|batch| crate::store::renamed(batch, name)).collect(),
             None => old,
         });
-        if !rows.rows.is_empty() {
-            self.loose.push((rows.rows, name));
+        match reach {
+            _ if rows.rows.is_empty() => {}
+            // Only this machine has the copies.
+            Reach::Machines if are_copies => {
+                let read = rows.rows.read(&unite_schemas(rows.rows.schemas()))?;
+                self.rows.extend(read.into_iter().map(|batch| match &name {
+                    Some(name) => crate::store::renamed(&batch, name),
+                    None => batch,
+                }));
+            }
+            _ => self.loose.push((rows.rows, name)),
         }
         Ok(())
     }
@@ -173,6 +190,11 @@ impl Parts {
         }
         Ok(())
     }
+}
+
+/// Whether a file was copied from an object store.
+fn is_copy(found: &Found, path: &Path) -> bool {
+    found.all().iter().any(|sweep| is_remote(Path::new(&sweep.location())) && path.starts_with(&sweep.folder))
 }
 
 impl Group {

@@ -1,6 +1,7 @@
 //! `combinations`: the runs of a combination summarised. Written as SQL over `runs`, whose columns and their kinds are known only
 //! when it is opened.
 
+use super::aggregates::Reach;
 use super::lazy::{Added, Rows};
 use super::spelling::quoted;
 use super::{QueryError, tables};
@@ -58,6 +59,7 @@ const STATUS: &str = "CASE WHEN count(*) FILTER (WHERE status IN ('completed', '
 #[derive(Debug)]
 pub struct Pooled {
     pub found: Arc<Found>,
+    pub reach: Reach,
 }
 
 /// Of each of these latencies these percentiles.
@@ -89,7 +91,7 @@ impl Added for Pooled {
 
     async fn add_to(&self, plan: LogicalPlan, context: &SessionContext) -> Result<LogicalPlan, DataFusionError> {
         if !context.table_exist("requests")? {
-            let opened = tables::stored(context, &self.found, Stored::Requests).await;
+            let opened = tables::stored(context, &self.found, self.reach, Stored::Requests).await;
             context.register_table(
                 "requests",
                 opened.map_err(|error| DataFusionError::External(Box::new(error)))?.table,

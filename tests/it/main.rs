@@ -48,3 +48,5 @@ mod telemetry;
 mod tune;
 mod ways;
 mod weaknesses;
+#[cfg(feature = "distributed")]
+mod workers;

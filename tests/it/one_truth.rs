@@ -12,7 +12,7 @@ type Record = Map<String, Value>;
 
 /// A sweep: its combinations, each with its runs' results.
 #[derive(Clone, Debug)]
-struct Sweep {
+pub struct Sweep {
     combinations: Vec<(Record, Vec<Record>)>,
 }
 
@@ -66,7 +66,7 @@ fn run() -> impl Strategy<Value = Map<String, Value>> {
     })
 }
 
-fn sweep() -> impl Strategy<Value = Sweep> {
+pub fn sweep() -> impl Strategy<Value = Sweep> {
     let params = prop::collection::btree_map(prop::sample::select(&NAMES[..]), setting(), 1..4);
     let params = params.prop_map(|params| params.into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
     let combination = (params, prop::collection::vec(run(), 1..3));
@@ -74,7 +74,7 @@ fn sweep() -> impl Strategy<Value = Sweep> {
 }
 
 /// Writes a sweep as vLLM does.
-fn write(scratch: &Scratch, folder: &str, sweep: &Sweep) {
+pub fn write(scratch: &Scratch, folder: &str, sweep: &Sweep) {
     let python = |value: &Value| match value {
         Value::Bool(value) => if *value { "True" } else { "False" }.to_owned(),
         Value::String(text) => text.clone(),
@@ -119,7 +119,7 @@ pub const ASKED: [(&str, &str); 14] = [
 ];
 
 /// Every query that ships, as far as it stands alone, and what people ask of parameters and metrics.
-fn queries() -> Vec<(String, String)> {
+pub fn queries() -> Vec<(String, String)> {
     let filled = Shipped::ALL.iter().map(|shipped| {
         let sql = if shipped.name == "frontier_of_series" {
             shipped.fill(&[CONFIGURATIONS, ("x", "max"), ("y", "min")])
@@ -182,7 +182,7 @@ fn restricted(sql: &str, sweeps: &str) -> String {
 }
 
 /// An answer without the columns that hold nothing; an error that is the query's own (it names no such column) is none.
-fn ask(runtime: &tokio::runtime::Runtime, lake: &Lake, sql: &str) -> Result<Vec<Value>, String> {
+pub fn ask(runtime: &tokio::runtime::Runtime, lake: &Lake, sql: &str) -> Result<Vec<Value>, String> {
     let answer = runtime.block_on(lake.sql(sql)).map_err(|error| error.to_string())?;
     let mut text = Vec::new();
     answer.write(Format::Json, &mut text).map_err(|error| error.to_string())?;
@@ -196,7 +196,7 @@ fn ask(runtime: &tokio::runtime::Runtime, lake: &Lake, sql: &str) -> Result<Vec<
 }
 
 /// The same rows: in the same order, but for numbers that are sums in another order.
-fn assert_same(query: &str, alone: &Result<Vec<Value>, String>, among: &Result<Vec<Value>, String>, form: &str) {
+pub fn assert_same(query: &str, alone: &Result<Vec<Value>, String>, among: &Result<Vec<Value>, String>, form: &str) {
     let (alone, among) = match (alone, among) {
         // Our own texts are no numbers, wherever they are asked.
         (Err(alone), Err(among))

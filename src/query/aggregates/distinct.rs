@@ -1,9 +1,9 @@
 //! `count(DISTINCT column)` of all rows: a set in many small parts, each of which stays in a core's cache, filled by all cores and
 //! united by all.
 
-use super::exchange::Exchange;
+use super::exchange::{Handover, Reach, State};
 use arrow::array::{Array, ArrayRef, AsArray, UInt64Array};
-use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type};
+use arrow::datatypes::{DataType, FieldRef, Float64Type, Int64Type};
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -11,33 +11,19 @@ use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Signature, Volatil
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use rayon::prelude::*;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 /// `count(DISTINCT column)` of a plan without groups.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub struct CountDistinct {
     signature: Signature,
-    exchange: Arc<Exchange<Vec<Part>>>,
+    handover: Handover<Parts>,
 }
 
 impl CountDistinct {
-    pub fn new() -> Self {
-        Self { signature: Signature::any(1, Volatility::Immutable), exchange: Exchange::new() }
-    }
-}
-
-impl PartialEq for CountDistinct {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.exchange, &other.exchange)
-    }
-}
-
-impl Eq for CountDistinct {}
-
-impl Hash for CountDistinct {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.exchange).hash(state);
+    pub fn new(reach: Reach) -> Self {
+        Self { signature: Signature::any(1, Volatility::Immutable), handover: Handover::new(reach) }
     }
 }
 
@@ -68,14 +54,16 @@ impl AggregateUDFImpl for CountDistinct {
             true => None,
             false => Some(RowConverter::new(vec![SortField::new(kind.clone())])?),
         };
-        let parts = (0..PARTS).map(|_| Part::default()).collect();
-        Ok(Box::new(Distinct { parts, converter, exchange: self.exchange.clone() }))
+        Ok(Box::new(Distinct { parts: no_parts(), converter, handover: self.handover.clone() }))
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-        Ok(vec![Arc::new(Field::new(format!("{}[ticket]", args.name), DataType::UInt64, false))])
+        Ok(vec![Arc::new(self.handover.field(args.name))])
     }
 }
+
+/// A set.
+type Parts = Vec<Part>;
 
 /// Parts of a set. A third of a million texts then take some hundred kilobytes in each.
 const PARTS: usize = 64;
@@ -116,6 +104,10 @@ impl Part {
         }
     }
 
+    fn values(&self) -> impl Iterator<Item = &[u8]> {
+        self.table.iter().map(|place| &self.bytes[place.from..place.from + place.len as usize])
+    }
+
     fn unite(self, other: Self) -> Self {
         let (mut larger, smaller) = if self.len() < other.len() { (other, self) } else { (self, other) };
         for bits in smaller.numbers {
@@ -134,10 +126,48 @@ impl Part {
 
 #[derive(Debug)]
 struct Distinct {
-    parts: Vec<Part>,
+    parts: Parts,
     /// Makes bytes of values that are none.
     converter: Option<RowConverter>,
-    exchange: Arc<Exchange<Vec<Part>>>,
+    handover: Handover<Parts>,
+}
+
+fn no_parts() -> Parts {
+    (0..PARTS).map(|_| Part::default()).collect()
+}
+
+impl State for Parts {
+    /// How many numbers, the numbers, and behind them the values, each behind its length.
+    fn to_bytes(&self) -> Vec<u8> {
+        let numbers: usize = self.iter().map(|part| part.numbers.len()).sum();
+        let mut bytes = (numbers as u64).to_le_bytes().to_vec();
+        bytes.extend(self.iter().flat_map(|part| &part.numbers).flat_map(|bits| bits.to_le_bytes()));
+        for value in self.iter().flat_map(Part::values) {
+            bytes.extend((value.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(value);
+        }
+        bytes
+    }
+
+    fn of_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut parts = no_parts();
+        let (count, rest) = bytes.split_first_chunk()?;
+        let numbers = (u64::from_le_bytes(*count) as usize).checked_mul(size_of::<u64>())?;
+        let (numbers, mut rest) = rest.split_at_checked(numbers)?;
+        for bits in numbers.as_chunks().0 {
+            let bits = u64::from_le_bytes(*bits);
+            let hash = hash_of(bits);
+            part(&mut parts, hash).insert_number(hash, bits);
+        }
+        let mut values = Vec::new();
+        while let Some((length, behind)) = rest.split_first_chunk() {
+            let (value, behind) = behind.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+            values.push(Some(value));
+            rest = behind;
+        }
+        add(&mut parts, values.into_iter());
+        rest.is_empty().then_some(parts)
+    }
 }
 
 fn is_bytes(kind: &DataType) -> bool {
@@ -168,12 +198,12 @@ impl Accumulator for Distinct {
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        let ticket = self.exchange.deposit([std::mem::take(&mut self.parts)]);
-        Ok(vec![ScalarValue::try_from_array(&ticket, 0)?])
+        let state = self.handover.give(vec![std::mem::take(&mut self.parts)]);
+        Ok(vec![ScalarValue::try_from_array(&state, 0)?])
     }
 
-    fn merge_batch(&mut self, tickets: &[ArrayRef]) -> Result<()> {
-        for parts in self.exchange.collect(tickets[0].as_ref())? {
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        for parts in self.handover.take(states[0].as_ref())? {
             let own = std::mem::take(&mut self.parts);
             self.parts = own.into_par_iter().zip(parts).map(|(own, other)| own.unite(other)).collect();
         }

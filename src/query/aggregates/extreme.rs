@@ -12,12 +12,19 @@ use std::sync::Arc;
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Extreme {
     /// DataFusion's.
-    pub of: Arc<AggregateUDF>,
+    of: Arc<AggregateUDF>,
+    name: String,
+}
+
+impl Extreme {
+    pub fn new(of: Arc<AggregateUDF>) -> Self {
+        Self { name: format!("{}_of_floats", of.name()), of }
+    }
 }
 
 impl AggregateUDFImpl for Extreme {
     fn name(&self) -> &str {
-        self.of.name()
+        &self.name
     }
 
     fn signature(&self) -> &Signature {
@@ -45,7 +52,7 @@ impl AggregateUDFImpl for Extreme {
     }
 
     fn create_groups_accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        let is_max = self.name() == "max";
+        let is_max = self.of.name() == "max";
         let start = if is_max { f64::NEG_INFINITY } else { f64::INFINITY };
         let take = move |known: &mut f64, value: f64| *known = if is_max { known.max(value) } else { known.min(value) };
         let accumulator = PrimitiveGroupsAccumulator::<Float64Type, _>::new(&DataType::Float64, take);

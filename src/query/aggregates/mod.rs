@@ -6,21 +6,27 @@ mod exchange;
 mod extreme;
 mod percentile;
 
+pub use exchange::Reach;
+
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Result, ScalarValue};
+use datafusion::functions_aggregate::min_max::{max_udaf, min_udaf};
 use datafusion::logical_expr::expr::{AggregateFunction, NullTreatment};
 use datafusion::logical_expr::{Aggregate, AggregateUDF, Expr, ExprSchemable, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
+use datafusion::prelude::lit;
 use distinct::CountDistinct;
 use extreme::Extreme;
-use percentile::{ExactPercentile, Place};
+use percentile::ExactPercentile;
 use std::sync::Arc;
 
 /// Puts our aggregates into plans.
 #[derive(Debug)]
-pub struct OwnAggregates;
+pub struct OwnAggregates {
+    pub reach: Reach,
+}
 
 impl AnalyzerRule for OwnAggregates {
     fn name(&self) -> &str {
@@ -29,15 +35,16 @@ impl AnalyzerRule for OwnAggregates {
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let plan = plan.transform_up_with_subqueries(|plan| match plan {
-            LogicalPlan::Aggregate(aggregate) => replace(aggregate),
+            LogicalPlan::Aggregate(aggregate) => replace(aggregate, self.reach),
             other => Ok(Transformed::no(other)),
         })?;
         Ok(plan.data)
     }
 }
 
-fn replace(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
-    let replaced: Vec<Option<Expr>> = aggregate.aggr_expr.iter().map(|expr| replacement(expr, &aggregate)).collect();
+fn replace(aggregate: Aggregate, reach: Reach) -> Result<Transformed<LogicalPlan>> {
+    let replaced: Vec<Option<Expr>> =
+        aggregate.aggr_expr.iter().map(|expr| replacement(expr, &aggregate, reach)).collect();
     if replaced.iter().all(Option::is_none) {
         return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
     }
@@ -49,7 +56,7 @@ fn replace(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
     Ok(Transformed::yes(LogicalPlan::Aggregate(aggregate)))
 }
 
-fn replacement(expr: &Expr, aggregate: &Aggregate) -> Option<Expr> {
+fn replacement(expr: &Expr, aggregate: &Aggregate, reach: Reach) -> Option<Expr> {
     let Expr::AggregateFunction(AggregateFunction { func, params }) = expr else { return None };
     if params.null_treatment.is_some_and(|nulls| nulls != NullTreatment::RespectNulls) {
         return None;
@@ -62,28 +69,33 @@ fn replacement(expr: &Expr, aggregate: &Aggregate) -> Option<Expr> {
                 && aggregate.group_expr.is_empty()
                 && !matches!(value, Expr::Literal(..)) =>
         {
-            Some(own(AggregateUDF::from(CountDistinct::new()), value, None))
+            Some(own(AggregateUDF::from(CountDistinct::new(reach)), vec![value.clone()], None))
         }
         ("min" | "max", [value]) if !aggregate.group_expr.is_empty() && is_double(value) => {
-            Some(own(AggregateUDF::from(Extreme { of: func.clone() }), value, params.filter.clone()))
+            Some(own(AggregateUDF::from(Extreme::new(func.clone())), vec![value.clone()], params.filter.clone()))
         }
         ("percentile_cont", [value, Expr::Literal(ScalarValue::Float64(Some(share)), _)])
             if !params.distinct && (0.0..=1.0).contains(share) =>
         {
-            let place = Place { share: *share, is_from_the_top: params.order_by.iter().any(|sort| !sort.asc) };
-            is_double(value).then(|| own(AggregateUDF::from(ExactPercentile::new(place)), value, params.filter.clone()))
+            let is_from_the_top = params.order_by.iter().any(|sort| !sort.asc);
+            let arguments = vec![value.clone(), lit(*share), lit(is_from_the_top)];
+            let percentile = || AggregateUDF::from(ExactPercentile::new(reach));
+            is_double(value).then(|| own(percentile(), arguments, params.filter.clone()))
         }
         _ => None,
     }
 }
 
-fn own(function: AggregateUDF, value: &Expr, filter: Option<Box<Expr>>) -> Expr {
-    Expr::AggregateFunction(AggregateFunction::new_udf(
-        Arc::new(function),
-        vec![value.clone()],
-        false,
-        filter,
-        Vec::new(),
-        None,
-    ))
+fn own(function: AggregateUDF, arguments: Vec<Expr>, filter: Option<Box<Expr>>) -> Expr {
+    Expr::AggregateFunction(AggregateFunction::new_udf(Arc::new(function), arguments, false, filter, Vec::new(), None))
+}
+
+/// The aggregates that plans of other machines name.
+pub fn known_elsewhere() -> [AggregateUDF; 4] {
+    [
+        AggregateUDF::from(CountDistinct::new(Reach::Machines)),
+        AggregateUDF::from(ExactPercentile::new(Reach::Machines)),
+        AggregateUDF::from(Extreme::new(max_udaf())),
+        AggregateUDF::from(Extreme::new(min_udaf())),
+    ]
 }

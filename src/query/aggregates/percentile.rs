@@ -1,44 +1,41 @@
 //! `percentile_cont`: exact, by selection, the values of a group never copied but into a small buffer that is used again. (That of
 //! DataFusion rounds its interpolation to a millionth.)
 
-use super::exchange::Exchange;
+use super::exchange::{Handover, Reach, State};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array};
-use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
-use datafusion::common::{Result, ScalarValue};
+use arrow::datatypes::{DataType, FieldRef, Float64Type};
+use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility};
-use std::hash::{Hash, Hasher};
+use datafusion::physical_expr::expressions::Literal;
 use std::sync::Arc;
 
 /// Lists of one group's values, as they came.
 type Values = Vec<Vec<f64>>;
 
-/// `percentile_cont(share) WITHIN GROUP (ORDER BY column)`.
-#[derive(Debug)]
+impl State for Values {
+    fn to_bytes(&self) -> Vec<u8> {
+        self.iter().flatten().flat_map(|value| value.to_le_bytes()).collect()
+    }
+
+    fn of_bytes(bytes: &[u8]) -> Option<Self> {
+        let (values, rest) = bytes.as_chunks();
+        let values: Vec<f64> = values.iter().map(|value| f64::from_le_bytes(*value)).collect();
+        rest.is_empty().then(|| if values.is_empty() { Vec::new() } else { vec![values] })
+    }
+}
+
+/// `exact_percentile(column, share, is_from_the_top)`: `percentile_cont(share) WITHIN GROUP (ORDER BY column)`.
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub struct ExactPercentile {
     signature: Signature,
-    place: Place,
-    exchange: Arc<Exchange<Values>>,
+    handover: Handover<Values>,
 }
 
 impl ExactPercentile {
-    pub fn new(place: Place) -> Self {
-        let signature = Signature::exact(vec![DataType::Float64], Volatility::Immutable);
-        Self { signature, place, exchange: Exchange::new() }
-    }
-}
-
-impl PartialEq for ExactPercentile {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.exchange, &other.exchange)
-    }
-}
-
-impl Eq for ExactPercentile {}
-
-impl Hash for ExactPercentile {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.exchange).hash(state);
+    pub fn new(reach: Reach) -> Self {
+        let arguments = vec![DataType::Float64, DataType::Float64, DataType::Boolean];
+        Self { signature: Signature::exact(arguments, Volatility::Immutable), handover: Handover::new(reach) }
     }
 }
 
@@ -55,32 +52,47 @@ impl AggregateUDFImpl for ExactPercentile {
         Ok(DataType::Float64)
     }
 
-    fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(OneGroup { place: self.place, exchange: self.exchange.clone(), values: Vec::new() }))
+    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        Ok(Box::new(OneGroup { place: Place::of(&args)?, handover: self.handover.clone(), values: Vec::new() }))
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-        Ok(vec![Arc::new(Field::new(format!("{}[ticket]", args.name), DataType::UInt64, false))])
+        Ok(vec![Arc::new(self.handover.field(args.name))])
     }
 
     fn groups_accumulator_supported(&self, _: AccumulatorArgs) -> bool {
         true
     }
 
-    fn create_groups_accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        Ok(Box::new(Percentiles { place: self.place, exchange: self.exchange.clone(), groups: Vec::new(), held: 0 }))
+    fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
+        Ok(Box::new(Percentiles {
+            place: Place::of(&args)?,
+            handover: self.handover.clone(),
+            groups: Vec::new(),
+            held: 0,
+        }))
     }
 }
 
 /// Where among the sorted values a percentile is.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+struct Place {
     /// Between 0 and 1.
-    pub share: f64,
-    pub is_from_the_top: bool,
+    share: f64,
+    is_from_the_top: bool,
 }
 
 impl Place {
+    fn of(args: &AccumulatorArgs) -> Result<Self> {
+        let constant = |index: usize| args.exprs[index].downcast_ref::<Literal>().map(Literal::value);
+        match (constant(1), constant(2)) {
+            (Some(ScalarValue::Float64(Some(share))), Some(ScalarValue::Boolean(Some(is_from_the_top)))) => {
+                Ok(Self { share: *share, is_from_the_top: *is_from_the_top })
+            }
+            _ => plan_err!("exact_percentile: the share and its direction must be constants"),
+        }
+    }
+
     fn among(self, num_values: usize) -> f64 {
         let last = num_values.saturating_sub(1) as f64;
         if self.is_from_the_top { last - last * self.share } else { last * self.share }
@@ -91,7 +103,7 @@ impl Place {
 #[derive(Debug)]
 struct OneGroup {
     place: Place,
-    exchange: Arc<Exchange<Values>>,
+    handover: Handover<Values>,
     values: Values,
 }
 
@@ -106,12 +118,12 @@ impl Accumulator for OneGroup {
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        let ticket = self.exchange.deposit([std::mem::take(&mut self.values)]);
-        Ok(vec![ScalarValue::try_from_array(&ticket, 0)?])
+        let state = self.handover.give(vec![std::mem::take(&mut self.values)]);
+        Ok(vec![ScalarValue::try_from_array(&state, 0)?])
     }
 
-    fn merge_batch(&mut self, tickets: &[ArrayRef]) -> Result<()> {
-        self.values.extend(self.exchange.collect(tickets[0].as_ref())?.into_iter().flatten());
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.values.extend(self.handover.take(states[0].as_ref())?.into_iter().flatten());
         Ok(())
     }
 
@@ -129,7 +141,7 @@ impl Accumulator for OneGroup {
 
 struct Percentiles {
     place: Place,
-    exchange: Arc<Exchange<Values>>,
+    handover: Handover<Values>,
     groups: Vec<Values>,
     /// Values in all groups.
     held: usize,
@@ -192,12 +204,12 @@ impl GroupsAccumulator for Percentiles {
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
         let groups = self.take(emit_to);
-        Ok(vec![self.exchange.deposit(groups)])
+        Ok(vec![self.handover.give(groups)])
     }
 
     fn merge_batch(&mut self, values: &[ArrayRef], group_indices: &[usize], total_num_groups: usize) -> Result<()> {
         self.groups.resize_with(total_num_groups, Vec::new);
-        for (lists, group) in self.exchange.collect(values[0].as_ref())?.into_iter().zip(group_indices) {
+        for (lists, group) in self.handover.take(values[0].as_ref())?.into_iter().zip(group_indices) {
             self.held += lists.iter().map(Vec::len).sum::<usize>();
             self.groups[*group].extend(lists);
         }
@@ -211,7 +223,7 @@ impl GroupsAccumulator for Percentiles {
             Some(value) => vec![vec![value]],
             None => Vec::new(),
         });
-        Ok(vec![self.exchange.deposit(states)])
+        Ok(vec![self.handover.give(states.collect())])
     }
 
     fn size(&self) -> usize {

@@ -5,7 +5,7 @@ mod front;
 mod operator;
 
 pub use front::Points;
-pub use operator::Planner;
+pub use operator::{ParetoExec, Planner, Question, Stage};
 
 use crate::metric::{Better, Metric};
 use datafusion::common::{DFSchema, Result, plan_datafusion_err, plan_err};

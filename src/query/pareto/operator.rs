@@ -132,14 +132,14 @@ impl ExtensionPlanner for ParetoPlanner {
 }
 
 #[derive(Debug)]
-struct Question {
-    objectives: Vec<Arc<dyn PhysicalExpr>>,
-    is_max: Vec<bool>,
-    group: Vec<Arc<dyn PhysicalExpr>>,
+pub struct Question {
+    pub objectives: Vec<Arc<dyn PhysicalExpr>>,
+    pub is_max: Vec<bool>,
+    pub group: Vec<Arc<dyn PhysicalExpr>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+pub enum Stage {
     /// Turns away most of what is beaten, row by row.
     Sieve,
     /// Decides, once all rows are there.
@@ -147,15 +147,15 @@ enum Stage {
 }
 
 #[derive(Debug)]
-struct ParetoExec {
+pub struct ParetoExec {
     input: Arc<dyn ExecutionPlan>,
-    question: Arc<Question>,
-    stage: Stage,
+    pub question: Arc<Question>,
+    pub stage: Stage,
     properties: Arc<PlanProperties>,
 }
 
 impl ParetoExec {
-    fn new(input: Arc<dyn ExecutionPlan>, question: Arc<Question>, stage: Stage) -> Self {
+    pub fn new(input: Arc<dyn ExecutionPlan>, question: Arc<Question>, stage: Stage) -> Self {
         let (partitions, emission) = match stage {
             Stage::Sieve => (input.output_partitioning().partition_count(), EmissionType::Incremental),
             Stage::Decide => (1, EmissionType::Final),

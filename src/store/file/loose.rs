@@ -38,6 +38,7 @@ pub struct LooseRows {
 struct LooseFile {
     path: PathBuf,
     kind: usize,
+    size: usize,
 }
 
 /// What alike files share.
@@ -85,27 +86,24 @@ impl LooseRows {
         let footers: Vec<_> = paths.par_iter().map(|path| footer(path)).collect();
         let mut kind_of: HashMap<Key, usize> = HashMap::new();
         let mut kinds = Vec::new();
-        let mut files = Vec::with_capacity(paths.len());
-        let mut sizes = Vec::with_capacity(paths.len());
+        let mut files: Vec<LooseFile> = Vec::with_capacity(paths.len());
         let mut unreadable = Vec::new();
         for (path, footer) in paths.into_iter().zip(footers) {
-            let kind = footer.and_then(|footer| {
-                sizes.push(footer.file_size);
+            let looked_at = footer.and_then(|footer| {
                 if let Some(kind) = footer.key.and_then(|key| kind_of.get(&key)) {
-                    return Ok(*kind);
+                    return Ok((*kind, footer.file_size));
                 }
-                kinds.push(Kind::of(&path).inspect_err(|_| {
-                    sizes.pop();
-                })?);
+                kinds.push(Kind::of(&path)?);
                 kind_of.extend(footer.key.map(|key| (key, kinds.len() - 1)));
-                Ok(kinds.len() - 1)
+                Ok((kinds.len() - 1, footer.file_size))
             });
-            match kind {
-                Ok(kind) => files.push(LooseFile { path, kind }),
+            match looked_at {
+                Ok((kind, size)) => files.push(LooseFile { path, kind, size }),
                 Err(error) => unreadable.push((path, error)),
             }
         }
-        OpenedRows { rows: Self { files, kinds, batches: batches(&sizes), old: Vec::new() }, unreadable }
+        let batches = batches(files.iter().map(|file| file.size));
+        OpenedRows { rows: Self { files, kinds, batches, old: Vec::new() }, unreadable }
     }
 
     /// Files of runs. Those of version 1 are told apart: they are not read like the others.
@@ -137,31 +135,39 @@ impl LooseRows {
         self.kinds.iter().map(|kind| kind.arrow.as_ref())
     }
 
-    /// In how many batches the rows come.
-    pub fn num_batches(&self) -> usize {
-        self.batches.len()
+    /// Files whose rows come as one batch, by their places.
+    pub fn batches(&self) -> &[Range<usize>] {
+        &self.batches
+    }
+
+    pub fn paths(&self, files: Range<usize>) -> impl Iterator<Item = &Path> {
+        self.files[files].iter().map(|file| file.path.as_path())
+    }
+
+    pub fn num_bytes(&self) -> usize {
+        self.files.iter().map(|file| file.size).sum()
     }
 
     /// The rows of some files, with the columns of the schema.
-    pub fn read_batch(&self, index: usize, schema: &SchemaRef) -> Result<RecordBatch, StoreError> {
-        let files = &self.files[self.batches[index].clone()];
+    pub fn read_files(&self, files: Range<usize>, schema: &SchemaRef) -> Result<RecordBatch, StoreError> {
+        let files = &self.files[files];
         let projections: Vec<Projection> = self.kinds.iter().map(|kind| kind.projection(schema)).collect();
         let read = files.iter().map(|file| read(&file.path, &self.kinds[file.kind], &projections[file.kind], schema));
         let read = read.collect::<Result<Vec<_>, _>>()?;
-        concat_batches(schema, &read).map_err(StoreError::data(&files[0].path))
+        concat_batches(schema, &read).map_err(StoreError::data(files.first().map_or(Path::new(""), |file| &file.path)))
     }
 
     /// The rows of all files, in their order, with the columns of the schema.
     pub fn read(&self, schema: &SchemaRef) -> Result<Vec<RecordBatch>, StoreError> {
-        (0..self.num_batches()).into_par_iter().map(|index| self.read_batch(index, schema)).collect()
+        self.batches.par_iter().map(|batch| self.read_files(batch.clone(), schema)).collect()
     }
 }
 
 /// Files of these sizes in batches of so many, and of so many bytes.
-fn batches(sizes: &[usize]) -> Vec<Range<usize>> {
+fn batches(sizes: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
     let mut batches: Vec<Range<usize>> = Vec::new();
     let mut bytes = 0;
-    for (index, size) in sizes.iter().enumerate() {
+    for (index, size) in sizes.enumerate() {
         match batches.last_mut() {
             Some(batch) if batch.len() < FILES_IN_A_BATCH && bytes + size <= BYTES_IN_A_BATCH => batch.end += 1,
             _ => {
@@ -269,6 +275,7 @@ mod tests {
 
     #[test]
     fn batches_have_an_end_in_files_and_in_bytes() {
+        let batches = |sizes: &[usize]| super::batches(sizes.iter().copied());
         assert!(batches(&[]).is_empty());
         assert_eq!(batches(&[1; 600]), [0..256, 256..512, 512..600]);
         let large = BYTES_IN_A_BATCH / 2;
@@ -288,7 +295,7 @@ mod tests {
         let schema = unite_schemas(rows.schemas());
         // Other columns, in another order, and one of another type.
         write(&[("c", Cell::Bool(true)), ("b", "y".into()), ("a", Cell::Float(2.5))]);
-        let batch = rows.read_batch(0, &schema).unwrap();
+        let batch = rows.read_files(0..1, &schema).unwrap();
         assert_eq!(batch.column_by_name("a").unwrap().as_primitive::<Int64Type>().values(), &[2]);
         assert_eq!(batch.column_by_name("b").unwrap().as_string::<i32>().value(0), "y");
         assert_eq!(batch.num_columns(), 2);

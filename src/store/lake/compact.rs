@@ -143,7 +143,9 @@ impl Part<'_> {
             }
             Self::Own(_, path) => batches_of(path),
             Self::Old(batches) => Box::new(batches.iter().cloned().map(Ok)),
-            Self::Small(rows) => Box::new((0..rows.num_batches()).map(move |index| rows.read_batch(index, schema))),
+            Self::Small(rows) => {
+                Box::new(rows.batches().iter().map(move |files| rows.read_files(files.clone(), schema)))
+            }
         }
     }
 }

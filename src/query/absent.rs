@@ -1,0 +1,50 @@
+//! What there is of queries on several machines in a program without the feature `distributed`: a sentence.
+
+use super::QueryError;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
+use std::path::PathBuf;
+use tokio::net::TcpListener;
+
+/// Machines that answer queries together; none can be found.
+#[derive(Clone, Debug)]
+pub struct Workers {
+    pub(super) silent: Vec<String>,
+}
+
+impl Workers {
+    #[expect(clippy::unused_async, reason = "as where it asks")]
+    pub async fn find(_: &str, _: Option<&str>, _: Option<usize>) -> Result<Self, QueryError> {
+        Err(QueryError::NotBuilt)
+    }
+
+    #[expect(clippy::unused_self, reason = "as where there are some")]
+    pub fn join(&self, builder: SessionStateBuilder) -> Result<SessionStateBuilder> {
+        Ok(builder)
+    }
+
+    #[expect(clippy::unused_self, clippy::unused_async, reason = "as where there are some")]
+    pub async fn begin(&self, rows: Result<SendableRecordBatchStream>) -> Result<Begun> {
+        rows.map(Begun::Rows)
+    }
+}
+
+/// How a query goes that workers answer.
+pub enum Begun {
+    Rows(SendableRecordBatchStream),
+    Unshared(DataFusionError),
+}
+
+/// A worker that can begin to answer; none can.
+pub struct Service;
+
+impl Service {
+    pub fn open(_: &[PathBuf], _: Option<&str>, _: Option<usize>) -> Result<Self, QueryError> {
+        Err(QueryError::NotBuilt)
+    }
+
+    #[expect(clippy::unused_async, reason = "as where it serves")]
+    pub async fn serve(self, _: TcpListener, _: impl Future<Output = ()>) -> Result<(), QueryError> {
+        Err(QueryError::NotBuilt)
+    }
+}
