@@ -89,7 +89,28 @@ pub struct ReportConfig {
     /// Limits in milliseconds by metric, for `request_goodput`.
     pub goodput: Vec<(String, f64)>,
     pub details: Details,
+    pub warm_up: Edge,
+    pub cool_down: Edge,
     pub metadata: Map<String, Value>,
+}
+
+/// How much of a run is left out at one of its ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Edge {
+    Time(Duration),
+    /// Of the whole run.
+    Share(f64),
+}
+
+impl Edge {
+    pub const NONE: Self = Self::Time(Duration::ZERO);
+
+    pub fn of(self, run: Duration) -> Duration {
+        match self {
+            Self::Time(time) => time,
+            Self::Share(share) => run.mul_f64(share),
+        }
+    }
 }
 
 /// Whether the measurements of each request are told.
@@ -169,6 +190,8 @@ impl Default for ReportConfig {
             metric_percentiles: vec![99.0],
             goodput: Vec::new(),
             details: Details::Summary,
+            warm_up: Edge::NONE,
+            cool_down: Edge::NONE,
             metadata: Map::new(),
         }
     }

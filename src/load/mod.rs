@@ -18,7 +18,7 @@ mod schedule;
 mod wire;
 mod worker;
 
-pub use config::{Config, Details, LoadConfig, LoraAssignment, ReportConfig, RequestConfig, ServerConfig};
+pub use config::{Config, Details, Edge, LoadConfig, LoraAssignment, ReportConfig, RequestConfig, ServerConfig};
 pub use live::Glance;
 pub use measurement::{CountedBy, Failure, FailureKind, Measurement};
 pub use result::{result_json, summary_lines};

@@ -115,7 +115,8 @@ struct Back<E> {
 /// Whether a start was made here.
 enum Visited {
     Here,
-    Elsewhere,
+    /// It took so long to learn that.
+    Elsewhere(Duration),
     /// On machines of another kind.
     OfKind(String),
 }
@@ -144,6 +145,7 @@ async fn work<E: Executor>(core: &RefCell<Core<'_>>, crew: Crew<E>) -> Option<Ha
     let mut looked = Instant::now();
     loop {
         while halted.is_none()
+            && !rota.must_ask()
             && let Some((lane, executor)) = idle.pop()
         {
             let turn = {
@@ -163,12 +165,13 @@ async fn work<E: Executor>(core: &RefCell<Core<'_>>, crew: Crew<E>) -> Option<Ha
             () = tokio::time::sleep(if rota.must_ask() { Duration::ZERO } else { GLANCE }), if others.is_some() => {
                 if idle.iter().any(|(_, executor)| executor.is_interrupted()) {
                     halted = Some(Halt::Interrupted);
-                } else if let Some(sharing) = others.filter(|sharing| rota.must_ask() || looked.elapsed() > sharing.claims.patience()) {
-                    looked = Instant::now();
+                } else if let Some(sharing) = others.filter(|sharing| rota.must_ask() || looked.elapsed() > rota.pause(sharing.claims.patience())) {
+                    let asked = Instant::now();
                     match sharing.claims.survey().await {
-                        Ok(stands) => rota.look_again(&stands),
+                        Ok(stands) => rota.look_again(&stands, asked.elapsed()),
                         Err(error) => halted = Some(error.into()),
                     }
+                    looked = Instant::now();
                     if sharing.patience == Patience::Leave && rota.is_left_to_others() {
                         return Some(Halt::LeftToOthers);
                     }
@@ -181,7 +184,8 @@ async fn work<E: Executor>(core: &RefCell<Core<'_>>, crew: Crew<E>) -> Option<Ha
         idle.push((lane, executor));
         match ended {
             Ok(Visited::Here) => rota.is_ours(start, &seat),
-            Ok(Visited::Elsewhere) | Err(Halt::Lost) => rota.set_aside(start, &seat),
+            Ok(Visited::Elsewhere(took)) => rota.set_aside(start, &seat, took),
+            Err(Halt::Lost) => rota.set_aside(start, &seat, Duration::ZERO),
             Ok(Visited::OfKind(kind)) => {
                 if rota.set_apart(start, &seat) {
                     let message = format!(
@@ -204,12 +208,13 @@ async fn work<E: Executor>(core: &RefCell<Core<'_>>, crew: Crew<E>) -> Option<Ha
 /// Makes the runs of a start on a lane, where no other machine does.
 async fn work_at<E: Executor>(setup: Setup<'_, '_>, lane: usize, executor: E, start: Start, seat: Seat) -> Back<E> {
     let mut executor = executor;
+    let began = Instant::now();
     let lease = match setup.sharing {
         None => None,
         Some(sharing) => match sharing.begin(setup.core, start).await {
             Ok(Begun::Ours(lease)) => Some(lease),
             Ok(Begun::Elsewhere) => {
-                return Back { lane, executor, start, seat, ended: Ok(Visited::Elsewhere) };
+                return Back { lane, executor, start, seat, ended: Ok(Visited::Elsewhere(began.elapsed())) };
             }
             Ok(Begun::OtherKind(kind)) => {
                 return Back { lane, executor, start, seat, ended: Ok(Visited::OfKind(kind)) };

@@ -1,12 +1,12 @@
 //! Which server is started next, and where: in the order of the plan where one runs at a time, else so that all seats are used well.
 
 use super::course::{Course, Visit};
+use super::draw::Draw;
 use super::ledger::{Ledger, gpu_count};
 use super::shared::Sharing;
 use crate::node::{Seat, Seats, Waiting, arrange};
 use crate::plan::{Plan, Start};
 use crate::store::Standing;
-use rand::seq::IndexedRandom;
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -45,9 +45,6 @@ enum Asks {
     Again,
 }
 
-/// More than these are not drawn from.
-const MOST_DRAWN_FROM: usize = 4096;
-
 /// The starts that are still to come.
 pub struct Rota<'a> {
     plan: &'a Plan,
@@ -65,8 +62,7 @@ pub struct Rota<'a> {
     /// The servers that run.
     busy: Vec<usize>,
     asks: Asks,
-    /// Among so many that wait the next one is drawn: machines that want the same part ways.
-    window: usize,
+    draw: Draw,
 }
 
 impl<'a> Rota<'a> {
@@ -82,7 +78,7 @@ impl<'a> Rota<'a> {
             apart: Vec::new(),
             busy: Vec::new(),
             asks: Asks::Nobody,
-            window: 1,
+            draw: Draw::default(),
         }
     }
 
@@ -97,8 +93,9 @@ impl<'a> Rota<'a> {
             }
         }
         let room = self.waiting.iter().enumerate().filter(|(_, waiting)| self.seats.is_room_for(waiting.gpus));
-        let room: Vec<usize> = room.map(|(at, _)| at).take(self.window).collect();
-        let next = room.choose(&mut rand::rng()).and_then(|at| self.waiting.remove(*at))?;
+        let room: Vec<usize> = room.map(|(at, _)| at).collect();
+        let place = self.draw.place(room.len())?;
+        let next = room.get(place).and_then(|at| self.waiting.remove(*at))?;
         let seat = self.seats.take(next.gpus)?;
         self.busy.push(next.what.server);
         Some((next.what, seat))
@@ -143,17 +140,17 @@ impl<'a> Rota<'a> {
         self.apart.len() == 1
     }
 
-    /// A start turned out to be another machine's.
-    pub fn set_aside(&mut self, start: Start, seat: &Seat) {
+    /// A start turned out to be another machine's; it took so long to learn that.
+    pub fn set_aside(&mut self, start: Start, seat: &Seat, took: Duration) {
         self.leave(start, seat);
         self.elsewhere.push(self.waits(start));
-        self.window = (2 * self.window).min(MOST_DRAWN_FROM);
+        self.draw.in_vain(took);
     }
 
     /// A start was this machine's, and has ended.
     pub fn is_ours(&mut self, start: Start, seat: &Seat) {
         self.leave(start, seat);
-        self.window = (self.window / 2).max(1);
+        self.draw.won();
     }
 
     /// Other machines work at the sweep, too: what they have is asked before a round begins.
@@ -161,20 +158,27 @@ impl<'a> Rota<'a> {
         Self { asks: Asks::Others, ..self }
     }
 
-    /// Whether it is not known of this round what others have.
+    /// Whether it is not known of this round what others have, or not any more.
     pub fn must_ask(&self) -> bool {
-        self.asks == Asks::Others && self.has_others()
+        self.has_others() && (self.asks == Asks::Others || self.draw.is_out_of_date())
     }
 
-    /// Takes back what nobody has, and leaves out what is done.
-    pub fn look_again(&mut self, stands: &BTreeMap<String, Standing>) {
+    /// How long others are not asked again where nothing is left to begin.
+    pub fn pause(&self, usual: Duration) -> Duration {
+        self.draw.pause(usual)
+    }
+
+    /// Takes back what nobody has, and leaves out what is done or another's. It took so long to learn that.
+    pub fn look_again(&mut self, stands: &BTreeMap<String, Standing>, took: Duration) {
         if self.asks == Asks::Others {
             self.asks = Asks::Again;
         }
+        self.draw.asked(took);
         let is_done =
             |waiting: &Waiting<Start>| stands.get(&Sharing::name_of(self.plan, waiting.what)) == Some(&Standing::Done);
         self.apart.retain(|waiting| !is_done(waiting));
-        for waiting in std::mem::take(&mut self.elsewhere) {
+        let waiting = std::mem::take(&mut self.waiting);
+        for waiting in waiting.into_iter().chain(std::mem::take(&mut self.elsewhere)) {
             match stands.get(&Sharing::name_of(self.plan, waiting.what)) {
                 Some(Standing::Done) => {}
                 Some(Standing::Held) => self.elsewhere.push(waiting),

@@ -89,7 +89,7 @@ fn examples_of(scratch: &Scratch, subcommand: &str) -> Vec<String> {
 }
 
 /// Sub-commands in the order in which their examples make what later ones use. `demo` has a test of its own.
-const IN_ORDER: [&str; 29] = [
+const IN_ORDER: [&str; 30] = [
     "doctor",
     "serve",
     "show",
@@ -115,6 +115,7 @@ const IN_ORDER: [&str; 29] = [
     "import",
     "mv",
     "rm",
+    "worker",
     "sim",
     "bench",
     "completions",
@@ -126,13 +127,19 @@ fn every_example_of_the_help_runs() {
     let _port = PORT_8000.lock();
     let scratch = with_what_examples_need();
     let mut served = None;
-    for subcommand in IN_ORDER {
+    // Without the feature there are no workers.
+    let there = IN_ORDER.into_iter().filter(|subcommand| cfg!(feature = "distributed") || *subcommand != "worker");
+    for subcommand in there {
         for example in examples_of(&scratch, subcommand) {
-            if subcommand == "sim" {
-                let sim =
+            // Programs that serve until they are ended.
+            let port = [("sweeplake sim ", 8000), ("sweeplake worker ", 7077)]
+                .into_iter()
+                .find(|(begin, _)| example.starts_with(begin));
+            if let Some((_, port)) = port {
+                let server =
                     shell(&scratch, &format!("exec {example}")).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-                served = Some(Running(sim.unwrap()));
-                wait_until("the example's server answers", || is_served(8000));
+                served = Some(Running(server.unwrap()));
+                wait_until("the example's server answers", || is_served(port));
                 continue;
             }
             // A short run shows as much: what is measured is another test's.

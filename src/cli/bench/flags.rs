@@ -1,6 +1,7 @@
 //! The flags of `vllm bench serve`, and those that it lacks.
 
 use super::values::*;
+use crate::load::Edge;
 use crate::sla::Sla;
 use clap::ValueEnum;
 use serde_json::{Map, Value};
@@ -161,6 +162,12 @@ pub struct Report {
     /// Latency limits (ms) that a request must meet to count toward goodput: ttft:200 tpot:50 e2el:2000.
     #[arg(long, value_name = "METRIC:MS", num_args = 1.., value_parser = goodput)]
     pub goodput: Vec<(String, f64)>,
+    /// Leave out requests sent in the first seconds, or the first share of the run (30, 10%).
+    #[arg(long, value_name = "SECONDS|PERCENT", default_value = "0", value_parser = edge)]
+    pub warmup_window: Edge,
+    /// Likewise in the last ones.
+    #[arg(long, value_name = "SECONDS|PERCENT", default_value = "0", value_parser = edge)]
+    pub cooldown_window: Edge,
     /// Save the result as JSON.
     #[arg(long)]
     pub save_result: bool,

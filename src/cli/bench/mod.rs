@@ -12,8 +12,8 @@ use super::{Ended, Failure};
 use crate::cli::say::{out, say};
 use crate::load::api::{Backend, PromptAs, Sampling};
 use crate::load::{
-    Config, Details, Extent, FailureKind, LoadConfig, LoadError, LoraAssignment, Measured, Preview, Ramp, RampStrategy,
-    ReportConfig, RequestConfig, ServerConfig, Traffic, Trust, preview, result_json, run, summary_lines,
+    Config, Details, Edge, Extent, FailureKind, LoadConfig, LoadError, LoraAssignment, Measured, Preview, Ramp,
+    RampStrategy, ReportConfig, RequestConfig, ServerConfig, Traffic, Trust, preview, result_json, run, summary_lines,
 };
 use crate::store::write_bytes_atomically;
 use data::Data;
@@ -61,10 +61,18 @@ pub fn exec(arguments: Arguments) -> Ended {
         out!("{}", summary_lines(&result).join("\n"));
     }
     warn(&config, &result);
+    let is_empty = result.get("completed") == Some(&Value::from(0));
     if arguments.report.save_result || arguments.report.append_result {
         save(&arguments.report, &config, &measured, date, result)?;
     }
-    told(&config, &measured)
+    told(&config, &measured)?;
+    match is_empty && !is_all_failed && measured.stopped_early.is_none() {
+        true => Err(Failure::work(format!(
+            "--warmup-window and --cooldown-window leave no request of a run of {:.1} s",
+            measured.duration.as_secs_f64()
+        ))),
+        false => Ok(()),
+    }
 }
 
 /// Says where the numbers are the client's and not the server's.
@@ -116,6 +124,13 @@ fn check(arguments: &Arguments) -> Ended {
     }
     if load.ramp_up_strategy.is_some() && load.request_rate.is_finite() {
         return Err(Failure::input("--ramp-up-strategy: the ramp sets the rate; leave out --request-rate"));
+    }
+    let edges = [arguments.report.warmup_window, arguments.report.cooldown_window];
+    // Two shares are so much of any run.
+    let are_shares = edges.iter().all(|edge| matches!(edge, Edge::Share(_)));
+    let length = load.duration.map(Duration::from_secs_f64).or(are_shares.then_some(Duration::from_secs(1)));
+    if length.is_some_and(|length| edges.map(|edge| edge.of(length)).iter().sum::<Duration>() >= length) {
+        return Err(Failure::input("--warmup-window and --cooldown-window leave nothing of the run"));
     }
     let is_custom = matches!(arguments.server.backend, BackendName::Custom);
     if is_custom != requests.body.is_some() {
@@ -316,6 +331,8 @@ fn report_of(arguments: &Arguments) -> ReportConfig {
         metric_percentiles: report.metric_percentiles.clone(),
         goodput: report.goodput.clone(),
         details: if report.save_detailed { Details::EachRequest } else { Details::Summary },
+        warm_up: report.warmup_window,
+        cool_down: report.cooldown_window,
         metadata: report.metadata.iter().map(|(key, value)| (key.clone(), Value::String(value.clone()))).collect(),
     }
 }

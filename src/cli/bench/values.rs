@@ -1,6 +1,8 @@
 //! What flags of `bench` take.
 
+use crate::load::Edge;
 use serde_json::{Map, Value};
+use std::time::Duration;
 
 pub fn positive_rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
@@ -21,6 +23,18 @@ pub fn percent(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
         _ => Err("expected a percentile between 0 and 100".into()),
+    }
+}
+
+/// Seconds, or a share of the run: `30`, `10%`.
+pub fn edge(text: &str) -> Result<Edge, String> {
+    let share = text.trim().strip_suffix('%').map(|percent| percent.trim().parse::<f64>());
+    match share.unwrap_or_else(|| text.trim().parse()) {
+        Ok(percent) if text.contains('%') && (0.0..100.0).contains(&percent) => Ok(Edge::Share(percent / 100.0)),
+        Ok(seconds) if !text.contains('%') && (0.0..=*crate::cli::SENSIBLE.end()).contains(&seconds) => {
+            Ok(Edge::Time(Duration::from_secs_f64(seconds)))
+        }
+        _ => Err("expected seconds, or a share of the run such as 10%".into()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Examples of each sub-command. A test runs them all, in this order, on a simulated server that is called `vllm`.
 
 /// Of each sub-command, what it does and how.
-pub const EXAMPLES: [(&str, &[(&str, &str)]); 30] = [
+pub const EXAMPLES: [(&str, &[(&str, &str)]); 31] = [
     (
         "serve",
         &[
@@ -197,6 +197,16 @@ pub const EXAMPLES: [(&str, &[(&str, &str)]); 30] = [
             "Send 200 requests, at most 16 at a time",
             "sweeplake bench --port 8000 --num-prompts 200 --max-concurrency 16 --ignore-eos",
         )],
+    ),
+    (
+        "worker",
+        &[
+            ("Answer other machines' queries about a lake", "sweeplake worker --listen 127.0.0.1:7077 results"),
+            (
+                "Ask with its help",
+                "sweeplake query results --workers 127.0.0.1:7077 'SELECT sweep, count(*) FROM runs GROUP BY sweep'",
+            ),
+        ],
     ),
     ("sim", &[("Serve a simulated model on port 8000", "sweeplake sim any-model --port 8000 --max-num-seqs 64")]),
     (

@@ -94,6 +94,7 @@ mod tests {
     /// What a flag can take, in words that mean something.
     const VALUES: &[&str] = &[
         "[-]COLUMN",
+        "ADDRESS",
         "BACKEND",
         "BYTES",
         "CI",
@@ -116,6 +117,7 @@ mod tests {
         "FUNCTION(METRIC),…",
         "GATE",
         "HOST",
+        "HOST:PORT,…",
         "ID",
         "INCHES",
         "JSON",
@@ -161,6 +163,7 @@ mod tests {
         "RESULT",
         "SCALE",
         "SECONDS",
+        "SECONDS|PERCENT",
         "SEED",
         "SHARE",
         "SIZES",

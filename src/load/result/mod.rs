@@ -3,7 +3,8 @@
 //! TTFT is the time to the first text (`ttft_chunk`: to the first chunk, which is vLLM's TTFT), ITL the gaps between chunks of all requests
 //! pooled, or between tokens where the server counts them as they come, TPOT of a request (latency − TTFT)/(output tokens − 1), E2EL the
 //! time to its last chunk. Throughput is over the wall time of the whole run. Percentiles and standard deviations are NumPy's. What was not
-//! measured is null, where vLLM writes 0.
+//! measured is null, where vLLM writes 0. Where warm-up and cool-down are left out, all of it is of the requests that were sent between
+//! them, over the time between them; failures count whenever they were.
 
 mod bound;
 mod peak;
@@ -11,25 +12,26 @@ mod summary;
 
 pub use summary::summary_lines;
 
-use super::{Config, CountedBy, Details, Measured, Measurement};
+use super::{Config, CountedBy, Details, Measured, Measurement, ReportConfig};
 use crate::stats::{mean, percentile, population_std};
 use bound::Verdict;
 use chrono::{DateTime, Local};
 use peak::Peak;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 /// Builds the result of a run.
 pub fn result_json(config: &Config, measured: &Measured, date: DateTime<Local>) -> Map<String, Value> {
-    let all = Requests::of(measured);
+    let all = Requests::of(measured, &config.report);
     let mut result = Map::new();
     put_setting(&mut result, config, measured, date);
     put_counts(&mut result, config, measured, &all);
     if config.report.details == Details::EachRequest {
-        put_details(&mut result, measured);
+        put_details(&mut result, measured, &all);
     }
-    put_course(&mut result, measured, &all);
+    put_course(&mut result, &all);
     put_client(&mut result, measured, &all);
     put(&mut result, "rtfx", json!(0.0));
     let asked = config.report.percentile_metrics.iter().map(String::as_str);
@@ -41,6 +43,11 @@ pub fn result_json(config: &Config, measured: &Measured, date: DateTime<Local>) 
 
 /// The requests of a run, by what they are good for.
 struct Requests<'a> {
+    /// All but those that succeeded outside of what is reported.
+    reported: Vec<&'a Measurement>,
+    left_out: usize,
+    /// Since the start.
+    window: Range<Duration>,
     ok: Vec<&'a Measurement>,
     /// Those that succeeded, and of a run that was stopped those that were cut off: they took at least as long as until then.
     timed: Vec<&'a Measurement>,
@@ -49,14 +56,28 @@ struct Requests<'a> {
 }
 
 impl<'a> Requests<'a> {
-    fn of(measured: &'a Measured) -> Self {
-        let all = || measured.requests.iter();
+    fn of(measured: &'a Measured, report: &ReportConfig) -> Self {
+        let (warm_up, cool_down) = (report.warm_up.of(measured.duration), report.cool_down.of(measured.duration));
+        let window = warm_up..measured.duration.saturating_sub(cool_down).max(warm_up);
+        let is_whole = warm_up.is_zero() && cool_down.is_zero();
+        let is_reported = |request: &&Measurement| {
+            is_whole || window.contains(&request.start) || !(request.is_ok() || request.is_cut_off())
+        };
+        let reported: Vec<&Measurement> = measured.requests.iter().filter(is_reported).collect();
+        let all = || reported.iter().copied();
         Self {
             ok: all().filter(|request| request.is_ok()).collect(),
             timed: all().filter(|request| request.is_ok() || request.is_cut_off()).collect(),
             failed: all().filter(|request| !request.is_ok() && !request.is_cut_off()).collect(),
-            wall_s: measured.duration.as_secs_f64(),
+            left_out: measured.requests.len() - reported.len(),
+            wall_s: (window.end - window.start).as_secs_f64(),
+            window,
+            reported,
         }
+    }
+
+    fn is_whole(&self, measured: &Measured) -> bool {
+        self.window == (Duration::ZERO..measured.duration)
     }
 
     /// A sum over those that succeeded; nothing where one of them is not known.
@@ -105,8 +126,15 @@ fn put_setting(result: &mut Map<String, Value>, config: &Config, measured: &Meas
 
 fn put_counts(result: &mut Map<String, Value>, config: &Config, measured: &Measured, all: &Requests<'_>) {
     let wall_s = all.wall_s;
-    let per_second = |count: Option<usize>| count.map_or(Value::Null, |count| json!(count as f64 / wall_s));
+    let per_second =
+        |count: Option<usize>| count.filter(|_| wall_s > 0.0).map_or(Value::Null, |count| json!(count as f64 / wall_s));
     put(result, "duration", json!(wall_s));
+    if !all.is_whole(measured) {
+        put(result, "whole_duration", json!(measured.duration.as_secs_f64()));
+        put(result, "warmup_window_s", json!(all.window.start.as_secs_f64()));
+        put(result, "cooldown_window_s", json!((measured.duration.saturating_sub(all.window.end)).as_secs_f64()));
+        put(result, "requests_left_out", all.left_out.into());
+    }
     put(result, "completed", all.ok.len().into());
     put(result, "failed", all.failed.len().into());
     if !all.failed.is_empty() {
@@ -143,13 +171,13 @@ fn put_counts(result: &mut Map<String, Value>, config: &Config, measured: &Measu
 }
 
 /// What happened when.
-fn put_course(result: &mut Map<String, Value>, measured: &Measured, all: &Requests<'_>) {
+fn put_course(result: &mut Map<String, Value>, all: &Requests<'_>) {
     let seconds = |value: fn(&Measurement) -> Duration| {
-        measured.requests.iter().map(|request| value(request).as_secs_f64()).collect::<Vec<_>>()
+        all.reported.iter().map(|request| value(request).as_secs_f64()).collect::<Vec<_>>()
     };
     put(result, "latencies", json!(seconds(|request| request.latency)));
     put(result, "queue_times", json!(seconds(Measurement::queue_time)));
-    let peak = Peak::of(&all.ok, measured.duration);
+    let peak = Peak::of(&all.ok, Duration::from_secs_f64(all.wall_s));
     put(result, "max_output_tokens_per_s", json!(peak.output_tokens_per_s));
     put(result, "max_concurrent_requests", peak.requests_in_a_second.into());
     put(result, "peak_concurrent_requests", peak.concurrent_requests.into());
@@ -157,9 +185,9 @@ fn put_course(result: &mut Map<String, Value>, measured: &Measured, all: &Reques
     put(
         result,
         "mean_concurrent_requests",
-        if all.ok.is_empty() { Value::Null } else { json!(in_flight / all.wall_s) },
+        if all.ok.is_empty() || all.wall_s <= 0.0 { Value::Null } else { json!(in_flight / all.wall_s) },
     );
-    put(result, "achieved_request_rate", json!(achieved_rate(&measured.requests)));
+    put(result, "achieved_request_rate", json!(achieved_rate(&all.reported)));
 }
 
 /// What the client itself needed.
@@ -176,7 +204,7 @@ fn put_client(result: &mut Map<String, Value>, measured: &Measured, all: &Reques
 }
 
 /// Requests that were sent in a second, from the first to the last.
-fn achieved_rate(requests: &[Measurement]) -> Option<f64> {
+fn achieved_rate(requests: &[&Measurement]) -> Option<f64> {
     let starts = || requests.iter().map(|request| request.start);
     let span = (starts().max()? - starts().min()?).as_secs_f64();
     (span > 0.0).then(|| (requests.len() - 1) as f64 / span)
@@ -198,9 +226,9 @@ fn more_metrics(config: &Config, all: &Requests<'_>) -> Vec<&'static str> {
     more.into_iter().filter(|(_, is_told)| *is_told).map(|(metric, _)| metric).collect()
 }
 
-fn put_details(result: &mut Map<String, Value>, measured: &Measured) {
+fn put_details(result: &mut Map<String, Value>, measured: &Measured, all: &Requests<'_>) {
     let each = |value: &dyn Fn(&Measurement) -> Value| -> Value {
-        measured.requests.iter().map(value).collect::<Vec<_>>().into()
+        all.reported.iter().map(|request| value(request)).collect::<Vec<_>>().into()
     };
     // vLLM has a zero for a request that failed; what an answer did not have is null.
     let seconds = |request: &Measurement, time: Option<Duration>| match time {
@@ -280,7 +308,7 @@ fn is_good(request: &Measurement, limits: &[(String, f64)]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::{Extent, Failure, FailureKind, LoadConfig, ReportConfig};
+    use crate::load::{Edge, Extent, Failure, FailureKind, LoadConfig, ReportConfig};
 
     fn millis(value: u64) -> Duration {
         Duration::from_millis(value)
@@ -350,6 +378,37 @@ mod tests {
         assert_eq!(result["failures_by_kind"], json!({"http_status": 1}));
         assert_eq!((&result["gpu"], &result["request_rate"]), (&json!("H100"), &json!("inf")));
         assert!(result.contains_key("p99.9_e2el_ms"));
+    }
+
+    #[test]
+    fn what_is_left_out_at_the_ends_changes_no_rate_of_a_steady_run() {
+        // A request each 10 ms, of 40 ms and four tokens; the first fifty took ten times as long.
+        let slow = |index: u64| if index < 50 { 10 } else { 1 };
+        let requests = (0..500).map(|index| request(index * 10, 10 * slow(index), &[10 * slow(index); 3]));
+        let mut requests: Vec<Measurement> = requests.collect();
+        requests[3].failure = boom();
+        let measured = Measured { requests, duration: millis(5000), ..Measured::of_model("m") };
+        let told = |warm_up: Edge, cool_down: Edge| {
+            let percentile_metrics = ["ttft", "e2el"].map(String::from).to_vec();
+            let details = Details::EachRequest;
+            let report = ReportConfig { warm_up, cool_down, percentile_metrics, details, ..ReportConfig::default() };
+            result_json(&Config { report, ..Config::default() }, &measured, DateTime::UNIX_EPOCH.into())
+        };
+        let whole = told(Edge::NONE, Edge::NONE);
+        assert!(!whole.contains_key("requests_left_out") && whole["mean_ttft_ms"].as_f64() > Some(15.0));
+        for told in [told(Edge::Time(millis(1000)), Edge::Share(0.1)), told(Edge::Share(0.2), Edge::Time(millis(500)))]
+        {
+            assert_eq!((&told["mean_ttft_ms"], &told["p99_e2el_ms"]), (&json!(10.0), &json!(40.0)));
+            assert_eq!((&told["request_throughput"], &told["output_throughput"]), (&json!(100.0), &json!(400.0)));
+            assert_eq!(
+                (&told["completed"], &told["failed"], &told["requests_left_out"]),
+                (&json!(350), &json!(1), &json!(149))
+            );
+            assert_eq!((&told["duration"], &told["whole_duration"]), (&json!(3.5), &json!(5.0)));
+            assert_eq!(told["ttfts"].as_array().map(Vec::len), Some(351));
+        }
+        let nothing = told(Edge::Time(millis(4000)), Edge::Time(millis(4000)));
+        assert_eq!((&nothing["completed"], &nothing["request_throughput"]), (&json!(0), &Value::Null));
     }
 
     #[test]

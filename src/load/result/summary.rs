@@ -7,6 +7,7 @@ pub fn summary_lines(result: &Map<String, Value>) -> Vec<String> {
     let rows = [
         ("Successful requests:", "completed"),
         ("Failed requests:", "failed"),
+        ("Requests left out (warm-up, cool-down):", "requests_left_out"),
         ("Maximum request concurrency:", "max_concurrency"),
         ("Request rate configured (RPS):", "request_rate"),
         ("Benchmark duration (s):", "duration"),
