@@ -6,6 +6,7 @@ use super::schedule::{Extent, Traffic};
 use super::wire::Trust;
 use crate::sla::Sla;
 use serde_json::{Map, Value};
+use std::ops::Range;
 use std::time::Duration;
 
 /// What is sent, how fast, and what is measured. The defaults are those of `vllm bench serve`.
@@ -92,6 +93,15 @@ pub struct ReportConfig {
     pub warm_up: Edge,
     pub cool_down: Edge,
     pub metadata: Map<String, Value>,
+}
+
+impl ReportConfig {
+    /// The part of a run that is reported, since its start; `None` for all of it.
+    pub fn window(&self, run: Duration) -> Option<Range<Duration>> {
+        let (warm_up, cool_down) = (self.warm_up.of(run), self.cool_down.of(run));
+        let is_whole = warm_up.is_zero() && cool_down.is_zero();
+        (!is_whole).then(|| warm_up..run.saturating_sub(cool_down).max(warm_up))
+    }
 }
 
 /// How much of a run is left out at one of its ends.

@@ -68,6 +68,12 @@ impl Measurement {
         self.failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::CutOff)
     }
 
+    /// Time per output token after the first, where there is more than one.
+    pub fn tpot(&self) -> Option<Duration> {
+        let tokens = self.output_tokens.filter(|tokens| *tokens > 1)?;
+        Some(self.latency.saturating_sub(self.ttft?).div_f64((tokens - 1) as f64))
+    }
+
     /// How long it waited in the client.
     pub fn queue_time(&self) -> Duration {
         self.start.saturating_sub(self.intended)

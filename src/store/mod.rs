@@ -13,7 +13,7 @@ pub use file::{
     FORMAT_VERSION, LooseRows, OpenedRows, check_version, converted, field_of, fit_all, is_metric, is_mixed,
     is_version_1, kind_of, list_of, map_type, parquet_schema, read_batches, read_parquet, read_runs, result_name,
     rows_to_batch, runs_to_batch, source_of, spelled, unite, unite_schemas, version_of, without_metadata,
-    write_atomically, write_batches, write_bytes_atomically, write_parquet,
+    write_atomically, write_batches, write_bytes_atomically, write_parquet, write_rows,
 };
 pub use lake::{
     Found, Home, ImportedSweep, LeftOut, Source, Sources, Sweep, Upload, Verified, add_runs, before, compact_lake,

@@ -386,3 +386,48 @@ fn a_run_can_end_by_time_and_ramp_its_rate() {
         ramped["mean_ttft_including_client_queue_ms"].as_f64().unwrap() >= ramped["mean_ttft_ms"].as_f64().unwrap()
     );
 }
+
+#[test]
+fn the_ends_of_a_run_are_left_out_and_its_requests_saved_as_they_were_measured() {
+    let scratch = Scratch::new();
+    let _server = scratch.start_sim(&["--speed", "10"]);
+    let load = ["--duration", "1", "--max-concurrency", "3", "--ignore-eos", "--save-detailed"];
+    let saved = ["--save-requests", "out/requests.parquet"];
+    let whole = bench(&scratch, &[&load[..], &saved].concat());
+    let table = sweeplake::store::read_parquet(&scratch.path("out/requests.parquet")).unwrap();
+    let column = |name: &str| -> Vec<Value> {
+        let rows: Vec<Value> = rows_of(&table);
+        rows.iter().map(|row| row[name].clone()).collect()
+    };
+    assert_eq!(table.num_rows() as u64, whole["completed"].as_u64().unwrap());
+    for (name, list, factor) in
+        [("ttft_ms", "ttfts", 1000.0), ("e2el_ms", "latencies", 1000.0), ("output_len", "output_lens", 1.0)]
+    {
+        let listed = whole[list].as_array().unwrap().iter().map(|value| value.as_f64().unwrap() * factor);
+        let stored: Vec<f64> = column(name).iter().map(|value| value.as_f64().unwrap()).collect();
+        assert!(stored.iter().zip(listed).all(|(stored, listed)| (stored - listed).abs() < 0.01), "{name}: {stored:?}");
+    }
+    let left = bench(&scratch, &[&load[..], &saved, &["--warmup-window", "0.3", "--cooldown-window", "20%"]].concat());
+    let table = sweeplake::store::read_parquet(&scratch.path("out/requests.parquet")).unwrap();
+    let left_out = rows_of(&table).iter().filter(|row| row["left_out"] == true).count() as u64;
+    let of = |key: &str| left[key].as_u64().unwrap();
+    assert!(left_out > 0 && of("requests_left_out") == left_out, "{left_out}");
+    assert_eq!(of("completed") + left_out, table.num_rows() as u64);
+    assert!((left["duration"].as_f64().unwrap() - (left["whole_duration"].as_f64().unwrap() * 0.8 - 0.3)).abs() < 1e-6);
+    let port = scratch.port.to_string();
+    for flags in
+        [["--warmup-window", "60%", "--cooldown-window", "40%"], ["--warmup-window", "1", "--cooldown-window", "0"]]
+    {
+        let words = ["bench", "--port", &port, "--duration", "1", "--max-concurrency", "1"];
+        let ran = scratch.run(&[&words[..], &flags].concat());
+        assert!(ran.code == Some(2) && ran.stderr.contains("leave nothing of the run"), "{}", ran.stderr);
+    }
+}
+
+fn rows_of(table: &arrow::array::RecordBatch) -> Vec<Value> {
+    let mut text = Vec::new();
+    let mut writer = arrow::json::ArrayWriter::new(&mut text);
+    writer.write(table).unwrap();
+    writer.finish().unwrap();
+    serde_json::from_slice(&text).unwrap()
+}

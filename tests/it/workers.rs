@@ -138,8 +138,8 @@ fn a_worker_reads_its_lake_and_nothing_else() {
     let scratch = Scratch::new();
     lake(&scratch);
     std::fs::create_dir(scratch.path("other")).unwrap();
-    let worker = Worker::start(&scratch, "other", None);
-    let query = |sql: &str| scratch.run(&["query", "lake", sql, "--workers", &worker.address, "--bytes-per-core", "1"]);
+    let (_workers, addresses) = Worker::three(&scratch, "other");
+    let query = |sql: &str| scratch.run(&["query", "lake", sql, "--workers", &addresses, "--bytes-per-core", "1"]);
     for sql in ["SELECT sum(e2el_ms) FROM requests", "SELECT avg(output_throughput) FROM runs"] {
         let ran = query(sql);
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);

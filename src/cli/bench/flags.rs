@@ -174,6 +174,9 @@ pub struct Report {
     /// Also save the measurements of each request.
     #[arg(long)]
     pub save_detailed: bool,
+    /// Save what was measured of each request as Parquet, in the columns of a lake's table `requests`.
+    #[arg(long, value_name = "FILE")]
+    pub save_requests: Option<PathBuf>,
     /// Append the result to its file, as one more line of JSON.
     #[arg(long)]
     pub append_result: bool,

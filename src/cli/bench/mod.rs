@@ -5,6 +5,7 @@ mod data;
 mod elsewhere;
 mod flags;
 mod live;
+mod save;
 mod values;
 
 use super::advice::of_load;
@@ -15,14 +16,11 @@ use crate::load::{
     Config, Details, Edge, Extent, FailureKind, LoadConfig, LoadError, LoraAssignment, Measured, Preview, Ramp,
     RampStrategy, ReportConfig, RequestConfig, ServerConfig, Traffic, Trust, preview, result_json, run, summary_lines,
 };
-use crate::store::write_bytes_atomically;
 use data::Data;
 use elsewhere::Elsewhere;
 use flags::{Assignment, BackendName, Load, PromptKind, Report, Requests, Server, Strategy};
 use live::View;
 use serde_json::{Map, Value};
-use std::io::Write;
-use std::path::Path;
 use std::time::Duration;
 
 #[derive(clap::Args)]
@@ -63,7 +61,10 @@ pub fn exec(arguments: Arguments) -> Ended {
     warn(&config, &result);
     let is_empty = result.get("completed") == Some(&Value::from(0));
     if arguments.report.save_result || arguments.report.append_result {
-        save(&arguments.report, &config, &measured, date, result)?;
+        save::save(&arguments.report, &config, &measured, date, result)?;
+    }
+    if let Some(path) = &arguments.report.save_requests {
+        save::save_requests(path, &config, &measured)?;
     }
     told(&config, &measured)?;
     match is_empty && !is_all_failed && measured.stopped_early.is_none() {
@@ -140,26 +141,6 @@ fn check(arguments: &Arguments) -> Ended {
         return Err(Failure::input("--stream-path: only with --backend custom"));
     }
     Ok(())
-}
-
-/// Saves the result under the name that is asked for.
-fn save(
-    report: &Report,
-    config: &Config,
-    measured: &Measured,
-    date: chrono::DateTime<chrono::Local>,
-    result: Map<String, Value>,
-) -> Ended {
-    let name = report.result_filename.clone().unwrap_or_else(|| default_name(config, &measured.model, date));
-    let path = report.result_dir.join(name);
-    let told = |error: std::io::Error| Failure::work(format!("{}: {error}", path.display()));
-    std::fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).map_err(told)?;
-    let text = serde_json::to_string(&Value::Object(result)).map_err(Failure::work)?;
-    if report.append_result {
-        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&path).map_err(told)?;
-        return file.write_all(format!("{text}\n").as_bytes()).map_err(told);
-    }
-    write_bytes_atomically(&path, text.as_bytes()).map_err(Failure::work)
 }
 
 /// Says what is to be known of the numbers, and how the run ended.
@@ -350,14 +331,6 @@ fn url_of(host: &str, port: u16) -> String {
     } else {
         format!("http://{host}:{port}")
     }
-}
-
-fn default_name(config: &Config, model: &str, date: chrono::DateTime<chrono::Local>) -> String {
-    let concurrency = config.load.max_concurrency.map(|most| format!("-concurrency{most}")).unwrap_or_default();
-    let label = config.report.label.as_deref().unwrap_or(config.request.backend.name());
-    let model = model.rsplit('/').next().unwrap_or(model);
-    let rate = config.load.traffic.request_rate;
-    format!("{label}-{rate}qps{concurrency}-{model}-{}.json", date.format("%Y%m%d-%H%M%S")).replace('/', "_")
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! An indexed job of Kubernetes.
 
-use super::{Submitted, job_name};
+use super::{Checked, Submitted, job_name};
 use crate::cli::say::out;
 use crate::cli::{Ended, Failure};
+use crate::store::is_remote;
 use serde_json::{Value, json};
 
 #[derive(clap::Args)]
@@ -19,9 +20,10 @@ pub struct Arguments {
     /// Resource that the GPUs are.
     #[arg(long, value_name = "NAME", default_value = "nvidia.com/gpu")]
     gpu_resource: String,
-    /// Persistent volume claim with the lake, which all pods can write (ReadWriteMany).
+    /// Persistent volume claim with the lake, which all pods can write (ReadWriteMany). Not needed for a sweep whose -o is a bucket: each pod then
+    /// makes its part of the servers, as a sweep NAME-INDEX of its own.
     #[arg(long, value_name = "NAME")]
-    volume: String,
+    volume: Option<String>,
     /// Where the volume is mounted: the working directory of the sweep, with its parameter files.
     #[arg(long, value_name = "DIR", default_value = "/lake")]
     mount: String,
@@ -49,46 +51,25 @@ const GRACE_S: u32 = 120;
 
 pub fn exec(arguments: &Arguments) -> Ended {
     let sweep = arguments.submitted.checked()?;
-    if sweep.lake.is_absolute() && !sweep.lake.starts_with(&arguments.mount) {
-        return Err(Failure::input(format!(
-            "-o {}: would be lost with each pod; name a folder below --mount {}",
-            sweep.lake.display(),
-            arguments.mount
-        )));
-    }
-    let words: Vec<Value> =
-        std::iter::once("sweeplake".into()).chain(sweep.words.into_iter().map(Value::from)).collect();
+    let words = match (is_remote(&sweep.lake), &arguments.volume) {
+        (true, _) => of_part(&sweep, arguments.nodes)?,
+        (false, None) => {
+            return Err(Failure::input(
+                "--volume NAME is needed: the pods must share a lake (or give the sweep -o s3://…)",
+            ));
+        }
+        (false, Some(_)) if sweep.lake.is_absolute() && !sweep.lake.starts_with(&arguments.mount) => {
+            return Err(Failure::input(format!(
+                "-o {}: would be lost with each pod; name a folder below --mount {}",
+                sweep.lake.display(),
+                arguments.mount
+            )));
+        }
+        (false, Some(_)) => std::iter::once("sweeplake".to_owned()).chain(sweep.joined()).collect(),
+    };
     let mut metadata = json!({"name": job_name(&sweep.name)});
     if let Some(namespace) = &arguments.namespace {
         metadata["namespace"] = namespace.as_str().into();
-    }
-    let secrets: Vec<Value> = arguments.secret.iter().map(|name| json!({"secretRef": {"name": name}})).collect();
-    let mut container = json!({
-        "name": "sweeplake",
-        "image": arguments.image,
-        "command": words,
-        "workingDir": arguments.mount,
-        "resources": {"limits": {&arguments.gpu_resource: arguments.gpus}},
-        "volumeMounts": [
-            {"name": "lake", "mountPath": arguments.mount},
-            // Engines with several GPUs pass tensors through it.
-            {"name": "shm", "mountPath": "/dev/shm"},
-        ],
-    });
-    if !secrets.is_empty() {
-        container["envFrom"] = secrets.into();
-    }
-    let mut pod = json!({
-        "restartPolicy": "Never",
-        "terminationGracePeriodSeconds": GRACE_S,
-        "containers": [container],
-        "volumes": [
-            {"name": "lake", "persistentVolumeClaim": {"claimName": arguments.volume}},
-            {"name": "shm", "emptyDir": {"medium": "Memory"}},
-        ],
-    });
-    if !arguments.node_selector.is_empty() {
-        pod["nodeSelector"] = arguments.node_selector.iter().cloned().collect();
     }
     let job = json!({
         "apiVersion": "batch/v1",
@@ -99,9 +80,60 @@ pub fn exec(arguments: &Arguments) -> Ended {
             "completions": arguments.nodes,
             "parallelism": arguments.nodes,
             "backoffLimitPerIndex": RETRIES,
-            "template": {"spec": pod},
+            "template": {"spec": pod(arguments, words)},
         },
     });
     out!("{}", serde_saphyr::to_string(&job).map_err(Failure::work)?.trim_end());
     Ok(())
+}
+
+/// What each pod of a job runs whose lake is a bucket: its share of the servers. A pod that takes the place of another goes on with what that one
+/// had uploaded.
+fn of_part(sweep: &Checked, pods: u32) -> Result<Vec<String>, Failure> {
+    if sweep.words.iter().any(|word| word == "--shard" || word.starts_with("--shard=")) {
+        return Err(Failure::input("--shard: each pod gets its own; leave it out"));
+    }
+    let quoted = |text: &str| shlex::try_quote(text).map(|text| text.into_owned()).map_err(Failure::input);
+    let (name, place) = (quoted(&sweep.name)?, quoted(&sweep.lake.to_string_lossy())?);
+    let script = format!(
+        "set -- \"$@\" -e {name}-$JOB_COMPLETION_INDEX --shard $((JOB_COMPLETION_INDEX + 1))/{pods}\n\
+         if sweeplake show {place}/{name}-$JOB_COMPLETION_INDEX > /dev/null 2>&1; then set -- \"$@\" --resume; fi\n\
+         exec sweeplake \"$@\"\n"
+    );
+    Ok(["sh".to_owned(), "-c".to_owned(), script, "sh".to_owned()]
+        .into_iter()
+        .chain(sweep.words.iter().cloned())
+        .collect())
+}
+
+fn pod(arguments: &Arguments, words: Vec<String>) -> Value {
+    let secrets: Vec<Value> = arguments.secret.iter().map(|name| json!({"secretRef": {"name": name}})).collect();
+    // Engines with several GPUs pass tensors through it.
+    let mut mounts = vec![json!({"name": "shm", "mountPath": "/dev/shm"})];
+    let mut volumes = vec![json!({"name": "shm", "emptyDir": {"medium": "Memory"}})];
+    if let Some(claim) = &arguments.volume {
+        mounts.insert(0, json!({"name": "lake", "mountPath": arguments.mount}));
+        volumes.insert(0, json!({"name": "lake", "persistentVolumeClaim": {"claimName": claim}}));
+    }
+    let mut container = json!({
+        "name": "sweeplake",
+        "image": arguments.image,
+        "command": words,
+        "workingDir": arguments.mount,
+        "resources": {"limits": {&arguments.gpu_resource: arguments.gpus}},
+        "volumeMounts": mounts,
+    });
+    if !secrets.is_empty() {
+        container["envFrom"] = secrets.into();
+    }
+    let mut pod = json!({
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": GRACE_S,
+        "containers": [container],
+        "volumes": volumes,
+    });
+    if !arguments.node_selector.is_empty() {
+        pod["nodeSelector"] = arguments.node_selector.iter().cloned().collect();
+    }
+    pod
 }

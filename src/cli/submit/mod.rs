@@ -6,7 +6,7 @@ mod slurm;
 use super::advice::of_store;
 use super::{Ended, Failure};
 use crate::params::Command;
-use crate::store::check_name;
+use crate::store::{check_name, is_remote};
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -51,6 +51,14 @@ struct Checked {
     words: Vec<String>,
 }
 
+impl Checked {
+    /// As a task runs it that joins the others; where nobody said how.
+    fn joined(&self) -> Vec<String> {
+        let is_joined = self.words.iter().any(|word| word == "--join" || word.starts_with("--join="));
+        self.words.iter().cloned().chain((!is_joined).then(|| "--join=leave".to_owned())).collect()
+    }
+}
+
 const SWEEPS: [&str; 5] = ["serve", "serve_sla", "serve-sla", "serve_workload", "serve-workload"];
 
 impl Submitted {
@@ -71,15 +79,14 @@ impl Submitted {
             return Err(Failure::input("--dry-run: the tasks would run nothing; leave it out"));
         }
         let lake = PathBuf::from(flag(&["output-dir", "-o"]).unwrap_or_else(|| "results".into()));
-        let is_joined = self.sweep.iter().any(|word| word == "--join" || word.starts_with("--join="));
-        let joined = (!is_joined).then(|| "--join=leave".to_owned());
-        let words: Vec<String> = self.sweep.iter().cloned().chain(joined).collect();
+        let checked = Checked { name, lake, words: self.sweep.clone() };
+        let words = if is_remote(&checked.lake) { checked.words.clone() } else { checked.joined() };
         let program = std::env::current_exe().map_err(Failure::work)?;
         let mut looked = std::process::Command::new(program);
         looked.args(&words).arg("--dry-run").stdin(Stdio::null()).stdout(Stdio::null());
         let looked = looked.output().map_err(Failure::work)?;
         match looked.status.success() {
-            true => Ok(Checked { name, lake, words }),
+            true => Ok(checked),
             false => {
                 let told = String::from_utf8_lossy(&looked.stderr);
                 // Warnings stand before it.

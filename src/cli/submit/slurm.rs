@@ -4,6 +4,7 @@ use super::{Checked, Submitted, job_name};
 use crate::cli::say::out;
 use crate::cli::{Ended, Failure};
 use crate::params::Command;
+use crate::store::is_remote;
 use std::fs::{OpenOptions, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -44,6 +45,12 @@ const WARNING_S: u32 = 120;
 
 pub fn exec(arguments: Arguments) -> Ended {
     let sweep = arguments.submitted.checked()?;
+    if is_remote(&sweep.lake) {
+        return Err(Failure::input(format!(
+            "-o {}: the tasks of Slurm share a folder; name one that all nodes see",
+            sweep.lake.display()
+        )));
+    }
     let folder = std::path::absolute(&sweep.lake).map_err(Failure::work)?.join(".slurm");
     let script = script(&arguments, &sweep, &folder)?;
     if arguments.print {
@@ -99,7 +106,7 @@ fn script(arguments: &Arguments, sweep: &Checked, folder: &Path) -> Result<Strin
     ];
     let options = options.into_iter().flatten().chain(arguments.sbatch.iter().cloned());
     let lines: String = options.map(|option| format!("#SBATCH {option}\n")).collect();
-    let words = std::iter::once(program.display().to_string()).chain(sweep.words.iter().cloned());
+    let words = std::iter::once(program.display().to_string()).chain(sweep.joined());
     let command = Command::new(words).quoted();
     Ok(format!("#!/bin/sh\n{lines}\n# A signal must reach the sweep itself.\nexec {command}\n"))
 }

@@ -46,8 +46,8 @@ struct Requests<'a> {
     /// All but those that succeeded outside of what is reported.
     reported: Vec<&'a Measurement>,
     left_out: usize,
-    /// Since the start.
-    window: Range<Duration>,
+    /// Where something is left out, what is not, since the start.
+    window: Option<Range<Duration>>,
     ok: Vec<&'a Measurement>,
     /// Those that succeeded, and of a run that was stopped those that were cut off: they took at least as long as until then.
     timed: Vec<&'a Measurement>,
@@ -57,11 +57,10 @@ struct Requests<'a> {
 
 impl<'a> Requests<'a> {
     fn of(measured: &'a Measured, report: &ReportConfig) -> Self {
-        let (warm_up, cool_down) = (report.warm_up.of(measured.duration), report.cool_down.of(measured.duration));
-        let window = warm_up..measured.duration.saturating_sub(cool_down).max(warm_up);
-        let is_whole = warm_up.is_zero() && cool_down.is_zero();
+        let window = report.window(measured.duration);
         let is_reported = |request: &&Measurement| {
-            is_whole || window.contains(&request.start) || !(request.is_ok() || request.is_cut_off())
+            let is_inside = window.as_ref().is_none_or(|window| window.contains(&request.start));
+            is_inside || !(request.is_ok() || request.is_cut_off())
         };
         let reported: Vec<&Measurement> = measured.requests.iter().filter(is_reported).collect();
         let all = || reported.iter().copied();
@@ -70,14 +69,10 @@ impl<'a> Requests<'a> {
             timed: all().filter(|request| request.is_ok() || request.is_cut_off()).collect(),
             failed: all().filter(|request| !request.is_ok() && !request.is_cut_off()).collect(),
             left_out: measured.requests.len() - reported.len(),
-            wall_s: (window.end - window.start).as_secs_f64(),
+            wall_s: window.as_ref().map_or(measured.duration, |window| window.end - window.start).as_secs_f64(),
             window,
             reported,
         }
-    }
-
-    fn is_whole(&self, measured: &Measured) -> bool {
-        self.window == (Duration::ZERO..measured.duration)
     }
 
     /// A sum over those that succeeded; nothing where one of them is not known.
@@ -129,10 +124,10 @@ fn put_counts(result: &mut Map<String, Value>, config: &Config, measured: &Measu
     let per_second =
         |count: Option<usize>| count.filter(|_| wall_s > 0.0).map_or(Value::Null, |count| json!(count as f64 / wall_s));
     put(result, "duration", json!(wall_s));
-    if !all.is_whole(measured) {
+    if let Some(window) = &all.window {
         put(result, "whole_duration", json!(measured.duration.as_secs_f64()));
-        put(result, "warmup_window_s", json!(all.window.start.as_secs_f64()));
-        put(result, "cooldown_window_s", json!((measured.duration.saturating_sub(all.window.end)).as_secs_f64()));
+        put(result, "warmup_window_s", json!(window.start.as_secs_f64()));
+        put(result, "cooldown_window_s", json!(measured.duration.saturating_sub(window.end).as_secs_f64()));
         put(result, "requests_left_out", all.left_out.into());
     }
     put(result, "completed", all.ok.len().into());
@@ -280,7 +275,7 @@ fn values_of(metric: &str, timed: &[&Measurement]) -> Vec<f64> {
         "ttft_chunk" => known(&|request| request.ttft_chunk),
         "ttft_answer" => known(&|request| request.ttft_answer),
         "ttft_including_client_queue" => known(&|request| Some(request.queue_time() + request.ttft?)),
-        "tpot" => known(&tpot),
+        "tpot" => known(&Measurement::tpot),
         "client_queue_time" => known(&|request| Some(request.queue_time())),
         "e2el_including_client_queue" => known(&|request| Some(request.queue_time() + request.latency)),
         "itl" => timed.iter().flat_map(|request| &request.itl).map(|gap| millis(*gap)).collect(),
@@ -288,17 +283,12 @@ fn values_of(metric: &str, timed: &[&Measurement]) -> Vec<f64> {
     }
 }
 
-fn tpot(request: &Measurement) -> Option<Duration> {
-    let tokens = request.output_tokens.filter(|tokens| *tokens > 1)?;
-    Some(request.latency.saturating_sub(request.ttft?).div_f64((tokens - 1) as f64))
-}
-
 fn is_good(request: &Measurement, limits: &[(String, f64)]) -> bool {
     limits.iter().all(|(metric, limit_ms)| {
         let value = match metric.as_str() {
             "ttft" => request.ttft,
             // An answer of one token has none to be late.
-            "tpot" => tpot(request).or((request.output_tokens == Some(1)).then_some(Duration::ZERO)),
+            "tpot" => request.tpot().or((request.output_tokens == Some(1)).then_some(Duration::ZERO)),
             _ => Some(request.latency),
         };
         value.is_some_and(|value| value.as_secs_f64() * 1000.0 <= *limit_ms)

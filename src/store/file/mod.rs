@@ -15,7 +15,7 @@ pub use columns::{list_of, map_type, rows_to_batch, runs_to_batch};
 pub use loose::{LooseRows, OpenedRows, is_small};
 pub use parquet::{
     FORMAT_VERSION, check_version, is_version_1, parquet_schema, read_batches, read_parquet, version_of,
-    without_metadata, write_batches, write_parquet,
+    without_metadata, write_batches, write_parquet, write_rows,
 };
 pub use samples::{Sampled, samples_to_batch};
 pub use schema::{

@@ -2,7 +2,9 @@
 
 use super::atomic::write_atomically;
 use super::checksum;
-use super::schema::fit;
+use super::columns::rows_to_batch;
+use super::schema::{fit, unite_schemas};
+use crate::record::Row;
 use crate::store::StoreError;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -35,6 +37,13 @@ const FEW_ROWS: usize = 512;
 /// Writes the batch; columns of no type at all are left out.
 pub fn write_parquet(path: &Path, batch: &RecordBatch) -> Result<(), StoreError> {
     write_batches(path, batch.schema_ref(), [Ok(batch.clone())])
+}
+
+/// Writes rows that come in parts, of which each is made twice: to learn the columns of all, and to write it.
+pub fn write_rows(path: &Path, parts: impl Iterator<Item = Vec<Row>> + Clone) -> Result<(), StoreError> {
+    let schemas: Vec<SchemaRef> = parts.clone().map(|rows| rows_to_batch(&rows).schema()).collect();
+    let schema = unite_schemas(schemas.iter().map(AsRef::as_ref));
+    write_batches(path, &schema, parts.map(|rows| Ok(rows_to_batch(&rows))))
 }
 
 /// Writes batches as they come, each fitted to the schema.
