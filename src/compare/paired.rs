@@ -6,7 +6,7 @@ use super::parts::{Design, Needed, Side};
 use super::reading::{Success, TOOK, value_of};
 use super::request::{CompareError, CompareRequest};
 use crate::metric::Metric;
-use crate::query::{Filter, Lake};
+use crate::query::{Columns, Filter, Lake, QueryError};
 use crate::stats::sequential;
 use crate::words::params_text;
 use std::collections::BTreeMap;
@@ -38,25 +38,30 @@ struct Read {
     days: std::collections::BTreeSet<String>,
 }
 
+/// The query for the runs of both sides, in their order.
+fn runs_of_pairs(metrics: &[String], columns: &Columns, filter: &Filter) -> Result<String, QueryError> {
+    let values = metrics
+        .iter()
+        .enumerate()
+        .map(|(index, metric)| Ok(format!(", {} AS metric_{index}", value_of(columns.find(metric)?.0, columns))));
+    let values = values.collect::<Result<Vec<_>, QueryError>>()?.concat();
+    Ok(format!(
+        "SELECT serve_name AS side, coalesce(bench_name, bench_params) AS key, round, server_start, status, completed, \
+         failed_requests, CAST(CAST(started_at AS DATE) AS VARCHAR) AS day{values} FROM runs \
+         WHERE serve_name IN ('{}', '{}') AND status <> 'retried' AND {} ORDER BY started_at, run_number",
+        SIDES[0],
+        SIDES[1],
+        filter.to_sql()
+    ))
+}
+
 impl Comparison {
     /// Of the one sweep of a lake, in which base and candidate were measured in turn.
     pub async fn of_pairs(lake: &Lake, request: &CompareRequest) -> Result<Self, CompareError> {
         let columns = lake.columns("runs").await?;
         let filter = Filter::parse(&request.reading.filter_by, &columns)?;
         let names = &request.reading.metrics;
-        let values = names
-            .iter()
-            .enumerate()
-            .map(|(index, metric)| Ok(format!(", {} AS metric_{index}", value_of(columns.find(metric)?.0, &columns))));
-        let values = values.collect::<Result<Vec<_>, crate::query::QueryError>>()?.concat();
-        let sql = format!(
-            "SELECT serve_name AS side, coalesce(bench_name, bench_params) AS key, round, server_start, status, completed, \
-             failed_requests, CAST(CAST(started_at AS DATE) AS VARCHAR) AS day{values} FROM runs \
-             WHERE serve_name IN ('{}', '{}') AND status <> 'retried' AND {} ORDER BY started_at, run_number",
-            SIDES[0],
-            SIDES[1],
-            filter.to_sql()
-        );
+        let sql = runs_of_pairs(names, &columns, &filter)?;
         let answer = lake.sql(&sql).await?;
         let rows: Vec<Row> = answer.typed("compare: pairs")?;
         let values = (0..names.len()).map(|index| answer.numbers(&format!("metric_{index}")));

@@ -6,7 +6,7 @@ use super::chart::{Estimate, Figure, Join, LegendBlock, LegendEntry, Panel, Poin
 use super::theme::{self, Color, DIMMED, Dash, INK, Marker};
 use crate::metric::label;
 use crate::query::{Lake, literal, quoted};
-use crate::sla::{Curve, Scales, Sla};
+use crate::sla::{Constraint, Curve, Scales, Sla};
 use crate::words::params_text;
 
 /// The chart of one answer, and what tells it apart.
@@ -144,19 +144,8 @@ pub fn sla_figure(answer: &AnswerShown, levels: &[Level]) -> Figure {
     let mut series =
         vec![line("target", theme::category_color(1), Dash::Dashed, vec![(x.min, target), (x.max, target)])];
     let mut entries = vec![("target", series[0].style, Shows::Line)];
-    let trend: Vec<(f64, f64)> =
-        levels.iter().filter(|level| level.value.is_finite()).map(|level| (level.value, level.margin)).collect();
-    // A load that is too low for one constraint and too high for another has no single curve.
-    let passes = |level: &(f64, f64)| level.1 <= 0.0;
-    let is_one_curve = trend.first().is_some_and(passes) || !trend.iter().any(passes);
-    let curve = Curve::through(&trend, Scales::WIDEST).filter(|_| is_one_curve);
-    if let (Some(curve), Some((first, _)), Some((last, _))) = (curve, trend.first(), trend.last()) {
-        let points = (0..=SPLINE_POINTS).map(|index| {
-            let value = first * (last / first).powf(index as f64 / SPLINE_POINTS as f64);
-            let margin = curve.at(value);
-            (value, only.map_or(margin.exp(), |constraint| constraint.value_at(margin)))
-        });
-        let spline = line("spline", DIMMED, Dash::Solid, points.collect());
+    if let Some(points) = spline(levels, only) {
+        let spline = line("spline", DIMMED, Dash::Solid, points);
         entries.push(("spline", spline.style, Shows::Line));
         series.push(spline);
     }
@@ -189,17 +178,9 @@ pub fn sla_figure(answer: &AnswerShown, levels: &[Level]) -> Figure {
             series.push(Series { name: name.into(), style, join: Join::None, spread: Spread::None, points });
         }
     }
-    let runs: usize = measured.iter().map(|(level, _)| level.runs).sum();
-    let mut caption = vec![format!("{}: {} run(s) at {} values. {}", answer.sla, runs, measured.len(), answer.reason)];
-    caption.push(match (answer.lower, answer.upper) {
-        (Some(lower), Some(upper)) => format!("The boundary lies between {} and {}.", short(lower), short(upper)),
-        (Some(lower), None) => format!("Met at {} and below.", short(lower)),
-        (None, Some(upper)) => format!("Not met at {}, the lowest value.", short(upper)),
-        (None, None) => String::new(),
-    });
     Figure {
         title: answer.title.clone(),
-        caption,
+        caption: caption(answer, measured.iter().map(|(level, _)| level.runs).sum(), measured.len()),
         x,
         y,
         row_titles: vec![String::new()],
@@ -213,6 +194,35 @@ pub fn sla_figure(answer: &AnswerShown, levels: &[Level]) -> Figure {
                 .collect(),
         }],
     }
+}
+
+/// The curve that the search believes in; none where no single one is.
+fn spline(levels: &[Level], only: Option<&Constraint>) -> Option<Vec<(f64, f64)>> {
+    let trend: Vec<(f64, f64)> =
+        levels.iter().filter(|level| level.value.is_finite()).map(|level| (level.value, level.margin)).collect();
+    // A load that is too low for one constraint and too high for another has no single curve.
+    let passes = |level: &(f64, f64)| level.1 <= 0.0;
+    let is_one_curve = trend.first().is_some_and(passes) || !trend.iter().any(passes);
+    let curve = Curve::through(&trend, Scales::WIDEST).filter(|_| is_one_curve)?;
+    let ((first, _), (last, _)) = (trend.first()?, trend.last()?);
+    let point = |index: usize| {
+        let value = first * (last / first).powf(index as f64 / SPLINE_POINTS as f64);
+        let margin = curve.at(value);
+        (value, only.map_or(margin.exp(), |constraint| constraint.value_at(margin)))
+    };
+    Some((0..=SPLINE_POINTS).map(point).collect())
+}
+
+/// What was measured, and between what the boundary lies.
+fn caption(answer: &AnswerShown, runs: usize, values: usize) -> Vec<String> {
+    let measured = format!("{}: {runs} run(s) at {values} values. {}", answer.sla, answer.reason);
+    let boundary = match (answer.lower, answer.upper) {
+        (Some(lower), Some(upper)) => format!("The boundary lies between {} and {}.", short(lower), short(upper)),
+        (Some(lower), None) => format!("Met at {} and below.", short(lower)),
+        (None, Some(upper)) => format!("Not met at {}, the lowest value.", short(upper)),
+        (None, None) => String::new(),
+    };
+    vec![measured, boundary]
 }
 
 /// A line without markers.

@@ -15,43 +15,8 @@ use std::sync::Arc;
 impl RunRecord {
     /// The row of this run in table `runs`.
     pub fn to_row(&self) -> RunRow {
-        let failure = self.failure();
         let (serve, bench) = (&self.combination.serve, &self.combination.bench);
-        let company = self.company.as_ref();
-        let mut row = vec![
-            Field::own("sweep", self.sweep.as_str()),
-            Field::own("combination", self.combination_name().as_str()),
-            Field::own("run_id", self.run_id.as_str()),
-            Field::own("run_number", self.run_number),
-            Field::own("status", self.status().as_str()),
-            Field::own("caution", Cell::Null),
-            Field::own("error_kind", failure.map(|failure| failure.kind.as_str())),
-            Field::own("error", failure.map(|failure| failure.message.as_str())),
-            Field::own("exit_code", failure.and_then(|failure| failure.exit_code).map(i64::from)),
-            Field::own("log_tail", failure.map(|failure| Cell::Text(failure.log_tail.join("\n")))),
-            Field::own("started_at", self.started_at.map(|time| Cell::Time(time.timestamp_micros()))),
-            Field::own("wall_time_s", self.wall_time_s),
-            Field::own("startup_time_s", self.startup_time_s),
-            Field::own("round", self.place.map(|place| i64::from(place.round))),
-            Field::own("server_start", self.place.map(|place| i64::from(place.server_start))),
-            Field::own("run_order", self.place.map(|place| i64::from(place.run_order))),
-            Field::own("attempt", self.place.map(|place| i64::from(place.attempt))),
-            Field::own("bench_seed", self.seed.map(i64::from)),
-            Field::own("fingerprint", self.under.as_ref().map(|under| under.fingerprint.as_str())),
-            Field::own("host", self.machine.as_ref().map(|machine| machine.host.as_str())),
-            Field::own("gpu_uuids", self.machine.as_ref().map_or(Cell::Null, |machine| texts(&machine.gpu_uuids))),
-            Field::own(
-                "server_gpus",
-                company.map(|company| company.gpus.join(",")).filter(|gpus| !gpus.is_empty()).as_deref(),
-            ),
-            Field::own("neighbours", company.map(|company| company.neighbours as i64)),
-            Field::own("beside", company.map_or(Cell::Null, |company| texts(&company.beside))),
-            Field::own("serve_name", serve.name.as_deref()),
-            Field::own("bench_name", bench.name.as_deref()),
-            Field::own("serve_params", json_text(serve)),
-            Field::own("bench_params", json_text(bench)),
-            Field::own("gpu_count", self.gpu_count),
-        ];
+        let mut row = self.own_fields();
         row.extend(self.observed_fields());
         let sampled = self.sampled();
         row.extend(sampled.columns().map(|(name, value)| Field::own(name, value)));
@@ -88,16 +53,59 @@ impl RunRecord {
         }
         let mut extra = found.extra;
         if let Some(source) = &self.source {
-            row.push(Field::own("source_tool", source.tool.as_str()));
-            row.push(Field::own("source_version", source.version.as_deref()));
-            row.push(Field::own("source_file", source.file.as_str()));
-            row.push(Field::own("source_definitions", Cell::Map(source.definitions.clone())));
+            row.extend([
+                Field::own("source_tool", source.tool.as_str()),
+                Field::own("source_version", source.version.as_deref()),
+                Field::own("source_file", source.file.as_str()),
+                Field::own("source_definitions", Cell::Map(source.definitions.clone())),
+            ]);
             extra.extend(source.extra.iter().cloned());
         }
         if !extra.is_empty() {
             row.push(Field::own("extra", Cell::Map(extra)));
         }
         row
+    }
+
+    /// What it is, how it ended, and where it was made.
+    fn own_fields(&self) -> Vec<Field> {
+        let failure = self.failure();
+        let (serve, bench) = (&self.combination.serve, &self.combination.bench);
+        let company = self.company.as_ref();
+        vec![
+            Field::own("sweep", self.sweep.as_str()),
+            Field::own("combination", self.combination_name().as_str()),
+            Field::own("run_id", self.run_id.as_str()),
+            Field::own("run_number", self.run_number),
+            Field::own("status", self.status().as_str()),
+            Field::own("caution", Cell::Null),
+            Field::own("error_kind", failure.map(|failure| failure.kind.as_str())),
+            Field::own("error", failure.map(|failure| failure.message.as_str())),
+            Field::own("exit_code", failure.and_then(|failure| failure.exit_code).map(i64::from)),
+            Field::own("log_tail", failure.map(|failure| Cell::Text(failure.log_tail.join("\n")))),
+            Field::own("started_at", self.started_at.map(|time| Cell::Time(time.timestamp_micros()))),
+            Field::own("wall_time_s", self.wall_time_s),
+            Field::own("startup_time_s", self.startup_time_s),
+            Field::own("round", self.place.map(|place| i64::from(place.round))),
+            Field::own("server_start", self.place.map(|place| i64::from(place.server_start))),
+            Field::own("run_order", self.place.map(|place| i64::from(place.run_order))),
+            Field::own("attempt", self.place.map(|place| i64::from(place.attempt))),
+            Field::own("bench_seed", self.seed.map(i64::from)),
+            Field::own("fingerprint", self.under.as_ref().map(|under| under.fingerprint.as_str())),
+            Field::own("host", self.machine.as_ref().map(|machine| machine.host.as_str())),
+            Field::own("gpu_uuids", self.machine.as_ref().map_or(Cell::Null, |machine| texts(&machine.gpu_uuids))),
+            Field::own(
+                "server_gpus",
+                company.map(|company| company.gpus.join(",")).filter(|gpus| !gpus.is_empty()).as_deref(),
+            ),
+            Field::own("neighbours", company.map(|company| company.neighbours as i64)),
+            Field::own("beside", company.map_or(Cell::Null, |company| texts(&company.beside))),
+            Field::own("serve_name", serve.name.as_deref()),
+            Field::own("bench_name", bench.name.as_deref()),
+            Field::own("serve_params", json_text(serve)),
+            Field::own("bench_params", json_text(bench)),
+            Field::own("gpu_count", self.gpu_count),
+        ]
     }
 
     /// What was seen around the run.

@@ -188,10 +188,7 @@ async fn work<E: Executor>(core: &RefCell<Core<'_>>, crew: Crew<E>) -> Option<Ha
             Err(Halt::Lost) => rota.set_aside(start, &seat, Duration::ZERO),
             Ok(Visited::OfKind(kind)) => {
                 if rota.set_apart(start, &seat) {
-                    let message = format!(
-                        "servers were begun on machines with {kind}: others with these have to go on with them"
-                    );
-                    core.borrow_mut().tell(lane, Event::Warning { message: &message });
+                    tell_apart(core, lane, &kind);
                 }
             }
             Err(halt) => {
@@ -203,6 +200,11 @@ async fn work<E: Executor>(core: &RefCell<Core<'_>>, crew: Crew<E>) -> Option<Ha
             }
         }
     }
+}
+
+fn tell_apart(core: &RefCell<Core<'_>>, lane: usize, kind: &str) {
+    let message = format!("servers were begun on machines with {kind}: others with these have to go on with them");
+    core.borrow_mut().tell(lane, Event::Warning { message: &message });
 }
 
 /// Makes the runs of a start on a lane, where no other machine does.

@@ -91,10 +91,24 @@ pub struct Elsewhere {
     output: Option<PathBuf>,
 }
 
+/// A flag, whether it is given, and why it is not taken.
+type Flag = (&'static str, bool, &'static str);
+
 impl Elsewhere {
     /// Tells what is not done; refuses what would change the measurement.
     pub fn check(&self) -> Result<(), Failure> {
-        let refused = [
+        if let Some((flag, _, why)) = self.refused().into_iter().find(|(_, is_given, _)| *is_given) {
+            return Err(Failure::input(format!("{flag} is not supported: {why}")));
+        }
+        for (flag, _, why) in self.without_effect().into_iter().filter(|(_, is_given, _)| *is_given) {
+            say!("note: {flag} has no effect: {why}");
+        }
+        Ok(())
+    }
+
+    /// What would change the measurement: a flag, whether it is given, and what to do instead.
+    fn refused(&self) -> [Flag; 22] {
+        [
             ("--use-beam-search", self.use_beam_search, "ask for it with --extra-body '{\"use_beam_search\": true}'"),
             (
                 "--profile",
@@ -133,11 +147,12 @@ impl Elsewhere {
             ("--asr-…", self.asr_max_audio_len_sec.or(self.asr_min_audio_len_sec).is_some(), "audio is not sent"),
             ("--bfcl-categories", self.bfcl_categories.is_some(), HUB),
             ("--speed-bench-…", self.has_speed_bench(), HUB),
-        ];
-        if let Some((flag, _, why)) = refused.into_iter().find(|(_, is_given, _)| *is_given) {
-            return Err(Failure::input(format!("{flag} is not supported: {why}")));
-        }
-        let told = [
+        ]
+    }
+
+    /// What is accepted and not done.
+    fn without_effect(&self) -> [Flag; 10] {
+        [
             ("--trust-remote-code", self.trust_remote_code, "no code of a model is run"),
             ("--tokenizer-mode", self.tokenizer_mode.is_some(), "a tokenizer.json has one mode"),
             (
@@ -160,11 +175,7 @@ impl Elsewhere {
             ),
             ("--plot-dataset-stats", self.plot_dataset_stats, PLOT),
             ("--plot-timeline", self.plot_timeline || self.timeline_itl_thresholds.is_some(), PLOT),
-        ];
-        for (flag, _, why) in told.into_iter().filter(|(_, is_given, _)| *is_given) {
-            say!("note: {flag} has no effect: {why}");
-        }
-        Ok(())
+        ]
     }
 
     fn has_speed_bench(&self) -> bool {

@@ -123,22 +123,21 @@ impl Layout {
             height = (height - below).max(panel_height * 0.3);
         }
         let (width, height) = (panels_width + beside, height + below);
-        let caption = figure
-            .caption
-            .iter()
-            .flat_map(|line| wrapped(line, Text::Caption, width - 2.0 * gap, scale))
-            .collect::<Vec<_>>();
+        let in_lines = |line: &String| wrapped(line, Text::Caption, width - 2.0 * gap, scale);
+        let caption = figure.caption.iter().flat_map(in_lines).collect::<Vec<_>>();
 
-        let has_col_titles = figure.col_titles.iter().any(|title| !title.is_empty());
-        let has_row_titles = figure.row_titles.iter().any(|title| !title.is_empty());
-        let top = gap + title_height + if has_col_titles { Text::PanelTitle.height(scale) + gap * 0.5 } else { 0.0 };
+        let of_titles = |titles: &[String], otherwise: f64| match titles.iter().any(|title| !title.is_empty()) {
+            true => Text::PanelTitle.height(scale) + gap * 0.5,
+            false => otherwise,
+        };
+        let top = gap + title_height + of_titles(&figure.col_titles, 0.0);
         let caption_height =
             caption.len() as f64 * Text::Caption.height(scale) + if caption.is_empty() { 0.0 } else { gap };
         let bottom = gap * 1.6 + Text::Tick.height(scale) + Text::Label.height(scale) + caption_height + below;
         let ticks: Vec<_> = figure.y_axes().into_iter().flat_map(Axis::all_ticks).collect();
         let tick_width = ticks.iter().map(|tick| text_width(&tick.text, Text::Tick, scale)).fold(0.0, f64::max);
         let left = gap * 1.6 + Text::Label.height(scale) + tick_width;
-        let right = gap + if has_row_titles { Text::PanelTitle.height(scale) + gap * 0.5 } else { gap };
+        let right = gap + of_titles(&figure.row_titles, gap);
         let between = gap * 1.2;
         let inner_width = (panels_width - left - right - between * (cols - 1) as f64) / cols as f64;
         let inner_height = (height - top - bottom - between * (rows - 1) as f64) / rows as f64;

@@ -34,6 +34,23 @@ pub struct Frontier {
     pub skipped: usize,
 }
 
+/// Which frontier a run belongs to, as SQL.
+async fn series_of(lake: &Lake, groups: &[String]) -> Result<String, QueryError> {
+    // Frontiers of several models, loads or kinds of hardware are no one frontier.
+    let kinds = if groups.is_empty() { lake.kinds().await? } else { BTreeMap::new() };
+    Ok(match groups.is_empty() {
+        true if kinds.is_empty() => "''".to_owned(),
+        true => {
+            let cases = kinds.iter().map(|(sweep, kind)| format!(" WHEN {} THEN {}", literal(sweep), literal(kind)));
+            format!("CASE sweep{} ELSE '' END", cases.collect::<String>())
+        }
+        false => {
+            let parts = groups.iter().map(|name| format!("coalesce(spelled({}), '{MISSING}')", quoted(name)));
+            parts.collect::<Vec<_>>().join(" || ', ' || ")
+        }
+    })
+}
+
 impl ParetoRequest {
     pub async fn draw(&self, lake: &Lake) -> Result<Frontier, PlotError> {
         let columns = lake.columns("runs").await?;
@@ -58,20 +75,7 @@ impl ParetoRequest {
             }
         }
         let groups = names(&self.group_by)?;
-        // Frontiers of several models, loads or kinds of hardware are no one frontier.
-        let kinds = if groups.is_empty() { lake.kinds().await? } else { BTreeMap::new() };
-        let series = match groups.is_empty() {
-            true if kinds.is_empty() => "''".to_owned(),
-            true => {
-                let cases =
-                    kinds.iter().map(|(sweep, kind)| format!(" WHEN {} THEN {}", literal(sweep), literal(kind)));
-                format!("CASE sweep{} ELSE '' END", cases.collect::<String>())
-            }
-            false => {
-                let parts = groups.iter().map(|name| format!("coalesce(spelled({}), '{MISSING}')", quoted(name)));
-                parts.collect::<Vec<_>>().join(" || ', ' || ")
-            }
-        };
+        let series = series_of(lake, &groups).await?;
         let variables: Vec<String> = labels.iter().chain(&groups).cloned().collect();
         let num_variable_labels = labels.len();
         // A parameter may have any name, `x` too: here they go by their places.
