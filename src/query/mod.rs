@@ -62,12 +62,14 @@ use datafusion::dataframe::DataFrame;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::{SQLOptions, SessionContext};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::{Analyzer, AnalyzerRule};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use futures::{StreamExt, TryStreamExt, stream};
 use lazy::{Added, LazyTable};
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
@@ -97,6 +99,8 @@ const GREEDIEST: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
 /// Sweeps that can be asked.
 pub struct Lake {
     context: SessionContext,
+    /// The same tables, for queries that workers answer.
+    shared: Option<SessionContext>,
     found: Arc<Found>,
     warnings: Mutex<Vec<String>>,
     options: OpenOptions,
@@ -130,33 +134,16 @@ impl Lake {
     }
 
     pub fn open_with(paths: &[PathBuf], options: &OpenOptions) -> Result<Self, QueryError> {
-        let lake = Self::of(Arc::new(find_sweeps(paths)?), options.clone())?;
-        lake.say(options.workers.iter().flat_map(|workers| workers.silent.clone()));
+        let context = session_of(runtime(options.memory_limit).build_arc()?, Reach::Process, |builder| Ok(builder))?;
+        let shared = options.workers.as_ref().map(|workers| {
+            let (catalogs, env) = (context.state().catalog_list().clone(), context.runtime_env());
+            session_of(env, Reach::Machines, |builder| workers.join(builder.with_catalog_list(catalogs)))
+        });
+        let (found, options) = (Arc::new(find_sweeps(paths)?), options.clone());
+        let lake = Self { context, shared: shared.transpose()?, found, warnings: Mutex::default(), options };
+        lake.say(lake.options.workers.iter().flat_map(|workers| workers.silent.clone()));
         lake.warn(lake.found.left_out().iter().map(ToString::to_string).collect())?;
         Ok(lake)
-    }
-
-    fn of(found: Arc<Found>, options: OpenOptions) -> Result<Self, QueryError> {
-        let mut config = SessionConfig::new().with_information_schema(true);
-        config.options_mut().catalog.default_schema = "lake".into();
-        config.options_mut().catalog.default_catalog = "sweeplake".into();
-        let builder = SessionStateBuilder::new()
-            .with_config(config)
-            .with_runtime_env(runtime(options.memory_limit).build_arc()?)
-            .with_default_features()
-            .with_query_planner(Arc::new(pareto::Planner))
-            .with_analyzer_rules(analyzer_rules(reach_of(&options.workers)))
-            .with_physical_optimizer_rule(Arc::new(yielding::YieldingJoins));
-        let builder = match &options.workers {
-            Some(workers) => workers.join(builder)?,
-            None => builder,
-        };
-        let context = SessionContext::new_with_state(builder.build());
-        // It takes a cast of a grouped column for the column itself, and drops the column from ORDER BY.
-        context.remove_optimizer_rule("eliminate_duplicated_expr");
-        context.register_relation_planner(Arc::new(pareto::ParetoCalls))?;
-        functions::register(&context);
-        Ok(Self { context, found, warnings: Mutex::default(), options })
     }
 
     /// Notes what was left out, or refuses to go on without it.
@@ -179,7 +166,7 @@ impl Lake {
     }
 
     fn reach(&self) -> Reach {
-        reach_of(&self.options.workers)
+        if self.shared.is_some() { Reach::Machines } else { Reach::Process }
     }
 
     pub fn sweeps(&self) -> &[Sweep] {
@@ -211,21 +198,24 @@ impl Lake {
 
     async fn rows_of(&self, sql: &str) -> Result<Rows, QueryError> {
         let plan = self.plan(sql).await?;
-        let frame = self.context.execute_logical_plan(plan).await.map_err(QueryError::explain)?;
-        let schema = frame.schema().clone();
-        let rows = frame.execute_stream().await;
-        let Some(workers) = &self.options.workers else {
-            return Ok(Rows::new(rows.map_err(QueryError::of_execution)?).knowing(&schema));
-        };
-        match workers.begin(rows).await.map_err(QueryError::of_execution)? {
-            Begun::Rows(rows) => Ok(Rows::new(rows).knowing(&schema)),
-            Begun::Unshared(error) => {
-                let options = OpenOptions { workers: None, ..self.options.clone() };
-                let rows = Box::pin(Self::of(self.found.clone(), options)?.rows_of(sql)).await?;
-                self.say([format!("the query could not be shared ({}); it is answered here", error::short(&error))]);
-                Ok(rows)
+        let mut why_here = None;
+        if let Some((shared, workers)) = self.shared.as_ref().zip(self.options.workers.as_ref()) {
+            match workers.begin(shared, &plan).await.map_err(QueryError::of_execution)? {
+                Begun::Rows(rows) => return Ok(Rows::new(rows).knowing(plan.schema())),
+                Begun::Small => {}
+                Begun::Unshared(error) => why_here = Some(error::short(&error)),
             }
         }
+        let frame = self.context.execute_logical_plan(plan).await.map_err(QueryError::explain)?;
+        let schema = frame.schema().clone();
+        let mut rows = frame.execute_stream().await.map_err(QueryError::of_execution)?;
+        if let Some(reason) = why_here {
+            // What is wrong here as well is the query's own fault.
+            let first = rows.try_next().await.map_err(QueryError::of_execution)?;
+            self.say([format!("the query could not be shared ({reason}); it is answered here")]);
+            rows = Box::pin(RecordBatchStreamAdapter::new(rows.schema(), stream::iter(first.map(Ok)).chain(rows)));
+        }
+        Ok(Rows::new(rows).knowing(&schema))
     }
 
     /// The columns of a table.
@@ -378,10 +368,6 @@ fn analyzer_rules(reach: Reach) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     rules
 }
 
-fn reach_of(workers: &Option<Workers>) -> Reach {
-    if workers.is_some() { Reach::Machines } else { Reach::Process }
-}
-
 /// Where queries run, with a limit to what they hold: three quarters of the machine's memory unless it is given.
 fn runtime(memory_limit: Option<usize>) -> RuntimeEnvBuilder {
     // A lake grows while it is open: no list of files is remembered.
@@ -393,6 +379,31 @@ fn runtime(memory_limit: Option<usize>) -> RuntimeEnvBuilder {
             runtime.with_memory_pool(Arc::new(pool))
         }
     }
+}
+
+/// A session for the tables of a lake; `build` has the last word.
+fn session_of(
+    env: Arc<RuntimeEnv>,
+    reach: Reach,
+    build: impl FnOnce(SessionStateBuilder) -> datafusion::error::Result<SessionStateBuilder>,
+) -> Result<SessionContext, QueryError> {
+    let mut config = SessionConfig::new().with_information_schema(true);
+    config = config.with_create_default_catalog_and_schema(reach == Reach::Process);
+    config.options_mut().catalog.default_schema = "lake".into();
+    config.options_mut().catalog.default_catalog = "sweeplake".into();
+    let builder = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(env)
+        .with_default_features()
+        .with_query_planner(Arc::new(pareto::Planner))
+        .with_analyzer_rules(analyzer_rules(reach))
+        .with_physical_optimizer_rule(Arc::new(yielding::YieldingJoins));
+    let context = SessionContext::new_with_state(build(builder)?.build());
+    // It takes a cast of a grouped column for the column itself, and drops the column from ORDER BY.
+    context.remove_optimizer_rule("eliminate_duplicated_expr");
+    context.register_relation_planner(Arc::new(pareto::ParetoCalls))?;
+    functions::register(&context);
+    Ok(context)
 }
 
 /// A session without a lake, for rows that are at hand.

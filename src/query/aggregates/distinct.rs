@@ -138,15 +138,15 @@ fn no_parts() -> Parts {
 
 impl State for Parts {
     /// How many numbers, the numbers, and behind them the values, each behind its length.
-    fn to_bytes(&self) -> Vec<u8> {
+    fn write(&self, bytes: &mut Vec<u8>) {
         let numbers: usize = self.iter().map(|part| part.numbers.len()).sum();
-        let mut bytes = (numbers as u64).to_le_bytes().to_vec();
-        bytes.extend(self.iter().flat_map(|part| &part.numbers).flat_map(|bits| bits.to_le_bytes()));
+        bytes.extend((numbers as u64).to_le_bytes());
+        bytes.reserve(numbers * size_of::<u64>());
+        self.iter().flat_map(|part| &part.numbers).for_each(|bits| bytes.extend_from_slice(&bits.to_le_bytes()));
         for value in self.iter().flat_map(Part::values) {
             bytes.extend((value.len() as u32).to_le_bytes());
             bytes.extend_from_slice(value);
         }
-        bytes
     }
 
     fn of_bytes(bytes: &[u8]) -> Option<Self> {

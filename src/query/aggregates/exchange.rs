@@ -2,6 +2,7 @@
 //! megabytes need not be copied into columns and out of them again. Between machines they have to be.
 
 use arrow::array::{Array, ArrayRef, AsArray, LargeBinaryArray, UInt64Array};
+use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, UInt64Type};
 use datafusion::common::{Result, exec_datafusion_err};
 use std::collections::HashMap;
@@ -18,7 +19,7 @@ pub enum Reach {
 
 /// A state that can go through the network. (Not as lists: Flight gives long lists another type than they have.)
 pub trait State: Sized {
-    fn to_bytes(&self) -> Vec<u8>;
+    fn write(&self, bytes: &mut Vec<u8>);
 
     fn of_bytes(bytes: &[u8]) -> Option<Self>;
 }
@@ -49,7 +50,7 @@ impl<T: State> Handover<T> {
     pub fn give(&self, states: Vec<T>) -> ArrayRef {
         match self {
             Self::Tickets(exchange) => exchange.deposit(states),
-            Self::Columns => Arc::new(LargeBinaryArray::from_iter_values(states.iter().map(State::to_bytes))),
+            Self::Columns => Arc::new(column_of(&states)),
         }
     }
 
@@ -63,6 +64,16 @@ impl<T: State> Handover<T> {
             }
         }
     }
+}
+
+fn column_of<T: State>(states: &[T]) -> LargeBinaryArray {
+    let (mut bytes, mut lengths) = (Vec::new(), Vec::with_capacity(states.len()));
+    for state in states {
+        let before = bytes.len();
+        state.write(&mut bytes);
+        lengths.push(bytes.len() - before);
+    }
+    LargeBinaryArray::new(OffsetBuffer::from_lengths(lengths), bytes.into(), None)
 }
 
 impl<T> Clone for Handover<T> {

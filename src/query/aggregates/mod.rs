@@ -12,6 +12,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Result, ScalarValue};
+#[cfg(feature = "distributed")]
 use datafusion::functions_aggregate::min_max::{max_udaf, min_udaf};
 use datafusion::logical_expr::expr::{AggregateFunction, NullTreatment};
 use datafusion::logical_expr::{Aggregate, AggregateUDF, Expr, ExprSchemable, LogicalPlan};
@@ -91,6 +92,7 @@ fn own(function: AggregateUDF, arguments: Vec<Expr>, filter: Option<Box<Expr>>) 
 }
 
 /// The aggregates that plans of other machines name.
+#[cfg(feature = "distributed")]
 pub fn known_elsewhere() -> [AggregateUDF; 4] {
     [
         AggregateUDF::from(CountDistinct::new(Reach::Machines)),

@@ -14,8 +14,9 @@ use std::sync::Arc;
 type Values = Vec<Vec<f64>>;
 
 impl State for Values {
-    fn to_bytes(&self) -> Vec<u8> {
-        self.iter().flatten().flat_map(|value| value.to_le_bytes()).collect()
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.reserve(self.iter().map(Vec::len).sum::<usize>() * size_of::<f64>());
+        self.iter().flatten().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
     }
 
     fn of_bytes(bytes: &[u8]) -> Option<Self> {

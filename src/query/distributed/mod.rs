@@ -13,12 +13,14 @@ use channels::Channels;
 use codec::{Codec, Readable};
 use datafusion::common::exec_datafusion_err;
 use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::context::SessionContext;
 use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion_distributed::{
-    ChannelResolver, DesiredTaskCountEvent, DesiredTaskCountEventResponse, DistributedConfig, DistributedExt,
-    DistributedLeafExec, GetWorkerInfoRequest, ScaleUpLeafNodeEvent, ScaleUpLeafNodeEventResponse,
+    ChannelResolver, DesiredTaskCountEvent, DesiredTaskCountEventResponse, DistributedConfig, DistributedExec,
+    DistributedExt, DistributedLeafExec, GetWorkerInfoRequest, ScaleUpLeafNodeEvent, ScaleUpLeafNodeEventResponse,
     SessionStateBuilderExt, WorkerResolver,
 };
 use futures::future::join_all;
@@ -94,14 +96,21 @@ impl Workers {
 /// How a query goes that workers answer.
 pub enum Begun {
     Rows(SendableRecordBatchStream),
+    /// There is too little to read to share it.
+    Small,
     /// They all are there, and can't answer it together.
     Unshared(DataFusionError),
 }
 
 impl Workers {
     /// Waits for the first rows. Where they end because a worker is gone, that is what is said.
-    pub async fn begin(&self, rows: Result<SendableRecordBatchStream>) -> Result<Begun> {
-        let mut rows = match rows {
+    pub async fn begin(&self, context: &SessionContext, plan: &LogicalPlan) -> Result<Begun> {
+        let plan = match context.state().create_physical_plan(plan).await {
+            Ok(plan) if !plan.is::<DistributedExec>() => return Ok(Begun::Small),
+            Ok(plan) => plan,
+            Err(error) => return self.hindered(error).await,
+        };
+        let mut rows = match execute_stream(plan, context.task_ctx()) {
             Ok(rows) => rows,
             Err(error) => return self.hindered(error).await,
         };

@@ -5,7 +5,9 @@ mod front;
 mod operator;
 
 pub use front::Points;
-pub use operator::{ParetoExec, Planner, Question, Stage};
+pub use operator::Planner;
+#[cfg(feature = "distributed")]
+pub use operator::{ParetoExec, Question, Stage};
 
 use crate::metric::{Better, Metric};
 use datafusion::common::{DFSchema, Result, plan_datafusion_err, plan_err};
