@@ -141,7 +141,7 @@ const HEADINGS: [(&str, &[&str]); 14] = [
         ],
     ),
     ("Prices", &["gpu_hour_price", "prices"]),
-    ("Query", &["file", "name", "params", "list", "group_by", "memory_limit", "show_sql"]),
+    ("Query", &["file", "name", "params", "list", "group_by", "memory_limit", "show_sql", "workers", "bytes_per_core"]),
 ];
 
 /// Of the simulated server.

@@ -16,7 +16,7 @@ pub const GROUPS: [(&str, &[&str]); 6] = [
     ("Look", &["report", "plot", "plot_pareto", "watch"]),
     ("Compare", &["compare", "tag", "note"]),
     ("Keep", &["import", "compact", "verify", "mv", "rm"]),
-    ("Tools", &["doctor", "bench", "sim", "completions", "man"]),
+    ("Tools", &["doctor", "bench", "sim", "worker", "completions", "man"]),
 ];
 
 /// The command line as it presents itself.
