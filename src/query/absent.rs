@@ -20,12 +20,10 @@ impl Workers {
         Err(QueryError::NotBuilt)
     }
 
-    #[expect(clippy::unused_self, reason = "as where there are some")]
     pub fn join(&self, builder: SessionStateBuilder) -> Result<SessionStateBuilder> {
         Ok(builder)
     }
 
-    #[expect(clippy::unused_self, clippy::unused_async, reason = "as where there are some")]
     pub async fn begin(&self, _: &SessionContext, _: &LogicalPlan) -> Result<Begun> {
         Ok(Begun::Small)
     }

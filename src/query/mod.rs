@@ -134,7 +134,7 @@ impl Lake {
     }
 
     pub fn open_with(paths: &[PathBuf], options: &OpenOptions) -> Result<Self, QueryError> {
-        let context = session_of(runtime(options.memory_limit).build_arc()?, Reach::Process, |builder| Ok(builder))?;
+        let context = session_of(runtime(options.memory_limit).build_arc()?, Reach::Process, Ok)?;
         let shared = options.workers.as_ref().map(|workers| {
             let (catalogs, env) = (context.state().catalog_list().clone(), context.runtime_env());
             session_of(env, Reach::Machines, |builder| workers.join(builder.with_catalog_list(catalogs)))
