@@ -81,7 +81,7 @@ pub struct WorkersFlags {
     #[arg(long, value_name = "HOST:PORT,…")]
     workers: Option<String>,
     /// How much a core should have to read before another worker takes part (16MiB by default).
-    #[arg(long, value_name = "BYTES", requires = "workers")]
+    #[arg(long, value_name = "BYTES")]
     bytes_per_core: Option<ByteSize>,
 }
 

@@ -391,6 +391,11 @@ fn session_of(
     config = config.with_create_default_catalog_and_schema(reach == Reach::Process);
     config.options_mut().catalog.default_schema = "lake".into();
     config.options_mut().catalog.default_catalog = "sweeplake".into();
+    if reach == Reach::Machines {
+        // With one partition nothing would be put together that several machines read.
+        let partitions = config.target_partitions().max(2);
+        config = config.with_target_partitions(partitions);
+    }
     let builder = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(env)

@@ -74,6 +74,13 @@ fn asked() -> Vec<(String, String)> {
         "SELECT label, p99_e2el_ms_mean, pooled_requests, pooled_p99_e2el_ms FROM combinations ORDER BY sweep, combination",
         "SELECT run_id, row_number() OVER (PARTITION BY sweep ORDER BY output_throughput, run_id) AS place FROM runs ORDER BY run_id",
         "SELECT sweep, count(*) AS n FROM telemetry GROUP BY 1 ORDER BY 1",
+        "SELECT 'a' AS k, avg(e2el_ms) AS v FROM requests UNION ALL SELECT 'b', avg(output_throughput) FROM runs ORDER BY k, v",
+        "SELECT 'a' AS k, count(DISTINCT run_id) AS v FROM requests UNION ALL SELECT 'b', count(*) FROM runs ORDER BY k, v",
+        "SELECT * FROM (SELECT sweep, sum(e2el_ms) AS s FROM requests GROUP BY 1) CROSS JOIN (SELECT avg(output_throughput) AS t FROM runs) ORDER BY 1",
+        "SELECT count(*) AS n FROM requests WHERE e2el_ms > (SELECT avg(e2el_ms) FROM requests)",
+        "SELECT run_id FROM runs s WHERE p99_e2el_ms > (SELECT avg(e2el_ms) FROM requests) ORDER BY 1",
+        "SELECT count(*) AS n FROM requests WHERE run_id IN (SELECT run_id FROM runs ORDER BY run_id LIMIT 2)",
+        "SELECT r.run_id, q.n FROM runs r FULL JOIN (SELECT run_id, count(*) AS n FROM requests GROUP BY 1) q USING (run_id) ORDER BY 1, 2",
         "SELECT table_name, count(*) AS n FROM columns GROUP BY 1 ORDER BY 1",
         "SELECT e2el_ms FROM requests ORDER BY e2el_ms DESC, run_id LIMIT 5",
     ] {

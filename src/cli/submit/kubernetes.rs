@@ -94,7 +94,7 @@ fn of_part(sweep: &Checked, pods: u32) -> Result<Vec<String>, Failure> {
         return Err(Failure::input("--shard: each pod gets its own; leave it out"));
     }
     let quoted = |text: &str| shlex::try_quote(text).map(|text| text.into_owned()).map_err(Failure::input);
-    let (name, place) = (quoted(&sweep.name)?, quoted(&sweep.lake.to_string_lossy())?);
+    let (name, place) = (quoted(&sweep.name)?, quoted(sweep.lake.to_string_lossy().trim_end_matches('/'))?);
     let script = format!(
         "set -- \"$@\" -e {name}-$JOB_COMPLETION_INDEX --shard $((JOB_COMPLETION_INDEX + 1))/{pods}\n\
          if sweeplake show {place}/{name}-$JOB_COMPLETION_INDEX > /dev/null 2>&1; then set -- \"$@\" --resume; fi\n\

@@ -159,10 +159,43 @@ fn put_counts(result: &mut Map<String, Value>, config: &Config, measured: &Measu
         put(result, "total_reasoning_tokens", reasoning.into());
     }
     let good = all.ok.iter().filter(|request| is_good(request, &config.report.goodput)).count();
-    put(result, "request_throughput", per_second(Some(all.ok.len())));
+    let in_window = InWindow::of(measured, all);
+    put(result, "request_throughput", in_window.rate(Some(all.ok.len()), |_| Some(1)));
     put(result, "request_goodput", per_second((!config.report.goodput.is_empty()).then_some(good)));
-    put(result, "output_throughput", per_second(output));
-    put(result, "total_token_throughput", per_second(input.zip(output).map(|(input, output)| input + output)));
+    let tokens = |request: &Measurement| if generates { request.output_tokens } else { Some(0) };
+    put(result, "output_throughput", in_window.rate(output, tokens));
+    let both = input.zip(output).map(|(input, output)| input + output);
+    put(
+        result,
+        "total_token_throughput",
+        in_window.rate(both, |request| Some(request.input_tokens? + tokens(request)?)),
+    );
+}
+
+/// What of the requests lies in the part of a run that is reported: of each, wherever it began, as much as its time there.
+struct InWindow<'a> {
+    all: &'a Requests<'a>,
+    measured: &'a Measured,
+}
+
+impl<'a> InWindow<'a> {
+    fn of(measured: &'a Measured, all: &'a Requests<'a>) -> Self {
+        Self { all, measured }
+    }
+
+    /// Something of requests, per second; of a run that is reported whole, as it was counted.
+    fn rate(&self, counted: Option<usize>, value: impl Fn(&Measurement) -> Option<usize>) -> Value {
+        let wall_s = self.all.wall_s;
+        let Some(sum) = counted.filter(|_| wall_s > 0.0) else { return Value::Null };
+        let Some(window) = &self.all.window else { return json!(sum as f64 / wall_s) };
+        let ok = self.measured.requests.iter().filter(|request| request.is_ok() && !request.latency.is_zero());
+        let parts = ok.map(|request| {
+            let end = (request.start + request.latency).min(window.end);
+            let inside = end.saturating_sub(request.start.max(window.start)).as_secs_f64();
+            Some(value(request)? as f64 * inside / request.latency.as_secs_f64())
+        });
+        parts.sum::<Option<f64>>().map_or(Value::Null, |sum| json!(sum / wall_s))
+    }
 }
 
 /// What happened when.
@@ -389,7 +422,8 @@ mod tests {
         for told in [told(Edge::Time(millis(1000)), Edge::Share(0.1)), told(Edge::Share(0.2), Edge::Time(millis(500)))]
         {
             assert_eq!((&told["mean_ttft_ms"], &told["p99_e2el_ms"]), (&json!(10.0), &json!(40.0)));
-            assert_eq!((&told["request_throughput"], &told["output_throughput"]), (&json!(100.0), &json!(400.0)));
+            let of = |key: &str| told[key].as_f64().unwrap();
+            assert!((of("request_throughput") - 100.0).abs() < 1e-6 && (of("output_throughput") - 400.0).abs() < 1e-6);
             assert_eq!(
                 (&told["completed"], &told["failed"], &told["requests_left_out"]),
                 (&json!(350), &json!(1), &json!(149))

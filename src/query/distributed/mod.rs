@@ -17,7 +17,7 @@ use datafusion::execution::context::SessionContext;
 use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, execute_stream};
 use datafusion_distributed::{
     ChannelResolver, DesiredTaskCountEvent, DesiredTaskCountEventResponse, DistributedConfig, DistributedExec,
     DistributedExt, DistributedLeafExec, GetWorkerInfoRequest, ScaleUpLeafNodeEvent, ScaleUpLeafNodeEventResponse,
@@ -87,7 +87,7 @@ impl Workers {
             .with_distributed_scale_up_leaf_node_handler(shares_of_loose)
             .with_distributed_planner();
         match self.bytes_each {
-            Some(bytes) => builder.with_distributed_file_scan_config_bytes_per_partition(bytes),
+            Some(bytes) => builder.with_distributed_file_scan_config_bytes_per_partition(bytes.max(1)),
             None => Ok(builder),
         }
     }
@@ -151,6 +151,10 @@ impl WorkerResolver for Known {
 
 /// As for other files: so many bytes are work for a core.
 fn tasks_of_loose(event: DesiredTaskCountEvent) -> Option<Result<DesiredTaskCountEventResponse>> {
+    // What has one partition is put together by nobody: above it everything is decided at once, and once.
+    if event.plan.children().is_empty() && event.plan.output_partitioning().partition_count() == 1 {
+        return Some(Ok(DesiredTaskCountEventResponse::maximum(1)));
+    }
     let exec = event.plan.downcast_ref::<LooseExec>()?;
     let tasks = DistributedConfig::from_session_config(event.session_config).map(|config| {
         let cores = exec.rows.num_bytes().div_ceil(config.file_scan_config_bytes_per_partition);
@@ -162,7 +166,7 @@ fn tasks_of_loose(event: DesiredTaskCountEvent) -> Option<Result<DesiredTaskCoun
 /// Each worker gets its own files.
 fn shares_of_loose(event: ScaleUpLeafNodeEvent) -> Option<Result<ScaleUpLeafNodeEventResponse>> {
     let exec = event.plan.downcast_ref::<LooseExec>()?;
-    let partitions = event.session_config.target_partitions();
+    let partitions = exec.partitions.len();
     let batches = exec.partitions.iter().flatten();
     let pieces = batches.flat_map(|files| pieces(files, event.task_count * partitions));
     let variants = dealt(pieces, event.task_count).into_iter().map(|own| {
