@@ -79,13 +79,17 @@ impl Workers {
 
     /// A session whose queries these workers answer. The planner that it has plans what they then share.
     pub fn join(&self, builder: SessionStateBuilder) -> Result<SessionStateBuilder> {
-        let builder = builder
+        let mut builder = builder
             .with_distributed_worker_resolver(Known(self.urls.clone()))
             .with_distributed_channel_resolver(self.channels.clone())
             .with_distributed_user_codec(Codec { readable: Readable::Everything })
             .with_distributed_desired_task_count_handler(tasks_of_loose)
             .with_distributed_scale_up_leaf_node_handler(shares_of_loose)
             .with_distributed_planner();
+        if let (Some(bytes), Some(config)) = (self.bytes_each, builder.config()) {
+            // What is to be shared is read in several pieces.
+            config.options_mut().optimizer.repartition_file_min_size = bytes.max(1);
+        }
         match self.bytes_each {
             Some(bytes) => builder.with_distributed_file_scan_config_bytes_per_partition(bytes.max(1)),
             None => Ok(builder),
