@@ -51,10 +51,19 @@ impl TableProvider for LooseTable {
             Some(columns) => Arc::new(self.schema.project(columns)?),
             None => self.schema.clone(),
         };
-        let batches = self.rows.batches();
-        let count = session.config().target_partitions().clamp(1, batches.len().max(1));
-        Ok(Arc::new(LooseExec::new(self.rows.clone(), schema, dealt(batches.iter().cloned(), count))))
+        let (most, options) = (session.config().target_partitions(), session.config().options());
+        // As for other files: what is large enough is read in several pieces.
+        let each = if self.rows.num_bytes() < options.optimizer.repartition_file_min_size { 1 } else { most };
+        let batches: Vec<_> = self.rows.batches().iter().flat_map(|files| pieces(files, each)).collect();
+        let count = most.clamp(1, batches.len().max(1));
+        Ok(Arc::new(LooseExec::new(self.rows.clone(), schema, dealt(batches, count))))
     }
+}
+
+/// A range in at most so many parts.
+pub fn pieces(range: &Range<usize>, most: usize) -> Vec<Range<usize>> {
+    let size = range.len().div_ceil(most.max(1)).max(1);
+    range.clone().step_by(size).map(|from| from..range.end.min(from + size)).collect()
 }
 
 /// Things in turn to so many.

@@ -131,7 +131,7 @@ impl Parts {
         files: Vec<PathBuf>,
         name: Option<String>,
     ) -> Result<(), QueryError> {
-        let are_copies = files.first().is_some_and(|path| is_copy(found, path));
+        let first = files.first().cloned();
         let rows = match table {
             Stored::Runs => LooseRows::open_runs(files),
             _ => LooseRows::open(files),
@@ -147,7 +147,7 @@ impl Parts {
         match reach {
             _ if rows.rows.is_empty() => {}
             // Only this machine has the copies.
-            Reach::Machines if are_copies => {
+            Reach::Machines if first.is_some_and(|path| is_copy(found, &path)) => {
                 let read = rows.rows.read(&unite_schemas(rows.rows.schemas()))?;
                 self.rows.extend(read.into_iter().map(|batch| match &name {
                     Some(name) => crate::store::renamed(&batch, name),

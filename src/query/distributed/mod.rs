@@ -25,9 +25,8 @@ use datafusion_distributed::{
 };
 use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};
-use loose::{LooseExec, dealt};
+use loose::{LooseExec, dealt, pieces};
 use std::collections::BTreeSet;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
@@ -54,7 +53,7 @@ impl Workers {
     pub async fn find(addresses: &str, token: Option<&str>, bytes_each: Option<usize>) -> Result<Self, QueryError> {
         let channels = Channels::new(token)?;
         let urls = urls_of(addresses).await?;
-        let asked = join_all(urls.iter().map(|url| version_at(url, &channels))).await;
+        let asked = versions_at(&urls, &channels).await;
         let (mut found, mut silent) = (Vec::new(), Vec::new());
         for (url, answer) in urls.into_iter().zip(asked) {
             match answer {
@@ -83,17 +82,15 @@ impl Workers {
             .with_distributed_worker_resolver(Known(self.urls.clone()))
             .with_distributed_channel_resolver(self.channels.clone())
             .with_distributed_user_codec(Codec { readable: Readable::Everything })
-            .with_distributed_desired_task_count_handler(tasks_of_loose)
+            .with_distributed_desired_task_count_handler(tasks_of_leaf)
             .with_distributed_scale_up_leaf_node_handler(shares_of_loose)
             .with_distributed_planner();
-        if let (Some(bytes), Some(config)) = (self.bytes_each, builder.config()) {
+        let Some(bytes) = self.bytes_each.map(|bytes| bytes.max(1)) else { return Ok(builder) };
+        if let Some(config) = builder.config() {
             // What is to be shared is read in several pieces.
-            config.options_mut().optimizer.repartition_file_min_size = bytes.max(1);
+            config.options_mut().optimizer.repartition_file_min_size = bytes;
         }
-        match self.bytes_each {
-            Some(bytes) => builder.with_distributed_file_scan_config_bytes_per_partition(bytes.max(1)),
-            None => Ok(builder),
-        }
+        builder.with_distributed_file_scan_config_bytes_per_partition(bytes)
     }
 }
 
@@ -136,7 +133,7 @@ impl Workers {
 
     /// That a worker is gone, if one is.
     async fn loss(&self) -> Option<DataFusionError> {
-        let asked = join_all(self.urls.iter().map(|url| version_at(url, &self.channels))).await;
+        let asked = versions_at(&self.urls, &self.channels).await;
         let gone = self.urls.iter().zip(asked).filter(|(_, answer)| answer.is_err());
         let gone: Vec<String> = gone.map(|(url, _)| format!("worker {}", address(url))).collect();
         (!gone.is_empty()).then(|| {
@@ -153,8 +150,8 @@ impl WorkerResolver for Known {
     }
 }
 
-/// As for other files: so many bytes are work for a core.
-fn tasks_of_loose(event: DesiredTaskCountEvent) -> Option<Result<DesiredTaskCountEventResponse>> {
+/// How many machines read a leaf: as for other files, so many bytes of loose ones are work for a core.
+fn tasks_of_leaf(event: DesiredTaskCountEvent) -> Option<Result<DesiredTaskCountEventResponse>> {
     // What has one partition is put together by nobody: above it everything is decided at once, and once.
     if event.plan.children().is_empty() && event.plan.output_partitioning().partition_count() == 1 {
         return Some(Ok(DesiredTaskCountEventResponse::maximum(1)));
@@ -179,12 +176,6 @@ fn shares_of_loose(event: ScaleUpLeafNodeEvent) -> Option<Result<ScaleUpLeafNode
     });
     let leaf = DistributedLeafExec::try_new(event.plan.clone(), variants);
     Some(leaf.map(|leaf| ScaleUpLeafNodeEventResponse::new(Arc::new(leaf))))
-}
-
-/// A range in at most so many parts.
-fn pieces(range: &Range<usize>, most: usize) -> Vec<Range<usize>> {
-    let size = range.len().div_ceil(most.max(1)).max(1);
-    range.clone().step_by(size).map(|from| from..range.end.min(from + size)).collect()
 }
 
 /// The places of workers, each once.
@@ -216,7 +207,13 @@ enum Refused {
     Silent(String),
 }
 
-async fn version_at(url: &Url, channels: &Channels) -> std::result::Result<String, Refused> {
+type Version = std::result::Result<String, Refused>;
+
+async fn versions_at(urls: &[Url], channels: &Channels) -> Vec<Version> {
+    join_all(urls.iter().map(|url| version_at(url, channels))).await
+}
+
+async fn version_at(url: &Url, channels: &Channels) -> Version {
     let ask = async {
         let mut client = channels.get_worker_client_for_url(url).await?;
         client.get_worker_info(GetWorkerInfoRequest {}).await
