@@ -2,7 +2,7 @@
 
 use super::lake::{Opening, tell};
 use super::table::Output;
-use super::worker::WorkersFlags;
+use super::worker::{WorkersFlags, bytes};
 use super::{Ended, Failure, block_on, query_failure, shell};
 use crate::cli::say::{out, say};
 use crate::query::{Grouping, Lake, NamedQuery};
@@ -97,7 +97,7 @@ fn question(arguments: &Arguments) -> Result<(Lake, Option<String>), Failure> {
     let mut words = arguments.words.clone();
     let open = |words: Vec<String>| {
         let paths: Vec<PathBuf> = words.into_iter().map(PathBuf::from).collect();
-        let memory_limit = arguments.memory_limit.map(|limit| limit.as_u64() as usize);
+        let memory_limit = arguments.memory_limit.map(bytes);
         arguments.opening.open_on(&paths, memory_limit, arguments.workers.find()?)
     };
     if let Some(grouping) = grouping(arguments) {

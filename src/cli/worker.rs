@@ -69,7 +69,7 @@ fn token() -> Result<Option<String>, Failure> {
     }
 }
 
-fn bytes(size: ByteSize) -> usize {
+pub fn bytes(size: ByteSize) -> usize {
     usize::try_from(size.as_u64()).unwrap_or(usize::MAX)
 }
 

@@ -43,6 +43,7 @@ pub fn result_json(config: &Config, measured: &Measured, date: DateTime<Local>) 
 
 /// The requests of a run, by what they are good for.
 struct Requests<'a> {
+    measured: &'a [Measurement],
     /// All but those that succeeded outside of what is reported.
     reported: Vec<&'a Measurement>,
     left_out: usize,
@@ -65,6 +66,7 @@ impl<'a> Requests<'a> {
         let reported: Vec<&Measurement> = measured.requests.iter().filter(is_reported).collect();
         let all = || reported.iter().copied();
         Self {
+            measured: &measured.requests,
             ok: all().filter(|request| request.is_ok()).collect(),
             timed: all().filter(|request| request.is_ok() || request.is_cut_off()).collect(),
             failed: all().filter(|request| !request.is_ok() && !request.is_cut_off()).collect(),
@@ -73,6 +75,20 @@ impl<'a> Requests<'a> {
             window,
             reported,
         }
+    }
+
+    /// Something of requests, per second: of a run that is reported whole, as it was counted; else of each that succeeded, wherever it began,
+    /// as much as its time in the window.
+    fn rate(&self, counted: Option<usize>, value: impl Fn(&Measurement) -> Option<usize>) -> Value {
+        let Some(sum) = counted.filter(|_| self.wall_s > 0.0) else { return Value::Null };
+        let Some(window) = &self.window else { return json!(sum as f64 / self.wall_s) };
+        let ok = self.measured.iter().filter(|request| request.is_ok() && !request.latency.is_zero());
+        let parts = ok.map(|request| {
+            let end = (request.start + request.latency).min(window.end);
+            let inside = end.saturating_sub(request.start.max(window.start)).as_secs_f64();
+            Some(value(request)? as f64 * inside / request.latency.as_secs_f64())
+        });
+        parts.sum::<Option<f64>>().map_or(Value::Null, |sum| json!(sum / self.wall_s))
     }
 
     /// A sum over those that succeeded; nothing where one of them is not known.
@@ -159,43 +175,12 @@ fn put_counts(result: &mut Map<String, Value>, config: &Config, measured: &Measu
         put(result, "total_reasoning_tokens", reasoning.into());
     }
     let good = all.ok.iter().filter(|request| is_good(request, &config.report.goodput)).count();
-    let in_window = InWindow::of(measured, all);
-    put(result, "request_throughput", in_window.rate(Some(all.ok.len()), |_| Some(1)));
+    put(result, "request_throughput", all.rate(Some(all.ok.len()), |_| Some(1)));
     put(result, "request_goodput", per_second((!config.report.goodput.is_empty()).then_some(good)));
     let tokens = |request: &Measurement| if generates { request.output_tokens } else { Some(0) };
-    put(result, "output_throughput", in_window.rate(output, tokens));
+    put(result, "output_throughput", all.rate(output, tokens));
     let both = input.zip(output).map(|(input, output)| input + output);
-    put(
-        result,
-        "total_token_throughput",
-        in_window.rate(both, |request| Some(request.input_tokens? + tokens(request)?)),
-    );
-}
-
-/// What of the requests lies in the part of a run that is reported: of each, wherever it began, as much as its time there.
-struct InWindow<'a> {
-    all: &'a Requests<'a>,
-    measured: &'a Measured,
-}
-
-impl<'a> InWindow<'a> {
-    fn of(measured: &'a Measured, all: &'a Requests<'a>) -> Self {
-        Self { all, measured }
-    }
-
-    /// Something of requests, per second; of a run that is reported whole, as it was counted.
-    fn rate(&self, counted: Option<usize>, value: impl Fn(&Measurement) -> Option<usize>) -> Value {
-        let wall_s = self.all.wall_s;
-        let Some(sum) = counted.filter(|_| wall_s > 0.0) else { return Value::Null };
-        let Some(window) = &self.all.window else { return json!(sum as f64 / wall_s) };
-        let ok = self.measured.requests.iter().filter(|request| request.is_ok() && !request.latency.is_zero());
-        let parts = ok.map(|request| {
-            let end = (request.start + request.latency).min(window.end);
-            let inside = end.saturating_sub(request.start.max(window.start)).as_secs_f64();
-            Some(value(request)? as f64 * inside / request.latency.as_secs_f64())
-        });
-        parts.sum::<Option<f64>>().map_or(Value::Null, |sum| json!(sum / wall_s))
-    }
+    put(result, "total_token_throughput", all.rate(both, |request| Some(request.input_tokens? + tokens(request)?)));
 }
 
 /// What happened when.
